@@ -1,0 +1,3 @@
+from gancli.cli.app import main
+
+main()

@@ -1,0 +1,150 @@
+"""The settings of a run: names, defaults, ranges and help, each written once. Needs no torch."""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gancli.errors import ConfigError, did_you_mean
+
+ModelName = Literal["mlp", "conv"]
+LossName = Literal["non-saturating"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+LENGTHS = ("kimg", "epochs", "time_budget")
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    tunable: bool = True,
+) -> Any:
+    """A field with its help text and inclusive range; a tunable one is also a flag of `gancli train`."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "tunable": tunable})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
+
+    data: str = setting("mnist", "Named data set, or a folder of IDX files.")
+    conditional: bool = setting(True, "Use the labels where the data have them.")
+
+    model: ModelName = setting("conv", "Network family.")
+    z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
+    g_width: int = setting(64, "Width of the generator (channels; hidden units for mlp).", low=4, high=4096)
+    d_width: int = setting(64, "Width of the discriminator (channels; hidden units for mlp).", low=4, high=4096)
+
+    loss: LossName = setting("non-saturating", "GAN loss.")
+    gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
+    r1_interval: int = setting(1, "Apply R1 every so many steps, multiplied by as much.", low=1, high=1024)
+    shift: int = setting(0, "Shift what D sees by up to so many pixels; 0 is off.", low=0, high=64)
+
+    batch_size: int = setting(64, "Images per step.", low=2, high=65536)
+    lr: float = setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
+    beta1: float = setting(0.9, "Adam's beta1.", low=0, high=0.9999)
+    beta2: float = setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    lr_decay_from: float = setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
+    share_latents: bool = setting(False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones.")
+    ema_kimg: float = setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
+    ema_ramp: float = setting(0.05, "Half-life at most this part of the images seen.", low=0.001, high=1, tunable=False)
+
+    kimg: float = setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
+    epochs: float = setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
+    time_budget: float = setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
+    tick_kimg: float = setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
+    snapshot_kimg: float = setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
+
+    seed: int = setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
+    device: DeviceName = setting("auto", "Where to compute.")
+    threads: int = setting(0, "CPU threads; 0 is one per available core.", low=0, high=1024)
+
+    def __post_init__(self) -> None:
+        for name in fields():
+            check(name, getattr(self, name))
+        lengths = [name for name in LENGTHS if getattr(self, name)]
+        if len(lengths) != 1:
+            wanted = "exactly one of kimg, epochs and time_budget must be above 0"
+            raise ConfigError(f"{wanted}; given: {', '.join(lengths) or 'none'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """All it takes to build a G and a D again. n_classes is 0 for an unconditional model."""
+
+    model: ModelName
+    z_dim: int
+    g_width: int
+    d_width: int
+    resolution: int
+    channels: int
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        if self.model not in typing.get_args(ModelName):
+            raise ConfigError(f"unknown model {self.model!r}{did_you_mean(str(self.model), typing.get_args(ModelName))}")
+        limits = {"z_dim": 4096, "g_width": 4096, "d_width": 4096, "resolution": 1024, "channels": 3, "n_classes": 10_000}
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            low = 0 if name == "n_classes" else 1
+            if type(value) is not int or not low <= value <= limit:
+                raise ConfigError(f"{name} must be a whole number from {low} to {limit}, got {value!r}")
+
+
+def fields() -> dict[str, "dataclasses.Field[Any]"]:
+    return {f.name: f for f in dataclasses.fields(TrainConfig)}
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def check_known(names: typing.Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in fields():
+            raise ConfigError(f"unknown setting {name!r} in {where}{did_you_mean(name, fields())}")
+
+
+def check(name: str, value: object) -> None:
+    """Raise ConfigError unless `value` has the type and lies in the range of the setting `name`."""
+    f = fields()[name]
+    kind = f.type
+    choices = typing.get_args(kind)
+    if choices:
+        if value not in choices:
+            raise ConfigError(f"{name} cannot be {value!r}{did_you_mean(str(value), choices)}")
+    elif kind is bool or kind is str:
+        if not isinstance(value, typing.cast(type, kind)):
+            raise ConfigError(f"{name} must be {'true or false' if kind is bool else 'text'}, got {value!r}")
+    else:
+        whole = kind is int
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number, got {value!r}")
+        low, high = f.metadata["low"], f.metadata["high"]
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
+
+
+def parse_seconds(text: str) -> float:
+    """'90s', '10m', '2h', '1h30m' or plain '90' -> seconds."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
+    if not parts or not any(parts.groups()):
+        raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def from_values(values: Mapping[str, Any]) -> TrainConfig:
+    """A config from plain values, such as a dict read from JSON; unknown names are refused."""
+    check_known(values, "the configuration")
+    return TrainConfig(**values)
+
+
+def to_values(config: TrainConfig) -> dict[str, Any]:
+    return dataclasses.asdict(config)

@@ -1,0 +1,20 @@
+"""How a class enters a network."""
+
+import math
+
+from torch import Tensor, nn
+
+
+class ClassEmbedding(nn.Module):
+    """labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
+
+    def __init__(self, n_classes: int, size: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(n_classes, size)
+        nn.init.normal_(self.table.weight, std=1 / math.sqrt(size))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            return labels @ self.table.weight
+        vectors: Tensor = self.table(labels)
+        return vectors

@@ -1,0 +1,53 @@
+"""Numbers that change during a run, as functions of images seen: no memory, so nothing to checkpoint."""
+
+import bisect
+from collections.abc import Iterator
+
+
+def progress(nimg: int, total_nimg: int | None) -> float:
+    """Part of the run that is done, in [0, 1]; 0 while the total is not known yet."""
+    return min(nimg / total_nimg, 1.0) if total_nimg else 0.0
+
+
+def decay(t: float, start: float) -> float:
+    """1 until `start`, then linearly to 0 at t = 1."""
+    return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
+
+
+def ema_half_life(nimg: int, half_life_nimg: float, ramp: float) -> float:
+    """Half-life in images: at most `ramp` of the images seen, so that short runs average too. Karras et al. 2021."""
+    return min(half_life_nimg, ramp * nimg)
+
+
+def ema_beta(batch_size: int, half_life_nimg: float) -> float:
+    """Decay per step so that a weight's influence halves every `half_life_nimg` images."""
+    return 0.5 ** (batch_size / half_life_nimg) if half_life_nimg > 0 else 0.0
+
+
+def lazy_adam(lr: float, beta1: float, beta2: float, interval: int) -> tuple[float, float, float]:
+    """Adam's settings for a network whose penalty comes every `interval` steps. Karras et al. 2020, appendix B."""
+    ratio = interval / (interval + 1) if interval > 1 else 1.0
+    return lr * ratio, beta1**ratio, beta2**ratio
+
+
+def frame_times(until: int) -> Iterator[int]:
+    """Points in images seen at which the film gets a frame: every 500 at first, then 6 % apart.
+
+    They do not depend on the plan, so a run that is extended, or two runs side by side, have the same ones.
+    """
+    nimg = 0.0
+    while nimg <= until:
+        yield round(nimg)
+        nimg += max(500.0, 0.06 * nimg)
+
+
+FRAME_TIMES = tuple(frame_times(10**12))
+
+
+def due(before: int, after: int, interval_nimg: float) -> bool:
+    """Whether a multiple of the interval was reached by the step from `before` to `after` images."""
+    return int(after / interval_nimg) > int(before / interval_nimg)
+
+
+def frame_due(before: int, after: int) -> bool:
+    return bisect.bisect_right(FRAME_TIMES, after) > bisect.bisect_right(FRAME_TIMES, before)

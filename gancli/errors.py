@@ -1,0 +1,44 @@
+"""Everything a user can cause: one tree of errors, each with the exit code the command line ends with."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GancliError(Exception):
+    """A failure the user can understand and fix; its text is one line saying what, where and what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(GancliError):
+    """Settings that cannot be right, alone or together."""
+
+    exit_code = 2
+
+
+class DataError(GancliError):
+    """Training data that is missing, unreadable or unsuitable."""
+
+
+class RunError(GancliError):
+    """A run folder that is missing, busy, or cannot be written."""
+
+
+class FileFormatError(GancliError):
+    """A model or checkpoint file that is damaged, foreign or from a newer version."""
+
+
+class ContractError(GancliError):
+    """A call whose arguments do not fit the function's contract."""
+
+
+class DivergedError(GancliError):
+    """Training produced numbers that are not finite."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint naming the closest known word, then all of them: ' (did you mean 'quick'? known: classic, quick)'."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f" ({guess}known: {', '.join(names)})"

@@ -1,0 +1,68 @@
+"""What a trainer reports, as plain values. An event states a fact already true: the file it names is on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    run: Path
+    nimg: int
+    total_nimg: int | None  # None while a time budget is still measuring
+
+
+@dataclass(frozen=True)
+class PlanFixed:
+    """A time budget was turned into a number of images."""
+
+    total_nimg: int
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Sent a few times per second, for displays only."""
+
+    nimg: int
+    total_nimg: int | None
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A line of metrics.jsonl was written: means over one tick (a fixed number of images) or one epoch."""
+
+    kind: Literal["tick", "epoch"]
+    nimg: int
+    epoch: float
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FrameSaved:
+    nimg: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class SnapshotSaved:
+    nimg: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """Training is over for now and its last checkpoint is on disk.
+
+    reason: "finished" (the plan is complete), "time" (the budget ran out first) or "stopped" (asked to).
+    """
+
+    nimg: int
+    total_nimg: int
+    reason: Literal["finished", "time", "stopped"]
+    train_s: float
+    images_per_s: float
+
+
+Event = RunStarted | PlanFixed | Progress | Measured | FrameSaved | SnapshotSaved | RunEnded

@@ -1,0 +1,83 @@
+"""Presets are data: a name, the settings it stands for, and the rule for which value wins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gancli import config
+from gancli.config import LENGTHS, TrainConfig
+from gancli.errors import ConfigError, did_you_mean
+
+PRESETS: dict[str, TrainConfig] = {
+    # The tutorial's recipe to the letter. Measured: see docs/presets.md.
+    "classic": TrainConfig(
+        conditional=False,
+        model="mlp",
+        z_dim=64,
+        g_width=256,
+        d_width=256,
+        batch_size=32,
+        lr=2e-4,
+        beta1=0.9,
+        beta2=0.999,
+        epochs=100,
+    ),
+    # The best that two CPU cores do in minutes. Measured: see docs/presets.md.
+    "quick": TrainConfig(
+        model="conv",
+        z_dim=64,
+        g_width=64,
+        d_width=64,
+        gamma=0.1,
+        r1_interval=8,
+        shift=1,
+        batch_size=64,
+        lr=2e-3,
+        beta1=0.0,
+        beta2=0.99,
+        lr_decay_from=0.5,
+        share_latents=True,
+        ema_kimg=10,
+        kimg=240,
+    ),
+}
+
+DEFAULT_PRESET = "quick"
+
+# Without --preset the data choose it; what is not named here gets DEFAULT_PRESET.
+PRESET_FOR_DATA: dict[str, str] = {}
+
+
+def resolve(
+    preset: str | None, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
+) -> tuple[str, TrainConfig, dict[str, str]]:
+    """Preset, then file, then flags: later wins. Returns the preset's name, the config and each value's source.
+
+    file, flags: setting -> value; a flag of None was not given. The total length is one choice spelled three ways
+    (kimg, epochs, time_budget): whoever sets one of them clears the others.
+    """
+    layers = {"file": dict(file or {}), "flag": {k: v for k, v in (flags or {}).items() if v is not None}}
+    preset = preset or layers["file"].pop("preset", None)
+    layers["file"].pop("preset", None)
+    for where, layer in layers.items():
+        config.check_known(layer, "the configuration file" if where == "file" else "the flags")
+        for name, value in layer.items():
+            if name == "time_budget" and isinstance(value, str):
+                layer[name] = config.parse_seconds(value)
+            config.check(name, layer[name])
+    if preset is None:
+        data = layers["flag"].get("data", layers["file"].get("data", "mnist"))
+        preset = PRESET_FOR_DATA.get(data, DEFAULT_PRESET)
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}{did_you_mean(str(preset), PRESETS)}")
+
+    values = config.to_values(PRESETS[preset])
+    sources = dict.fromkeys(values, f"preset {preset}")
+    for where, layer in layers.items():
+        lengths = [name for name in LENGTHS if layer.get(name)]
+        if len(lengths) > 1:
+            raise ConfigError(f"{' and '.join(map(config.flag, lengths))} exclude each other; give one")
+        if any(name in layer for name in LENGTHS):
+            values.update(dict.fromkeys(LENGTHS, 0.0))
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, where))
+    return preset, config.from_values(values), sources

@@ -1,0 +1,214 @@
+"""A run folder: the names in it, numbering, the lock, and files that appear complete or not at all."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from gancli.errors import RunError
+
+CHECKPOINTS_KEPT = 2
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write beside, fsync, rename, fsync the folder: `path` holds all of the new content or is left as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        fsync_folder(path.parent)
+    except OSError as err:
+        raise write_error(path, err) from err
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to fill; it gets its name when it is complete. With force, what was there is replaced."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if force and path.exists():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            os.rename(path, old)
+            os.rename(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(temporary, path)
+        fsync_folder(path.parent)
+    except OSError as err:
+        raise write_error(path, err) from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fsync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_error(path: Path, err: OSError) -> RunError:
+    advice = {
+        errno.ENOSPC: "free some space or choose another place with --outdir or -o",
+        errno.EDQUOT: "free some space or choose another place with --outdir or -o",
+        errno.EACCES: "check the folder's permissions or choose another place",
+        errno.EROFS: "the file system is read-only; choose another place",
+        errno.EEXIST: "it exists already",
+        errno.ENOTEMPTY: "it exists already",
+    }.get(err.errno or 0, "check the path")
+    return RunError(f"cannot write {path}: {os.strerror(err.errno) if err.errno else err}; {advice}")
+
+
+def numbered(parent: Path, suffix: str = "") -> Path:
+    """The next free name in `parent`: 00000, 00001, ... with an optional -suffix. Creates only `parent`."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [int(match[1]) for name in os.listdir(parent) if (match := re.match(r"(\d{5,})(?:-|$)", name))]
+    except OSError as err:
+        raise write_error(parent, err) from err
+    number = max(taken, default=-1) + 1
+    return parent / (f"{number:05d}-{suffix}" if suffix else f"{number:05d}")
+
+
+class RunDir:
+    """The paths inside one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.metrics = path / "metrics.jsonl"
+        self.events = path / "events.jsonl"
+        self.frames = path / "frames"
+        self.model = path / "model.safetensors"
+        self.reals = path / "reals.png"
+        self.samples = path / "samples.png"
+        self.loss_plot = path / "loss.png"
+        self.accuracy_plot = path / "accuracy.png"
+        self.film = path / "progress.gif"
+
+    @classmethod
+    def create(cls, outdir: Path, name: str) -> "RunDir":
+        """A new numbered folder; two processes never get the same one."""
+        while True:
+            path = numbered(outdir, name)
+            try:
+                path.mkdir()
+                (path / "frames").mkdir()
+            except FileExistsError:
+                continue
+            except OSError as err:
+                raise write_error(path, err) from err
+            return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDir":
+        run = cls(path)
+        if not path.exists():
+            raise RunError(f"no run folder {path}")
+        if not run.config.is_file():
+            raise RunError(f"{path} is not a run folder: it has no config.json")
+        return run
+
+    def frame(self, nimg: int) -> Path:
+        return self.frames / f"{nimg:09d}.png"
+
+    def frame_paths(self) -> list[Path]:
+        """Frames in order of images seen."""
+        return sorted(p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem))
+
+    def checkpoint(self, nimg: int) -> Path:
+        return self.path / f"checkpoint-{nimg:09d}.safetensors"
+
+    def checkpoints(self) -> list[Path]:
+        """Checkpoints, newest first."""
+        found = [p for p in self.path.glob("checkpoint-*.safetensors") if re.fullmatch(r"checkpoint-\d{9,}", p.stem)]
+        return sorted(found, key=nimg_of, reverse=True)
+
+    def drop_old_checkpoints(self) -> None:
+        for path in self.checkpoints()[CHECKPOINTS_KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def read_config(self) -> dict[str, Any]:
+        try:
+            record = json.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise RunError(f"cannot read {self.config}: {err}") from err
+        if not isinstance(record, dict):
+            raise RunError(f"{self.config} does not hold a JSON object")
+        return record
+
+    def write_json(self, path: Path, record: object) -> None:
+        atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        return read_jsonl(self.metrics)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the run while the block runs. The lock dies with its process."""
+        try:
+            file = open(self.path / ".lock", "a")  # noqa: SIM115
+        except OSError as err:
+            raise write_error(self.path, err) from err
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
+            yield
+
+
+def nimg_of(path: Path) -> int:
+    """Images seen, from the name of a frame or a checkpoint."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def newest(outdir: Path) -> RunDir:
+    """The run with the highest number under `outdir`."""
+    runs = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and (p / "config.json").is_file()]
+    if not runs:
+        raise RunError(f"no run found under {outdir}/; train one first: gancli train")
+    return RunDir(max(runs, key=lambda p: int(p.name.partition("-")[0])))
+
+
+def append_jsonl(file: IO[str], record: dict[str, Any]) -> None:
+    file.write(json.dumps(record) + "\n")
+    file.flush()
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a log; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    records = []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                break
+            try:
+                record = json.loads(line)
+            except ValueError as err:
+                raise RunError(f"{path} has a line that is not JSON: {line[:60]!r}") from err
+            records.append(record)
+    return records
