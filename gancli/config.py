@@ -13,12 +13,13 @@ ModelName = Literal["mlp", "conv"]
 LossName = Literal["non-saturating"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
+MAX_SEEDS = 10_000_000
 LENGTHS = ("kimg", "epochs", "time_budget")
 
 
 def setting(
     default: Any,
-    help: str,  # noqa: A002
+    help: str,
     *,
     low: float | None = None,
     high: float | None = None,
@@ -87,8 +88,17 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if self.model not in typing.get_args(ModelName):
-            raise ConfigError(f"unknown model {self.model!r}{did_you_mean(str(self.model), typing.get_args(ModelName))}")
-        limits = {"z_dim": 4096, "g_width": 4096, "d_width": 4096, "resolution": 1024, "channels": 3, "n_classes": 10_000}
+            raise ConfigError(
+                f"unknown model {self.model!r}{did_you_mean(str(self.model), typing.get_args(ModelName))}"
+            )
+        limits = {
+            "z_dim": 4096,
+            "g_width": 4096,
+            "d_width": 4096,
+            "resolution": 1024,
+            "channels": 3,
+            "n_classes": 10_000,
+        }
         for name, limit in limits.items():
             value = getattr(self, name)
             low = 0 if name == "n_classes" else 1
@@ -98,6 +108,11 @@ class ModelSpec:
 
 def fields() -> dict[str, "dataclasses.Field[Any]"]:
     return {f.name: f for f in dataclasses.fields(TrainConfig)}
+
+
+def tunable() -> list[str]:
+    """The settings that are also flags of `gancli train`."""
+    return [name for name, f in fields().items() if f.metadata["tunable"]]
 
 
 def flag(name: str) -> str:
@@ -128,7 +143,7 @@ def check(name: str, value: object) -> None:
             raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number, got {value!r}")
         low, high = f.metadata["low"], f.metadata["high"]
         if not low <= value <= high:
-            raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
+            raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {value}")
 
 
 def parse_seconds(text: str) -> float:
@@ -138,6 +153,22 @@ def parse_seconds(text: str) -> float:
         raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in parts.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_seeds(text: str) -> list[int]:
+    """'0,1,4-6' -> [0, 1, 4, 5, 6]."""
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
+        if not match:
+            raise ConfigError(f"cannot read the seeds {text!r}; write them as 0-63,100")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ConfigError(f"cannot read the seeds {text!r}: {first} is above {last}")
+        ranges.append(range(first, last + 1))
+    if sum(map(len, ranges)) > MAX_SEEDS:
+        raise ConfigError(f"{text!r} names {sum(map(len, ranges)):,} seeds; at most {MAX_SEEDS:,} go at once")
+    return [seed for some in ranges for seed in some]
 
 
 def from_values(values: Mapping[str, Any]) -> TrainConfig:

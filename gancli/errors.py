@@ -25,7 +25,11 @@ class RunError(GancliError):
 
 
 class FileFormatError(GancliError):
-    """A model or checkpoint file that is damaged, foreign or from a newer version."""
+    """A model or checkpoint file that is foreign, damaged or from a newer version."""
+
+
+class DamagedFileError(FileFormatError):
+    """A file whose contents are not what was written."""
 
 
 class ContractError(GancliError):

@@ -67,7 +67,7 @@ def resolve(
     if preset is None:
         data = layers["flag"].get("data", layers["file"].get("data", "mnist"))
         preset = PRESET_FOR_DATA.get(data, DEFAULT_PRESET)
-    if preset not in PRESETS:
+    if str(preset) not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}{did_you_mean(str(preset), PRESETS)}")
 
     values = config.to_values(PRESETS[preset])
@@ -78,6 +78,7 @@ def resolve(
             raise ConfigError(f"{' and '.join(map(config.flag, lengths))} exclude each other; give one")
         if any(name in layer for name in LENGTHS):
             values.update(dict.fromkeys(LENGTHS, 0.0))
+            sources.update(dict.fromkeys(LENGTHS, where))
         values.update(layer)
         sources.update(dict.fromkeys(layer, where))
     return preset, config.from_values(values), sources

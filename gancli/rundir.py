@@ -44,10 +44,12 @@ def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A folder to fill; it gets its name when it is complete. With force, what was there is replaced."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
         if force and path.exists():
             old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            shutil.rmtree(old, ignore_errors=True)
             os.rename(path, old)
             os.rename(temporary, path)
             shutil.rmtree(old)
@@ -130,12 +132,23 @@ class RunDir:
             raise RunError(f"{path} is not a run folder: it has no config.json")
         return run
 
+    @contextlib.contextmanager
+    def discarded_if_stillborn(self) -> Iterator[None]:
+        """If the block fails before the first checkpoint, nothing of the run is left."""
+        try:
+            yield
+        except BaseException:
+            if not self.checkpoints():
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
     def frame(self, nimg: int) -> Path:
         return self.frames / f"{nimg:09d}.png"
 
     def frame_paths(self) -> list[Path]:
         """Frames in order of images seen."""
-        return sorted(p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem))
+        found = [p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem)]
+        return sorted(found, key=nimg_of)
 
     def checkpoint(self, nimg: int) -> Path:
         return self.path / f"checkpoint-{nimg:09d}.safetensors"

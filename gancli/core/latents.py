@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gancli.core import rng
 
-GOLDEN = 0.618034
+GOLDEN_MILLIONTHS = 618_034  # whole, so that seeds of any size are exact
 
 
 def from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -23,5 +23,6 @@ def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Ten
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     edges = counts.cumsum(0) / counts.sum()
-    points = torch.tensor([((seed + 0.5) * GOLDEN) % 1.0 for seed in seeds], dtype=torch.float64)
+    millionths = [(2 * seed + 1) * (GOLDEN_MILLIONTHS // 2) % 1_000_000 for seed in seeds]
+    points = torch.tensor(millionths, dtype=torch.float64) / 1e6
     return torch.searchsorted(edges, points, right=True).clamp(max=len(class_counts) - 1)

@@ -24,10 +24,10 @@ def ema_beta(batch_size: int, half_life_nimg: float) -> float:
     return 0.5 ** (batch_size / half_life_nimg) if half_life_nimg > 0 else 0.0
 
 
-def lazy_adam(lr: float, beta1: float, beta2: float, interval: int) -> tuple[float, float, float]:
-    """Adam's settings for a network whose penalty comes every `interval` steps. Karras et al. 2020, appendix B."""
+def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
+    """Adam's rate and betas where a penalty comes every `interval` steps. Karras et al. 2020, appendix B."""
     ratio = interval / (interval + 1) if interval > 1 else 1.0
-    return lr * ratio, beta1**ratio, beta2**ratio
+    return lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
 
 
 def frame_times(until: int) -> Iterator[int]:

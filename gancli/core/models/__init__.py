@@ -31,7 +31,7 @@ def build_discriminator(spec: ModelSpec) -> nn.Module:
 
 
 def build(spec: ModelSpec, seed: int) -> tuple[nn.Module, nn.Module]:
-    """A fresh G and D; their initial weights depend on the seed alone, and torch's global generator is left as it was."""
+    """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return build_generator(spec), build_discriminator(spec)

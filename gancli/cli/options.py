@@ -1,0 +1,59 @@
+"""One Annotated type per flag, shared by the commands. Defaults and help of settings come from gancli.config."""
+
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gancli import config, presets
+
+
+def setting(name: str, *flags: str) -> Any:
+    """The option of a TrainConfig field; not given means that the preset decides."""
+    field = config.fields()[name]
+    metavar = "|".join(typing.get_args(field.type)) or None
+    return typer.Option(
+        *(flags or (config.flag(name),)), help=f"{field.metadata['help']}", metavar=metavar, show_default=False
+    )
+
+
+Data = Annotated[str | None, setting("data")]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help="Named recipe; left out, the data choose it.", metavar="|".join(presets.PRESETS)),
+]
+Kimg = Annotated[float | None, setting("kimg")]
+Epochs = Annotated[float | None, setting("epochs")]
+TimeBudget = Annotated[str | None, setting("time_budget")]
+Conditional = Annotated[bool | None, setting("conditional", "--conditional/--unconditional")]
+Model = Annotated[str | None, setting("model")]
+ZDim = Annotated[int | None, setting("z_dim")]
+GWidth = Annotated[int | None, setting("g_width")]
+DWidth = Annotated[int | None, setting("d_width")]
+Loss = Annotated[str | None, setting("loss")]
+Gamma = Annotated[float | None, setting("gamma")]
+R1Interval = Annotated[int | None, setting("r1_interval")]
+Shift = Annotated[int | None, setting("shift")]
+BatchSize = Annotated[int | None, setting("batch_size")]
+Lr = Annotated[float | None, setting("lr")]
+Beta1 = Annotated[float | None, setting("beta1")]
+Beta2 = Annotated[float | None, setting("beta2")]
+LrDecayFrom = Annotated[float | None, setting("lr_decay_from")]
+ShareLatents = Annotated[bool | None, setting("share_latents", "--share-latents/--fresh-latents")]
+EmaKimg = Annotated[float | None, setting("ema_kimg")]
+SnapshotKimg = Annotated[float | None, setting("snapshot_kimg")]
+Seed = Annotated[int | None, setting("seed")]
+Device = Annotated[str | None, setting("device")]
+Threads = Annotated[int | None, setting("threads")]
+
+Outdir = Annotated[Path, typer.Option("--outdir", help="Where the numbered run folders are.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Source = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[RUN|MODEL]", help="Run folder or model file; left out, the newest run.", show_default=False
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]

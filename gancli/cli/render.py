@@ -1,0 +1,184 @@
+"""Events and results -> the terminal. The only file that draws: progress and notes on stderr, results on stdout."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from gancli import events
+
+if TYPE_CHECKING:
+    from gancli.core.trainer import Trainer
+
+LOG_EVERY_S = 5.0
+
+
+def stderr() -> Console:
+    return Console(file=sys.stderr, highlight=False)
+
+
+def stdout_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_json(value: object) -> None:
+    stdout_line(json.dumps(value, indent=2, allow_nan=False))
+
+
+def notes(lines: Iterable[str]) -> None:
+    for line in lines:
+        stderr().print(f"note: {escape(line)}", soft_wrap=True)
+
+
+def status(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        stderr().print(f"{escape(text)} ...", soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1m15s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def plan(record: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+    """What is about to be done."""
+    if as_json:
+        print_json(record)
+        return
+    if quiet:
+        return
+    data, machine, train = record["data"], record["machine"], record["train"]
+    total = record["plan"]["total_nimg"]
+    classes = f"{len(data['class_names'])} classes: conditional" if data["class_names"] else "unconditional"
+    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {duration(train['time_budget'])}"
+    lines = [
+        f"preset {record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}",
+        f"data   {data['name']}: {data['n_train']:,} images of {data['resolution']}x{data['resolution']}, "
+        f"{data['n_heldout']:,} held out, {classes}",
+        f"on     {machine['device']}, {machine['threads']} threads, {machine['precision']}",
+    ]
+    for line in lines:
+        stderr().print(escape(line), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def display(trainer: "Trainer", *, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
+    """A live display on a terminal, a plain line every few seconds elsewhere, nothing if quiet."""
+    console = stderr()
+    if quiet:
+        yield lambda event: None
+    elif console.is_terminal and not console.is_dumb_terminal:
+        with Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("kimg {task.fields[text]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            redirect_stdout=False,
+        ) as bar:
+            yield Live(bar)
+    else:
+        yield Log()
+
+
+def losses(values: dict[str, float]) -> str:
+    return f"D {values['d_loss']:.3f}  G {values['g_loss']:.3f}  D acc {values['accuracy']:.2f}" if values else ""
+
+
+class Live:
+    """Events -> a Rich progress bar."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("train", total=None, text="")
+        self.values: dict[str, float] = {}
+        self.rate = 0.0
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.Measured):
+            self.values = event.values
+        elif isinstance(event, events.Progress):
+            self.rate = event.images_per_s
+        if isinstance(event, events.RunStarted | events.Progress | events.RunEnded):
+            total = None if event.total_nimg is None else -(-event.total_nimg // 1000)
+            text = f"{self.rate:,.0f} img/s  {losses(self.values)}"
+            self.bar.update(self.task, completed=event.nimg // 1000, total=total, text=text)
+
+
+class Log:
+    """Events -> plain lines, one every few seconds."""
+
+    def __init__(self) -> None:
+        self.last_s = time.monotonic()
+        self.values: dict[str, float] = {}
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.Measured):
+            self.values = event.values
+        if isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
+            self.last_s = time.monotonic()
+            of, eta = "", ""
+            if event.total_nimg and event.images_per_s:
+                of = f" of {event.total_nimg / 1000:.1f}"
+                eta = f"  ETA {duration((event.total_nimg - event.nimg) / event.images_per_s)}"
+            line = f"{event.nimg / 1000:8.1f}{of} kimg  {event.images_per_s:,.0f} img/s{eta}  {losses(self.values)}"
+            stderr().print(line.rstrip(), soft_wrap=True)
+
+
+def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
+    """Where things are, the final numbers, and what to type next."""
+    run = trainer.run_dir
+    ticks = [line for line in run.read_metrics() if line["kind"] == "tick"]
+    last = ticks[-1] if ticks else {}
+    names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
+    numbers = {name: last[name] for name in names if name in last}
+    files = [run.model, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
+    if as_json:
+        print_json(
+            {
+                "run": str(run.path),
+                "reason": ended.reason if ended else "finished",
+                "nimg": trainer.state.nimg,
+                "total_nimg": trainer.total_nimg,
+                "train_s": round(trainer.train_s, 3),
+                "images_per_s": round(ended.images_per_s, 1) if ended else None,
+                "metrics": numbers,
+                "files": [str(path) for path in files],
+            }
+        )
+        return
+    speed = f" ({ended.images_per_s:,.0f} images/s)" if ended else ""
+    state = {"finished": "finished", "time": "time is up", "stopped": "stopped"}[ended.reason if ended else "finished"]
+    total = f" of {trainer.total_nimg / 1000:,.1f}" if trainer.total_nimg else ""
+    stdout_line(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {duration(trainer.train_s)}{speed}")
+    if numbers:
+        stdout_line(
+            f"last tick: D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}, D accuracy "
+            f"{numbers['accuracy']:.2f} (real {numbers['accuracy_real']:.2f}, fake {numbers['accuracy_fake']:.2f})"
+        )
+    stdout_line(f"run folder: {run.path}")
+    stdout_line("  " + ", ".join(path.name for path in files))
+    if ended is None or ended.reason != "stopped":
+        stdout_line("next: gancli sample --n 64")
+
+
+@contextlib.contextmanager
+def counter(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar for work counted in images; nothing if quiet or not on a terminal."""
+    console = stderr()
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
+        yield lambda done: None
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,79 @@
+"""gancli sample: pictures from a model."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gancli import config
+from gancli.cli import options as opt
+from gancli.errors import ConfigError, RunError
+from gancli.rundir import RunDir, newest, numbered
+
+
+def sample(
+    source: opt.Source = None,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, help="How many: seeds 0 to N-1.  [default: 64]", show_default=False)
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)
+    ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option("--class", help="One class, by name or number; left out, all in turn.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="DIR, file.png (a grid) or file.npz.", show_default=False)
+    ] = None,
+    force: opt.Force = False,
+    outdir: opt.Outdir = Path("runs"),
+    device: Annotated[str, typer.Option("--device", help="auto|cpu|cuda|mps")] = "cpu",
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Generate images: a grid and one PNG per seed.
+
+    The same seed is the same picture, whatever it is made with. Without --class, a conditional model gives
+    each seed a class, balanced as its training data were.
+    """
+    if n is not None and seeds is not None:
+        raise ConfigError("--n and --seeds exclude each other; give one")
+    chosen = config.parse_seeds(seeds) if seeds else list(range(n or 64))
+    from gancli.cli import render
+    from gancli.core import devices, modelfile, samples
+
+    path, place = find_model(source, outdir)
+    if source is None:
+        render.notes([f"using the newest run, {path.parent}"])
+    model = modelfile.load(path, devices.resolve(device))
+    labels = None if class_name is None else [model.info.class_index(class_name)] * len(chosen)
+    target = output or numbered(place / "samples")
+    if target.exists() and not force:
+        raise RunError(f"{target} exists; choose another -o, or add --force to overwrite it")
+    with render.counter(len(chosen), quiet=quiet) as show:
+        if target.suffix == ".png":
+            samples.write_grid(target, model, chosen, labels)
+        elif target.suffix == ".npz":
+            for done in samples.write_npz(target, model, chosen, labels):
+                show(done)
+        elif target.suffix:
+            raise ConfigError(f"cannot write {target.name}: give a folder, a .png (a grid) or a .npz")
+        else:
+            for done in samples.write_folder(target, model, chosen, labels, force=force):
+                show(done)
+    if as_json:
+        render.print_json({"model": str(path), "sha256": model.digest, "n": len(chosen), "output": str(target)})
+    else:
+        render.stdout_line(f"{len(chosen)} images: {shlex.quote(str(target))}")
+
+
+def find_model(source: Path | None, outdir: Path) -> tuple[Path, Path]:
+    """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
+    if source is not None and source.is_file():
+        return source, Path()
+    run = newest(outdir) if source is None else RunDir.open(source if source.exists() else outdir / source)
+    if not run.model.is_file():
+        raise RunError(f"{run.path} has no model.safetensors yet; train it first, or wait for its first snapshot")
+    return run.model, run.path

@@ -1,0 +1,184 @@
+"""gancli train: from a data set to a model, samples, plots and a progress film."""
+
+import contextlib
+import re
+import shlex
+import signal
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gancli import config as configs
+from gancli import presets
+from gancli.cli import options as opt
+from gancli.errors import ConfigError
+from gancli.events import RunEnded
+from gancli.rundir import RunDir
+
+if TYPE_CHECKING:
+    from gancli.core.trainer import Trainer
+
+
+def train(
+    data: opt.Data = None,
+    preset: opt.Preset = None,
+    kimg: opt.Kimg = None,
+    epochs: opt.Epochs = None,
+    time_budget: opt.TimeBudget = None,
+    outdir: opt.Outdir = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run; --kimg or --epochs extend it.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
+    ] = None,
+    conditional: opt.Conditional = None,
+    model: opt.Model = None,
+    z_dim: opt.ZDim = None,
+    g_width: opt.GWidth = None,
+    d_width: opt.DWidth = None,
+    loss: opt.Loss = None,
+    gamma: opt.Gamma = None,
+    r1_interval: opt.R1Interval = None,
+    shift: opt.Shift = None,
+    batch_size: opt.BatchSize = None,
+    lr: opt.Lr = None,
+    beta1: opt.Beta1 = None,
+    beta2: opt.Beta2 = None,
+    lr_decay_from: opt.LrDecayFrom = None,
+    share_latents: opt.ShareLatents = None,
+    ema_kimg: opt.EmaKimg = None,
+    snapshot_kimg: opt.SnapshotKimg = None,
+    seed: opt.Seed = None,
+    device: opt.Device = None,
+    threads: opt.Threads = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and stop.")] = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train a GAN; leaves a run folder with model, samples, plots and progress.gif.
+
+    With no option at all it trains on MNIST digits for a few minutes. Settings come from the flag,
+    else from --config, else from the preset.
+    """
+    given = locals()
+    flags = {name: given[name] for name in configs.tunable() if given[name] is not None}
+    from_file = read_toml(config) if config else {}
+    if resume is None:
+        new_run(preset, from_file, flags, outdir, dry_run=dry_run, as_json=as_json, quiet=quiet)
+    elif dry_run:
+        raise ConfigError("--dry-run plans a new run; leave --resume out")
+    else:
+        old_run(find_run(resume, outdir), preset, from_file, flags, as_json=as_json, quiet=quiet)
+
+
+def new_run(
+    preset: str | None,
+    from_file: dict[str, Any],
+    flags: dict[str, Any],
+    outdir: Path,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    name, config, sources = presets.resolve(preset, from_file, flags)
+    from gancli.cli import render
+    from gancli.core import data, devices, records
+    from gancli.core.trainer import Trainer
+
+    devices.resolve(config.device)
+    images = data.load(config.data)
+    render.notes(images.notes)
+    record = records.make(name, config, sources, images)
+    render.plan(record, as_json=as_json and dry_run, quiet=quiet and not dry_run)
+    if dry_run:
+        return
+    run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
+    with run.lock(), run.discarded_if_stillborn():
+        finish(Trainer(run, record, images), as_json=as_json, quiet=quiet)
+
+
+def old_run(
+    run: RunDir, preset: str | None, from_file: dict[str, Any], flags: dict[str, Any], *, as_json: bool, quiet: bool
+) -> None:
+    from gancli.cli import render
+    from gancli.core import data, records
+    from gancli.core.trainer import Trainer
+
+    with run.lock():
+        record = records.read(run)
+        asked = {**from_file, **flags}
+        records.check_unchanged(record, asked.pop("preset", preset) if preset is None else preset, asked)
+        record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
+        images = data.load(record["data"]["name"])
+        records.check_same_data(record, images)
+        trainer = Trainer.resume(run, record, images)
+        render.notes(trainer.warnings)
+        if trainer.is_finished:
+            trainer.restore_pictures()
+        finish(trainer, as_json=as_json, quiet=quiet)
+
+
+def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
+    """Train with signals caught, then draw what only needs the run folder."""
+    from gancli.cli import render
+    from gancli.report import film, plots
+
+    run, ended = trainer.run_dir, None
+    with stopping(trainer), render.display(trainer, quiet=quiet) as show:
+        for event in trainer.run() if not trainer.is_finished else ():
+            show(event)
+            if isinstance(event, RunEnded):
+                ended = event
+    render.status("drawing plots and progress.gif", quiet=quiet)
+    plots.draw(run)
+    film.make(run)
+    render.result(trainer, ended, as_json=as_json)
+    if ended is not None and ended.reason == "stopped":
+        render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
+        raise typer.Exit(130)
+
+
+@contextlib.contextmanager
+def stopping(trainer: "Trainer") -> Iterator[None]:
+    """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once."""
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in caught}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: object) -> None:
+        restore()
+        trainer.stop()
+
+    for number in caught:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise ConfigError(f"cannot read {path}: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path} is not valid TOML: {err}") from err
+
+
+def find_run(name: Path, outdir: Path) -> RunDir:
+    """A run by its path, or by its name under outdir."""
+    return RunDir.open(outdir / name if not name.exists() and (outdir / name).exists() else name)
+
+
+def slug(name: str) -> str:
+    """A data set's name for use in a folder name."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"

@@ -1,0 +1,56 @@
+"""A TrainState in one file: weights, averages, optimisers, running sums and the record of the run."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gancli.core import tensorfile
+from gancli.core.state import TrainState
+from gancli.errors import FileFormatError
+from gancli.rundir import atomic_write
+
+
+def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
+    """meta: plain values that belong to this point of the run, such as its record and the time spent."""
+    tensors = {"tallies": state.tallies}
+    for name, module in state.modules.items():
+        tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+    for name, optimizer in state.optimizers.items():
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
+    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg, "lr_scale": state.lr_scale}))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, meta, _ = tensorfile.unpack("checkpoint", path)
+    return tensors, meta
+
+
+def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> None:
+    """Put what `read` gave back into a state built from the same config."""
+    try:
+        state.nimg, state.lr_scale = int(meta["nimg"]), float(meta["lr_scale"])
+        state.tallies.copy_(tensors["tallies"])
+        for name, module in state.modules.items():
+            module.load_state_dict(below(tensors, name))
+        for name, optimizer in state.optimizers.items():
+            restore_optimizer(optimizer, below(tensors, name))
+    except (KeyError, ValueError, TypeError, RuntimeError) as err:
+        raise FileFormatError(f"{path} does not fit the run it belongs to: {str(err).splitlines()[0]}") from err
+
+
+def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
+
+
+def restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    """Fill Adam's moments, in the memory layout of the weights they belong to, as an uninterrupted run has them."""
+    optimizer.state.clear()
+    for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+        values = below(tensors, str(index))
+        if not values:
+            continue
+        moments = {key: torch.empty_like(parameter).copy_(values[key]) for key in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": values["step"].to(parameter.device), **moments}

@@ -1,0 +1,29 @@
+"""Where to compute."""
+
+import os
+
+import torch
+
+from gancli.errors import ConfigError
+
+
+def resolve(name: str) -> torch.device:
+    """'auto' takes CUDA, then MPS, then the CPU; asking for one that is not there is an error."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+    if not available[name]:
+        here = ", ".join(device for device, there in available.items() if there)
+        raise ConfigError(f"--device {name} is not available on this machine; available: {here}")
+    return torch.device(name)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare_cpu(threads: int) -> None:
+    """Fix what makes CPU results and speed depend on the machine: the thread count and denormal numbers."""
+    torch.set_num_threads(threads or cores())
+    torch.set_flush_denormal(True)

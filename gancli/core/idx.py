@@ -1,0 +1,62 @@
+"""The IDX format of MNIST and its relatives: finding the files of a folder, and reading one safely."""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gancli.errors import DataError
+
+UINT8 = 8
+CHUNK_BYTES = 1 << 20
+LARGEST_BYTES = 1 << 34
+
+
+def find(folder: Path, split: str, kind: str) -> Path | None:
+    """The file of one split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before gzipped.
+
+    Raises DataError if the folder cannot be listed.
+    """
+    try:
+        present = set(os.listdir(folder))
+    except OSError as err:
+        raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
+    plain = [f"{split}-{kind}-ubyte", f"{split}-{kind.replace('-', '.')}-ubyte"]
+    return next((folder / name for name in [*plain, *(f"{name}.gz" for name in plain)] if name in present), None)
+
+
+def read(path: Path, ndim: int) -> Tensor:
+    """The array of one file, gzipped or not (its first bytes tell) -> uint8 with `ndim` dimensions.
+
+    What the header promises is compared with what the file holds while reading, so a wrong header cannot exhaust
+    memory. Raises DataError, naming the file, for any other type, number of dimensions or size.
+    Source: the format's description at the end of LeCun's MNIST page.
+    """
+    try:
+        with open(path, "rb") as raw:
+            file = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
+            header = file.read(4 + 4 * ndim)
+            if len(header) < 4 + 4 * ndim:
+                raise DataError(f"{path} is damaged: it ends within its header")
+            zero, kind, found, *shape = struct.unpack(f">HBB{ndim}I", header)
+            if (zero, kind, found) != (0, UINT8, ndim):
+                raise DataError(f"{path} is not IDX with {ndim} dimensions of bytes: it starts with {header[:4].hex()}")
+            size, dims = math.prod(shape), "x".join(map(str, shape))
+            if not 0 < size <= LARGEST_BYTES:
+                raise DataError(f"{path} cannot be used: its header promises {dims} bytes")
+            data = bytearray()
+            while chunk := file.read(min(CHUNK_BYTES, size + 1 - len(data))):
+                data += chunk
+    except (OSError, EOFError, zlib.error) as err:
+        reason = err.strerror if isinstance(err, OSError) and err.strerror else err
+        raise DataError(f"cannot read {path}: {reason}") from err
+    if len(data) < size:
+        raise DataError(f"{path} is cut short: its header promises {dims} bytes, it holds {len(data)}")
+    if len(data) > size:
+        raise DataError(f"{path} has bytes left over after the {dims} that its header promises")
+    return torch.frombuffer(data, dtype=torch.uint8).view(shape)

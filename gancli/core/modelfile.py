@@ -1,0 +1,77 @@
+"""model.safetensors: a generator and everything needed to use it, in one file."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gancli.config import ModelSpec
+from gancli.core import tensorfile
+from gancli.core.models import build_generator
+from gancli.errors import ConfigError, FileFormatError, did_you_mean
+from gancli.rundir import atomic_write
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file knows beside the weights."""
+
+    spec: ModelSpec
+    preset: str
+    nimg: int
+    data: dict[str, Any]  # name and digest of what it was trained on
+    class_names: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()  # of the training images; the frequencies that samples follow
+
+    def class_index(self, name: str) -> int:
+        """The class called `name`, or numbered so."""
+        if not self.class_names:
+            raise ConfigError("this model is unconditional: it has no classes to choose from; leave --class out")
+        if name in self.class_names:
+            return self.class_names.index(name)
+        if name.isdecimal() and int(name) < len(self.class_names):
+            return int(name)
+        raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
+
+
+@dataclass(frozen=True)
+class Model:
+    G: nn.Module
+    info: ModelInfo
+    digest: str
+
+
+def save(path: Path, G: nn.Module, info: ModelInfo) -> None:
+    atomic_write(path, tensorfile.pack("model", G.state_dict(), dataclasses.asdict(info)))
+
+
+def load(path: Path, device: torch.device | None = None) -> Model:
+    """A model ready to generate. Shapes are compared before anything is allocated."""
+    tensors, meta, digest = tensorfile.unpack("model", path)
+    try:
+        info = ModelInfo(
+            **{
+                **meta,
+                "spec": ModelSpec(**meta["spec"]),
+                "class_names": tuple(map(str, meta["class_names"])),
+                "class_counts": tuple(map(int, meta["class_counts"])),
+            }
+        )
+    except (TypeError, KeyError, ValueError, ConfigError) as err:
+        raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
+    if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
+        raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
+    return Model(generator_from(path, tensors, info.spec, device or torch.device("cpu")), info, digest)
+
+
+def generator_from(path: Path, tensors: dict[str, Tensor], spec: ModelSpec, device: torch.device) -> nn.Module:
+    with torch.device("meta"):
+        G = build_generator(spec)
+    expected = {name: tensor.shape for name, tensor in G.state_dict().items()}
+    if expected != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise FileFormatError(f"{path} holds weights that do not fit the model it describes")
+    G.load_state_dict(tensors, assign=True)
+    return G.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

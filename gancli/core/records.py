@@ -1,0 +1,125 @@
+"""The record of a run: everything that was decided, as plain values, for config.json and the checkpoints."""
+
+import math
+from typing import Any
+
+import torch
+
+import gancli
+from gancli import config as configs
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import devices
+from gancli.core.data import ImageSet
+from gancli.core.losses import LOSSES
+from gancli.errors import ConfigError, RunError
+from gancli.rundir import RunDir
+
+
+def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet) -> dict[str, Any]:
+    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured."""
+    loss = LOSSES[config.loss]
+    conditional = config.conditional and data.n_classes > 0
+    return {
+        "gancli": gancli.__version__,
+        "preset": preset,
+        "train": configs.to_values(config),
+        "sources": sources,
+        "plan": {"total_nimg": planned_nimg(config, len(data.images))},
+        "data": {
+            "name": data.name,
+            "digest": data.digest,
+            "n_train": len(data.images),
+            "n_heldout": len(data.heldout_images),
+            "resolution": data.resolution,
+            "channels": data.channels,
+            "class_names": list(data.class_names) if conditional else [],
+            "class_counts": list(data.class_counts) if conditional else [],
+        },
+        "machine": {
+            "device": devices.resolve(config.device).type,
+            "threads": config.threads or devices.cores(),
+            "precision": "float32",
+            "torch": str(torch.__version__),
+        },
+        "ideals": {
+            "d_loss": loss.d_ideal,
+            "g_loss": loss.g_ideal,
+            "accuracy": 0.5,
+            "d_loss_name": loss.d_ideal_name,
+            "g_loss_name": loss.g_ideal_name,
+        },
+    }
+
+
+def read(run: RunDir) -> dict[str, Any]:
+    """The record in a run's config.json, checked to be whole."""
+    record = run.read_config()
+    try:
+        config = configs.from_values(record["train"])
+        needed = ("preset", "sources", "ideals", "plan", "machine")
+        shapes = spec(record), record["data"]["digest"], record["data"]["n_train"], *(record[key] for key in needed)
+        total, threads = record["plan"]["total_nimg"], record["machine"]["threads"]
+    except (KeyError, TypeError, ConfigError) as err:
+        raise RunError(f"{run.config} is not the record of a run: {err}") from err
+    if None in shapes or (total is None and not config.time_budget) or not all(is_count(v) for v in (total, threads)):
+        raise RunError(f"{run.config} is not the record of a run: total_nimg or threads cannot be right")
+    return record
+
+
+def is_count(value: object) -> bool:
+    return value is None or (type(value) is int and value > 0)
+
+
+def planned_nimg(config: TrainConfig, n_train: int) -> int | None:
+    """Total images of a run; None for a time budget, which is planned once its speed is known."""
+    if config.time_budget:
+        return None
+    return max(1, math.ceil(config.kimg * 1000 or config.epochs * n_train))
+
+
+def spec(record: dict[str, Any]) -> ModelSpec:
+    train, data = record["train"], record["data"]
+    return ModelSpec(
+        model=train["model"],
+        z_dim=train["z_dim"],
+        g_width=train["g_width"],
+        d_width=train["d_width"],
+        resolution=data["resolution"],
+        channels=data["channels"],
+        n_classes=len(data["class_names"]),
+    )
+
+
+def check_same_data(record: dict[str, Any], data: ImageSet) -> None:
+    if data.digest != record["data"]["digest"]:
+        raise RunError(
+            f"the data set {data.name} is not the one this run was trained on (its digest differs); "
+            "put the old data back, or start a new run"
+        )
+
+
+def extend(record: dict[str, Any], *, kimg: float | None, epochs: float | None) -> dict[str, Any]:
+    """The record with a new total, which plans the schedules anew."""
+    if kimg is None and epochs is None:
+        return record
+    lengths = {"kimg": float(kimg or 0), "epochs": float(epochs or 0), "time_budget": 0.0}
+    config = configs.from_values({**record["train"], **lengths})
+    total = planned_nimg(config, record["data"]["n_train"])
+    sources = {**record["sources"], **dict.fromkeys(lengths, "flag")}
+    return {**record, "train": configs.to_values(config), "sources": sources, "plan": {"total_nimg": total}}
+
+
+def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str, Any]) -> None:
+    """Refuse, by name, settings that differ from the run's; kimg and epochs may."""
+    if preset is not None and preset != record["preset"]:
+        raise ConfigError(
+            f"--preset {preset} differs from the run's {record['preset']}; a resumed run keeps its preset"
+        )
+    for name, value in asked.items():
+        kept = record["train"].get(name)
+        same = value == kept or (name == "data" and value == record["data"]["name"])
+        if not same and name not in ("kimg", "epochs"):
+            raise ConfigError(
+                f"{configs.flag(name)} {value} differs from the run's {kept}; a resumed run keeps its settings: "
+                "leave it out, or start a new run"
+            )

@@ -1,0 +1,128 @@
+"""The networks, their optimisers and one training step: the maths of a run, without files or clocks."""
+
+import torch
+from torch import Tensor, nn
+
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import augment, ema, images, rng, schedules
+from gancli.core.losses import LOSSES, r1_penalty
+from gancli.core.models import build
+
+STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "r1", "r1_steps", "steps")
+
+
+class TrainState:
+    """Everything that changes during training, and `step`, which changes it.
+
+    tallies: float64 [2, len(STATISTICS)], sums since the last tick and since the last epoch.
+    """
+
+    def __init__(self, config: TrainConfig, spec: ModelSpec, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.loss = LOSSES[config.loss]
+        self.interval = config.r1_interval if config.gamma else 1
+        self.nimg = 0
+        self.lr_scale = 1.0
+        self.G, self.D = (net.to(device) for net in build(spec, config.seed))
+        self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
+        fused = device.type in ("cpu", "cuda")
+        self.d_lr, d_betas = schedules.lazy_adam(config.lr, (config.beta1, config.beta2), self.interval)
+        self.opt_G = torch.optim.Adam(
+            self.G.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=fused
+        )
+        self.opt_D = torch.optim.Adam(self.D.parameters(), lr=self.d_lr, betas=d_betas, fused=fused)
+        self.tallies = torch.zeros(2, len(STATISTICS), dtype=torch.float64, device=device)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "D": self.D} | ({"G_ema": self.G_ema} if self.G_ema is not self.G else {})
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Adam]:
+        return {"opt_G": self.opt_G, "opt_D": self.opt_D}
+
+    def step(self, real: Tensor, labels: Tensor | None, t: float) -> None:
+        """One D step, one G step and the average. real: uint8 [B,C,H,W]; t: part of the run that is done.
+
+        Fakes take the labels of the real batch, so they follow the training frequencies.
+        """
+        config = self.config
+        lr_factor = self.lr_scale * schedules.decay(t, config.lr_decay_from)
+        self.opt_G.param_groups[0]["lr"] = config.lr * lr_factor
+        self.opt_D.param_groups[0]["lr"] = self.d_lr * lr_factor
+
+        x = images.to_float(real)
+        if config.share_latents:
+            fake = self.G(self.latents("z", len(real)), labels)
+        else:
+            with torch.no_grad():
+                fake = self.G(self.latents("z", len(real)), labels)
+        d_loss, real_logits, fake_logits, penalty = self.d_step(x, fake.detach(), labels)
+
+        if not config.share_latents:
+            fake = self.G(self.latents("z_G", len(real)), labels)
+        g_loss = self.g_step(fake, labels)
+
+        self.nimg += len(real)
+        if self.G_ema is not self.G:
+            half_life = schedules.ema_half_life(self.nimg, config.ema_kimg * 1000, config.ema_ramp)
+            ema.update(self.G_ema, self.G, schedules.ema_beta(len(real), half_life))
+        with torch.no_grad():
+            accurate = (real_logits > 0).float().mean(), (fake_logits < 0).float().mean()
+            one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
+            regular = (zero, zero) if penalty is None else (penalty, one)
+            self.tallies += torch.stack([d_loss, g_loss, *accurate, *regular, one])
+
+    def d_step(self, x: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Train D on one forward of real and fake together. Returns loss, real and fake logits, R1 if it was due."""
+        regularise = self.config.gamma > 0 and (self.nimg // len(x)) % self.interval == 0
+        if regularise:
+            x.requires_grad_()
+        both = None if labels is None else torch.cat([labels, labels])
+        real_logits, fake_logits = self.D(self.augment(torch.cat([x, fake]), "D"), both).chunk(2)
+        d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
+        objective, penalty = d_loss, None
+        if regularise:
+            penalty = r1_penalty(x, real_logits).mean()
+            objective = d_loss + self.config.gamma / 2 * self.interval * penalty
+        self.opt_D.zero_grad()
+        torch.autograd.backward(objective)
+        self.opt_D.step()
+        return d_loss, real_logits, fake_logits, penalty
+
+    def g_step(self, fake: Tensor, labels: Tensor | None) -> Tensor:
+        """Train G against the D just updated, which is frozen meanwhile. Returns the loss."""
+        self.D.requires_grad_(False)
+        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G"), labels)).mean()
+        self.opt_G.zero_grad()
+        torch.autograd.backward(g_loss)
+        self.opt_G.step()
+        self.D.requires_grad_(True)
+        return g_loss
+
+    def latents(self, stream: str, n: int) -> Tensor:
+        z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
+        return z.to(self.device)
+
+    def augment(self, pictures: Tensor, stream: str) -> Tensor:
+        limit = self.config.shift
+        if not limit:
+            return pictures
+        draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
+        offsets = torch.randint(-limit, limit + 1, (len(pictures), 2), generator=draws)
+        return augment.shift(pictures, offsets.to(self.device), limit)
+
+    def read_tally(self, row: int) -> dict[str, float]:
+        """Means since the last call for this row (0 tick, 1 epoch), which starts anew."""
+        sums = dict(zip(STATISTICS, self.tallies[row].tolist(), strict=True))
+        self.tallies[row] = 0
+        steps, r1_steps = sums.pop("steps"), sums.pop("r1_steps")
+        r1 = sums.pop("r1")
+        means = {name: total / steps for name, total in sums.items()}
+        means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
+        return means | ({"r1": r1 / r1_steps} if r1_steps else {})
+
+    def is_finite(self) -> bool:
+        """Whether every weight, average and running sum is a number."""
+        tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -1,0 +1,61 @@
+"""One safetensors file: named tensors, JSON metadata, a format version and a digest over all of it. No code inside."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gancli.errors import DamagedFileError, FileFormatError
+
+FORMAT_VERSION = 1
+
+
+def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
+    """The bytes of a file of one kind ("model", "checkpoint")."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(meta, sort_keys=True)
+    header = {"gancli": kind, "format_version": str(FORMAT_VERSION), "meta": text, "sha256": digest(kind, plain, text)}
+    return safetensors.torch.save(plain, metadata=header)
+
+
+def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            check_header(kind, path, header)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as err:
+        raise FileFormatError(f"no file {path}") from err
+    except OSError as err:
+        raise FileFormatError(f"cannot read {path}: {err.strerror or err}") from err
+    except safetensors.SafetensorError as err:
+        raise DamagedFileError(f"{path} is damaged or not a safetensors file ({err})") from err
+    if header.get("sha256") != digest(kind, tensors, header["meta"]):
+        raise DamagedFileError(f"{path} is damaged: its contents do not match its sha256; restore it from a copy")
+    return tensors, json.loads(header["meta"]), header["sha256"]
+
+
+def check_header(kind: str, path: Path, header: dict[str, str]) -> None:
+    version = header.get("format_version", "")
+    if "gancli" not in header or "meta" not in header or not version.isdecimal():
+        raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
+    if int(version) > FORMAT_VERSION:
+        raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")
+    if header["gancli"] != kind:
+        raise FileFormatError(f"{path} is a gancli {header['gancli']}, not a {kind}")
+
+
+def digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:
+    """sha256 over the kind, the metadata, and each tensor's name, type, shape and bytes."""
+    sha = hashlib.sha256(f"{kind}\n{meta}\n".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

@@ -1,0 +1,67 @@
+"""Every test runs offline, in an empty folder that is its home, on one thread."""
+
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+# Read once, when their libraries are imported: no colours, no forced terminal, no second thread.
+for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):
+    os.environ.pop(name, None)
+os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1", MPLBACKEND="agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+LABELS = 3
+
+
+@pytest.fixture(autouse=True)
+def offline_and_alone(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("tests have no network")
+
+    for function in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, function, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # for child processes: nothing listens there
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # child processes import the gancli that is tested
+    home = tmp_path / "home"
+    home.mkdir()
+    for variable in ("HOME", "GANCLI_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(home))
+    fonts = tmp_path_factory.getbasetemp() / "matplotlib"  # one for all tests: building its font list takes seconds
+    monkeypatch.setenv("MPLCONFIGDIR", str(fonts))
+    monkeypatch.chdir(tmp_path)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
+def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:
+    """An IDX file of unsigned bytes: magic 00 00 08 ndim, big-endian sizes, content in row-major order."""
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape) + content
+
+
+def tiny_pixels(index: int) -> bytes:
+    """8x8 grey: a horizontal bar of two rows whose height tells the label, its brightness the index."""
+    top = 1 + 2 * (index % LABELS)
+    value = 100 + index * 37 % 156
+    return b"".join(bytes([value if row in (top, top + 1) else 0] * 8) for row in range(8))
+
+
+@pytest.fixture
+def tiny_idx(tmp_path: Path) -> Path:
+    """A folder of IDX files: 64 training and 32 test pictures, 8x8 grey, label = index mod 3."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for split, n in (("train", 64), ("t10k", 32)):
+        pixels = b"".join(map(tiny_pixels, range(n)))
+        labels = bytes(index % LABELS for index in range(n))
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes((n, 8, 8), pixels))
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes((n,), labels))
+    return folder

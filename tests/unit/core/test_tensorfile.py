@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from gancli.core import tensorfile
+from gancli.errors import DamagedFileError, FileFormatError
+
+TENSORS = {"a": torch.arange(6, dtype=torch.float32).reshape(2, 3), "step": torch.tensor(3.0), "n": torch.tensor([1, 2])}
+META = {"name": "x", "list": [1, 2.5, None]}
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(tensorfile.pack("model", TENSORS, META))
+    return path
+
+
+def test_what_was_packed_comes_back(packed: Path) -> None:
+    tensors, meta, digest = tensorfile.unpack("model", packed)
+    assert meta == META and len(digest) == 64
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert torch.equal(tensors[name], tensor) and tensors[name].dtype == tensor.dtype
+
+
+def test_packing_is_deterministic() -> None:
+    assert tensorfile.pack("model", TENSORS, META) == tensorfile.pack("model", dict(reversed(TENSORS.items())), META)
+
+
+def test_channels_last_weights_are_stored_plainly(tmp_path: Path) -> None:
+    weight = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(tensorfile.pack("model", {"w": weight}, {}))
+    assert torch.equal(tensorfile.unpack("model", path)[0]["w"], weight)
+
+
+def test_every_flipped_byte_is_noticed_or_harmless(packed: Path) -> None:
+    """Padding spaces in the header mean nothing; any other byte must not change silently."""
+    good = packed.read_bytes()
+    refused = 0
+    for position in range(len(good)):
+        damaged = bytearray(good)
+        damaged[position] ^= 1
+        packed.write_bytes(damaged)
+        try:
+            tensors, meta, _ = tensorfile.unpack("model", packed)
+        except FileFormatError:
+            refused += 1
+            continue
+        assert meta == META and all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert refused > 0.95 * len(good)
+
+
+def test_every_truncation_is_noticed(packed: Path) -> None:
+    good = packed.read_bytes()
+    for length in range(0, len(good), 16):
+        packed.write_bytes(good[:length])
+        with pytest.raises(DamagedFileError, match=r"file\.safetensors"):
+            tensorfile.unpack("model", packed)
+
+
+def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "file.safetensors"
+    safetensors.torch.save_file({"w": torch.zeros(2)}, path)
+    with pytest.raises(FileFormatError, match="not one made by gancli"):
+        tensorfile.unpack("model", path)
+    path.write_bytes(tensorfile.pack("checkpoint", TENSORS, META))
+    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
+        tensorfile.unpack("model", path)
+    header = {"gancli": "model", "format_version": "99", "meta": "{}", "sha256": ""}
+    path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata=header))
+    with pytest.raises(FileFormatError, match=r"format 99, newer .*upgrade gancli"):
+        tensorfile.unpack("model", path)
+    with pytest.raises(FileFormatError, match="no file"):
+        tensorfile.unpack("model", tmp_path / "absent.safetensors")
+    with pytest.raises(FileFormatError, match="cannot read|damaged"):
+        tensorfile.unpack("model", tmp_path)

@@ -1,0 +1,113 @@
+import dataclasses
+import json
+import math
+import typing
+from typing import Any
+
+import pytest
+
+from gancli import config
+from gancli.config import ModelSpec, TrainConfig
+from gancli.errors import ConfigError
+
+SPEC: dict[str, Any] = dict(model="mlp", z_dim=8, g_width=8, d_width=8, resolution=8, channels=1, n_classes=0)
+
+
+def bad_values(f: "dataclasses.Field[Any]") -> list[object]:
+    """Just outside each end of the range, and values of every wrong type."""
+    if typing.get_args(f.type):
+        return ["nonsense", None, 3]
+    if f.type is bool:
+        return ["yes", 1, None]
+    if f.type is str:
+        return [3, None, True]
+    low, high = f.metadata["low"], f.metadata["high"]
+    if f.type is int:
+        return [low - 1, high + 1, 10**400, 1.0, "1", True, None]
+    outside = [math.nextafter(low, -math.inf), math.nextafter(high, math.inf)]
+    return [*outside, 10**400, math.nan, math.inf, -math.inf, "1", True, None]
+
+
+def test_every_setting_refuses_each_bad_value_by_name_in_one_line() -> None:
+    visited = 0
+    for name, f in config.fields().items():
+        for value in bad_values(f):
+            with pytest.raises(ConfigError) as caught:
+                config.check(name, value)
+            assert name in str(caught.value) and "\n" not in str(caught.value)
+            with pytest.raises(ConfigError):
+                TrainConfig(**{"kimg": 1.0, name: value})
+            visited += 1
+    assert visited >= 3 * len(config.fields()) >= 75
+
+
+def test_every_range_includes_its_ends() -> None:
+    ranged = {name: f for name, f in config.fields().items() if f.type in (int, float)}
+    for name, f in ranged.items():
+        config.check(name, f.metadata["low"])
+        config.check(name, f.metadata["high"])
+        assert f.metadata["low"] <= f.default <= f.metadata["high"]
+    assert len(ranged) >= 20
+
+
+def test_every_setting_has_one_sentence_of_help() -> None:
+    helps = [f.metadata["help"] for f in config.fields().values()]
+    assert len(helps) >= 25
+    assert all(text.endswith(".") and "\n" not in text for text in helps)
+
+
+@pytest.mark.parametrize("lengths", [{}, {"kimg": 1.0, "epochs": 1.0}, {"epochs": 1.0, "time_budget": 9.0}], ids=str)
+def test_exactly_one_length_is_required(lengths: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="exactly one of kimg, epochs and time_budget"):
+        TrainConfig(**lengths)
+
+
+def test_unknown_name_suggests_the_closest() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'batchsize' in x\.toml \(did you mean 'batch_size'\?"):
+        config.check_known(["lr", "batchsize"], "x.toml")
+
+
+def test_unknown_choice_suggests_the_closest() -> None:
+    with pytest.raises(ConfigError, match=r"model cannot be 'cnov' \(did you mean 'conv'\?"):
+        config.check("model", "cnov")
+
+
+def test_values_survive_json() -> None:
+    settings = TrainConfig(kimg=1.5, model="mlp", seed=2**63 - 1, conditional=False)
+    assert config.from_values(json.loads(json.dumps(config.to_values(settings)))) == settings
+
+
+def test_from_values_refuses_unknown_names() -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'gama' in the configuration"):
+        config.from_values({"kimg": 1.0, "gama": 2.0})
+
+
+def test_flag_is_the_field_with_dashes() -> None:
+    assert config.flag("lr_decay_from") == "--lr-decay-from"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("90", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1h1m1s", 3661), (" 1.5M ", 90), ("0s", 0)],
+)
+def test_parse_seconds_reads(text: str, seconds: float) -> None:
+    assert config.parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "ten", "-5s", "5x", "1m1h", "1e3", "1h 30m", "nan", "1."])
+def test_parse_seconds_refuses(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read the time"):
+        config.parse_seconds(text)
+
+
+def test_model_spec_refuses_each_bad_value_by_name() -> None:
+    ModelSpec(**SPEC)
+    visited = 0
+    for f in dataclasses.fields(ModelSpec):
+        for value in (-1, 10**9, 1.0, "8", None, True, [1]):
+            with pytest.raises(ConfigError, match=f.name):
+                ModelSpec(**{**SPEC, f.name: value})
+            visited += 1
+    assert visited == 7 * len(SPEC)
+    with pytest.raises(ConfigError, match=r"did you mean 'mlp'\?"):
+        ModelSpec(**{**SPEC, "model": "mpl"})

@@ -1,0 +1,88 @@
+import pytest
+
+from gancli import config, presets
+from gancli.errors import ConfigError
+from gancli.presets import PRESETS, resolve
+
+
+def test_classic_is_the_tutorial_to_the_letter() -> None:
+    classic = PRESETS["classic"]
+    recipe = dict(
+        model="mlp", conditional=False, z_dim=64, g_width=256, d_width=256, loss="non-saturating", gamma=0.0, shift=0
+    )
+    recipe |= dict(batch_size=32, lr=2e-4, beta1=0.9, beta2=0.999, lr_decay_from=1.0, share_latents=False, ema_kimg=0.0)
+    recipe |= dict(epochs=100)
+    assert {name: getattr(classic, name) for name in recipe} == recipe
+
+
+def test_without_a_preset_the_default_is_taken() -> None:
+    name, settings, sources = resolve(None)
+    assert name == presets.DEFAULT_PRESET == "quick"
+    assert settings == PRESETS["quick"]
+    assert sources == dict.fromkeys(config.fields(), "preset quick")
+
+
+def test_flag_wins_over_file_and_file_over_preset() -> None:
+    file = {"lr": 0.5, "batch_size": 16}
+    name, settings, sources = resolve("classic", file, {"batch_size": 8, "gamma": None})
+    assert (name, settings.batch_size, settings.lr, settings.gamma) == ("classic", 8, 0.5, PRESETS["classic"].gamma)
+    assert (sources["batch_size"], sources["lr"], sources["gamma"]) == ("flag", "file", "preset classic")
+
+
+def test_file_may_name_the_preset_and_an_argument_wins_over_it() -> None:
+    assert resolve(None, {"preset": "classic"})[0] == "classic"
+    assert resolve("quick", {"preset": "classic"})[0] == "quick"
+
+
+def test_arguments_are_left_as_they_were() -> None:
+    file, flags = {"preset": "classic", "time_budget": "1m"}, {"lr": 0.1, "seed": None}
+    resolve(None, file, flags)
+    assert (file, flags) == ({"preset": "classic", "time_budget": "1m"}, {"lr": 0.1, "seed": None})
+
+
+@pytest.mark.parametrize("length", config.LENGTHS)
+def test_a_length_replaces_the_one_before_whatever_its_unit(length: str) -> None:
+    _, settings, sources = resolve("classic", {"epochs": 7}, {length: 5})
+    assert {name: getattr(settings, name) for name in config.LENGTHS} == {
+        **dict.fromkeys(config.LENGTHS, 0.0),
+        length: 5,
+    }
+    assert {sources[name] for name in config.LENGTHS} == {"flag"}
+
+
+def test_two_lengths_in_one_place_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="--kimg and --epochs exclude each other"):
+        resolve("quick", None, {"kimg": 1, "epochs": 1})
+    with pytest.raises(ConfigError, match="--epochs and --time-budget exclude each other"):
+        resolve("quick", {"time_budget": "9s", "epochs": 1})
+
+
+def test_time_budget_is_read_with_units() -> None:
+    assert resolve("quick", None, {"time_budget": "1m30s"})[1].time_budget == 90
+
+
+@pytest.mark.parametrize("preset", ["quik", ["quick"], 3])
+def test_unknown_preset_lists_the_known_ones(preset: object) -> None:
+    with pytest.raises(ConfigError, match=r"unknown preset .*known: classic, quick"):
+        resolve(None, {"preset": preset})
+    with pytest.raises(ConfigError, match=r"did you mean 'quick'\?"):
+        resolve("quik")
+
+
+def test_unknown_setting_says_where_it_stands() -> None:
+    with pytest.raises(ConfigError, match=r"'batchsize' in the configuration file \(did you mean 'batch_size'\?"):
+        resolve(None, {"batchsize": 8})
+    with pytest.raises(ConfigError, match="'batchsize' in the flags"):
+        resolve(None, None, {"batchsize": 8})
+
+
+def test_bad_value_is_refused_even_where_another_layer_wins() -> None:
+    with pytest.raises(ConfigError, match="batch_size must be from 2"):
+        resolve(None, {"batch_size": 1}, {"batch_size": 8})
+
+
+def test_every_preset_resolves_to_itself() -> None:
+    for name, settings in PRESETS.items():
+        assert resolve(name)[:2] == (name, settings)
+    assert len(PRESETS) >= 2
+    assert set(presets.PRESET_FOR_DATA.values()) <= set(PRESETS)

@@ -1,0 +1,246 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gancli import rundir
+from gancli.errors import RunError
+from gancli.rundir import RunDir, atomic_file, atomic_folder, atomic_write, numbered, read_jsonl
+
+HOLD_LOCK = """
+import sys
+from pathlib import Path
+from gancli.rundir import RunDir
+with RunDir(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+DIE_RENAMING = """
+import os, signal, sys
+from pathlib import Path
+from gancli import rundir
+os.replace = os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+path = Path(sys.argv[2])
+if sys.argv[1] == "file":
+    rundir.atomic_write(path, b"new")
+else:
+    with rundir.atomic_folder(path, force=True) as folder:
+        (folder / "new").touch()
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
+
+
+def test_runs_are_numbered_from_zero_without_gaps(place: Path) -> None:
+    runs = [RunDir.create(place / "runs", "quick-mnist") for _ in range(3)]
+    assert [run.path.name for run in runs] == ["00000-quick-mnist", "00001-quick-mnist", "00002-quick-mnist"]
+    assert all(run.frames.is_dir() for run in runs)
+
+
+def test_number_follows_the_highest_and_ignores_foreign_names(place: Path) -> None:
+    for name in ("00003-a", "100000", "7-b", "00200x", "notes"):
+        (place / name).mkdir()
+    assert numbered(place).name == "100001"
+    assert numbered(place, "x").name == "100001-x"
+
+
+def test_number_taken_in_between_is_skipped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "00000-x").mkdir()
+    proposals = iter([place / "00000-x", place / "00001-x"])
+    monkeypatch.setattr(rundir, "numbered", lambda *_: next(proposals))
+    assert RunDir.create(place, "x").path.name == "00001-x"
+
+
+def test_folder_that_cannot_be_made_is_one_clear_line(place: Path) -> None:
+    (place / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write .*file/runs: .*; check the path"):
+        RunDir.create(place / "file" / "runs", "x")
+
+
+def test_open_tells_missing_from_foreign(place: Path) -> None:
+    with pytest.raises(RunError, match="no run folder"):
+        RunDir.open(place / "none")
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json"):
+        RunDir.open(place)
+    (place / "config.json").write_text("{}")
+    assert RunDir.open(place).read_config() == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", ""])
+def test_damaged_config_is_named(place: Path, text: str) -> None:
+    (place / "config.json").write_text(text)
+    with pytest.raises(RunError, match=r"config\.json"):
+        RunDir.open(place).read_config()
+
+
+def test_write_json_is_read_back(place: Path) -> None:
+    run = RunDir(place)
+    run.write_json(run.config, {"seed": 2**63 - 1, "lr": 0.002})
+    assert run.read_config() == {"seed": 2**63 - 1, "lr": 0.002}
+
+
+def test_atomic_write_replaces_the_content_and_leaves_nothing_beside(place: Path) -> None:
+    for content in (b"old", b"new"):
+        atomic_write(place / "x", content)
+        assert (place / "x").read_bytes() == content
+    assert names(place) == ["x"]
+
+
+def test_writer_that_raises_leaves_the_old_content(place: Path) -> None:
+    atomic_write(place / "x", b"old")
+    with pytest.raises(KeyError), atomic_file(place / "x") as file:
+        file.write(b"half")
+        raise KeyError
+    assert (place / "x").read_bytes() == b"old" and names(place) == ["x"]
+
+
+def test_full_disk_is_one_clear_line_and_leaves_the_old_content(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    atomic_write(place / "x", b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*/x: No space left on device; free some space"):
+        atomic_write(place / "x", b"new")
+    assert (place / "x").read_bytes() == b"old" and names(place) == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_process_killed_while_renaming_leaves_the_old_content(place: Path, kind: str) -> None:
+    target = place / "x"
+    if kind == "file":
+        target.write_bytes(b"old")
+    else:
+        target.mkdir()
+        (target / "old").touch()
+    end = subprocess.run([sys.executable, "-c", DIE_RENAMING, kind, target])
+    assert end.returncode == -9
+    assert target.read_bytes() == b"old" if kind == "file" else names(target) == ["old"]
+    assert len(names(place)) == 2  # and a partial one beside it
+
+
+def test_partial_files_of_a_dead_process_are_seen_by_nobody(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    for path in (run.frame(0), run.checkpoint(0), run.model):
+        path.with_name(f".{path.name}.{os.getpid()}.partial").write_bytes(b"half")
+    assert run.frame_paths() == run.checkpoints() == []
+    atomic_write(run.frame(0), b"whole")
+    assert [path.read_bytes() for path in run.frame_paths()] == [b"whole"]
+    assert names(run.frames) == ["000000000.png"]
+
+
+def test_folder_gets_its_name_when_it_is_complete(place: Path) -> None:
+    with atomic_folder(place / "x") as folder:
+        (folder / "a").touch()
+        assert not (place / "x").exists()
+    assert names(place) == ["x"] and names(place / "x") == ["a"]
+
+
+def test_folder_writer_that_raises_leaves_nothing(place: Path) -> None:
+    with pytest.raises(KeyError), atomic_folder(place / "x") as folder:
+        (folder / "a").touch()
+        raise KeyError
+    assert names(place) == []
+
+
+def test_existing_folder_is_replaced_only_with_force(place: Path) -> None:
+    with atomic_folder(place / "x") as folder:
+        (folder / "old").touch()
+    with pytest.raises(RunError, match=r"cannot write .*/x: .*; it exists already"), atomic_folder(place / "x"):
+        pass
+    assert names(place / "x") == ["old"]
+    with atomic_folder(place / "x", force=True) as folder:
+        (folder / "new").touch()
+    assert names(place) == ["x"] and names(place / "x") == ["new"]
+
+
+def test_partial_folders_of_a_dead_process_with_the_same_id_are_in_nobodys_way(place: Path) -> None:
+    for leftover in ("partial", "old"):
+        (place / f".x.{os.getpid()}.{leftover}" / "half").mkdir(parents=True)
+    (place / "x" / "old").mkdir(parents=True)
+    with atomic_folder(place / "x", force=True) as folder:
+        (folder / "new").touch()
+    assert names(place) == ["x"] and names(place / "x") == ["new"]
+
+
+def test_frames_and_checkpoints_are_listed_by_images_seen(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    counts = (500, 0, 999_999_999, 1_000_000_000, 12_800)
+    for nimg in counts:
+        run.frame(nimg).touch()
+        run.checkpoint(nimg).touch()
+    (run.frames / "notes.png").touch()
+    (run.path / "checkpoint-best.safetensors").touch()
+    assert [rundir.nimg_of(p) for p in run.frame_paths()] == sorted(counts)
+    assert [rundir.nimg_of(p) for p in run.checkpoints()] == sorted(counts, reverse=True)
+    assert run.frame(12_800).name == "000012800.png"
+
+
+def test_last_two_checkpoints_are_kept(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    for nimg in (1, 2, 3, 4):
+        run.checkpoint(nimg).touch()
+    run.drop_old_checkpoints()
+    assert run.checkpoints() == [run.checkpoint(4), run.checkpoint(3)]
+
+
+def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    command = [sys.executable, "-c", HOLD_LOCK, run.path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="00000-x is in use by another process"), run.lock():
+            pass
+        holder.kill()
+        holder.wait()
+        with run.lock():
+            pass
+    with run.lock():
+        pass
+
+
+def test_newest_is_the_highest_number_that_is_a_run(place: Path) -> None:
+    for name in ("00002-a", "00010-b", "100000-c", "00011-empty", "notes-x"):
+        (place / name).mkdir()
+        if name != "00011-empty":
+            (place / name / "config.json").touch()
+    assert rundir.newest(place).path.name == "100000-c"
+
+
+def test_newest_of_nothing_says_what_to_type(place: Path) -> None:
+    for folder in (place, place / "none"):
+        with pytest.raises(RunError, match="train one first: gancli train"):
+            rundir.newest(folder)
+
+
+def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
+    records = [{"nimg": 1, "loss": 0.5}, {"nimg": 2, "loss": 0.25}]
+    with open(place / "log", "w", encoding="utf-8") as file:
+        for record in records:
+            rundir.append_jsonl(file, record)
+    assert read_jsonl(place / "log") == records
+    for cut in range(1, len(json.dumps(records[1])) + 1):
+        (place / "torn").write_bytes((place / "log").read_bytes()[:-cut])
+        assert read_jsonl(place / "torn") == records[:1]
+
+
+def test_missing_log_is_empty_and_a_foreign_one_is_named(place: Path) -> None:
+    assert read_jsonl(place / "none") == []
+    (place / "log").write_text("nonsense\n{}\n")
+    with pytest.raises(RunError, match="log has a line that is not JSON: 'nonsense"):
+        read_jsonl(place / "log")
