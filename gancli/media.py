@@ -119,7 +119,7 @@ def to_indices(frames: Iterable[Picture], palette: Picture, shape: tuple[int, ..
     """Frames of one shape, [H, W] or [H, W, 3] -> [N, H, W], for every pixel the place of its colour in the palette."""
     grey_index = np.abs(np.arange(256)[:, None] - palette[:, 0].astype(int)).argmin(axis=1).astype(np.uint8)
     table = Image.new("P", (1, 1))
-    table.putpalette(palette.tobytes())
+    table.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0)), mode="edge").tobytes())
     indices = []
     for frame in frames:
         if frame.shape != shape:
@@ -127,7 +127,8 @@ def to_indices(frames: Iterable[Picture], palette: Picture, shape: tuple[int, ..
         if frame.ndim == 2:
             indices.append(grey_index[frame])
         else:
-            indices.append(np.asarray(Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE)))
+            index = np.asarray(Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE))
+            indices.append(np.minimum(index, len(palette) - 1).astype(np.uint8))
     return np.stack(indices) if indices else np.zeros((0, *shape[:2]), np.uint8)
 
 

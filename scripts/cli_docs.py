@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,10 @@ def argument_name(param: Any) -> str:
 
 
 def names(param: Any) -> str:
-    """`--device` auto, cpu, cuda, mps: the flags, then the words a setting of the configuration accepts."""
+    """`--device` auto|cpu|cuda|mps: the flags, then what is to follow where the command says so."""
     if is_argument(param):
         return f"`{argument_name(param).strip('[]')}`"
-    setting = config.fields().get(param.name)
-    choices = ", ".join(typing.get_args(setting.type)) if setting else ""
-    return f"{', '.join(f'`{flag}`' for flag in (*param.opts, *param.secondary_opts))} {choices}".strip()
+    return f"{', '.join(f'`{flag}`' for flag in (*param.opts, *param.secondary_opts))} {param.metavar or ''}".strip()
 
 
 def default(param: Any) -> str:

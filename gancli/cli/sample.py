@@ -73,6 +73,8 @@ def find_model(source: Path | None, outdir: Path) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is not None and source.is_file():
         return source, Path()
+    if source is not None and not source.exists() and not (outdir / source).exists():
+        raise RunError(f"no run folder or model file {source}")
     run = newest(outdir) if source is None else RunDir.open(source if source.exists() else outdir / source)
     if not run.model.is_file():
         raise RunError(f"{run.path} has no model.safetensors yet; train it first, or wait for its first snapshot")

@@ -100,6 +100,27 @@ def test_parse_seconds_refuses(text: str) -> None:
         config.parse_seconds(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("7", [7]), ("0,1,4-6", [0, 1, 4, 5, 6]), ("3-3", [3]), (" 2 , 1 ", [2, 1]), ("5,5", [5, 5])],
+)
+def test_parse_seeds_reads_lists_and_ranges_in_order(text: str, seeds: list[int]) -> None:
+    assert config.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", ",", "1,", "-1", "a", "1-", "1-2-3", "1.5", "0x1", "9" * 19])
+def test_parse_seeds_refuses(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read the seeds"):
+        config.parse_seeds(text)
+
+
+def test_parse_seeds_refuses_a_range_that_falls_or_is_too_long() -> None:
+    with pytest.raises(ConfigError, match="5 is above 3"):
+        config.parse_seeds("5-3")
+    with pytest.raises(ConfigError, match="names 1,000,000,000,000 seeds; at most 10,000,000"):
+        config.parse_seeds("0-999999999999")
+
+
 def test_model_spec_refuses_each_bad_value_by_name() -> None:
     ModelSpec(**SPEC)
     visited = 0

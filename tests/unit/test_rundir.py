@@ -199,6 +199,22 @@ def test_last_two_checkpoints_are_kept(place: Path) -> None:
     assert run.checkpoints() == [run.checkpoint(4), run.checkpoint(3)]
 
 
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_run_that_fails_before_its_first_checkpoint_leaves_nothing(place: Path, error: type[BaseException]) -> None:
+    run = RunDir.create(place, "x")
+    with pytest.raises(error), run.discarded_if_stillborn():
+        raise error
+    assert names(place) == []
+
+
+def test_run_that_fails_after_a_checkpoint_is_kept(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    with pytest.raises(KeyError), run.discarded_if_stillborn():
+        run.checkpoint(64).touch()
+        raise KeyError
+    assert run.checkpoints() == [run.checkpoint(64)]
+
+
 def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path) -> None:
     run = RunDir.create(place, "x")
     command = [sys.executable, "-c", HOLD_LOCK, run.path]

@@ -47,7 +47,7 @@ def test_a_seed_takes_the_class_it_stands_for() -> None:
     classes = torch.cat([c for _, _, c in generate.from_seeds(model, range(100)) if c is not None])
     assert torch.equal(classes, latents.classes_from_seeds(range(100), (5, 3, 2)))
     assert classes.bincount().tolist() == [50, 30, 20]
-    (_, chosen, labels), = generate.from_seeds(model, [4, 5], [2, 1])
+    ((_, chosen, labels),) = generate.from_seeds(model, [4, 5], [2, 1])
     assert labels is not None and labels.tolist() == [2, 1]
     z = latents.from_seeds([4, 5], 16)
     assert torch.equal(chosen, generate.generate(model.G, z, torch.tensor([2, 1])))

@@ -7,7 +7,11 @@ import torch
 from gancli.core import tensorfile
 from gancli.errors import DamagedFileError, FileFormatError
 
-TENSORS = {"a": torch.arange(6, dtype=torch.float32).reshape(2, 3), "step": torch.tensor(3.0), "n": torch.tensor([1, 2])}
+TENSORS = {
+    "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
+    "step": torch.tensor(3.0),
+    "n": torch.tensor([1, 2]),
+}
 META = {"name": "x", "list": [1, 2.5, None]}
 
 
@@ -76,5 +80,5 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
         tensorfile.unpack("model", path)
     with pytest.raises(FileFormatError, match="no file"):
         tensorfile.unpack("model", tmp_path / "absent.safetensors")
-    with pytest.raises(FileFormatError, match="cannot read|damaged"):
+    with pytest.raises(FileFormatError, match=r"cannot read|damaged"):
         tensorfile.unpack("model", tmp_path)

@@ -1,0 +1,149 @@
+"""gancli sample as a user meets it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from gancli.cli.app import app
+from tests.cli.test_train import FAST
+
+
+def gancli(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def run(tiny_idx: Path) -> Path:
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    assert result.exit_code == 0, result.output
+    return Path("runs/00000-quick-tiny")
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_sample_takes_the_newest_run_and_writes_a_grid_and_singles(run: Path) -> None:
+    result = gancli("sample", "--n", "64")
+    assert result.exit_code == 0, result.output
+    folder = run / "samples" / "00000"
+    assert result.stdout == f"64 images: {folder}\n"
+    assert f"using the newest run, {run}" in result.stderr
+    assert sorted(p.name for p in folder.iterdir()) == ["grid.png", *(f"seed{seed:04d}.png" for seed in range(64))]
+    grid = read(folder / "grid.png")
+    assert grid.shape == (64, 64)
+    for seed in range(64):
+        row, column = divmod(seed, 8)
+        cell = grid[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
+        assert np.array_equal(cell, read(folder / f"seed{seed:04d}.png"))
+    assert gancli("sample").stdout == f"64 images: {run / 'samples' / '00001'}\n"
+
+
+def test_a_model_file_alone_gives_the_same_bytes_elsewhere(run: Path, tmp_path: Path) -> None:
+    gancli("sample", run, "--seeds", "0-9,40", "-o", "here")
+    alone = tmp_path / "elsewhere"
+    alone.mkdir()
+    shutil.copy(run / "model.safetensors", alone / "digits.safetensors")
+    shutil.rmtree("runs")
+    shutil.rmtree(tmp_path / "tiny")
+    result = gancli("sample", alone / "digits.safetensors", "--seeds", "0-9,40")
+    assert result.exit_code == 0, result.output
+    made = sorted(Path("samples/00000").iterdir())
+    assert len(made) == 12
+    for path in made:
+        assert path.read_bytes() == (Path("here") / path.name).read_bytes()
+
+
+def test_outputs_by_name_agree_pixel_for_pixel(run: Path) -> None:
+    for output in ("out", "out.png", "out.npz"):
+        assert gancli("sample", run, "--seeds", "3,100-170", "-o", output).exit_code == 0
+    with np.load("out.npz") as arrays:
+        images, seeds, labels = arrays["images"], arrays["seeds"], arrays["labels"]
+    assert images.shape == (72, 8, 8, 1) and images.dtype == np.uint8
+    assert seeds.tolist() == [3, *range(100, 171)]
+    assert labels.shape == (72,) and set(labels.tolist()) == {0, 1, 2}
+    grid = read(Path("out.png"))
+    assert np.array_equal(grid, read(Path("out/grid.png")))
+    for position, seed in enumerate(seeds):
+        assert np.array_equal(images[position, :, :, 0], read(Path(f"out/seed{seed:04d}.png")))
+
+
+def test_class_chooses_by_name_or_number(run: Path) -> None:
+    for chosen in ("1", "2"):
+        gancli("sample", run, "--n", "5", "--class", chosen, "-o", f"{chosen}.npz")
+        with np.load(f"{chosen}.npz") as arrays:
+            assert arrays["labels"].tolist() == [int(chosen)] * 5
+    result = gancli("sample", run, "--class", "9")
+    assert result.exit_code == 2 and "unknown class '9' (known: 0, 1, 2)" in result.stderr
+
+
+def test_class_of_an_unconditional_model_is_refused(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--unconditional", *FAST)
+    result = gancli("sample", "--class", "1")
+    assert result.exit_code == 2 and "unconditional" in result.stderr
+    assert not Path("runs/00000-quick-tiny/samples").exists() or not list(
+        Path("runs/00000-quick-tiny/samples").iterdir()
+    )
+    gancli("sample", "-o", "plain.npz")
+    with np.load("plain.npz") as arrays:
+        assert set(arrays.files) == {"images", "seeds"}
+
+
+def test_nothing_is_overwritten_without_force(run: Path) -> None:
+    for output in ("out", "out.png", "out.npz"):
+        gancli("sample", run, "--n", "4", "-o", output)
+        result = gancli("sample", run, "--n", "9", "-o", output)
+        assert result.exit_code == 1 and f"{output} exists" in result.stderr
+        assert gancli("sample", run, "--n", "9", "-o", output, "--force").exit_code == 0
+    assert len(list(Path("out").iterdir())) == 10
+    assert read(Path("out.png")).shape == (24, 24)
+
+
+def test_json_names_the_model_and_the_output(run: Path) -> None:
+    shown = json.loads(gancli("sample", run, "--n", "2", "--json").stdout)
+    assert shown["n"] == 2 and len(shown["sha256"]) == 64
+    assert Path(shown["output"]).is_dir() and Path(shown["model"]).is_file()
+
+
+def test_bad_models_and_flags_get_one_line(run: Path) -> None:
+    good = (run / "model.safetensors").read_bytes()
+    Path("cut.safetensors").write_bytes(good[:-100])
+    flipped = bytearray(good)
+    flipped[-50] ^= 4
+    Path("flipped.safetensors").write_bytes(flipped)
+    safetensors.torch.save_file({"w": torch.zeros(3)}, "foreign.safetensors")
+    Path("empty").mkdir()
+    rows = [
+        (["cut.safetensors"], 1, "cut.safetensors is damaged"),
+        (["flipped.safetensors"], 1, "flipped.safetensors is damaged: its contents do not match"),
+        (["foreign.safetensors"], 1, "not one made by gancli"),
+        ([str(max(run.glob("checkpoint-*")))], 1, "is a gancli checkpoint, not a model"),
+        (["absent.safetensors"], 1, "no run folder or model file absent.safetensors"),
+        (["empty"], 1, "empty is not a run folder"),
+        (["--outdir", "empty"], 1, "no run found under empty/; train one first: gancli train"),
+        ([str(run), "--seeds", "5-1"], 2, "5 is above 1"),
+        ([str(run), "--seeds", "a"], 2, "cannot read the seeds 'a'"),
+        ([str(run), "--seeds", "0-99999999999"], 2, "at most 10,000,000"),
+        ([str(run), "--n", "3", "--seeds", "1"], 2, "--n and --seeds exclude each other"),
+        ([str(run), "-o", "x.jpg"], 2, "cannot write x.jpg"),
+        ([str(run), "--n", "2000", "-o", "x.png"], 2, "a grid holds at most 1024 images"),
+        ([str(run), "--device", "cuda"], 2, "--device cuda is not available"),
+        ([str(run), "--device", "warp"], 2, "warp"),
+        ([str(run), "-o", "cut.safetensors/x.npz"], 1, "cannot write"),
+    ]
+    before = sorted(p for p in Path().rglob("*") if "samples" not in p.parts)
+    for arguments, code, message in rows:
+        result = gancli("sample", *arguments)
+        assert result.exit_code == code, (arguments, result.output)
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
+    assert sorted(p for p in Path().rglob("*") if "samples" not in p.parts) == before
+    assert len(rows) == 16

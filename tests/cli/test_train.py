@@ -1,0 +1,209 @@
+"""gancli train as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from gancli import config
+from gancli.cli.app import app
+
+FAST = ["--g-width", "8", "--d-width", "8", "--batch-size", "8", "--snapshot-kimg", "0.2", "--threads", "1"]
+FILES = {
+    "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
+    "progress.gif", "model.safetensors",
+}  # fmt: skip
+
+
+def gancli(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_train_leaves_a_complete_run_folder(tiny_idx: Path) -> None:
+    result = gancli("train", "--data", tiny_idx, "--kimg", "1.1", *FAST)
+    assert result.exit_code == 0, result.output
+    run = Path("runs/00000-quick-tiny")
+    names = {path.name for path in run.iterdir() if path.name != ".lock"}
+    assert names == FILES | {"checkpoint-000001000.safetensors", "checkpoint-000001104.safetensors"}
+    assert "next: gancli sample --n 64" in result.stdout
+    assert str(run) in result.stdout and "D accuracy" in result.stdout
+    assert "3 classes: conditional" in result.stderr
+    for picture in ("reals.png", "samples.png", "loss.png", "accuracy.png"):
+        with Image.open(run / picture) as image:
+            assert min(image.size) >= 256
+    with Image.open(run / "progress.gif") as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0
+    record = json.loads((run / "config.json").read_text())
+    assert record["train"]["kimg"] == 1.1 and record["sources"]["kimg"] == "flag"
+    assert record["sources"]["lr"] == "preset quick"
+    assert record["machine"]["threads"] == 1 and record["machine"]["precision"] == "float32"
+
+
+def test_a_second_run_gets_the_next_number(tiny_idx: Path) -> None:
+    for _ in range(2):
+        assert gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST).exit_code == 0
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["00000-quick-tiny", "00001-quick-tiny"]
+
+
+def test_json_prints_one_object_and_nothing_else(tiny_idx: Path) -> None:
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--json", "-q", *FAST)
+    shown = json.loads(result.stdout)
+    assert shown["nimg"] == 104 and shown["reason"] == "finished" and shown["run"] == "runs/00000-quick-tiny"
+    assert all(Path(path).is_file() for path in shown["files"])
+    assert result.stderr == ""
+
+
+def test_settings_come_from_flag_then_file_then_preset(tiny_idx: Path) -> None:
+    Path("my.toml").write_text('preset = "classic"\nbatch_size = 16\nlr = 0.001\ntime_budget = "10m"\n')
+    result = gancli("train", "--data", tiny_idx, "--config", "my.toml", "--lr", "0.002", "--kimg", "1", "-n", "--json")
+    record = json.loads(result.stdout)
+    train, sources = record["train"], record["sources"]
+    assert (record["preset"], train["lr"], train["batch_size"], train["z_dim"]) == ("classic", 0.002, 16, 64)
+    assert (sources["lr"], sources["batch_size"], sources["z_dim"]) == ("flag", "file", "preset classic")
+    assert (train["kimg"], train["epochs"], train["time_budget"]) == (1, 0, 0)
+    assert not Path("runs").exists(), "a dry run writes nothing"
+
+
+def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.6", *FAST)
+    run = Path("runs/00000-quick-tiny")
+    before = {}
+    for name in ("samples.png", "reals.png", "loss.png", "progress.gif"):
+        before[name] = (run / name).read_bytes()
+        (run / name).unlink()
+    result = gancli("train", "--resume", run)
+    assert result.exit_code == 0, result.output
+    for name, content in before.items():
+        assert (run / name).read_bytes() == content, name
+
+
+def test_resume_with_a_new_total_extends_by_the_runs_name(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    result = gancli("train", "--resume", "00000-quick-tiny", "--kimg", "0.4", "--json")
+    assert json.loads(result.stdout)["nimg"] == 400
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-m", "gancli", "train", "--data", str(tiny_idx), "--kimg", "1000", *FAST]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
+    run = Path("runs/00000-quick-tiny")
+    deadline = time.monotonic() + 100
+    while not (run / "frames" / "000000504.png").exists() and time.monotonic() < deadline and child.poll() is None:
+        time.sleep(0.05)
+    child.send_signal(how)
+    out, err = child.communicate(timeout=100)
+    assert child.returncode == 130, err
+    assert f"gancli train --resume {run}" in err and "Traceback" not in err
+    assert "stopped" in out
+    assert {path.name for path in run.iterdir()} >= FILES
+    newest = max(run.glob("checkpoint-*"))
+    assert int(newest.stem.rpartition("-")[2]) >= 504
+    result = gancli("train", "--resume", run, "--kimg", "0.1")
+    assert result.exit_code == 0, "a total below what was seen is already reached"
+
+
+def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    hold = "import sys; from pathlib import Path; from gancli.rundir import RunDir\n"
+    hold += "with RunDir(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, "runs/00000-quick-tiny"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        result = gancli("train", "--resume", "runs/00000-quick-tiny")
+        other.communicate()
+    assert result.exit_code == 1
+    assert result.stderr == ("error: runs/00000-quick-tiny is in use by another process; wait for it or stop it\n")
+
+
+BAD: list[tuple[list[str], int, str]] = [
+    (["--preset", "quik"], 2, "unknown preset 'quik' (did you mean 'quick'?"),
+    (["--data", "mnits"], 1, "unknown data set 'mnits' (did you mean 'mnist'?"),
+    (["--data", "no/such/folder"], 1, "no folder no/such/folder"),
+    (["--data", "empty"], 1, "no IDX files in empty"),
+    (["--model", "cnov"], 2, "model cannot be 'cnov' (did you mean 'conv'?"),
+    (["--loss", "hinged"], 2, "loss cannot be 'hinged'"),
+    (["--device", "gpu"], 2, "device cannot be 'gpu'"),
+    (["--device", "cuda"], 2, "--device cuda is not available on this machine; available: cpu"),
+    (["--kimg", "1", "--epochs", "2"], 2, "--kimg and --epochs exclude each other"),
+    (["--kimg", "0"], 2, "exactly one of kimg, epochs and time_budget must be above 0"),
+    (["--time-budget", "soon"], 2, "cannot read the time 'soon'"),
+    (["--config", "absent.toml"], 2, "cannot read absent.toml"),
+    (["--config", "bad.toml"], 2, "bad.toml is not valid TOML"),
+    (["--config", "typo.toml"], 2, "unknown setting 'batchsize' in the configuration file (did you mean 'batch_size'?"),
+    (["--config", "text.toml"], 2, "lr must be a number, got 'fast'"),
+    (["--resume", "absent"], 1, "no run folder absent"),
+    (["--resume", "empty"], 1, "empty is not a run folder"),
+    (["--outdir", "file.txt"], 1, "cannot write file.txt"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), BAD, ids=[" ".join(row[0]) for row in BAD])
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    tiny_idx: Path, arguments: list[str], code: int, message: str
+) -> None:
+    Path("empty").mkdir()
+    Path("file.txt").write_text("not a folder")
+    Path("bad.toml").write_text("= 3")
+    Path("typo.toml").write_text("batchsize = 3")
+    Path("text.toml").write_text('lr = "fast"')
+    before = sorted(Path().rglob("*"))
+    data = [] if "--data" in arguments else ["--data", str(tiny_idx)]
+    result = gancli("train", *arguments, *([] if "--resume" in arguments else data))
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert result.stdout == ""
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_every_numeric_setting_refuses_what_is_out_of_range(tiny_idx: Path) -> None:
+    visited = 0
+    for name in config.tunable():
+        field = config.fields()[name]
+        if field.type not in (int, float) or name == "time_budget":
+            continue
+        for value in (field.metadata["low"] - 1, field.metadata["high"] * 2 + 1):
+            shown = f"{value:.0f}" if field.type is int else repr(float(value))
+            result = gancli("train", "--data", tiny_idx, f"{config.flag(name)}={shown}")
+            assert result.exit_code == 2, (name, value)
+            assert f"{name} must be from" in result.stderr
+            visited += 1
+    assert visited >= 30
+
+
+def test_resume_refuses_other_settings_by_name(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    run = "runs/00000-quick-tiny"
+    for flags, message in (
+        (["--batch-size", "16"], "--batch-size 16 differs from the run's 8"),
+        (["--preset", "classic"], "--preset classic differs from the run's quick"),
+        (["--time-budget", "5s"], "--time-budget"),
+        (["--data", "mnist"], "--data mnist differs"),
+        (["--unconditional"], "--conditional"),
+    ):
+        result = gancli("train", "--resume", run, *flags)
+        assert result.exit_code == 2 and message in result.stderr, result.stderr
+    assert gancli("train", "--resume", run, "--batch-size", "8").exit_code == 0
+
+
+def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    assert result.exit_code == 1
+    assert "No space left on device; free some space" in result.stderr
+    assert not list(Path("runs").iterdir())
+    monkeypatch.setattr(os, "fsync", real)

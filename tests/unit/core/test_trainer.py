@@ -1,0 +1,316 @@
+"""Stopping, killing and going on: in the end nothing differs from a run that was left alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from gancli import events, presets
+from gancli.core import checkpoint, data, records, tensorfile
+from gancli.core.trainer import Trainer
+from gancli.errors import DivergedError, RunError
+from gancli.rundir import RunDir
+
+SETTINGS = {
+    "g_width": 8,
+    "d_width": 8,
+    "z_dim": 8,
+    "batch_size": 8,
+    "kimg": 1.2,
+    "snapshot_kimg": 0.2,
+    "tick_kimg": 0.1,
+    "ema_kimg": 0.3,
+    "r1_interval": 4,
+    "gamma": 0.1,
+    "shift": 1,
+    "threads": 1,
+}
+
+
+def start(outdir: Path, folder: Path, preset: str = "quick", **settings: object) -> Trainer:
+    name, config, sources = presets.resolve(preset, {"data": str(folder), **SETTINGS, **settings})
+    images = data.load(config.data)
+    return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, images), images)
+
+
+def resume(run: RunDir, **total: float | None) -> Trainer:
+    record = records.extend(records.read(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
+    return Trainer.resume(run, record, data.load(record["data"]["name"]))
+
+
+def finish(trainer: Trainer, stop_at: int | None = None) -> list[events.Event]:
+    seen = []
+    for event in trainer.run():
+        seen.append(event)
+        if stop_at is not None and isinstance(event, events.Measured) and event.nimg >= stop_at:
+            trainer.stop()
+    return seen
+
+
+def without_times(run: RunDir) -> list[dict[str, object]]:
+    return [{key: value for key, value in line.items() if key != "train_s"} for line in run.read_metrics()]
+
+
+def assert_same_run(a: RunDir, b: RunDir) -> None:
+    """Every tensor of the last checkpoint, every logged line and every frame."""
+    assert [p.name for p in a.checkpoints()] == [p.name for p in b.checkpoints()]
+    left, right = (checkpoint.read(run.checkpoints()[0])[0] for run in (a, b))
+    assert left.keys() == right.keys() and len(left) > 30
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+    assert without_times(a) == without_times(b)
+    assert [p.name for p in a.frame_paths()] == [p.name for p in b.frame_paths()]
+    for one, other in zip(a.frame_paths(), b.frame_paths(), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    weights = [tensorfile.unpack("model", run.model)[0] for run in (a, b)]
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [("quick", {}), ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0}), ("quick", {"batch_size": 7})],
+)
+def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
+    tmp_path: Path, tiny_idx: Path, preset: str, settings: dict[str, object]
+) -> None:
+    whole = start(tmp_path / "a", tiny_idx, preset, **settings)
+    ended = finish(whole)[-1]
+    assert isinstance(ended, events.RunEnded) and ended.reason == "finished"
+    parts = start(tmp_path / "b", tiny_idx, preset, **settings)
+    for stop_at in (100, 150, 640):  # before the first snapshot, inside a tick, late
+        ended = finish(parts, stop_at)[-1]
+        assert isinstance(ended, events.RunEnded) and ended.reason == "stopped"
+        parts = resume(parts.run_dir)
+        assert parts.state.nimg >= stop_at
+    finish(parts)
+    assert_same_run(whole.run_dir, parts.run_dir)
+
+
+def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, tiny_idx: Path) -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(runs))  # the global generator must not matter
+        trainer = start(tmp_path, tiny_idx, seed=seed, kimg=0.3)
+        finish(trainer)
+        runs.append(trainer.run_dir)
+    assert_same_run(runs[0], runs[1])
+    weights = [tensorfile.unpack("model", run.model)[0] for run in (runs[0], runs[2])]
+    assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+CHILD = """
+import os, signal, sys
+from tests.unit.core.test_trainer import Path, finish, start
+real, count = os.replace, 0
+def replace(source, target):
+    global count
+    if str(target).endswith(sys.argv[3]):
+        count += 1
+        if count == int(sys.argv[4]):
+            if sys.argv[5] == "after":
+                real(source, target)
+            os.kill(os.getpid(), signal.SIGKILL)
+    real(source, target)
+os.replace = replace
+finish(start(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "nth", "when"),
+    [
+        ("000000400.safetensors", 1, "before"),
+        ("000000600.safetensors", 1, "after"),
+        ("model.safetensors", 4, "before"),
+        ("samples.png", 3, "after"),
+        ("000000504.png", 1, "after"),
+    ],
+)
+def test_a_killed_and_resumed_run_is_the_uninterrupted_run(
+    tmp_path: Path, tiny_idx: Path, target: str, nth: int, when: str
+) -> None:
+    whole = start(tmp_path / "a", tiny_idx)
+    finish(whole)
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "b"), str(tiny_idx), target, str(nth), when]
+    root = Path(__file__).parents[3]
+    child = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True)
+    assert child.returncode == -9, child.stderr
+    (run,) = [RunDir(path) for path in (tmp_path / "b").iterdir()]
+    resumed = resume(run)
+    assert 0 < resumed.state.nimg < 1200
+    finish(resumed)
+    assert_same_run(whole.run_dir, run)
+    assert not list(run.path.glob("**/*.partial"))
+
+
+def test_a_run_killed_before_its_first_snapshot_starts_over(tmp_path: Path, tiny_idx: Path) -> None:
+    whole = start(tmp_path / "a", tiny_idx, kimg=0.3)
+    finish(whole)
+    dropped = start(tmp_path / "b", tiny_idx, kimg=0.3)
+    for event in dropped.run():
+        if isinstance(event, events.Measured):
+            break  # the reader never comes back, and nothing is closed
+    again = resume(dropped.run_dir)
+    assert again.state.nimg == 0
+    finish(again)
+    assert_same_run(whole.run_dir, dropped.run_dir)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path, tiny_idx: Path) -> None:
+    whole = start(tmp_path / "a", tiny_idx)
+    finish(whole)
+    parts = start(tmp_path / "b", tiny_idx)
+    finish(parts, 500)
+    newest, before = parts.run_dir.checkpoints()
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    again = resume(parts.run_dir)
+    assert parts.run_dir.checkpoint(again.state.nimg) == before
+    (warning,) = again.warnings
+    assert newest.name in warning and "damaged" in warning
+    finish(again)
+    assert_same_run(whole.run_dir, parts.run_dir)
+    for path in parts.run_dir.checkpoints():
+        path.write_bytes(b"")
+    with pytest.raises(RunError, match="no checkpoint that can be read"):
+        resume(parts.run_dir)
+
+
+def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.4)
+    finish(trainer)
+    more = resume(trainer.run_dir, kimg=0.8)
+    assert not more.is_finished
+    finish(more)
+    assert more.state.nimg == 800
+    assert records.read(more.run_dir)["train"]["kimg"] == 0.8
+    ticks = [line["nimg"] for line in more.run_dir.read_metrics() if line["kind"] == "tick"]
+    assert ticks == [104, 200, 304, 400, 504, 600, 704, 800]
+    assert resume(more.run_dir).is_finished
+    epochs = resume(more.run_dir, epochs=20)
+    assert epochs.total_nimg == 20 * 64 and not epochs.is_finished
+
+
+def test_metrics_are_the_means_of_the_steps(tmp_path: Path, tiny_idx: Path) -> None:
+    """One line per tick and epoch, each the mean over its steps, so their weighted sums agree."""
+    trainer = start(tmp_path, tiny_idx, kimg=0.64, tick_kimg=0.064)
+    finish(trainer)
+    lines = trainer.run_dir.read_metrics()
+    ticks = [line for line in lines if line["kind"] == "tick"]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["nimg"] for line in ticks] == [line["nimg"] for line in epochs] == list(range(64, 641, 64))
+    for tick, epoch in zip(ticks, epochs, strict=True):
+        for name in ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake", "r1"):
+            assert tick[name] == epoch[name]
+        assert tick["accuracy"] == (tick["accuracy_real"] + tick["accuracy_fake"]) / 2
+        assert list(tick)[-1] == "train_s"
+    assert 0.5 < ticks[0]["d_loss"] < 3 and 0 <= ticks[0]["accuracy"] <= 1
+
+
+def test_frames_are_dense_first_and_the_last_one_is_the_end(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=1.3)
+    finish(trainer)
+    assert [int(p.stem) for p in trainer.run_dir.frame_paths()] == [0, 504, 1000, 1304]
+
+
+def test_events_tell_what_is_already_on_disk(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.6)
+    kinds = set()
+    for event in trainer.run():
+        kinds.add(type(event))
+        if isinstance(event, events.SnapshotSaved | events.FrameSaved):
+            assert event.path.is_file()
+        if isinstance(event, events.Measured):
+            assert trainer.run_dir.read_metrics()[-1]["nimg"] == event.nimg
+    assert kinds >= {events.RunStarted, events.Measured, events.FrameSaved, events.SnapshotSaved, events.RunEnded}
+    assert len(trainer.run_dir.checkpoints()) == 2
+    notes = [json.loads(line)["event"] for line in trainer.run_dir.events.read_text().splitlines()]
+    assert notes == ["start", "finished"]
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock that moves on by so many seconds each time it is read."""
+
+    def install(step_s: float) -> None:
+        def times() -> Iterator[float]:
+            now = 0.0
+            while True:
+                now += step_s
+                yield now
+
+        ticks = times()
+        monkeypatch.setattr("gancli.core.clock.time.perf_counter", lambda: next(ticks))
+
+    return install
+
+
+def test_a_time_budget_becomes_a_plan_that_resume_finishes(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
+) -> None:
+    ticking(0.01)
+    trainer = start(tmp_path, tiny_idx, kimg=0.0, time_budget=20.0)
+    assert trainer.total_nimg is None
+    seen = finish(trainer, stop_at=800)
+    plans = [event for event in seen if isinstance(event, events.PlanFixed)]
+    assert (
+        len(plans) == 1
+        and plans[0].total_nimg == trainer.total_nimg == records.read(trainer.run_dir)["plan"]["total_nimg"]
+    )
+    again = resume(trainer.run_dir)
+    assert again.total_nimg == trainer.total_nimg
+    ended = finish(again)[-1]
+    assert isinstance(ended, events.RunEnded) and ended.reason == "finished"
+    assert again.state.nimg >= plans[0].total_nimg
+
+
+def test_the_clock_stops_a_run_that_turns_out_slow(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticking(0.01)
+    monkeypatch.setattr("gancli.core.clock.MARGIN", 10.0)  # a plan far too long
+    trainer = start(tmp_path, tiny_idx, kimg=0.0, time_budget=10.0)
+    ended = finish(trainer)[-1]
+    assert isinstance(ended, events.RunEnded) and ended.reason == "time"
+    assert ended.nimg < ended.total_nimg
+    assert 10.0 <= trainer.train_s < 10.5
+    assert trainer.run_dir.checkpoints()[0] == trainer.run_dir.checkpoint(ended.nimg)
+
+
+def test_a_run_that_diverges_stops_with_a_reason_and_saves_nothing_broken(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx)
+    with pytest.raises(DivergedError, match=r"not finite; try a lower --lr.*checkpoint-000000200"):
+        for event in trainer.run():
+            if isinstance(event, events.SnapshotSaved):
+                with torch.no_grad():
+                    next(trainer.state.G.parameters()).fill_(float("nan"))
+    for path in trainer.run_dir.checkpoints():
+        assert all(tensor.isfinite().all() for tensor in checkpoint.read(path)[0].values())
+    assert all(tensor.isfinite().all() for tensor in tensorfile.unpack("model", trainer.run_dir.model)[0].values())
+
+
+def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, conditional=False, kimg=0.1)
+    finish(trainer)
+    assert trainer.spec.n_classes == 0 and trainer.labels is None
+    (tiny_idx / "train-labels-idx1-ubyte").unlink()
+    (tiny_idx / "t10k-labels-idx1-ubyte").unlink()
+    bare = start(tmp_path, tiny_idx, kimg=0.1)
+    finish(bare)
+    assert bare.spec.n_classes == 0
+
+
+def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.1)
+    finish(trainer)
+    record = records.read(trainer.run_dir)
+    path = tiny_idx / "train-images-idx3-ubyte"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="digest differs"):
+        records.check_same_data(record, data.load(str(tiny_idx)))

@@ -1,0 +1,173 @@
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gancli.report import plots
+from gancli.rundir import RunDir
+
+IDEALS = {
+    "d_loss": math.log(4),
+    "g_loss": math.log(2),
+    "accuracy": 0.5,
+    "d_loss_name": "log 4",
+    "g_loss_name": "log 2",
+}
+CONFIG = {"preset": "quick", "data": {"name": "mnist-5k", "n_train": 4500}, "ideals": IDEALS}
+
+
+def line(nimg, kind="tick", **values):
+    usual = {"d_loss": 1.2, "g_loss": 0.9, "accuracy": 0.6, "accuracy_real": 0.65, "accuracy_fake": 0.55}
+    return {"kind": kind, "nimg": nimg, "epoch": nimg / 4500} | usual | values
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(records, config=CONFIG):
+        run = RunDir.create(tmp_path / "runs", "quick")
+        run.write_json(run.config, config)
+        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return run
+
+    return make
+
+
+def loss_chart(records):
+    return plots.chart("quick on mnist-5k: losses", records, plots.LOSSES, 4500)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [line(2000)],
+        [line(4500, "epoch")],
+        [line(2000, d_loss=math.nan, g_loss=math.inf)],
+        [line(2000, d_loss=None), line(4000)],
+        [line(n, kind) for kind, step in (("tick", 2000), ("epoch", 4500)) for n in range(step, 90_001, step)],
+    ],
+)
+def test_any_number_of_measurements_gives_two_valid_pictures(make_run, records):
+    run = make_run(records)
+    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot]
+    for path in (run.loss_plot, run.accuracy_plot):
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG") and (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (900, 500)
+
+
+def test_run_without_metrics_or_names_gives_pictures(make_run):
+    run = make_run([], {})
+    run.metrics.unlink()
+    assert all(path.exists() for path in plots.draw(run))
+
+
+def test_equal_metrics_give_equal_bytes(make_run):
+    run = make_run([line(2000), line(4000)])
+    first = [path.read_bytes() for path in plots.draw(run)]
+    assert [path.read_bytes() for path in plots.draw(run)] == first
+    assert all(b"Software" not in data and b"matplotlib" not in data for data in first)
+
+
+def test_chart_says_what_it_shows_and_in_which_units():
+    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
+    (above,) = axes.child_axes
+    assert "quick on mnist-5k: losses" in [text.get_text() for text in figure.texts]
+    assert axes.get_xlabel() == "images seen [kimg]"
+    assert "epochs" in [text.get_text() for text in axes.texts]
+    assert axes.get_xlim() == (0, 20)
+    figure.draw_without_rendering()
+    assert above.get_xlim() == pytest.approx((0, 20_000 / 4500))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["discriminator", "generator"]
+
+
+def test_legend_and_ideal_labels_lie_outside_the_curves():
+    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
+    axes.set_ylim(0, 2)
+    plots.mark_ideals(
+        axes, [(math.log(4), "ideal D: log 4", plots.BLUE), (math.log(2), "ideal G: log 2", plots.ORANGE)]
+    )
+    figure.draw_without_rendering()
+    area, page = axes.get_window_extent(), figure.bbox
+    outside = [figure.legends[0], *axes.texts, *figure.texts]
+    boxes = [item.get_window_extent() for item in outside]
+    assert len(boxes) == 6
+    for box in boxes:
+        assert box.x0 >= area.x1 or box.y0 >= area.y1 or box.y1 <= area.y0
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_labels_of_close_ideals_do_not_overlap():
+    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
+    axes.set_ylim(0, 40)
+    plots.mark_ideals(
+        axes, [(math.log(4), "ideal D: log 4", plots.BLUE), (math.log(2), "ideal G: log 2", plots.ORANGE)]
+    )
+    figure.draw_without_rendering()
+    a, b = [text.get_window_extent() for text in axes.texts if text.get_text().startswith("ideal")]
+    assert not a.overlaps(b)
+
+
+def test_bold_line_is_the_epochs_once_there_are_enough():
+    ticks = [line(n, d_loss=1.0) for n in range(2000, 90_001, 2000)]
+    epochs = [line(n, "epoch", d_loss=1.1) for n in range(4500, 90_001, 4500)]
+    _, axes = loss_chart(ticks + epochs)
+    assert set(axes.lines[1].get_ydata()) == {1.1}
+    _, axes = loss_chart(ticks + epochs[: plots.MIN_EPOCHS - 1])
+    assert set(np.round(axes.lines[1].get_ydata(), 9)) == {1.0}
+
+
+def test_single_measurement_is_seen_as_a_point():
+    _, axes = loss_chart([line(2000)])
+    assert axes.lines[1].get_marker() == "o"
+
+
+def test_limits_show_the_ideals_and_ignore_a_spike():
+    usual = np.linspace(0.8, 1.0, 20)
+    spiked = np.append(usual, 500.0)
+    low, high = plots.limits([spiked], [math.log(4), math.log(2)])
+    assert low == 0
+    assert math.log(4) < high < 2
+    assert plots.limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
+
+
+def test_limits_show_what_lasts():
+    collapsed = np.append(np.full(80, 1.0), np.full(20, 8.0))
+    assert plots.limits([collapsed], [])[1] > 8
+    assert plots.limits([np.array([4.0, 0.9])], [])[1] > 4
+    assert plots.limits([np.array([-3.0, 2.0])], [])[0] < -3
+
+
+def test_limits_of_nothing_are_a_range():
+    for groups in ([], [np.array([])], [np.array([np.nan, np.inf])], [np.array([0.0])]):
+        low, high = plots.limits(groups, [])
+        assert low < high and math.isfinite(high - low)
+
+
+def test_smoothing_keeps_the_length_and_the_mean_level():
+    values = np.tile([1.0, 3.0], 60)
+    smooth = plots.smoothed(values)
+    assert len(smooth) == len(values)
+    assert np.abs(smooth[6:-6] - 2).max() < 0.1
+    assert np.array_equal(plots.smoothed(np.array([5.0, 7.0])), [5.0, 7.0])
+
+
+def test_curves_are_drawn_in_their_colours(make_run):
+    run = make_run([line(n) for n in range(2000, 90_001, 2000)])
+    plots.draw(run)
+    with Image.open(run.loss_plot) as picture:
+        pixels = np.array(picture.convert("RGB"))
+    for color in (plots.BLUE, plots.ORANGE):
+        assert (pixels == np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])).all(axis=-1).sum() > 500
+
+
+def test_drawing_needs_neither_torch_nor_pyplot():
+    code = (
+        "import sys, gancli.report.film, gancli.report.plots; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
