@@ -41,18 +41,16 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A folder to fill; it gets its name when it is complete. With force, what was there is replaced."""
+    """A folder to fill; it gets its name when it is complete. With force, its files move into a folder that is there,
+    over files of the same names; others stay."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
-        if force and path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(path, old)
-            os.rename(temporary, path)
-            shutil.rmtree(old)
+        if force and path.is_dir():
+            for file in sorted(temporary.iterdir()):
+                os.replace(file, path / file.name)
         else:
             os.rename(temporary, path)
         fsync_folder(path.parent)

@@ -40,7 +40,7 @@ def sample(
     """
     if n is not None and seeds is not None:
         raise ConfigError("--n and --seeds exclude each other; give one")
-    chosen = config.parse_seeds(seeds) if seeds else list(range(n or 64))
+    chosen = config.parse_seeds(seeds) if seeds is not None else list(range(n or 64))
     from gancli.cli import render
     from gancli.core import devices, modelfile, samples
 

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from gancli.errors import ConfigError
+from gancli.errors import ConfigError, did_you_mean
 
 
 def resolve(name: str) -> torch.device:
@@ -12,6 +12,8 @@ def resolve(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)
+    if name not in available:
+        raise ConfigError(f"unknown device {name!r}{did_you_mean(name, ['auto', *available])}")
     if not available[name]:
         here = ", ".join(device for device, there in available.items() if there)
         raise ConfigError(f"--device {name} is not available on this machine; available: {here}")

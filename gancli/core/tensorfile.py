@@ -13,22 +13,22 @@ from torch import Tensor
 from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
+KEY = "gancli"  # all metadata under one key, since safetensors writes several in no fixed order
 
 
 def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
-    """The bytes of a file of one kind ("model", "checkpoint")."""
+    """The bytes of a file of one kind ("model", "checkpoint"); the same contents give the same bytes."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(meta, sort_keys=True)
-    header = {"gancli": kind, "format_version": str(FORMAT_VERSION), "meta": text, "sha256": digest(kind, plain, text)}
-    return safetensors.torch.save(plain, metadata=header)
+    header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": digest(kind, plain, text)}
+    return safetensors.torch.save(plain, metadata={KEY: json.dumps(header)})
 
 
 def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            check_header(kind, path, header)
+            header = read_header(kind, path, file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as err:
         raise FileFormatError(f"no file {path}") from err
@@ -41,14 +41,20 @@ def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], st
     return tensors, json.loads(header["meta"]), header["sha256"]
 
 
-def check_header(kind: str, path: Path, header: dict[str, str]) -> None:
-    version = header.get("format_version", "")
-    if "gancli" not in header or "meta" not in header or not version.isdecimal():
+def read_header(kind: str, path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    if KEY not in metadata:
         raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
-    if int(version) > FORMAT_VERSION:
+    try:
+        header = json.loads(metadata[KEY])
+        version = int(header["format_version"])
+        found, _ = str(header["kind"]), str(header["meta"])
+    except (ValueError, TypeError, KeyError) as err:
+        raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
+    if version > FORMAT_VERSION:
         raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")
-    if header["gancli"] != kind:
-        raise FileFormatError(f"{path} is a gancli {header['gancli']}, not a {kind}")
+    if found != kind:
+        raise FileFormatError(f"{path} is a gancli {found}, not a {kind}")
+    return dict(header)
 
 
 def digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from commands import FAST, gancli
 from PIL import Image
-from typer.testing import CliRunner, Result
-
-from gancli.cli.app import app
-from tests.cli.test_train import FAST
-
-
-def gancli(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -9,21 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import FAST, gancli
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from gancli import config
-from gancli.cli.app import app
 
-FAST = ["--g-width", "8", "--d-width", "8", "--batch-size", "8", "--snapshot-kimg", "0.2", "--threads", "1"]
 FILES = {
     "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
     "progress.gif", "model.safetensors",
 }  # fmt: skip
-
-
-def gancli(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_train_leaves_a_complete_run_folder(tiny_idx: Path) -> None:

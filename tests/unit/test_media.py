@@ -95,16 +95,30 @@ def test_gif_loops_and_shows_every_grey_frame_for_its_time(folder):
     with Image.open(folder / "a.gif") as film:
         assert film.info["loop"] == 0
     for frame, seen in zip(frames, shown, strict=True):
-        assert np.array_equal(seen[..., 0], media.GREYS[np.round(frame / 255 * (len(media.GREYS) - 1)).astype(int), 0])
+        nearest = np.abs(frame[..., None].astype(int) - media.GREYS[:, 0]).min(axis=-1)
+        assert np.array_equal(np.abs(frame.astype(int) - seen[..., 0]), nearest)
 
 
-def test_gif_has_one_palette(folder):
-    media.write_gif(folder / "a.gif", list(noise(3, 20, 24, 3)), [50] * 3)
-    with Image.open(folder / "a.gif") as film:
-        for i in range(3):
-            film.seek(i)
-            assert film.global_palette is not None
-            assert not film._frame_palette
+def local_palettes(gif):
+    """For each frame, whether it brings a palette of its own: a walk over the blocks of the format."""
+    found, at = [], 13 + 3 * (2 << (gif[10] & 7))
+    while gif[at] != ord(";"):
+        if gif[at] == ord(","):
+            found.append(bool(gif[at + 9] & 128))
+            at += 11 + (3 * (2 << (gif[at + 9] & 7)) if found[-1] else 0)
+        else:
+            at += 2
+        while gif[at]:
+            at += 1 + gif[at]
+        at += 1
+    return found
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3)])
+def test_gif_has_one_palette(folder, monkeypatch, shape):
+    monkeypatch.setattr(media, "PART_PIXELS", 2 * 20 * 24)
+    media.write_gif(folder / "a.gif", list(noise(5, *shape)), [50] * 5)
+    assert local_palettes((folder / "a.gif").read_bytes()) == [False] * 5
 
 
 def test_colour_gif_is_close_to_its_frames_and_does_not_flicker(folder):
@@ -115,7 +129,7 @@ def test_colour_gif_is_close_to_its_frames_and_does_not_flicker(folder):
         frame[:5, :5] = (250, 10 * i, 0)
     media.write_gif(folder / "a.gif", iter(frames), [50] * 3)
     shown, _ = read_gif(folder / "a.gif")
-    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(frames, shown, strict=True)) <= 16
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(frames, shown, strict=True)) <= 24
     assert np.array_equal(shown[0][5:], shown[1][5:])
     assert np.array_equal(shown[1][5:], shown[2][5:])
 

@@ -29,7 +29,7 @@ path = Path(sys.argv[2])
 if sys.argv[1] == "file":
     rundir.atomic_write(path, b"new")
 else:
-    with rundir.atomic_folder(path, force=True) as folder:
+    with rundir.atomic_folder(path) as folder:
         (folder / "new").touch()
 """
 
@@ -158,22 +158,23 @@ def test_folder_writer_that_raises_leaves_nothing(place: Path) -> None:
     assert names(place) == []
 
 
-def test_existing_folder_is_replaced_only_with_force(place: Path) -> None:
+def test_existing_folder_is_added_to_only_with_force_and_loses_nothing(place: Path) -> None:
     with atomic_folder(place / "x") as folder:
         (folder / "old").touch()
+        (folder / "same").write_text("before")
     with pytest.raises(RunError, match=r"cannot write .*/x: .*; it exists already"), atomic_folder(place / "x"):
         pass
-    assert names(place / "x") == ["old"]
+    assert names(place / "x") == ["old", "same"]
     with atomic_folder(place / "x", force=True) as folder:
         (folder / "new").touch()
-    assert names(place) == ["x"] and names(place / "x") == ["new"]
+        (folder / "same").write_text("after")
+    assert names(place) == ["x"] and names(place / "x") == ["new", "old", "same"]
+    assert (place / "x" / "same").read_text() == "after"
 
 
 def test_partial_folders_of_a_dead_process_with_the_same_id_are_in_nobodys_way(place: Path) -> None:
-    for leftover in ("partial", "old"):
-        (place / f".x.{os.getpid()}.{leftover}" / "half").mkdir(parents=True)
-    (place / "x" / "old").mkdir(parents=True)
-    with atomic_folder(place / "x", force=True) as folder:
+    (place / f".x.{os.getpid()}.partial" / "half").mkdir(parents=True)
+    with atomic_folder(place / "x") as folder:
         (folder / "new").touch()
     assert names(place) == ["x"] and names(place / "x") == ["new"]
 

@@ -33,7 +33,11 @@ def test_first_classes_by_hand() -> None:
     assert latents.classes_from_seeds(range(5), [9] * 10).tolist() == [3, 9, 5, 1, 7]
 
 
-@pytest.mark.parametrize("counts", [[500] * 10, MNIST, [1, 1], [1, 1, 1], [1] * 100, [1, 1000, 3, 50]], ids=str)
+@pytest.mark.parametrize(
+    "counts",
+    [[500] * 10, MNIST, [1, 1], [1, 1, 1], [1] * 100, [1, 1000, 3, 50]],
+    ids=lambda counts: f"{len(counts)} classes",
+)
 def test_any_run_of_seeds_is_balanced_as_the_counts_are(counts: list[int]) -> None:
     n = 1000
     share = n * torch.tensor(counts) / sum(counts)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,8 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
     path.write_bytes(tensorfile.pack("checkpoint", TENSORS, META))
     with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
         tensorfile.unpack("model", path)
-    header = {"gancli": "model", "format_version": "99", "meta": "{}", "sha256": ""}
-    path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata=header))
+    header = {"kind": "model", "format_version": 99, "meta": "{}", "sha256": ""}
+    path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
     with pytest.raises(FileFormatError, match=r"format 99, newer .*upgrade gancli"):
         tensorfile.unpack("model", path)
     with pytest.raises(FileFormatError, match="no file"):

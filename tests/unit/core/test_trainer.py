@@ -105,7 +105,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, 
 
 CHILD = """
 import os, signal, sys
-from tests.unit.core.test_trainer import Path, finish, start
+from test_trainer import Path, finish, start
 real, count = os.replace, 0
 def replace(source, target):
     global count
@@ -137,8 +137,8 @@ def test_a_killed_and_resumed_run_is_the_uninterrupted_run(
     whole = start(tmp_path / "a", tiny_idx)
     finish(whole)
     command = [sys.executable, "-c", CHILD, str(tmp_path / "b"), str(tiny_idx), target, str(nth), when]
-    root = Path(__file__).parents[3]
-    child = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True)
+    here = f"{os.environ['PYTHONPATH']}{os.pathsep}{Path(__file__).parent}"
+    child = subprocess.run(command, env={**os.environ, "PYTHONPATH": here}, capture_output=True, text=True)
     assert child.returncode == -9, child.stderr
     (run,) = [RunDir(path) for path in (tmp_path / "b").iterdir()]
     resumed = resume(run)

@@ -1,0 +1,13 @@
+"""The command line as the tests call it."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from gancli.cli.app import app
+
+FAST = ["--g-width", "8", "--d-width", "8", "--batch-size", "8", "--snapshot-kimg", "0.2", "--threads", "1"]
+
+
+def gancli(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
