@@ -84,7 +84,7 @@ def tutorial(images: Tensor, batch_size: int, kimg: float) -> float:
 
 def classic(images: Tensor, batch_size: int, kimg: float, threads: int) -> float:
     """Images per second of a whole gancli run."""
-    data = ImageSet("random", images, None, images[:0], None, (), "", ())
+    data = ImageSet("random", "random", images, None, images[:0], None, (), "", ())
     name, config, sources = presets.resolve(
         "classic", flags={"batch_size": batch_size, "kimg": kimg, "threads": threads}
     )

@@ -114,7 +114,7 @@ def old_run(
         asked = {**from_file, **flags}
         records.check_unchanged(record, asked.pop("preset", preset) if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-        images = data.load(record["data"]["name"])
+        images = data.load(record["data"]["source"])
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images)
         render.notes(trainer.warnings)

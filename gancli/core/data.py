@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +43,13 @@ class ImageSet:
     """Images to train on and images never trained on, decoded, in memory.
 
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
-    without labels. name is the source that was used in the end, digest a sha256 over all images and labels with
-    their shapes, notes what the user should be told once.
+    without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
+    bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
+    should be told once.
     """
 
     name: str
+    source: str
     images: Tensor
     labels: Tensor | None
     heldout_images: Tensor
@@ -80,7 +82,8 @@ def load(name: str) -> ImageSet:
         return SOURCES[name]()
     path = os.path.expanduser(name)
     if os.path.isdir(path):
-        return from_folder(name, Path(path))
+        found = from_folder(name, Path(path))
+        return replace(found, name=Path(os.path.abspath(path)).name, source=os.path.abspath(path))
     if os.path.exists(path) or os.sep in name:
         fault = f"{name} is not a folder" if os.path.exists(path) else f"no folder {name}"
         raise DataError(f"{fault}; --data takes a folder of IDX files or one of {', '.join(SOURCES)}")
@@ -277,6 +280,7 @@ def image_set(
             raise DataError(f"{name} has the label {highest}, but only {len(class_names)} classes")
     return ImageSet(
         name=name,
+        source=name,
         images=images,
         labels=labels,
         heldout_images=heldout_images,

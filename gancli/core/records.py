@@ -1,6 +1,7 @@
 """The record of a run: everything that was decided, as plain values, for config.json and the checkpoints."""
 
 import math
+import os
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
         "plan": {"total_nimg": planned_nimg(config, len(data.images))},
         "data": {
             "name": data.name,
+            "source": data.source,
             "digest": data.digest,
             "n_train": len(data.images),
             "n_heldout": len(data.heldout_images),
@@ -56,8 +58,9 @@ def read(run: RunDir) -> dict[str, Any]:
     record = run.read_config()
     try:
         config = configs.from_values(record["train"])
-        needed = ("preset", "sources", "ideals", "plan", "machine")
-        shapes = spec(record), record["data"]["digest"], record["data"]["n_train"], *(record[key] for key in needed)
+        top = [record[key] for key in ("preset", "sources", "ideals", "plan", "machine")]
+        data = [record["data"][key] for key in ("name", "source", "digest", "n_train")]
+        shapes = [spec(record), *top, *data]
         total, threads = record["plan"]["total_nimg"], record["machine"]["threads"]
     except (KeyError, TypeError, ConfigError) as err:
         raise RunError(f"{run.config} is not the record of a run: {err}") from err
@@ -117,9 +120,13 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
         )
     for name, value in asked.items():
         kept = record["train"].get(name)
-        same = value == kept or (name == "data" and value == record["data"]["name"])
+        same = value == kept or (name == "data" and same_source(value, record["data"]["source"]))
         if not same and name not in ("kimg", "epochs"):
             raise ConfigError(
                 f"{configs.flag(name)} {value} differs from the run's {kept}; a resumed run keeps its settings: "
                 "leave it out, or start a new run"
             )
+
+
+def same_source(value: str, source: str) -> bool:
+    return source in (value, os.path.abspath(os.path.expanduser(value)))

@@ -84,6 +84,15 @@ def test_resume_with_a_new_total_extends_by_the_runs_name(tiny_idx: Path) -> Non
     assert json.loads(result.stdout)["nimg"] == 400
 
 
+def test_resume_finds_its_data_from_any_folder(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gancli("train", "--data", "tiny", "--kimg", "0.2", *FAST)
+    run = Path("runs/00000-quick-tiny").resolve()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    result = gancli("train", "--resume", run, "--kimg", "0.3")
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "gancli", "train", "--data", str(tiny_idx), "--kimg", "1000", *FAST]

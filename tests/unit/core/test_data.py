@@ -107,7 +107,8 @@ def test_a_folder_with_a_test_split_holds_out_that_split(tmp_path: Path) -> None
     write_split(tmp_path, "train", 300)
     write_split(tmp_path, "t10k", 12)
     found = data.load(str(tmp_path))
-    assert (found.name, found.resolution, found.channels, found.notes) == (str(tmp_path), 8, 1, ())
+    assert (found.name, found.source) == (tmp_path.name, str(tmp_path))
+    assert (found.resolution, found.channels, found.notes) == (8, 1, ())
     assert numbers(found.images) == list(range(300)) and numbers(found.heldout_images) == list(range(12))
     assert found.labels is not None and found.labels.dtype == torch.int64
     assert found.class_names == ("0", "1", "2", "3") and found.class_counts == [75] * 4

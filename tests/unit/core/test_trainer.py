@@ -40,7 +40,7 @@ def start(outdir: Path, folder: Path, preset: str = "quick", **settings: object)
 
 def resume(run: RunDir, **total: float | None) -> Trainer:
     record = records.extend(records.read(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
-    return Trainer.resume(run, record, data.load(record["data"]["name"]))
+    return Trainer.resume(run, record, data.load(record["data"]["source"]))
 
 
 def finish(trainer: Trainer, stop_at: int | None = None) -> list[events.Event]:
