@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from gancli import events
 
@@ -77,22 +78,23 @@ def display(trainer: "Trainer", *, quiet: bool) -> Iterator[Callable[[events.Eve
     if quiet:
         yield lambda event: None
     elif console.is_terminal and not console.is_dumb_terminal:
-        with Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("kimg {task.fields[text]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            redirect_stdout=False,
-        ) as bar:
+        text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        with Progress(BarColumn(bar_width=24), text, console=console, redirect_stdout=False, expand=True) as bar:
             yield Live(bar)
     else:
         yield Log()
 
 
-def losses(values: dict[str, float]) -> str:
-    return f"D {values['d_loss']:.3f}  G {values['g_loss']:.3f}  D acc {values['accuracy']:.2f}" if values else ""
+def progress_line(event: events.Progress | events.RunEnded, values: dict[str, float]) -> str:
+    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  D 1.020  G 1.330  D acc 0.71'."""
+    total, left = event.total_nimg, (event.total_nimg or 0) - event.nimg
+    parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
+    parts += [f"{event.images_per_s:,.0f} img/s"]
+    if left > 0 and event.images_per_s:
+        parts += [f"ETA {duration(left / event.images_per_s)}"]
+    if values:
+        parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
+    return "  ".join(parts)
 
 
 class Live:
@@ -102,17 +104,13 @@ class Live:
         self.bar = bar
         self.task = bar.add_task("train", total=None, text="")
         self.values: dict[str, float] = {}
-        self.rate = 0.0
 
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.Measured):
             self.values = event.values
-        elif isinstance(event, events.Progress):
-            self.rate = event.images_per_s
-        if isinstance(event, events.RunStarted | events.Progress | events.RunEnded):
-            total = None if event.total_nimg is None else -(-event.total_nimg // 1000)
-            text = f"{self.rate:,.0f} img/s  {losses(self.values)}"
-            self.bar.update(self.task, completed=event.nimg // 1000, total=total, text=text)
+        elif isinstance(event, events.Progress | events.RunEnded):
+            text = progress_line(event, self.values)
+            self.bar.update(self.task, completed=event.nimg, total=event.total_nimg, text=text)
 
 
 class Log:
@@ -125,14 +123,9 @@ class Log:
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.Measured):
             self.values = event.values
-        if isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
+        elif isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
             self.last_s = time.monotonic()
-            of, eta = "", ""
-            if event.total_nimg and event.images_per_s:
-                of = f" of {event.total_nimg / 1000:.1f}"
-                eta = f"  ETA {duration((event.total_nimg - event.nimg) / event.images_per_s)}"
-            line = f"{event.nimg / 1000:8.1f}{of} kimg  {event.images_per_s:,.0f} img/s{eta}  {losses(self.values)}"
-            stderr().print(line.rstrip(), soft_wrap=True)
+            stderr().print(progress_line(event, self.values), soft_wrap=True)
 
 
 def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:

@@ -1,0 +1,95 @@
+"""What is drawn while training: bars on a terminal, plain lines in a log, nothing if quiet."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from commands import FAST
+
+from gancli import events
+from gancli.cli import render
+
+VALUES = {"d_loss": 1.2345, "g_loss": 0.9, "accuracy": 0.716}
+
+
+def test_a_log_gets_a_plain_line_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gancli.cli.render.time.monotonic", lambda: now[0])
+    log = render.Log()
+    log(events.Measured("tick", 2000, 0.4, VALUES))
+    for second in range(12):
+        now[0] = float(second)
+        log(events.Progress(12_000 + 1000 * second, 240_000, 1650.0))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "17.0 of 240.0 kimg  1,650 img/s  ETA 2m15s  D 1.234  G 0.900  D acc 0.72",
+        "22.0 of 240.0 kimg  1,650 img/s  ETA 2m12s  D 1.234  G 0.900  D acc 0.72",
+    ]
+
+
+def test_a_log_without_a_plan_yet_has_no_eta(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
+    render.Log()(events.Progress(500, None, 100.0))
+    assert capsys.readouterr().err == "0.5 kimg  100 img/s\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (75, "1m15s"), (3599, "59m59s"), (7265, "2h01m")]
+)
+def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+def on_a_terminal(arguments: list[str], **environment: str) -> str:
+    """What a command shows on a pseudo-terminal."""
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 4096):
+                shown.append(part)
+        except OSError:
+            return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    child = subprocess.run(
+        [sys.executable, "-m", "gancli", *arguments], stdout=theirs, stderr=theirs, env={**os.environ, **environment}
+    )
+    os.close(theirs)
+    reader.join(timeout=10)
+    os.close(ours)
+    text = b"".join(shown).decode()
+    assert child.returncode == 0, text
+    return text
+
+
+def test_a_terminal_shows_a_bar_with_kimg_speed_and_losses(tiny_idx: Path) -> None:
+    text = on_a_terminal(
+        ["train", "--data", str(tiny_idx), "--kimg", "4", *FAST], TERM="xterm-256color", COLUMNS="120", NO_COLOR=""
+    )
+    for part in ("4.0 of 4.0 kimg", "img/s", "D acc", "\x1b["):
+        assert part in text, text
+
+
+def test_a_narrow_terminal_gets_no_wrapped_bars(tiny_idx: Path) -> None:
+    text = on_a_terminal(
+        ["train", "--data", str(tiny_idx), "--kimg", "1", *FAST], TERM="xterm-256color", COLUMNS="30", NO_COLOR="1"
+    )
+    bars = [line for line in re.split(r"[\r\n]|\x1b\[2K", text) if "\u2501" in line]
+    assert bars and all(len(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)) <= 30 for line in bars)
+
+
+def test_a_dumb_terminal_gets_no_control_codes(tiny_idx: Path) -> None:
+    text = on_a_terminal(["train", "--data", str(tiny_idx), "--kimg", "1", *FAST], TERM="dumb", COLUMNS="20")
+    assert "\x1b" not in text and "next: gancli sample" in text
