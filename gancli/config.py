@@ -44,9 +44,14 @@ class TrainConfig:
     loss: LossName = setting("non-saturating", "GAN loss.")
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
     r1_interval: int = setting(1, "Apply R1 every so many steps, multiplied by as much.", low=1, high=1024)
-    shift: int = setting(0, "Shift what D sees by up to so many pixels; 0 is off.", low=0, high=64)
+    shift: float = setting(
+        0.0, "Chance that D sees an image moved by a pixel, once they repeat; falls to 0 at the end.", low=0, high=1
+    )
 
     batch_size: int = setting(64, "Images per step.", low=2, high=65536)
+    batch_ramp_kimg: float = setting(
+        0.0, "Quarter batches at first, halves from a quarter of so many kimg on, whole ones after.", low=0, high=1e6
+    )
     lr: float = setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
     beta1: float = setting(0.9, "Adam's beta1.", low=0, high=0.9999)
     beta2: float = setting(0.999, "Adam's beta2.", low=0, high=0.999999)

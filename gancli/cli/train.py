@@ -45,6 +45,7 @@ def train(
     r1_interval: opt.R1Interval = None,
     shift: opt.Shift = None,
     batch_size: opt.BatchSize = None,
+    batch_ramp_kimg: opt.BatchRampKimg = None,
     lr: opt.Lr = None,
     beta1: opt.Beta1 = None,
     beta2: opt.Beta2 = None,

@@ -3,6 +3,8 @@
 import bisect
 from collections.abc import Iterator
 
+SHIFT_EPOCHS = 10.0
+
 
 def progress(nimg: int, total_nimg: int | None) -> float:
     """Part of the run that is done, in [0, 1]; 0 while the total is not known yet."""
@@ -12,6 +14,20 @@ def progress(nimg: int, total_nimg: int | None) -> float:
 def decay(t: float, start: float) -> float:
     """1 until `start`, then linearly to 0 at t = 1."""
     return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
+
+
+def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
+    """A quarter of the full batch below ramp/4 images, half below ramp, then all of it: many small steps come first.
+
+    The early gain of small batches with the late one of large ones, after Smith et al. 2018 (1711.00489).
+    """
+    part = 1 if nimg >= ramp_nimg else 2 if nimg >= ramp_nimg / 4 else 4
+    return max(2, full // part)
+
+
+def shift_chance(t: float, epochs: float, strength: float) -> float:
+    """Rises to `strength` while images begin to repeat (SHIFT_EPOCHS), and falls to 0 at the end of the run."""
+    return strength * min(1.0, epochs / SHIFT_EPOCHS) * (1.0 - t)
 
 
 def ema_half_life(nimg: int, half_life_nimg: float, ramp: float) -> float:

@@ -23,6 +23,7 @@ class TrainState:
         self.interval = config.r1_interval if config.gamma else 1
         self.nimg = 0
         self.lr_scale = 1.0
+        self.shift_chance = 0.0
         self.G, self.D = (net.to(device) for net in build(spec, config.seed))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
         fused = device.type in ("cpu", "cuda")
@@ -41,8 +42,8 @@ class TrainState:
     def optimizers(self) -> dict[str, torch.optim.Adam]:
         return {"opt_G": self.opt_G, "opt_D": self.opt_D}
 
-    def step(self, real: Tensor, labels: Tensor | None, t: float) -> None:
-        """One D step, one G step and the average. real: uint8 [B,C,H,W]; t: part of the run that is done.
+    def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
+        """One D step, one G step and the average. real: uint8 [B,C,H,W]; t: part of the run done; epochs: passes done.
 
         Fakes take the labels of the real batch, so they follow the training frequencies.
         """
@@ -50,15 +51,12 @@ class TrainState:
         lr_factor = self.lr_scale * schedules.decay(t, config.lr_decay_from)
         self.opt_G.param_groups[0]["lr"] = config.lr * lr_factor
         self.opt_D.param_groups[0]["lr"] = self.d_lr * lr_factor
+        self.shift_chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
-        if config.share_latents:
+        with torch.set_grad_enabled(config.share_latents):
             fake = self.G(self.latents("z", len(real)), labels)
-        else:
-            with torch.no_grad():
-                fake = self.G(self.latents("z", len(real)), labels)
         d_loss, real_logits, fake_logits, penalty = self.d_step(x, fake.detach(), labels)
-
         if not config.share_latents:
             fake = self.G(self.latents("z_G", len(real)), labels)
         g_loss = self.g_step(fake, labels)
@@ -74,16 +72,14 @@ class TrainState:
             self.tallies += torch.stack([d_loss, g_loss, *accurate, *regular, one])
 
     def d_step(self, x: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Train D on one forward of real and fake together. Returns loss, real and fake logits, R1 if it was due."""
-        regularise = self.config.gamma > 0 and (self.nimg // len(x)) % self.interval == 0
-        if regularise:
-            x.requires_grad_()
+        """Train D, one forward for real and fake. Returns loss, real and fake logits, and R1 where it was due."""
         both = None if labels is None else torch.cat([labels, labels])
         real_logits, fake_logits = self.D(self.augment(torch.cat([x, fake]), "D"), both).chunk(2)
         d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
         objective, penalty = d_loss, None
-        if regularise:
-            penalty = r1_penalty(x, real_logits).mean()
+        if self.config.gamma and (self.nimg // len(x)) % self.interval == 0:
+            x.requires_grad_()
+            penalty = r1_penalty(x, self.D(self.augment(x, "R1"), labels)).mean()
             objective = d_loss + self.config.gamma / 2 * self.interval * penalty
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
@@ -105,12 +101,12 @@ class TrainState:
         return z.to(self.device)
 
     def augment(self, pictures: Tensor, stream: str) -> Tensor:
-        limit = self.config.shift
-        if not limit:
+        if not self.shift_chance:
             return pictures
         draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
-        offsets = torch.randint(-limit, limit + 1, (len(pictures), 2), generator=draws)
-        return augment.shift(pictures, offsets.to(self.device), limit)
+        chosen = torch.rand(len(pictures), 1, generator=draws) < self.shift_chance
+        offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
+        return augment.shift(pictures, offsets.to(self.device), 1)
 
     def read_tally(self, row: int) -> dict[str, float]:
         """Means since the last call for this row (0 tick, 1 epoch), which starts anew."""

@@ -86,9 +86,7 @@ class Trainer:
                     reason = "stopped" if self._stop else "time"
                     break
                 before = state.nimg
-                index = self.batch_indices(before, self.config.batch_size).to(self.device)
-                labels = None if self.labels is None else self.labels[index]
-                state.step(self.images[index], labels, schedules.progress(before, self.total_nimg))
+                self.step()
                 self.train_s = spent_before + clock.elapsed_s
 
                 if self.total_nimg is None and clock.has_measured(state.nimg):
@@ -102,6 +100,14 @@ class Trainer:
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+
+    def step(self) -> None:
+        nimg, config = self.state.nimg, self.config
+        n = schedules.batch_size(nimg, config.batch_size, config.batch_ramp_kimg * 1000)
+        index = self.batch_indices(nimg, n).to(self.device)
+        labels = None if self.labels is None else self.labels[index]
+        t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
+        self.state.step(self.images[index], labels, t, epochs)
 
     def batch_indices(self, nimg: int, n: int) -> Tensor:
         return batch_indices(len(self.images), self.config.seed, nimg, n)

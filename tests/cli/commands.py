@@ -6,7 +6,20 @@ from typer.testing import CliRunner, Result
 
 from gancli.cli.app import app
 
-FAST = ["--g-width", "8", "--d-width", "8", "--batch-size", "8", "--snapshot-kimg", "0.2", "--threads", "1"]
+FAST = [
+    "--g-width",
+    "8",
+    "--d-width",
+    "8",
+    "--batch-size",
+    "8",
+    "--snapshot-kimg",
+    "0.2",
+    "--batch-ramp-kimg",
+    "0",
+    "--threads",
+    "1",
+]
 
 
 def gancli(*arguments: str | Path) -> Result:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.core.models.condition import ClassEmbedding
+from gancli.core.models.condition import EMBEDDING, ClassEmbedding
 
 
 class Generator(nn.Module):
@@ -13,8 +13,8 @@ class Generator(nn.Module):
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
         self.width, self.size = width, resolution // 4
-        self.embed = ClassEmbedding(n_classes, z_dim) if n_classes else None
-        self.project = nn.Linear(z_dim * (2 if n_classes else 1), width * self.size**2)
+        self.embed = ClassEmbedding(n_classes, EMBEDDING) if n_classes else None
+        self.project = nn.Linear(z_dim + (EMBEDDING if n_classes else 0), width * self.size**2)
         self.low = nn.Conv2d(width, width, 3, padding=1)
         self.up = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.out = nn.Conv2d(width // 2, 4 * channels, 3, padding=1)
@@ -45,7 +45,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.out = nn.Linear(2 * width, 1)
-        self.embed = ClassEmbedding(n_classes, 2 * width) if n_classes else None
+        self.embed = ClassEmbedding(n_classes, 2 * width, std=(2 * width) ** -0.5) if n_classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.layers(images.contiguous(memory_format=torch.channels_last))

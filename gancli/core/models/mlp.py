@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gancli.core.models.condition import ClassEmbedding
+from gancli.core.models.condition import EMBEDDING, ClassEmbedding
 
 
 class Generator(nn.Module):
@@ -12,9 +12,9 @@ class Generator(nn.Module):
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
         self.shape = (channels, resolution, resolution)
-        self.embed = ClassEmbedding(n_classes, z_dim) if n_classes else None
+        self.embed = ClassEmbedding(n_classes, EMBEDDING) if n_classes else None
         self.layers = nn.Sequential(
-            nn.Linear(z_dim * (2 if n_classes else 1), width),
+            nn.Linear(z_dim + (EMBEDDING if n_classes else 0), width),
             nn.ReLU(),
             nn.Linear(width, width),
             nn.ReLU(),
@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.out = nn.Linear(width, 1)
-        self.embed = ClassEmbedding(n_classes, width) if n_classes else None
+        self.embed = ClassEmbedding(n_classes, width, std=width**-0.5) if n_classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.layers(images.flatten(1))

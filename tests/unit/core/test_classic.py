@@ -63,7 +63,7 @@ def test_classic_is_the_tutorials_recipe_for_twenty_steps() -> None:
     ]
     plain_recipe(G, D, batches, latents)
     for batch in batches:
-        state.step(batch, None, 0.0)
+        state.step(batch, None, 0.0, 0.0)
 
     assert state.nimg == STEPS * BATCH
     compared = 0

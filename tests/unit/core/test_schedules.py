@@ -75,3 +75,18 @@ def test_due_when_a_step_reaches_a_multiple() -> None:
 
 def test_due_counts_as_many_times_as_there_are_multiples() -> None:
     assert sum(schedules.due(nimg, nimg + 64, 2000.0) for nimg in range(0, 64 * 1000, 64)) == 64 * 1000 // 2000
+
+
+def test_batches_grow_from_a_quarter_to_the_whole() -> None:
+    sizes = [schedules.batch_size(nimg, 64, 20_000) for nimg in (0, 4_999, 5_000, 19_999, 20_000, 10**9)]
+    assert sizes == [16, 16, 32, 32, 64, 64]
+    assert schedules.batch_size(0, 64, 0) == 64
+    assert schedules.batch_size(0, 4, 1000) == 2, "a batch of one has nothing to average"
+
+
+def test_shifts_come_with_repetition_and_go_with_the_end() -> None:
+    assert schedules.shift_chance(0.0, 0.0, 0.6) == 0
+    assert schedules.shift_chance(0.0, 5.0, 0.6) == pytest.approx(0.3)
+    assert schedules.shift_chance(0.5, 40.0, 0.6) == pytest.approx(0.3)
+    assert schedules.shift_chance(1.0, 40.0, 0.6) == 0
+    assert schedules.shift_chance(0.5, 40.0, 0.0) == 0

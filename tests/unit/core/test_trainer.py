@@ -27,7 +27,8 @@ SETTINGS = {
     "ema_kimg": 0.3,
     "r1_interval": 4,
     "gamma": 0.1,
-    "shift": 1,
+    "shift": 0.5,
+    "batch_ramp_kimg": 0,
     "threads": 1,
 }
 
@@ -73,7 +74,11 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
 
 @pytest.mark.parametrize(
     ("preset", "settings"),
-    [("quick", {}), ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0}), ("quick", {"batch_size": 7})],
+    [
+        ("quick", {}),
+        ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0.0}),
+        ("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
+    ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
     tmp_path: Path, tiny_idx: Path, preset: str, settings: dict[str, object]
