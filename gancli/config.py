@@ -45,10 +45,10 @@ class TrainConfig:
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
     r1_interval: int = setting(1, "Apply R1 every so many steps, multiplied by as much.", low=1, high=1024)
     shift: float = setting(
-        0.0, "Chance that D sees an image moved by a pixel, once they repeat; falls to 0 at the end.", low=0, high=1
+        0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
 
-    batch_size: int = setting(64, "Images per step.", low=2, high=65536)
+    batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)
     batch_ramp_kimg: float = setting(
         0.0, "Quarter batches at first, halves from a quarter of so many kimg on, whole ones after.", low=0, high=1e6
     )
@@ -92,23 +92,14 @@ class ModelSpec:
     n_classes: int
 
     def __post_init__(self) -> None:
-        if self.model not in typing.get_args(ModelName):
-            raise ConfigError(
-                f"unknown model {self.model!r}{did_you_mean(str(self.model), typing.get_args(ModelName))}"
-            )
-        limits = {
-            "z_dim": 4096,
-            "g_width": 4096,
-            "d_width": 4096,
-            "resolution": 1024,
-            "channels": 3,
-            "n_classes": 10_000,
-        }
-        for name, limit in limits.items():
+        for name in ("model", "z_dim", "g_width", "d_width"):
+            check(name, getattr(self, name))
+        for name, low, high in (("resolution", 8, 256), ("channels", 1, 3), ("n_classes", 0, 1000)):
             value = getattr(self, name)
-            low = 0 if name == "n_classes" else 1
-            if type(value) is not int or not low <= value <= limit:
-                raise ConfigError(f"{name} must be a whole number from {low} to {limit}, got {value!r}")
+            if type(value) is not int or not low <= value <= high:
+                raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+        if self.resolution % 4:
+            raise ConfigError(f"resolution must be a multiple of 4, got {self.resolution}")
 
 
 def fields() -> dict[str, "dataclasses.Field[Any]"]:

@@ -9,8 +9,3 @@ from gancli.errors import ContractError
 def check_images_uint8(images: Tensor) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8:
         raise ContractError(f"expected uint8 [N,C,H,W], got {images.dtype} {tuple(images.shape)}")
-
-
-def check_same_shape(a: Tensor, b: Tensor) -> None:
-    if a.shape != b.shape:
-        raise ContractError(f"expected equal shapes, got {tuple(a.shape)} and {tuple(b.shape)}")

@@ -27,6 +27,7 @@ class Progress:
     nimg: int
     total_nimg: int | None
     images_per_s: float
+    left_s: float | None
 
 
 @dataclass(frozen=True)

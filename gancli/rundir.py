@@ -140,6 +140,11 @@ class RunDir:
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
 
+    @classmethod
+    def find(cls, name: Path, outdir: Path) -> "RunDir":
+        """A run by its path, or by its name under outdir."""
+        return cls.open(outdir / name if not name.exists() and (outdir / name).exists() else name)
+
     def frame(self, nimg: int) -> Path:
         return self.frames / f"{nimg:09d}.png"
 

@@ -40,6 +40,7 @@ def offline_and_alone(
     monkeypatch.chdir(tmp_path)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+        torch.set_flush_denormal(False)
 
 
 def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:

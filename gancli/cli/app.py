@@ -1,5 +1,6 @@
 """Assembles the commands; the one place where errors become a line and an exit code."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -56,4 +57,5 @@ app.command()(sample)
 
 
 def main() -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
     app(prog_name="gancli")

@@ -18,6 +18,8 @@ def setting(name: str, *flags: str) -> Any:
     )
 
 
+DEVICES = "|".join(typing.get_args(config.DeviceName))
+
 Data = Annotated[str | None, setting("data")]
 Preset = Annotated[
     str | None,

@@ -72,7 +72,7 @@ def plan(record: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
 
 
 @contextlib.contextmanager
-def display(trainer: "Trainer", *, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
+def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     """A live display on a terminal, a plain line every few seconds elsewhere, nothing if quiet."""
     console = stderr()
     if quiet:
@@ -87,11 +87,11 @@ def display(trainer: "Trainer", *, quiet: bool) -> Iterator[Callable[[events.Eve
 
 def progress_line(event: events.Progress | events.RunEnded, values: dict[str, float]) -> str:
     """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  D 1.020  G 1.330  D acc 0.71'."""
-    total, left = event.total_nimg, (event.total_nimg or 0) - event.nimg
+    total, left_s = event.total_nimg, event.left_s if isinstance(event, events.Progress) else None
     parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
-    if left > 0 and event.images_per_s:
-        parts += [f"ETA {duration(left / event.images_per_s)}"]
+    if left_s is not None:
+        parts += [f"ETA {duration(left_s)}"]
     if values:
         parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
     return "  ".join(parts)

@@ -29,7 +29,7 @@ def sample(
     ] = None,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
-    device: Annotated[str, typer.Option("--device", help="auto|cpu|cuda|mps")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="Where to compute.", metavar=opt.DEVICES)] = "cpu",
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -40,6 +40,9 @@ def sample(
     """
     if n is not None and seeds is not None:
         raise ConfigError("--n and --seeds exclude each other; give one")
+    kind = output.suffix.lower() if output and not output.is_dir() else ""
+    if kind not in ("", ".png", ".npz"):
+        raise ConfigError(f"cannot write {output}: give a folder, a .png (a grid) or a .npz")
     chosen = config.parse_seeds(seeds) if seeds is not None else list(range(n or 64))
     from gancli.cli import render
     from gancli.core import devices, modelfile, samples
@@ -53,13 +56,11 @@ def sample(
     if target.exists() and not force:
         raise RunError(f"{target} exists; choose another -o, or add --force to overwrite it")
     with render.counter(len(chosen), quiet=quiet) as show:
-        if target.suffix == ".png":
+        if kind == ".png":
             samples.write_grid(target, model, chosen, labels)
-        elif target.suffix == ".npz":
+        elif kind == ".npz":
             for done in samples.write_npz(target, model, chosen, labels):
                 show(done)
-        elif target.suffix:
-            raise ConfigError(f"cannot write {target.name}: give a folder, a .png (a grid) or a .npz")
         else:
             for done in samples.write_folder(target, model, chosen, labels, force=force):
                 show(done)
@@ -75,7 +76,7 @@ def find_model(source: Path | None, outdir: Path) -> tuple[Path, Path]:
         return source, Path()
     if source is not None and not source.exists() and not (outdir / source).exists():
         raise RunError(f"no run folder or model file {source}")
-    run = newest(outdir) if source is None else RunDir.open(source if source.exists() else outdir / source)
+    run = newest(outdir) if source is None else RunDir.find(source, outdir)
     if not run.model.is_file():
         raise RunError(f"{run.path} has no model.safetensors yet; train it first, or wait for its first snapshot")
     return run.model, run.path

@@ -73,7 +73,7 @@ def train(
     elif dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     else:
-        old_run(find_run(resume, outdir), preset, from_file, flags, as_json=as_json, quiet=quiet)
+        old_run(RunDir.find(resume, outdir), preset, from_file, flags, as_json=as_json, quiet=quiet)
 
 
 def new_run(
@@ -130,7 +130,7 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     from gancli.report import film, plots
 
     run, ended = trainer.run_dir, None
-    with stopping(trainer), render.display(trainer, quiet=quiet) as show:
+    with stopping(trainer), render.display(quiet=quiet) as show:
         for event in trainer.run() if not trainer.is_finished else ():
             show(event)
             if isinstance(event, RunEnded):
@@ -173,11 +173,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {err.strerror}") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path} is not valid TOML: {err}") from err
-
-
-def find_run(name: Path, outdir: Path) -> RunDir:
-    """A run by its path, or by its name under outdir."""
-    return RunDir.open(outdir / name if not name.exists() and (outdir / name).exists() else name)
 
 
 def slug(name: str) -> str:

@@ -20,7 +20,7 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
     for name, optimizer in state.optimizers.items():
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg, "lr_scale": state.lr_scale}))
+    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> None:
     """Put what `read` gave back into a state built from the same config."""
     try:
-        state.nimg, state.lr_scale = int(meta["nimg"]), float(meta["lr_scale"])
+        state.nimg = int(meta["nimg"])
         state.tallies.copy_(tensors["tallies"])
         for name, module in state.modules.items():
             module.load_state_dict(below(tensors, name))

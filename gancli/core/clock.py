@@ -2,9 +2,9 @@
 
 import time
 
-MEASURE_PART, MEASURE_S = 0.2, 20.0  # a budget spends this part of itself, at most so many seconds, on measuring
-WARM_UP = 0.2  # part of the measurement that is left out, since first steps are slow
-MARGIN = 0.93  # part of what the measured speed promises that a plan relies on
+MEASURE_PART = 0.4  # of a budget goes by before the rest is planned; schedules that end a run begin later
+WARM_UP = 0.5  # part of that time which is left out, since first steps and small first batches are slower
+MARGIN = 0.95  # part of what the measured speed promises that a plan relies on
 PROGRESS_S = 0.2
 WINDOW_S = 2.0
 
@@ -16,8 +16,9 @@ class Clock:
         self.budget_s = budget_s
         self.images_per_s = 0.0
         self.started = self._window_s = self._progress_s = time.perf_counter()
-        self._first_nimg = self._window_nimg = nimg
-        self._warm: tuple[float, int] | None = None
+        self._window_nimg = nimg
+        self._since = (self.started, nimg)
+        self._is_warm = False
 
     @property
     def elapsed_s(self) -> float:
@@ -26,16 +27,21 @@ class Clock:
     def is_over(self) -> bool:
         return 0 < self.budget_s <= self.elapsed_s
 
-    def has_measured(self, nimg: int) -> bool:
-        """Whether enough was seen of a budget to plan the rest."""
-        measure_s = min(MEASURE_PART * self.budget_s, MEASURE_S)
-        if self._warm is None and self.elapsed_s >= WARM_UP * measure_s:
-            self._warm = (time.perf_counter(), nimg)
-        return self.elapsed_s >= measure_s
+    def left_s(self, nimg: int, total_nimg: int | None) -> float | None:
+        """Seconds to go: to the planned end, or while there is no plan, to the end of the budget."""
+        if total_nimg is None:
+            return max(self.budget_s - self.elapsed_s, 0.0)
+        return (total_nimg - nimg) / self.images_per_s if self.images_per_s else None
+
+    def measure(self, nimg: int) -> bool:
+        """Note how far training is; whether enough was seen of a budget to plan the rest."""
+        if not self._is_warm and self.elapsed_s >= WARM_UP * MEASURE_PART * self.budget_s:
+            self._is_warm, self._since = True, (time.perf_counter(), nimg)
+        return self.elapsed_s >= MEASURE_PART * self.budget_s
 
     def plan(self, nimg: int) -> int:
         """Total images that fit the budget at the speed measured so far, with a margin."""
-        since_s, since_nimg = self._warm or (self.started, self._first_nimg)
+        since_s, since_nimg = self._since
         rate = (nimg - since_nimg) / max(time.perf_counter() - since_s, 1e-9)
         return nimg + int(rate * max(self.budget_s - self.elapsed_s, 0) * MARGIN)
 

@@ -58,19 +58,28 @@ def read(run: RunDir) -> dict[str, Any]:
     record = run.read_config()
     try:
         config = configs.from_values(record["train"])
-        top = [record[key] for key in ("preset", "sources", "ideals", "plan", "machine")]
-        data = [record["data"][key] for key in ("name", "source", "digest", "n_train")]
-        shapes = [spec(record), *top, *data]
+        spec(record)
         total, threads = record["plan"]["total_nimg"], record["machine"]["threads"]
-    except (KeyError, TypeError, ConfigError) as err:
+        kinds = {"preset": str, "sources": dict, "ideals": dict, "data": dict}
+        for key, kind in kinds.items():
+            if not isinstance(record[key], kind):
+                raise ConfigError(f"{key} must be of type {kind.__name__}")
+        for key in ("name", "source", "digest"):
+            if not isinstance(record["data"][key], str):
+                raise ConfigError(f"data.{key} must be text")
+        if not is_count(record["data"]["n_train"]) or not is_count(threads):
+            raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
+        if not (is_count(total) or (total is None and config.time_budget)):
+            raise ConfigError("plan.total_nimg must be a whole number above 0")
+    except KeyError as err:
+        raise RunError(f"{run.config} is not the record of a run: {err} is missing") from err
+    except (TypeError, AttributeError, ConfigError) as err:
         raise RunError(f"{run.config} is not the record of a run: {err}") from err
-    if None in shapes or (total is None and not config.time_budget) or not all(is_count(v) for v in (total, threads)):
-        raise RunError(f"{run.config} is not the record of a run: total_nimg or threads cannot be right")
     return record
 
 
 def is_count(value: object) -> bool:
-    return value is None or (type(value) is int and value > 0)
+    return type(value) is int and value > 0
 
 
 def planned_nimg(config: TrainConfig, n_train: int) -> int | None:

@@ -22,8 +22,6 @@ class TrainState:
         self.loss = LOSSES[config.loss]
         self.interval = config.r1_interval if config.gamma else 1
         self.nimg = 0
-        self.lr_scale = 1.0
-        self.shift_chance = 0.0
         self.G, self.D = (net.to(device) for net in build(spec, config.seed))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
         fused = device.type in ("cpu", "cuda")
@@ -48,48 +46,57 @@ class TrainState:
         Fakes take the labels of the real batch, so they follow the training frequencies.
         """
         config = self.config
-        lr_factor = self.lr_scale * schedules.decay(t, config.lr_decay_from)
+        lr_factor = schedules.decay(t, config.lr_decay_from)
         self.opt_G.param_groups[0]["lr"] = config.lr * lr_factor
         self.opt_D.param_groups[0]["lr"] = self.d_lr * lr_factor
-        self.shift_chance = schedules.shift_chance(t, epochs, config.shift)
+        chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
         with torch.set_grad_enabled(config.share_latents):
             fake = self.G(self.latents("z", len(real)), labels)
-        d_loss, real_logits, fake_logits, penalty = self.d_step(x, fake.detach(), labels)
+        d_loss, real_logits, fake_logits, penalty = self.d_step(x, fake.detach(), labels, chance)
         if not config.share_latents:
             fake = self.G(self.latents("z_G", len(real)), labels)
-        g_loss = self.g_step(fake, labels)
+        g_loss = self.g_step(fake, labels, chance)
 
         self.nimg += len(real)
         if self.G_ema is not self.G:
             half_life = schedules.ema_half_life(self.nimg, config.ema_kimg * 1000, config.ema_ramp)
             ema.update(self.G_ema, self.G, schedules.ema_beta(len(real), half_life))
         with torch.no_grad():
-            accurate = (real_logits > 0).float().mean(), (fake_logits < 0).float().mean()
             one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
-            regular = (zero, zero) if penalty is None else (penalty, one)
-            self.tallies += torch.stack([d_loss, g_loss, *accurate, *regular, one])
+            values = {
+                "d_loss": d_loss,
+                "g_loss": g_loss,
+                "accuracy_real": (real_logits > 0).float().mean(),
+                "accuracy_fake": (fake_logits < 0).float().mean(),
+                "r1": zero if penalty is None else penalty,
+                "r1_steps": zero if penalty is None else one,
+                "steps": one,
+            }
+            self.tallies += torch.stack([values[name] for name in STATISTICS])
 
-    def d_step(self, x: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def d_step(
+        self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Train D, one forward for real and fake. Returns loss, real and fake logits, and R1 where it was due."""
         both = None if labels is None else torch.cat([labels, labels])
-        real_logits, fake_logits = self.D(self.augment(torch.cat([x, fake]), "D"), both).chunk(2)
+        real_logits, fake_logits = self.D(self.augment(torch.cat([x, fake]), "D", chance), both).chunk(2)
         d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
         objective, penalty = d_loss, None
         if self.config.gamma and (self.nimg // len(x)) % self.interval == 0:
             x.requires_grad_()
-            penalty = r1_penalty(x, self.D(self.augment(x, "R1"), labels)).mean()
+            penalty = r1_penalty(x, self.D(self.augment(x, "R1", chance), labels)).mean()
             objective = d_loss + self.config.gamma / 2 * self.interval * penalty
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
         self.opt_D.step()
         return d_loss, real_logits, fake_logits, penalty
 
-    def g_step(self, fake: Tensor, labels: Tensor | None) -> Tensor:
+    def g_step(self, fake: Tensor, labels: Tensor | None, chance: float) -> Tensor:
         """Train G against the D just updated, which is frozen meanwhile. Returns the loss."""
         self.D.requires_grad_(False)
-        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G"), labels)).mean()
+        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels)).mean()
         self.opt_G.zero_grad()
         torch.autograd.backward(g_loss)
         self.opt_G.step()
@@ -100,11 +107,12 @@ class TrainState:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
         return z.to(self.device)
 
-    def augment(self, pictures: Tensor, stream: str) -> Tensor:
-        if not self.shift_chance:
+    def augment(self, pictures: Tensor, stream: str, chance: float) -> Tensor:
+        """Each picture moved by -1, 0 or 1 pixels each way, with this chance."""
+        if not chance:
             return pictures
         draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
-        chosen = torch.rand(len(pictures), 1, generator=draws) < self.shift_chance
+        chosen = torch.rand(len(pictures), 1, generator=draws) < chance
         offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
         return augment.shift(pictures, offsets.to(self.device), 1)
 

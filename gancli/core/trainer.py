@@ -78,7 +78,7 @@ class Trainer:
         self.note("resume" if first_nimg else "start")
         yield RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
-        clock = Clock(self.config.time_budget if self.total_nimg is None else 0.0, first_nimg)
+        clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
         reason: Literal["finished", "time", "stopped"] = "finished"
         with open(self.run_dir.metrics, "a", encoding="utf-8") as log:
             while not self.is_finished:
@@ -89,11 +89,12 @@ class Trainer:
                 self.step()
                 self.train_s = spent_before + clock.elapsed_s
 
-                if self.total_nimg is None and clock.has_measured(state.nimg):
+                if self.total_nimg is None and clock.measure(state.nimg):
                     yield self.fix_plan(clock)
                 yield from self.keep(log, before)
                 if clock.wants_progress(state.nimg):
-                    yield Progress(state.nimg, self.total_nimg, clock.images_per_s)
+                    left_s = clock.left_s(state.nimg, self.total_nimg)
+                    yield Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
             if self.total_nimg is None:
                 yield self.fix_plan(clock)
             yield from self.close(log, complete=reason != "stopped")
@@ -128,7 +129,7 @@ class Trainer:
             yield self.measure(log, "tick")
         if schedules.frame_due(before, nimg):
             yield FrameSaved(nimg, self.save_frame())
-        if self.total_nimg and schedules.due(before, nimg, config.snapshot_kimg * 1000) and not self.is_finished:
+        if schedules.due(before, nimg, config.snapshot_kimg * 1000) and not self.is_finished:
             self.sync(log)
             yield self.save_snapshot()
 

@@ -26,20 +26,20 @@ def test_a_log_gets_a_plain_line_every_few_seconds(
     log(events.Measured("tick", 2000, 0.4, VALUES))
     for second in range(12):
         now[0] = float(second)
-        log(events.Progress(12_000 + 1000 * second, 240_000, 1650.0))
+        log(events.Progress(12_000 + 1000 * second, 240_000, 1650.0, 140.0 - second))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "17.0 of 240.0 kimg  1,650 img/s  ETA 2m15s  D 1.234  G 0.900  D acc 0.72",
-        "22.0 of 240.0 kimg  1,650 img/s  ETA 2m12s  D 1.234  G 0.900  D acc 0.72",
+        "22.0 of 240.0 kimg  1,650 img/s  ETA 2m10s  D 1.234  G 0.900  D acc 0.72",
     ]
 
 
-def test_a_log_without_a_plan_yet_has_no_eta(
+def test_a_log_without_a_plan_yet_has_no_total(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
-    render.Log()(events.Progress(500, None, 100.0))
-    assert capsys.readouterr().err == "0.5 kimg  100 img/s\n"
+    render.Log()(events.Progress(500, None, 100.0, 55.0))
+    assert capsys.readouterr().err == "0.5 kimg  100 img/s  ETA 55s\n"
 
 
 @pytest.mark.parametrize(

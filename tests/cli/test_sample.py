@@ -100,6 +100,14 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
     assert read(Path("out.png")).shape == (24, 24)
 
 
+def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 64)
+    gancli("sample", run, "--n", "130", "-o", "long")
+    assert len(list(Path("long").glob("seed*.png"))) == 130
+    gancli("sample", run, "--n", "64", "-o", "start.png")
+    assert np.array_equal(read(Path("long/grid.png")), read(Path("start.png")))
+
+
 def test_json_names_the_model_and_the_output(run: Path) -> None:
     shown = json.loads(gancli("sample", run, "--n", "2", "--json").stdout)
     assert shown["n"] == 2 and len(shown["sha256"]) == 64

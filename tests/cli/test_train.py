@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from commands import FAST, gancli
 from PIL import Image
 
 from gancli import config
+from gancli.cli.train import stopping
+from gancli.core.trainer import Trainer
+from gancli.errors import RunError
 
 FILES = {
     "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
@@ -111,6 +115,42 @@ def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: sig
     assert int(newest.stem.rpartition("-")[2]) >= 504
     result = gancli("train", "--resume", run, "--kimg", "0.1")
     assert result.exit_code == 0, "a total below what was seen is already reached"
+
+
+class Stoppable:
+    stops = 0
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
+    trainer = Stoppable()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stopping(trainer):  # type: ignore[arg-type]
+        signal.raise_signal(signal.SIGINT)
+        assert trainer.stops == 1
+        signal.raise_signal(signal.SIGINT)
+    assert trainer.stops == 1 and signal.getsignal(signal.SIGINT) is before
+
+
+def test_resume_refuses_other_data_under_the_same_name(tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    pixels = tiny_idx / "train-images-idx3-ubyte"
+    pixels.write_bytes(pixels.read_bytes()[:-1] + b"\x07")
+    result = gancli("train", "--resume", "runs/00000-quick-tiny", "--kimg", "0.4")
+    assert result.exit_code == 1 and "digest differs" in result.stderr
+
+
+def test_a_new_run_is_locked_while_it_trains(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(trainer: Trainer) -> Iterator[None]:
+        with pytest.raises(RunError, match="in use"), trainer.run_dir.lock():
+            pass
+        raise RunError("looked")
+        yield
+
+    monkeypatch.setattr(Trainer, "run", busy)
+    assert "error: looked" in gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST).stderr
 
 
 def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:

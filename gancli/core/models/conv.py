@@ -1,4 +1,4 @@
-"""Convolutional G and D made for a CPU: width sits at the low resolutions, every upsampling is a pixel shuffle."""
+"""Convolutional G and D made for a CPU: width sits at low resolutions, and G ends in a pixel shuffle."""
 
 import torch
 import torch.nn.functional as F

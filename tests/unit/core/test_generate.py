@@ -53,6 +53,14 @@ def test_a_seed_takes_the_class_it_stands_for() -> None:
     assert torch.equal(chosen, generate.generate(model.G, z, torch.tensor([2, 1])))
 
 
+def test_g_sees_one_batch_shape_only() -> None:
+    G = Ramp()
+    shapes = []
+    G.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    assert len(generate.generate(G, torch.zeros(70, 1))) == 70
+    assert shapes == [(64, 1), (64, 1)]
+
+
 class Ramp(nn.Module):
     """z -> constant images of that value, to see range and rounding; odd in training mode."""
 

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from gancli import events, presets
-from gancli.core import checkpoint, data, records, tensorfile
+from gancli import events, media, presets
+from gancli.core import checkpoint, data, images, latents, records, tensorfile
+from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
 from gancli.errors import DivergedError, RunError
 from gancli.rundir import RunDir
@@ -35,8 +37,8 @@ SETTINGS = {
 
 def start(outdir: Path, folder: Path, preset: str = "quick", **settings: object) -> Trainer:
     name, config, sources = presets.resolve(preset, {"data": str(folder), **SETTINGS, **settings})
-    images = data.load(config.data)
-    return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, images), images)
+    found = data.load(config.data)
+    return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, found), found)
 
 
 def resume(run: RunDir, **total: float | None) -> Trainer:
@@ -319,3 +321,69 @@ def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: P
     path.write_bytes(content)
     with pytest.raises(RunError, match="digest differs"):
         records.check_same_data(record, data.load(str(tiny_idx)))
+
+
+def test_files_and_frames_show_the_average_not_g_itself(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.3)
+    finish(trainer)
+    saved = tensorfile.unpack("model", trainer.run_dir.model)[0]
+    for name, tensor in trainer.state.G_ema.state_dict().items():
+        assert torch.equal(saved[name], tensor)
+    assert any(not torch.equal(saved[name], tensor) for name, tensor in trainer.state.G.state_dict().items())
+    z = latents.from_seeds(range(80), 8)
+    picture = images.grid(generate(trainer.state.G_ema, z, torch.arange(80) % 10 % 3), 10)
+    assert np.array_equal(media.read_png(trainer.run_dir.frame_paths()[-1]), picture)
+    assert np.array_equal(media.read_png(trainer.run_dir.samples), media.enlarge(picture, 600 // 80))
+
+
+def test_reals_stand_in_the_columns_of_their_classes(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.1)
+    finish(trainer)
+    picture = media.read_png(trainer.run_dir.reals)[::7, ::7]
+    cells = picture.reshape(8, 8, 10, 8).swapaxes(1, 2)
+    for row in range(8):
+        for column in range(10):
+            top = 1 + 2 * (column % 10 % 3)  # the bar of tiny pictures tells the label
+            assert cells[row, column, top].min() >= 100 and cells[row, column, 0].max() == 0
+    assert len(np.unique(picture)) > 10, "different images of a class"
+
+
+def test_steps_get_the_schedules_time_epochs_and_batch(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.64, batch_ramp_kimg=0.16, batch_size=16)
+    seen = []
+
+    def step(real: torch.Tensor, labels: torch.Tensor, t: float, epochs: float) -> None:
+        seen.append((trainer.state.nimg, len(real), t, epochs))
+        assert torch.equal(labels, real[:, 0, 1:6:2, 0].argmax(dim=1)), "labels belong to their images"
+        trainer.state.nimg += len(real)
+
+    monkeypatch.setattr(trainer.state, "step", step)
+    while not trainer.is_finished:
+        trainer.step()
+    assert [n for _, n, _, _ in seen] == [4] * 10 + [8] * 15 + [16] * 30
+    for nimg, _, t, epochs in seen:
+        assert t == nimg / 640 and epochs == nimg / 64
+
+
+def test_resume_takes_back_what_came_after_and_keeps_the_time(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.3)
+    finish(trainer)
+    media.write_png(trainer.run_dir.frame(700), np.zeros((8, 8), np.uint8))
+    with open(trainer.run_dir.metrics, "a") as log:
+        log.write('{"kind": "tick", "nimg": 400}\n{"kind": "ti')
+    again = resume(trainer.run_dir)
+    assert not trainer.run_dir.frame(700).exists()
+    assert max(line["nimg"] for line in trainer.run_dir.read_metrics()) == 304
+    assert again.train_s == trainer.train_s > 0
+
+
+def test_the_record_names_ideals_threads_and_precision(tmp_path: Path, tiny_idx: Path) -> None:
+    torch.set_num_threads(2)
+    trainer = start(tmp_path, tiny_idx)
+    assert torch.get_num_threads() == 1
+    assert trainer.record["machine"]["threads"] == 1 and trainer.record["machine"]["precision"] == "float32"
+    ideals = trainer.record["ideals"]
+    assert ideals["d_loss"] == pytest.approx(1.3862944) and ideals["g_loss"] == pytest.approx(0.6931472)
+    assert (ideals["d_loss_name"], ideals["g_loss_name"], ideals["accuracy"]) == ("log 4", "log 2", 0.5)

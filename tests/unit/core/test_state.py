@@ -1,0 +1,141 @@
+"""The quick recipe's training step against a plain restatement of it."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gancli import presets
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import rng
+from gancli.core.state import TrainState
+
+SPEC = ModelSpec(model="conv", z_dim=8, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
+STEPS, BATCH, T, EPOCHS = 6, 16, 0.75, 5.0
+
+
+def make_config(**settings: object) -> TrainConfig:
+    small = {
+        "z_dim": 8,
+        "g_width": 8,
+        "d_width": 8,
+        "batch_size": BATCH,
+        "kimg": 1.0,
+        "r1_interval": 3,
+        "ema_kimg": 0.05,
+    }
+    return presets.resolve("quick", small | settings)[1]
+
+
+def make_batches() -> tuple[list[Tensor], list[Tensor]]:
+    draws = torch.Generator().manual_seed(5)
+    pictures = [torch.randint(0, 256, (BATCH, 1, 12, 12), dtype=torch.uint8, generator=draws) for _ in range(STEPS)]
+    return pictures, [torch.randint(0, 3, (BATCH,), generator=draws) for _ in range(STEPS)]
+
+
+def moved(pictures: Tensor, seed: int, stream: str, nimg: int, chance: float) -> Tensor:
+    """Each picture rolled by its own offset, what rolled in replaced by black."""
+    draws = rng.generator(seed, f"shift_{stream}", nimg)
+    chosen = torch.rand(len(pictures), 1, generator=draws) < chance
+    offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
+    shifted = []
+    for picture, (down, right) in zip(pictures, offsets.tolist(), strict=True):
+        rolled = picture.roll((down, right), (1, 2))
+        outside = torch.zeros_like(rolled, dtype=torch.bool)
+        if down:
+            outside[:, 0 if down > 0 else -1] = True
+        if right:
+            outside[:, :, 0 if right > 0 else -1] = True
+        shifted.append(torch.where(outside, torch.tensor(-1.0), rolled))
+    return torch.stack(shifted)
+
+
+def plain_quick(
+    config: TrainConfig, G: nn.Module, D: nn.Module, batches: list[Tensor], labels: list[Tensor]
+) -> tuple[list[Tensor], dict[str, float]]:
+    """Non-saturating loss, lazy R1 on reals, one latent for both steps, decayed rates, averaged G; and the log."""
+    every, ratio = config.r1_interval, config.r1_interval / (config.r1_interval + 1)
+    lr = config.lr * (1 - T) / (1 - config.lr_decay_from)
+    chance = config.shift * EPOCHS / 10 * (1 - T)
+    opt_G = torch.optim.Adam(G.parameters(), lr, betas=(config.beta1, config.beta2))
+    opt_D = torch.optim.Adam(D.parameters(), lr * ratio, betas=(config.beta1**ratio, config.beta2**ratio))
+    average = [p.detach().clone() for p in G.parameters()]
+    logged: dict[str, list[float]] = {}
+    for step, (pixels, y) in enumerate(zip(batches, labels, strict=True)):
+        nimg = step * BATCH
+        x = (pixels.float() / 255 * 2 - 1).requires_grad_()
+        fake = G(torch.randn(BATCH, config.z_dim, generator=rng.generator(config.seed, "z", nimg)), y)
+        both = moved(torch.cat([x, fake.detach()]), config.seed, "D", nimg, chance)
+        on_real, on_fake = D(both[:BATCH], y), D(both[BATCH:], y)
+        d_loss = -F.logsigmoid(on_real).mean() - F.logsigmoid(-on_fake).mean()
+        objective = d_loss
+        if step % every == 0:
+            (slope,) = torch.autograd.grad(D(moved(x, config.seed, "R1", nimg, chance), y).sum(), x, create_graph=True)
+            r1 = slope.pow(2).sum() / BATCH
+            objective = objective + every * config.gamma / 2 * r1
+            logged.setdefault("r1", []).append(r1.item())
+        opt_D.zero_grad()
+        objective.backward()
+        opt_D.step()
+        g_loss = -F.logsigmoid(D(moved(fake, config.seed, "G", nimg, chance), y)).mean()
+        opt_G.zero_grad()
+        g_loss.backward()
+        opt_G.step()
+        half_life = min(config.ema_kimg * 1000, config.ema_ramp * (nimg + BATCH))
+        beta = 0.5 ** (BATCH / half_life)
+        average = [beta * mean + (1 - beta) * p.detach() for mean, p in zip(average, G.parameters(), strict=True)]
+        for name, value in (
+            ("d_loss", d_loss.item()),
+            ("g_loss", g_loss.item()),
+            ("accuracy_real", (on_real > 0).double().mean().item()),
+            ("accuracy_fake", (on_fake < 0).double().mean().item()),
+        ):
+            logged.setdefault(name, []).append(value)
+    return average, {name: sum(values) / len(values) for name, values in logged.items()}
+
+
+def test_quick_is_its_published_recipe_for_six_steps() -> None:
+    config = make_config()
+    assert (config.gamma, config.shift, config.lr_decay_from, config.ema_ramp) == (0.5, 0.6, 0.5, 0.05)
+    state = TrainState(config, SPEC, torch.device("cpu"))
+    G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
+    start = [p.detach().clone() for p in D.parameters()]
+    batches, labels = make_batches()
+    average, logged = plain_quick(config, G, D, batches, labels)
+    for pixels, y in zip(batches, labels, strict=True):
+        state.step(pixels, y, T, EPOCHS)
+
+    compared = 0
+    for ours, plain in ((state.G, list(G.parameters())), (state.D, list(D.parameters())), (state.G_ema, average)):
+        for mine, theirs in zip(ours.parameters(), plain, strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+            compared += 1
+    assert compared == 9 + 11 + 9
+    assert max((p - q).abs().max().item() for p, q in zip(state.D.parameters(), start, strict=True)) > 1e-3
+    means = state.read_tally(0)
+    for name, value in logged.items():
+        assert means[name] == pytest.approx(value, abs=1e-5), name
+    assert means["accuracy"] == (means["accuracy_real"] + means["accuracy_fake"]) / 2
+    assert state.tallies[0].eq(0).all() and state.tallies[1, -1] == STEPS
+
+
+def test_fresh_latents_are_another_run() -> None:
+    shared, fresh = (TrainState(make_config(share_latents=share), SPEC, torch.device("cpu")) for share in (True, False))
+    batches, labels = make_batches()
+    for state in (shared, fresh):
+        state.step(batches[0], labels[0], 0.0, 0.0)
+    pairs = zip(shared.G.parameters(), fresh.G.parameters(), strict=True)
+    assert any(not torch.equal(p, q) for p, q in pairs)
+    assert all(torch.equal(p, q) for p, q in zip(shared.D.parameters(), fresh.D.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("part", ["G", "D", "G_ema", "tallies"])
+def test_one_bad_number_anywhere_is_seen(part: str) -> None:
+    state = TrainState(make_config(), SPEC, torch.device("cpu"))
+    assert state.is_finite()
+    tensor = state.tallies if part == "tallies" else next(state.modules[part].parameters())
+    with torch.no_grad():
+        tensor.view(-1)[-1] = float("inf")
+    assert not state.is_finite()
