@@ -40,6 +40,13 @@ class DivergedError(GancliError):
     """Training produced numbers that are not finite."""
 
 
+def printable(text: str) -> str:
+    """The text in one line that no terminal takes for a command: control characters are written out."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word, then all of them: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)

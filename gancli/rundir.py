@@ -178,7 +178,11 @@ class RunDir:
         atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        return read_jsonl(self.metrics)
+        lines = read_jsonl(self.metrics)
+        for line in lines:
+            if type(line.get("nimg")) is not int:
+                raise RunError(f"{self.metrics} has a line without images seen (nimg); restore or delete the file")
+        return lines
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -224,7 +228,9 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
                 break
             try:
                 record = json.loads(line)
-            except ValueError as err:
-                raise RunError(f"{path} has a line that is not JSON: {line[:60]!r}") from err
+            except (ValueError, RecursionError) as err:
+                raise RunError(f"{path} has a line that is not JSON: {line[:60]!r}; restore or delete it") from err
+            if not isinstance(record, dict):
+                raise RunError(f"{path} has a line that is not an object: {line[:60]!r}; restore or delete it")
             records.append(record)
     return records

@@ -1,7 +1,9 @@
 """Assembles the commands; the one place where errors become a line and an exit code."""
 
+import io
 import os
-from typing import Annotated, Any
+import sys
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
@@ -9,23 +11,31 @@ import typer.core
 import gancli
 from gancli.cli.sample import sample
 from gancli.cli.train import train
-from gancli.errors import GancliError
+from gancli.errors import GancliError, printable
 
 
 class Boundary(typer.core.TyperGroup):
-    """Turns what a user can cause into one line on stderr. A bug stays a traceback."""
+    """Turns what a user or the machine can cause into one line on stderr. A bug stays a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except GancliError as err:
-            typer.echo(f"error: {err}", err=True)
-            raise typer.Exit(err.exit_code) from err
+            fail(str(err), err.exit_code, err)
+        except BrokenPipeError as err:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads any more, and Python would complain at exit
+            raise typer.Exit(1) from err
+        except OSError as err:
+            fail(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
         except KeyboardInterrupt as err:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from err
-        except BrokenPipeError as err:
-            raise typer.Exit(1) from err
+
+
+def fail(message: str, exit_code: int, err: Exception) -> NoReturn:
+    """One line, whatever a file or a path put into the message."""
+    typer.echo(f"error: {printable(message)}", err=True)
+    raise typer.Exit(exit_code) from err
 
 
 app = typer.Typer(
@@ -58,4 +68,6 @@ app.command()(sample)
 
 def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it was given, whatever its bytes
     app(prog_name="gancli")

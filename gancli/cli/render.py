@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from gancli import events
+from gancli.errors import printable
 
 if TYPE_CHECKING:
     from gancli.core.trainer import Trainer
@@ -35,7 +36,7 @@ def print_json(value: object) -> None:
 
 def notes(lines: Iterable[str]) -> None:
     for line in lines:
-        stderr().print(f"note: {escape(line)}", soft_wrap=True)
+        stderr().print(f"note: {escape(printable(line))}", soft_wrap=True)
 
 
 def status(text: str, *, quiet: bool) -> None:
@@ -68,7 +69,7 @@ def plan(record: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
         f"on     {machine['device']}, {machine['threads']} threads, {machine['precision']}",
     ]
     for line in lines:
-        stderr().print(escape(line), soft_wrap=True)
+        stderr().print(escape(printable(line)), soft_wrap=True)
 
 
 @contextlib.contextmanager

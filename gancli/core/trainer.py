@@ -21,7 +21,7 @@ from gancli.core.generate import generate
 from gancli.core.state import TrainState
 from gancli.errors import DamagedFileError, DivergedError, RunError
 from gancli.events import Event, FrameSaved, Measured, PlanFixed, Progress, RunEnded, RunStarted, SnapshotSaved
-from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
+from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of
 
 COLUMNS, ROWS = 10, 8
 PICTURE_PX = 600  # run pictures are enlarged by a whole factor to about this width
@@ -231,7 +231,7 @@ class Trainer:
     def rewind(self) -> None:
         """Take back log lines, frames and half-written files that came after the checkpoint."""
         nimg, run = self.state.nimg, self.run_dir
-        lines = [line for line in read_jsonl(run.metrics) if line["nimg"] <= nimg]
+        lines = [line for line in run.read_metrics() if line["nimg"] <= nimg]
         atomic_write(run.metrics, "".join(json.dumps(line) + "\n" for line in lines).encode())
         for path in run.frame_paths():
             if nimg_of(path) > nimg:

@@ -1,5 +1,6 @@
 """gancli sample as a user meets it."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,8 @@ import safetensors.torch
 import torch
 from commands import FAST, gancli
 from PIL import Image
+
+from gancli.core import modelfile, tensorfile
 
 
 @pytest.fixture
@@ -148,3 +151,24 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
     assert sorted(p for p in Path().rglob("*") if "samples" not in p.parts) == before
     assert len(rows) == 16
+
+
+def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> None:
+    model = modelfile.load(run / "model.safetensors")
+    hostile = dataclasses.replace(model.info, class_names=("\x1b[2Ja", "b\nerror: c", "../d"))
+    modelfile.save(Path("hostile.safetensors"), model.G, hostile)
+    result = gancli("sample", "hostile.safetensors", "--class", "x")
+    assert result.exit_code == 2
+    assert "\x1b" not in result.stderr and result.stderr.count("\n") == 1
+    assert "\\x1b[2Ja" in result.stderr
+    assert gancli("sample", "hostile.safetensors", "--class", "2", "--n", "2", "-o", "fine").exit_code == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("g_width", 1), ("resolution", 10), ("z_dim", 10**9), ("model", "evil")])
+def test_a_model_of_impossible_size_is_refused_before_it_is_built(run: Path, name: str, value: object) -> None:
+    tensors, meta, _ = tensorfile.unpack("model", run / "model.safetensors")
+    meta["spec"][name] = value
+    Path("bad.safetensors").write_bytes(tensorfile.pack("model", tensors, meta))
+    result = gancli("sample", "bad.safetensors", "-o", "out")
+    assert result.exit_code == 1 and "holds a model this gancli cannot build" in result.stderr
+    assert not Path("out").exists()

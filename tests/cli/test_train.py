@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from commands import FAST, gancli
@@ -17,6 +19,7 @@ from gancli import config
 from gancli.cli.train import stopping
 from gancli.core.trainer import Trainer
 from gancli.errors import RunError
+from gancli.events import Measured
 
 FILES = {
     "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
@@ -250,3 +253,48 @@ def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch
     assert "No space left on device; free some space" in result.stderr
     assert not list(Path("runs").iterdir())
     monkeypatch.setattr(os, "fsync", real)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{", "cannot read"),
+        ("config.json", b"[]", "does not hold a JSON object"),
+        ("config.json", b"{}", "is not the record of a run: 'train' is missing"),
+        ("config.json", b'{"train": [1]}', "is not the record of a run"),
+        ("metrics.jsonl", b"[1]\n", "a line that is not an object"),
+        ("metrics.jsonl", b'{"kind": "tick"}\n', "a line without images seen"),
+        ("metrics.jsonl", b"\xff\xfe\n", "a line that is not JSON"),
+        ("frames/000000000.png", b"\x89PNG", "cannot read the picture"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(tiny_idx: Path, name: str, content: bytes, message: str) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    run = Path("runs/00000-quick-tiny")
+    checkpoints = {path: path.read_bytes() for path in run.glob("checkpoint-*")}
+    (run / name).write_bytes(content)
+    result = gancli("train", "--resume", run)
+    assert result.exit_code == 1, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert {path: path.read_bytes() for path in run.glob("checkpoint-*")} == checkpoints
+
+
+def test_a_run_folder_that_vanishes_ends_training_in_one_line(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Trainer.measure
+
+    def measure(trainer: Trainer, log: IO[str], kind: str) -> Measured:
+        shutil.rmtree(trainer.run_dir.path, ignore_errors=True)
+        return real(trainer, log, kind)
+
+    monkeypatch.setattr(Trainer, "measure", measure)
+    result = gancli("train", "--data", tiny_idx, "--kimg", "1", *FAST)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "No such file or directory" in line
+
+
+def test_nobody_reading_the_result_is_no_traceback(tiny_idx: Path) -> None:
+    command = f"{sys.executable} -m gancli train --data {tiny_idx} --kimg 0.1 {' '.join(FAST)} | true"
+    end = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert "Traceback" not in end.stderr and "Exception ignored" not in end.stderr, end.stderr
