@@ -3,18 +3,22 @@
     python benchmarks/train_speed.py [--pairs 5] [--kimg 6] [--threads 1 2] [--batch 32 100]
 
 The tutorial's loop is a DataLoader with per-image transforms, separate forwards for real and fake, no detach, plain
-Adam and `.item()` each step. gancli's side is a whole run: folder, checkpoints, frames, metrics. Both see random
-pixels in the shape of MNIST. Prints images/s, the ratio pair by pair, and the share of the machine's float32
+Adam and `.item()` each step. gancli's side is a whole run: folder, checkpoints, frames, metrics, plots and film. Both
+see random pixels in the shape of MNIST. Prints images/s, the ratio pair by pair, and the share of the machine's float32
 matrix-multiply peak (counted over the matrix products that the recipe needs).
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -23,6 +27,7 @@ from gancli import events, presets
 from gancli.core import records
 from gancli.core.data import ImageSet
 from gancli.core.trainer import Trainer
+from gancli.report import film, plots
 from gancli.rundir import RunDir
 
 N_IMAGES = 5000
@@ -37,15 +42,13 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
-        self.transform = transforms.Compose(
-            [transforms.ToPILImage(), transforms.ToTensor(), transforms.Normalize(mean=[0.5], std=[0.5])]
-        )
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean=[0.5], std=[0.5])])
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.images[index]), 0
+        return self.transform(Image.fromarray(self.images[index, 0].numpy())), 0
 
 
 def tutorial(images: Tensor, batch_size: int, kimg: float) -> float:
@@ -92,6 +95,8 @@ def classic(images: Tensor, batch_size: int, kimg: float, threads: int) -> float
         trainer = Trainer(RunDir.create(Path(folder), name), records.make(name, config, sources, data), data)
         started = time.perf_counter()
         ended = [event for event in trainer.run() if isinstance(event, events.RunEnded)]
+        plots.draw(trainer.run_dir)
+        film.make(trainer.run_dir)
         return ended[0].nimg / (time.perf_counter() - started)
 
 

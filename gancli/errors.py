@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1000
+
 
 class GancliError(Exception):
     """A failure the user can understand and fix; its text is one line saying what, where and what to do."""
@@ -41,7 +43,8 @@ class DivergedError(GancliError):
 
 
 def printable(text: str) -> str:
-    """The text in one line that no terminal takes for a command: control characters are written out."""
+    """The text in one line, not too long, that no terminal takes for a command: control characters are written out."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )

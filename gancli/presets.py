@@ -48,6 +48,11 @@ DEFAULT_PRESET = "quick"
 PRESET_FOR_DATA: dict[str, str] = {}
 
 
+def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a time budget such as '90s' in seconds."""
+    return {k: config.parse_seconds(v) if k == "time_budget" and isinstance(v, str) else v for k, v in values.items()}
+
+
 def resolve(
     preset: str | None, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
 ) -> tuple[str, TrainConfig, dict[str, str]]:
@@ -74,10 +79,13 @@ def resolve(
     values = config.to_values(PRESETS[preset])
     sources = dict.fromkeys(values, f"preset {preset}")
     for where, layer in layers.items():
-        lengths = [name for name in LENGTHS if layer.get(name)]
+        for name in LENGTHS:
+            if layer.get(name, 1) == 0:
+                raise ConfigError(f"{name} must be above 0")
+        lengths = [name for name in LENGTHS if name in layer]
         if len(lengths) > 1:
             raise ConfigError(f"{' and '.join(map(config.flag, lengths))} exclude each other; give one")
-        if any(name in layer for name in LENGTHS):
+        if lengths:
             values.update(dict.fromkeys(LENGTHS, 0.0))
             sources.update(dict.fromkeys(LENGTHS, where))
         values.update(layer)

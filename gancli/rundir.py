@@ -106,6 +106,7 @@ class RunDir:
         self.loss_plot = path / "loss.png"
         self.accuracy_plot = path / "accuracy.png"
         self.film = path / "progress.gif"
+        self.is_born = False  # whether a checkpoint was ever saved through this object
 
     @classmethod
     def create(cls, outdir: Path, name: str) -> "RunDir":
@@ -136,7 +137,7 @@ class RunDir:
         try:
             yield
         except BaseException:
-            if not self.checkpoints():
+            if not self.is_born:
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
 
@@ -180,8 +181,11 @@ class RunDir:
     def read_metrics(self) -> list[dict[str, Any]]:
         lines = read_jsonl(self.metrics)
         for line in lines:
-            if type(line.get("nimg")) is not int:
-                raise RunError(f"{self.metrics} has a line without images seen (nimg); restore or delete the file")
+            numbers = [value for key, value in line.items() if key != "kind"]
+            if type(line.get("nimg")) is not int or "kind" not in line:
+                raise RunError(f"{self.metrics} has a line without kind or images seen (nimg); restore or delete it")
+            if not all(value is None or isinstance(value, (int, float)) for value in numbers):
+                raise RunError(f"{self.metrics} has a line with values that are not numbers; restore or delete it")
         return lines
 
     @contextlib.contextmanager

@@ -13,6 +13,8 @@ from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
 
+UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknown flag or a value it cannot read
+
 
 class Boundary(typer.core.TyperGroup):
     """Turns what a user or the machine can cause into one line on stderr. A bug stays a traceback."""
@@ -22,6 +24,8 @@ class Boundary(typer.core.TyperGroup):
             return super().invoke(ctx)
         except GancliError as err:
             fail(str(err), err.exit_code, err)
+        except UsageError as err:
+            fail(err.format_message(), 2, err)
         except BrokenPipeError as err:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads any more, and Python would complain at exit
             raise typer.Exit(1) from err

@@ -55,8 +55,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Source = Annotated[
     Path | None,
-    typer.Argument(
-        metavar="[RUN|MODEL]", help="Run folder or model file; left out, the newest run.", show_default=False
-    ),
+    typer.Argument(metavar="RUN|MODEL", help="Run folder or model file; left out, the newest run.", show_default=False),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]

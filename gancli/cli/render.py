@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +27,15 @@ def stderr() -> Console:
 
 
 def stdout_line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """A line on stderr; one that cannot be written is not worth failing for."""
+    with contextlib.suppress(OSError, UnicodeError):
+        stderr().print(escape(printable(text)), soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -36,12 +44,12 @@ def print_json(value: object) -> None:
 
 def notes(lines: Iterable[str]) -> None:
     for line in lines:
-        stderr().print(f"note: {escape(printable(line))}", soft_wrap=True)
+        say(f"note: {line}")
 
 
 def status(text: str, *, quiet: bool) -> None:
     if not quiet:
-        stderr().print(f"{escape(text)} ...", soft_wrap=True)
+        say(f"{text} ...")
 
 
 def duration(seconds: float) -> str:
@@ -69,7 +77,13 @@ def plan(record: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
         f"on     {machine['device']}, {machine['threads']} threads, {machine['precision']}",
     ]
     for line in lines:
-        stderr().print(escape(printable(line)), soft_wrap=True)
+        say(line)
+
+
+def going_on(trainer: "Trainer", *, extended: bool) -> None:
+    total = f"{trainer.total_nimg / 1000:g} kimg" if trainer.total_nimg else "the end of its time budget"
+    anew = "; schedules are planned anew for this total" if extended else ""
+    say(f"going on from {trainer.state.nimg / 1000:g} kimg to {total}{anew}")
 
 
 @contextlib.contextmanager
@@ -79,8 +93,9 @@ def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     if quiet:
         yield lambda event: None
     elif console.is_terminal and not console.is_dumb_terminal:
+        width = max(4, min(24, console.width - 80))
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
-        with Progress(BarColumn(bar_width=24), text, console=console, redirect_stdout=False, expand=True) as bar:
+        with Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True) as bar:
             yield Live(bar)
     else:
         yield Log()
@@ -126,7 +141,7 @@ class Log:
             self.values = event.values
         elif isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
             self.last_s = time.monotonic()
-            stderr().print(progress_line(event, self.values), soft_wrap=True)
+            say(progress_line(event, self.values))
 
 
 def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
@@ -135,7 +150,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     ticks = [line for line in run.read_metrics() if line["kind"] == "tick"]
     last = ticks[-1] if ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
-    numbers = {name: last[name] for name in names if name in last}
+    numbers = {name: last[name] for name in names if last.get(name) is not None}
     files = [run.model, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
     if as_json:
         print_json(
@@ -155,7 +170,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     state = {"finished": "finished", "time": "time is up", "stopped": "stopped"}[ended.reason if ended else "finished"]
     total = f" of {trainer.total_nimg / 1000:,.1f}" if trainer.total_nimg else ""
     stdout_line(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {duration(trainer.train_s)}{speed}")
-    if numbers:
+    if len(numbers) == len(names):
         stdout_line(
             f"last tick: D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}, D accuracy "
             f"{numbers['accuracy']:.2f} (real {numbers['accuracy_real']:.2f}, fake {numbers['accuracy_fake']:.2f})"
@@ -163,7 +178,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     stdout_line(f"run folder: {run.path}")
     stdout_line("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
-        stdout_line("next: gancli sample --n 64")
+        stdout_line(f"next: gancli sample {shlex.quote(str(run.path))} --n 64")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,10 @@ from gancli.rundir import RunDir, newest, numbered
 def sample(
     source: opt.Source = None,
     n: Annotated[
-        int | None, typer.Option("--n", min=1, help="How many: seeds 0 to N-1.  [default: 64]", show_default=False)
+        int | None,
+        typer.Option(
+            "--n", min=1, max=config.MAX_SEEDS, help="How many: seeds 0 to N-1.  [default: 64]", show_default=False
+        ),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)

@@ -112,13 +112,15 @@ def old_run(
 
     with run.lock():
         record = records.read(run)
-        asked = {**from_file, **flags}
+        asked = presets.parsed({**from_file, **flags})
         records.check_unchanged(record, asked.pop("preset", preset) if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         images = data.load(record["data"]["source"])
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images)
         render.notes(trainer.warnings)
+        if not quiet and not trainer.is_finished:
+            render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
         if trainer.is_finished:
             trainer.restore_pictures()
         finish(trainer, as_json=as_json, quiet=quiet)
@@ -132,7 +134,8 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     run, ended = trainer.run_dir, None
     with stopping(trainer), render.display(quiet=quiet) as show:
         for event in trainer.run() if not trainer.is_finished else ():
-            show(event)
+            with contextlib.suppress(OSError):  # a terminal that went away must not end the training
+                show(event)
             if isinstance(event, RunEnded):
                 ended = event
     render.status("drawing plots and progress.gif", quiet=quiet)
@@ -158,8 +161,9 @@ def stopping(trainer: "Trainer") -> Iterator[None]:
         restore()
         trainer.stop()
 
-    for number in caught:
-        signal.signal(number, handle)
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, handle)
     try:
         yield
     finally:
@@ -171,7 +175,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
         raise ConfigError(f"cannot read {path}: {err.strerror}") from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+    except (ValueError, RecursionError) as err:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} is not valid TOML: {err}") from err
 
 

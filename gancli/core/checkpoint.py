@@ -28,8 +28,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> None:
-    """Put what `read` gave back into a state built from the same config."""
+def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> float:
+    """Put what `read` gave back into a state built from the same config. Returns the seconds trained so far."""
     try:
         state.nimg = int(meta["nimg"])
         state.tallies.copy_(tensors["tallies"])
@@ -37,6 +37,7 @@ def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any],
             module.load_state_dict(below(tensors, name))
         for name, optimizer in state.optimizers.items():
             restore_optimizer(optimizer, below(tensors, name))
+        return float(meta["train_s"])
     except (KeyError, ValueError, TypeError, RuntimeError) as err:
         raise FileFormatError(f"{path} does not fit the run it belongs to: {str(err).splitlines()[0]}") from err
 

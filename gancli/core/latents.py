@@ -19,7 +19,7 @@ def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Ten
     """One class per seed -> int64 [n], spread so that any run of seeds is balanced as the counts are.
 
     Seed s takes the class at the point frac((s + 1/2) x 0.618034) of the cumulative frequencies
-    (a golden-ratio additive recurrence: the most even of the one-dimensional low-discrepancy sequences).
+    (a golden-ratio additive recurrence, a very even low-discrepancy sequence).
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     edges = counts.cumsum(0) / counts.sum()

@@ -60,8 +60,10 @@ def load(path: Path, device: torch.device | None = None) -> Model:
                 "class_counts": tuple(map(int, meta["class_counts"])),
             }
         )
-    except (TypeError, KeyError, ValueError, ConfigError) as err:
+    except (TypeError, KeyError, ValueError, OverflowError, ConfigError) as err:
         raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
+    if not all(0 <= count < 2**53 for count in info.class_counts) or (info.class_counts and not any(info.class_counts)):
+        raise FileFormatError(f"{path} holds class counts that cannot be right")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
     return Model(generator_from(path, tensors, info.spec, device or torch.device("cpu")), info, digest)
@@ -70,8 +72,8 @@ def load(path: Path, device: torch.device | None = None) -> Model:
 def generator_from(path: Path, tensors: dict[str, Tensor], spec: ModelSpec, device: torch.device) -> nn.Module:
     with torch.device("meta"):
         G = build_generator(spec)
-    expected = {name: tensor.shape for name, tensor in G.state_dict().items()}
-    if expected != {name: tensor.shape for name, tensor in tensors.items()}:
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in G.state_dict().items()}
+    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
         raise FileFormatError(f"{path} holds weights that do not fit the model it describes")
     G.load_state_dict(tensors, assign=True)
     return G.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -67,13 +67,16 @@ def read(run: RunDir) -> dict[str, Any]:
         for key in ("name", "source", "digest"):
             if not isinstance(record["data"][key], str):
                 raise ConfigError(f"data.{key} must be text")
-        if not is_count(record["data"]["n_train"]) or not is_count(threads):
+        if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
+        if not all(isinstance(record["ideals"][key], (int, float)) for key in ("d_loss", "g_loss", "accuracy")):
+            raise ConfigError("ideals must be numbers")
+        devices.resolve(record["machine"]["device"])
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")
     except KeyError as err:
         raise RunError(f"{run.config} is not the record of a run: {err} is missing") from err
-    except (TypeError, AttributeError, ConfigError) as err:
+    except (TypeError, AttributeError, ValueError, ConfigError) as err:
         raise RunError(f"{run.config} is not the record of a run: {err}") from err
     return record
 
@@ -102,6 +105,27 @@ def spec(record: dict[str, Any]) -> ModelSpec:
     )
 
 
+def compare(run: RunDir, record: dict[str, Any], kept: Any) -> list[str]:
+    """Refuse a config.json that says something else than the checkpoint; take its plan. Returns what to warn of."""
+    try:
+        for name, value in kept["train"].items():
+            if record["train"][name] != value and name not in configs.LENGTHS:
+                raise RunError(
+                    f"{run.config} says {name} = {record['train'][name]!r}, but the run's checkpoint {value!r}; "
+                    "put the old value back"
+                )
+        if record["plan"]["total_nimg"] is None:
+            record["plan"] = dict(kept["plan"])
+        torch_then, torch_now = kept["machine"]["torch"], str(torch.__version__)
+    except (TypeError, KeyError, AttributeError) as err:
+        raise RunError(f"the checkpoint of {run.path} does not hold the record of a run") from err
+    if torch_then != torch_now:
+        return [
+            f"this run was made with torch {torch_then}, now it is {torch_now}: numbers may differ in the last bits"
+        ]
+    return []
+
+
 def check_same_data(record: dict[str, Any], data: ImageSet) -> None:
     if data.digest != record["data"]["digest"]:
         raise RunError(
@@ -127,7 +151,9 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
         raise ConfigError(
             f"--preset {preset} differs from the run's {record['preset']}; a resumed run keeps its preset"
         )
+    configs.check_known(asked, "the configuration")
     for name, value in asked.items():
+        configs.check(name, value)
         kept = record["train"].get(name)
         same = value == kept or (name == "data" and same_source(value, record["data"]["source"]))
         if not same and name not in ("kimg", "epochs"):

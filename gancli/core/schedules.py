@@ -41,7 +41,11 @@ def ema_beta(batch_size: int, half_life_nimg: float) -> float:
 
 
 def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
-    """Adam's rate and betas where a penalty comes every `interval` steps. Karras et al. 2020, appendix B."""
+    """Adam's rate and betas for D where a penalty comes every `interval` steps.
+
+    Karras et al. 2020, appendix B, who take an extra step for the penalty; ours rides on the step of its batch, so
+    here the factor is just a slightly slower D, kept because the presets were measured with it.
+    """
     ratio = interval / (interval + 1) if interval > 1 else 1.0
     return lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
 

@@ -8,7 +8,7 @@ from gancli.core import augment, ema, images, rng, schedules
 from gancli.core.losses import LOSSES, r1_penalty
 from gancli.core.models import build
 
-STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "r1", "r1_steps", "steps")
+STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "r1", "r1_images", "images")
 
 
 class TrainState:
@@ -71,10 +71,10 @@ class TrainState:
                 "accuracy_real": (real_logits > 0).float().mean(),
                 "accuracy_fake": (fake_logits < 0).float().mean(),
                 "r1": zero if penalty is None else penalty,
-                "r1_steps": zero if penalty is None else one,
-                "steps": one,
+                "r1_images": zero if penalty is None else one,
+                "images": one,
             }
-            self.tallies += torch.stack([values[name] for name in STATISTICS])
+            self.tallies += torch.stack([values[name] for name in STATISTICS]) * len(real)
 
     def d_step(
         self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float
@@ -117,14 +117,14 @@ class TrainState:
         return augment.shift(pictures, offsets.to(self.device), 1)
 
     def read_tally(self, row: int) -> dict[str, float]:
-        """Means since the last call for this row (0 tick, 1 epoch), which starts anew."""
+        """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""
         sums = dict(zip(STATISTICS, self.tallies[row].tolist(), strict=True))
         self.tallies[row] = 0
-        steps, r1_steps = sums.pop("steps"), sums.pop("r1_steps")
+        images, r1_images = sums.pop("images"), sums.pop("r1_images")
         r1 = sums.pop("r1")
-        means = {name: total / steps for name, total in sums.items()}
+        means = {name: total / images for name, total in sums.items()}
         means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
-        return means | ({"r1": r1 / r1_steps} if r1_steps else {})
+        return means | ({"r1": r1 / r1_images} if r1_images else {})
 
     def is_finite(self) -> bool:
         """Whether every weight, average and running sum is a number."""

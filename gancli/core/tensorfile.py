@@ -27,28 +27,34 @@ def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
 def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = read_header(kind, path, file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        data = path.read_bytes()
     except FileNotFoundError as err:
         raise FileFormatError(f"no file {path}") from err
     except OSError as err:
         raise FileFormatError(f"cannot read {path}: {err.strerror or err}") from err
-    except safetensors.SafetensorError as err:
-        raise DamagedFileError(f"{path} is damaged or not a safetensors file ({err})") from err
-    if header.get("sha256") != digest(kind, tensors, header["meta"]):
+    try:
+        tensors = safetensors.torch.load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as err:
+        raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
+    header = read_header(kind, path, metadata)
+    try:
+        meta = json.loads(header["meta"])
+        is_whole = header["sha256"] == digest(kind, tensors, header["meta"])
+    except (ValueError, TypeError, KeyError, RecursionError) as err:
+        raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
+    if not is_whole or not isinstance(meta, dict):
         raise DamagedFileError(f"{path} is damaged: its contents do not match its sha256; restore it from a copy")
-    return tensors, json.loads(header["meta"]), header["sha256"]
+    return tensors, meta, header["sha256"]
 
 
-def read_header(kind: str, path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+def read_header(kind: str, path: Path, metadata: dict[str, str]) -> dict[str, str]:
     if KEY not in metadata:
         raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
     try:
         header = json.loads(metadata[KEY])
-        version = int(header["format_version"])
-        found, _ = str(header["kind"]), str(header["meta"])
-    except (ValueError, TypeError, KeyError) as err:
+        version, found = int(header["format_version"]), str(header["kind"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
     if version > FORMAT_VERSION:
         raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from gancli.core.clock import Clock
 from gancli.core.data import ImageSet, batch_indices
 from gancli.core.generate import generate
 from gancli.core.state import TrainState
-from gancli.errors import DamagedFileError, DivergedError, RunError
+from gancli.errors import ConfigError, DamagedFileError, DivergedError, RunError
 from gancli.events import Event, FrameSaved, Measured, PlanFixed, Progress, RunEnded, RunStarted, SnapshotSaved
 from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of
 
@@ -47,10 +48,17 @@ class Trainer:
     @classmethod
     def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
+        warnings: list[str] = []
+        tensors, meta, path = newest_checkpoint(run, warnings)
+        warnings += records.compare(run, record, meta.get("record"))
         trainer = cls(run, record, data)
-        tensors, meta, path = newest_checkpoint(run, trainer.warnings)
-        checkpoint.restore(trainer.state, tensors, meta, path)
-        trainer.train_s = float(meta["train_s"])
+        trainer.warnings = warnings
+        trainer.train_s = checkpoint.restore(trainer.state, tensors, meta, path)
+        total, nimg = trainer.total_nimg, trainer.state.nimg
+        if total is not None and total < nimg and total != meta["record"]["plan"]["total_nimg"]:
+            raise ConfigError(
+                f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
+            )
         trainer.rewind()
         return trainer
 
@@ -75,6 +83,7 @@ class Trainer:
             self.save_reals()
             self.save_frame()
             self.save_snapshot()
+        self.run_dir.is_born = True
         self.note("resume" if first_nimg else "start")
         yield RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
@@ -90,13 +99,13 @@ class Trainer:
                 self.train_s = spent_before + clock.elapsed_s
 
                 if self.total_nimg is None and clock.measure(state.nimg):
-                    yield self.fix_plan(clock)
+                    yield from self.fix_plan(clock, log)
                 yield from self.keep(log, before)
                 if clock.wants_progress(state.nimg):
                     left_s = clock.left_s(state.nimg, self.total_nimg)
                     yield Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
-            if self.total_nimg is None:
-                yield self.fix_plan(clock)
+            if self.total_nimg is None and reason == "time":
+                self.record["plan"]["total_nimg"] = state.nimg
             yield from self.close(log, complete=reason != "stopped")
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
@@ -113,12 +122,15 @@ class Trainer:
     def batch_indices(self, nimg: int, n: int) -> Tensor:
         return batch_indices(len(self.images), self.config.seed, nimg, n)
 
-    def fix_plan(self, clock: Clock) -> PlanFixed:
-        """Turn the time that is left into a total number of images."""
+    def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[Event]:
+        """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
         total = max(clock.plan(self.state.nimg), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
+        self.sync(log)
+        saved = self.save_snapshot()
         self.run_dir.write_json(self.run_dir.config, self.record)
-        return PlanFixed(total, clock.images_per_s)
+        yield PlanFixed(total, clock.images_per_s)
+        yield saved
 
     def keep(self, log: IO[str], before: int) -> Iterator[Event]:
         """Log, picture and save whatever the last step made due."""
@@ -191,7 +203,8 @@ class Trainer:
     def column_labels(self) -> Tensor | None:
         if not self.spec.n_classes:
             return None
-        return torch.arange(COLUMNS * ROWS) % COLUMNS % self.spec.n_classes
+        present = torch.tensor(self.record["data"]["class_counts"]).nonzero().flatten()
+        return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
 
     def save_frame(self) -> Path:
         path = self.run_dir.frame(self.state.nimg)
@@ -238,7 +251,7 @@ class Trainer:
                 path.unlink()
         for folder in (run.path, run.frames):
             for path in folder.glob(".*.partial"):
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         run.write_json(run.config, self.record)
 
     def sync(self, log: IO[str]) -> None:
@@ -251,12 +264,16 @@ class Trainer:
 
 
 def newest_checkpoint(run: RunDir, warnings: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
-    """Tensors and metadata of the newest checkpoint that can be read; damaged ones are set aside with a warning."""
+    """Tensors and metadata of the newest checkpoint that can be read; damaged newer ones are set aside."""
+    faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
         try:
-            return *checkpoint.read(path), path
+            found = checkpoint.read(path)
         except DamagedFileError as err:
-            aside = path.with_suffix(".damaged")
-            path.rename(aside)
-            warnings.append(f"{err}; set aside as {aside.name}, going on from the checkpoint before it")
+            faults.append((path, err))
+            continue
+        for damaged, fault in faults:
+            damaged.rename(damaged.with_suffix(".damaged"))
+            warnings.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
+        return *found, path
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gancli import media
-from gancli.errors import ConfigError, RunError
+from gancli.errors import ConfigError, RunError, printable
 from gancli.media import Picture
 from gancli.rundir import RunDir, nimg_of
 
@@ -45,7 +45,7 @@ def captioned(run: RunDir, paths: list[Path]) -> Iterator[Picture]:
     """The frames at these paths, enlarged, above their captions."""
     config = run.read_config()
     data = config.get("data", {})
-    left = " · ".join(filter(None, [config.get("preset"), data.get("name")]))
+    left = printable(" · ".join(filter(None, [config.get("preset"), data.get("name")])))
     last_nimg = nimg_of(run.frame_paths()[-1])
     shape = None
     for path in paths:

@@ -1,6 +1,7 @@
 """The metrics of a run -> loss.png and accuracy.png."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from gancli.errors import printable
 from gancli.rundir import RunDir, atomic_write
 
 Values = npt.NDArray[np.float64]
@@ -44,7 +46,7 @@ def draw(run: RunDir) -> list[Path]:
     """Write both plots from metrics.jsonl and config.json; few or no measurements still give a picture."""
     config, records = run.read_config(), run.read_metrics()
     data, ideals = config.get("data", {}), config.get("ideals", {})
-    subject = " on ".join(filter(None, [config.get("preset"), data.get("name")]))
+    subject = printable(" on ".join(filter(None, [config.get("preset"), data.get("name")])))
 
     losses, axes = chart(f"{subject}: losses", records, LOSSES, data.get("n_train"))
     axes.set_ylabel("loss [nats per image]", fontsize=12)
@@ -78,7 +80,7 @@ def chart(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.8)
     axes.tick_params(labelsize=11)
-    figure.text(LEFT, 0.95, title, fontsize=15, fontweight="bold", va="center")
+    figure.text(LEFT, 0.95, title, fontsize=15, fontweight="bold", va="center", parse_math=False)
 
     ticks = [record for record in records if record.get("kind") == "tick"]
     epochs = [record for record in records if record.get("kind") == "epoch"]
@@ -169,5 +171,6 @@ def usual_top(values: Values) -> float:
 def save(figure: Figure, path: Path) -> None:
     """Equal figures give equal bytes: no version, no date."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings(action="ignore"):  # a data set's name may hold letters that the font lacks
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     atomic_write(path, buffer.getvalue())

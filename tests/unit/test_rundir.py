@@ -212,6 +212,7 @@ def test_run_that_fails_after_a_checkpoint_is_kept(place: Path) -> None:
     run = RunDir.create(place, "x")
     with pytest.raises(KeyError), run.discarded_if_stillborn():
         run.checkpoint(64).touch()
+        run.is_born = True
         raise KeyError
     assert run.checkpoints() == [run.checkpoint(64)]
 

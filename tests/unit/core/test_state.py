@@ -118,7 +118,7 @@ def test_quick_is_its_published_recipe_for_six_steps() -> None:
     for name, value in logged.items():
         assert means[name] == pytest.approx(value, abs=1e-5), name
     assert means["accuracy"] == (means["accuracy_real"] + means["accuracy_fake"]) / 2
-    assert state.tallies[0].eq(0).all() and state.tallies[1, -1] == STEPS
+    assert state.tallies[0].eq(0).all() and state.tallies[1, -1] == STEPS * BATCH
 
 
 def test_fresh_latents_are_another_run() -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,22 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
         tensorfile.unpack("model", tmp_path / "absent.safetensors")
     with pytest.raises(FileFormatError, match=r"cannot read|damaged"):
         tensorfile.unpack("model", tmp_path)
+
+
+def test_a_path_of_any_bytes_can_be_read(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/o\xff"))
+    folder.mkdir()
+    (folder / "m.safetensors").write_bytes(tensorfile.pack("model", TENSORS, META))
+    assert tensorfile.unpack("model", folder / "m.safetensors")[1] == META
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("meta", 5), ("meta", "no json"), ("meta", "[1]"), ("meta", "[" * 9999), ("format_version", "x"), ("sha256", 1)],
+)
+def test_a_hostile_header_is_called_damaged(tmp_path: Path, key: str, value: object) -> None:
+    header = {"kind": "model", "format_version": 1, "meta": "{}", "sha256": "", key: value}
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        tensorfile.unpack("model", path)

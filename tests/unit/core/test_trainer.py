@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +37,10 @@ SETTINGS = {
 
 
 def start(outdir: Path, folder: Path, preset: str = "quick", **settings: object) -> Trainer:
-    name, config, sources = presets.resolve(preset, {"data": str(folder), **SETTINGS, **settings})
+    values = {"data": str(folder), **SETTINGS, **settings}
+    if "time_budget" in settings:
+        del values["kimg"]
+    name, config, sources = presets.resolve(preset, values)
     found = data.load(config.data)
     return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, found), found)
 
@@ -185,6 +189,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path
         path.write_bytes(b"")
     with pytest.raises(RunError, match="no checkpoint that can be read"):
         resume(parts.run_dir)
+    assert len(parts.run_dir.checkpoints()) == 2, "nothing is set aside while nothing better was found"
 
 
 def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> None:
@@ -260,9 +265,9 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
     ticking(0.01)
-    trainer = start(tmp_path, tiny_idx, kimg=0.0, time_budget=20.0)
+    trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     assert trainer.total_nimg is None
-    seen = finish(trainer, stop_at=800)
+    seen = finish(trainer, stop_at=2000)
     plans = [event for event in seen if isinstance(event, events.PlanFixed)]
     assert (
         len(plans) == 1
@@ -275,12 +280,67 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     assert again.state.nimg >= plans[0].total_nimg
 
 
+def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
+) -> None:
+    ticking(0.01)
+    whole = start(tmp_path / "a", tiny_idx, time_budget=20.0, shift=1.0)
+    copied = None
+    for event in whole.run():
+        if isinstance(event, events.PlanFixed):
+            copied = shutil.copytree(whole.run_dir.path, tmp_path / "b")  # what a kill at this moment leaves
+    assert copied is not None
+    again = resume(RunDir(copied))
+    assert 0 < again.state.nimg < whole.state.nimg and again.total_nimg == whole.total_nimg
+    finish(again)
+    assert_same_run(whole.run_dir, again.run_dir)
+
+
+def test_a_time_budget_run_stopped_early_keeps_its_budget(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
+) -> None:
+    ticking(0.01)
+    trainer = start(tmp_path, tiny_idx, time_budget=20.0)
+    finish(trainer, stop_at=100)
+    again = resume(trainer.run_dir)
+    assert again.total_nimg is None and again.state.nimg < 200
+    ended = finish(again)[-1]
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000
+    assert 15 < again.train_s <= 20.5
+
+
+def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
+    for split in ("train", "t10k"):
+        path = tiny_idx / f"{split}-labels-idx1-ubyte"
+        content = path.read_bytes()
+        path.write_bytes(content[:8] + content[8:].replace(b"\x01", b"\x05").replace(b"\x00", b"\x03"))
+    trainer = start(tmp_path, tiny_idx, kimg=0.1)
+    finish(trainer)
+    assert trainer.spec.n_classes == 6
+    labels = trainer.column_labels()
+    assert labels is not None and set(labels.tolist()) == {2, 3, 5}
+
+
+def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.1)
+    finish(trainer)
+    record = records.read(trainer.run_dir)
+    trainer.run_dir.write_json(trainer.run_dir.config, {**record, "train": {**record["train"], "lr": 0.5}})
+    with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
+        resume(trainer.run_dir)
+    trainer.run_dir.write_json(trainer.run_dir.config, record)
+    assert resume(trainer.run_dir).warnings == []
+    other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
+    (warning,) = records.compare(trainer.run_dir, record, other)
+    assert "made with torch 1.0" in warning
+
+
 def test_the_clock_stops_a_run_that_turns_out_slow(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticking(0.01)
     monkeypatch.setattr("gancli.core.clock.MARGIN", 10.0)  # a plan far too long
-    trainer = start(tmp_path, tiny_idx, kimg=0.0, time_budget=10.0)
+    trainer = start(tmp_path, tiny_idx, time_budget=10.0)
     ended = finish(trainer)[-1]
     assert isinstance(ended, events.RunEnded) and ended.reason == "time"
     assert ended.nimg < ended.total_nimg
