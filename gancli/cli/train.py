@@ -162,7 +162,7 @@ def stopping(trainer: "Trainer") -> Iterator[None]:
         trainer.stop()
 
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup means it
+        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, handle)
     try:
         yield

@@ -140,6 +140,18 @@ def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
     assert trainer.stops == 1 and signal.getsignal(signal.SIGINT) is before
 
 
+def test_nohup_is_respected() -> None:
+    trainer, before = Stoppable(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(trainer):  # type: ignore[arg-type]
+            signal.raise_signal(signal.SIGHUP)
+            assert trainer.stops == 0
+            signal.raise_signal(signal.SIGTERM)
+            assert trainer.stops == 1
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_resume_refuses_other_data_under_the_same_name(tiny_idx: Path) -> None:
     gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
     pixels = tiny_idx / "train-images-idx3-ubyte"
