@@ -61,15 +61,13 @@ def resolve(
     file, flags: setting -> value; a flag of None was not given. The total length is one choice spelled three ways
     (kimg, epochs, time_budget): whoever sets one of them clears the others.
     """
-    layers = {"file": dict(file or {}), "flag": {k: v for k, v in (flags or {}).items() if v is not None}}
+    layers = {"file": parsed(file or {}), "flag": parsed({k: v for k, v in (flags or {}).items() if v is not None})}
     preset = preset or layers["file"].pop("preset", None)
     layers["file"].pop("preset", None)
     for where, layer in layers.items():
         config.check_known(layer, "the configuration file" if where == "file" else "the flags")
         for name, value in layer.items():
-            if name == "time_budget" and isinstance(value, str):
-                layer[name] = config.parse_seconds(value)
-            config.check(name, layer[name])
+            config.check(name, value)
     if preset is None:
         data = layers["flag"].get("data", layers["file"].get("data", "mnist"))
         preset = PRESET_FOR_DATA.get(data, DEFAULT_PRESET)

@@ -113,16 +113,17 @@ def old_run(
     with run.lock():
         record = records.read(run)
         asked = presets.parsed({**from_file, **flags})
-        records.check_unchanged(record, asked.pop("preset", preset) if preset is None else preset, asked)
+        preset_in_file = asked.pop("preset", None)
+        records.check_unchanged(record, preset or preset_in_file, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         images = data.load(record["data"]["source"])
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images)
         render.notes(trainer.warnings)
-        if not quiet and not trainer.is_finished:
-            render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
         if trainer.is_finished:
             trainer.restore_pictures()
+        elif not quiet:
+            render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
         finish(trainer, as_json=as_json, quiet=quiet)
 
 

@@ -254,6 +254,8 @@ def test_resume_refuses_other_settings_by_name(tiny_idx: Path) -> None:
         result = gancli("train", "--resume", run, *flags)
         assert result.exit_code == 2 and message in result.stderr, result.stderr
     assert gancli("train", "--resume", run, "--batch-size", "8").exit_code == 0
+    Path("same.toml").write_text('preset = "quick"\nbatch_size = 8\n')
+    assert gancli("train", "--resume", run, "--preset", "quick", "--config", "same.toml").exit_code == 0
 
 
 def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
