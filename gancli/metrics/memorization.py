@@ -20,7 +20,7 @@ class Neighbours(NamedTuple):
     nearest other training image."""
 
     distance: Tensor
-    index: Tensor
+    train_index: Tensor
     spacing: Tensor
 
     @property
@@ -32,7 +32,7 @@ class Neighbours(NamedTuple):
 def neighbours(images: Tensor, train: Tensor) -> Neighbours:
     """images [N,F] and train [M,F], M >= 2, in one space (features or pixels), float64."""
     distance, index = nearest(images, train)
-    used, place = index.unique(return_inverse=True)
+    used, place = torch.unique(index, return_inverse=True)
     spacing, _ = nearest(train[used], train, selves=used)
     return Neighbours(distance, index, spacing[place])
 
@@ -67,4 +67,4 @@ def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> float
 def nearest_pairs(found: Neighbours, n: int = 16) -> list[tuple[int, int]]:
     """The n most copy-like (image, training image) pairs, by `ratio`: plain distance would list the simplest images."""
     chosen = found.ratio.argsort(stable=True)[:n]
-    return [(int(image), int(found.index[image])) for image in chosen]
+    return [(int(image), int(found.train_index[image])) for image in chosen]

@@ -20,7 +20,7 @@ def test_neighbours_by_hand() -> None:
     """0.25 is nearest to 0, whose nearest other is 1 away; 13 is nearest to 10, whose nearest other is 9 away."""
     found = neighbours(column(0.25, 13, -2), TRAIN)
     assert found.distance.tolist() == pytest.approx([0.25, 3, 2])
-    assert found.index.tolist() == [0, 2, 0]
+    assert found.train_index.tolist() == [0, 2, 0]
     assert found.spacing.tolist() == pytest.approx([1, 9, 1])
     assert found.ratio.tolist() == pytest.approx([0.25, 1 / 3, 2])
 
