@@ -43,8 +43,8 @@ class Task:
 
 
 TASKS = {
-    "digits": Task("mnist-5k", epochs=60, rotate=10, scale=0.1, shift=2, mirror=False, at_least=0.98),
-    "fashion": Task("fashion-mnist", epochs=12, rotate=0, scale=0.05, shift=1, mirror=True, at_least=0.91),
+    "digits": Task("mnist-5k", epochs=100, rotate=10, scale=0.1, shift=2, mirror=False, at_least=0.98),
+    "fashion": Task("fashion-mnist", epochs=15, rotate=0, scale=0.05, shift=1, mirror=True, at_least=0.91),
 }
 
 

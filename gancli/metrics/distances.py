@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64
+BLOCK_ELEMENTS = 1 << 20  # 8 MiB of float64
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

@@ -22,7 +22,7 @@ from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, di
 BATCH = 256
 WEIGHTS = Path(__file__).parent / "weights"
 SHA256 = {
-    "digits": "",
+    "digits": "9a346fddb66e9d2e2ad96a138784e552dcd59f4c3b9a20f16c785ca37d5db299",
     "fashion": "",
 }
 DOMAINS = {
@@ -237,7 +237,7 @@ def carried(name: str) -> Extractor:
         weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     net = SmallNet(len(about["class_names"]))
     net.load_state_dict(weights)
-    net.eval().requires_grad_(False)
+    net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def network(images: Tensor) -> Batch:
         features, logits = net(images)

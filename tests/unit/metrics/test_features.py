@@ -149,12 +149,13 @@ def test_cache_is_keyed_by_network_and_by_data(tmp_path: Path, digest: str, data
 
 def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
     extractor, images = load("random"), pictures(5)
-    first = features.cached(extractor, images, "data", tmp_path)
-    (path,) = tmp_path.iterdir()
+    folder = tmp_path / "cache"
+    first = features.cached(extractor, images, "data", folder)
+    (path,) = folder.iterdir()
     whole = path.read_bytes()
     for damage in (whole[:-1], whole[:20], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         path.write_bytes(damage)
-        assert torch.equal(features.cached(extractor, images, "data", tmp_path).values, first.values)
+        assert torch.equal(features.cached(extractor, images, "data", folder).values, first.values)
         assert path.read_bytes() == whole
 
 
