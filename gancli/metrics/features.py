@@ -23,7 +23,7 @@ BATCH = 256
 WEIGHTS = Path(__file__).parent / "weights"
 SHA256 = {
     "digits": "9a346fddb66e9d2e2ad96a138784e552dcd59f4c3b9a20f16c785ca37d5db299",
-    "fashion": "",
+    "fashion": "7725bd3fce57ac800353a622e5d3a0320021e8a1f02ef062553bf8c876d9fa33",
 }
 DOMAINS = {
     "mnist": "digits",
