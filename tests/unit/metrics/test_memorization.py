@@ -33,6 +33,7 @@ def test_authentic_percentage_by_hand() -> None:
 def test_copies_are_never_authentic_even_of_images_that_have_twins() -> None:
     train = torch.cat([TRAIN, TRAIN[:1]])
     found = neighbours(train, train)
+    assert found.distance.tolist() == [0, 0, 0, 0]
     assert found.ratio.tolist() == [0, 0, 0, 0]
     assert memorization.authentic_pct(found) == 0
 
@@ -79,3 +80,11 @@ def test_blocks_do_not_change_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(distances, "BLOCK_ELEMENTS", 100)
     blocked = neighbours(queries, train)
     assert all(torch.allclose(a.double(), b.double()) for a, b in zip(whole, blocked, strict=True))
+
+
+def test_nearest_is_that_of_all_distances_even_far_from_the_origin() -> None:
+    queries, train = normal(200, 0) + 1000, normal(300, 1) + 1000
+    distance, index = distances.nearest(queries, train)
+    expected = torch.cdist(queries, train, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
+    assert torch.equal(index, expected.indices)
+    assert torch.allclose(distance, expected.values, rtol=1e-12)
