@@ -11,6 +11,7 @@ into SHA256 of gancli/metrics/features.py.
 
 import argparse
 import hashlib
+import json
 import math
 import sys
 import time
@@ -121,6 +122,14 @@ def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[s
     return weights, about
 
 
+def in_order(content: bytes) -> bytes:
+    """The same safetensors file with its header sorted: the library writes metadata in a random order."""
+    n = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + n]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + n :]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"which networks: {', '.join(TASKS)} [default: all]")
@@ -134,7 +143,7 @@ def main() -> int:
     for name in chosen.names or TASKS:
         task = TASKS[name]
         weights, about = train(name, task, chosen.epochs or task.epochs)
-        content = tensorfile.pack("features", weights, about)
+        content = in_order(tensorfile.pack("features", weights, about))
         chosen.outdir.mkdir(parents=True, exist_ok=True)
         atomic_write(chosen.outdir / f"{name}.safetensors", content)
         print(f"{name}: {about['heldout_accuracy']:.4f} of {about['n_heldout']} held-out images, {len(content)} bytes")

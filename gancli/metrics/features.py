@@ -22,8 +22,8 @@ from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, di
 BATCH = 256
 WEIGHTS = Path(__file__).parent / "weights"
 SHA256 = {
-    "digits": "9a346fddb66e9d2e2ad96a138784e552dcd59f4c3b9a20f16c785ca37d5db299",
-    "fashion": "7725bd3fce57ac800353a622e5d3a0320021e8a1f02ef062553bf8c876d9fa33",
+    "digits": "0b9fc083185e8b2d40f649a438f8c870c1b43abcb295ca50e1ea4519e5ca491b",
+    "fashion": "0bb74411ecdcaeb959684b2c3bc18c5d3bae42d240508c62d10af08e433d2498",
 }
 DOMAINS = {
     "mnist": "digits",
