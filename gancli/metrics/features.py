@@ -1,0 +1,280 @@
+"""Images -> features, by a frozen network of the wheel, by fixed random filters, or by Inception; and their cache."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gancli import rundir
+from gancli.contracts import check_images_uint8
+from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, did_you_mean
+
+BATCH = 256
+WEIGHTS = Path(__file__).parent / "weights"
+SHA256 = {
+    "digits": "f23338c3ac3a2307be5f2d57feb6e5bd30e4fc419cc40923d8cb9701ae0ec423",
+    "fashion": "10afdf8ca7dc63e08737f6cd7163219f8c8d0cea46a1a8c4e04c029907a97596",
+}
+DOMAINS = {
+    "mnist": "digits",
+    "mnist-5k": "digits",
+    "stacked-mnist": "stacked-digits",
+    "fashion-mnist": "fashion",
+}
+
+Batch = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """values float64 [N,F]; labels int64 [N], the classes the network reads, None if it is no classifier."""
+
+    values: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Tensor | slice) -> "Features":
+        return Features(self.values[rows], None if self.labels is None else self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """One way to look at images: `network` takes uint8 [B,C,H,W] and gives float32 [B,F] and labels [B] or None.
+
+    shape: the (C, H, W) it is for, None for any. relative: its numbers compare models on one data set, and mean
+    nothing beyond. about: how the network was trained and how well it reads held-out images.
+    """
+
+    name: str
+    network: Callable[[Tensor], Batch]
+    digest: str
+    shape: tuple[int, int, int] | None = None
+    class_names: tuple[str, ...] = ()
+    relative: bool = False
+    resize: str | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+class SmallNet(nn.Module):
+    """uint8 [N,1,28,28] -> 64 features, standardised on the images it was trained on, and 10 logits."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, n_classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride=2, padding=2),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 48, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(48, 48, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(48 * 7 * 7, 64),
+            nn.LeakyReLU(0.2),
+        )
+        self.head = nn.Linear(64, n_classes)
+        self.register_buffer("mean", torch.zeros(64))
+        self.register_buffer("std", torch.ones(64))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.layers(images.float() / 127.5 - 1)
+        return (features - self.mean) / self.std, self.head(features)
+
+
+class RandomNet:
+    """Fixed random filters for images of any size -> 112 features.
+
+    Three layers of random 3x3 filters; from each the mean of every channel, which tells texture, and from the last
+    also the means of its quarters, which tell layout. Random filters separate distributions surprisingly well, but
+    know nothing of what people see. The filters come from numpy's RandomState, whose stream never changes.
+    """
+
+    def __init__(self, channels: int) -> None:
+        stream = np.random.RandomState(0)
+        self.filters = []
+        for width in (16, 32, 64):
+            weights = stream.standard_normal((width, channels, 3, 3)) * (2 / (channels * 9)) ** 0.5
+            self.filters.append(torch.from_numpy(weights).float())
+            channels = width
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(b"".join(f.numpy().tobytes() for f in self.filters)).hexdigest()
+
+    def __call__(self, images: Tensor) -> Batch:
+        x = images.float() / 127.5 - 1
+        found = []
+        for filters in self.filters:
+            x = F.leaky_relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), filters, stride=2), 0.2)
+            found.append(x.mean(dim=(2, 3)))
+        quarters = F.adaptive_avg_pool2d(x[:, :16], 2).flatten(1)
+        return torch.cat([*found[:2], quarters], dim=1), None
+
+
+def load(name: str, channels: int = 1) -> Extractor:
+    """The extractor of that name; `channels` matters to "random" alone. Raises ConfigError, DataError."""
+    if name in ("digits", "fashion"):
+        return carried(name)
+    if name == "stacked-digits":
+        return stacked(carried("digits"))
+    if name == "random":
+        network = RandomNet(channels)
+        return Extractor("random", network, network.digest, relative=True)
+    if name == "inception":
+        return inception()
+    raise ConfigError(f"unknown features {name!r}{did_you_mean(name, EXTRACTORS)}")
+
+
+EXTRACTORS = ("digits", "fashion", "stacked-digits", "random", "inception")
+
+
+def choose(name: str, data_name: str, shape: tuple[int, int, int]) -> Extractor:
+    """The extractor for images (C, H, W) of a data set; "auto" takes the carried network made for it, else random.
+
+    Raises ConfigError if the named one is for another domain or shape.
+    """
+    made_for = DOMAINS.get(data_name)
+    if name == "auto":
+        extractor = load(made_for or "random", shape[0])
+        return extractor if extractor.shape in (None, shape) else load("random", shape[0])
+    extractor = load(name, shape[0])
+    if made_for and extractor.shape and name != made_for:
+        raise ConfigError(f"features {name!r} are not for {data_name}; use --features {made_for} or auto")
+    if extractor.shape not in (None, shape):
+        raise ConfigError(
+            f"features {name!r} take {sizes(extractor.shape)} images, not {sizes(shape)}; use --features auto"
+        )
+    return extractor
+
+
+def sizes(shape: tuple[int, ...] | None) -> str:
+    """(1, 28, 28) -> "1x28x28"."""
+    return "x".join(map(str, shape or ()))
+
+
+@torch.inference_mode()
+def extract(extractor: Extractor, images: Tensor, progress: Callable[[int], None] | None = None) -> Features:
+    """images uint8 [N,C,H,W], N >= 1 -> their features; progress is called with the number of images done so far.
+
+    The network always sees batches of one shape, the last one padded, so that an image's features do not depend on
+    what else is scored. Raises DataError if the images do not fit the extractor.
+    """
+    check_images_uint8(images)
+    shape = tuple(images.shape[1:])
+    if extractor.shape not in (None, shape):
+        raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
+    values, labels = [], []
+    for start in range(0, len(images), BATCH):
+        rows = torch.arange(start, start + BATCH).clamp_(max=len(images) - 1)
+        made, read = extractor.network(images[rows])
+        values.append(made[: len(images) - start].double())
+        if read is not None:
+            labels.append(read[: len(images) - start])
+        if progress:
+            progress(min(start + BATCH, len(images)))
+    return Features(torch.cat(values).clone(), torch.cat(labels).clone() if labels else None)
+
+
+def cached(
+    extractor: Extractor,
+    images: Tensor,
+    data_digest: str,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> Features:
+    """`extract`, kept in `folder` under the digests of the data and of the network.
+
+    data_digest must stand for these very images (name the split in it). A file that is damaged is made again; one
+    that cannot be written is done without.
+    """
+    key = hashlib.sha256(f"{data_digest} {extractor.name} {extractor.digest} {len(images)}".encode()).hexdigest()
+    path = folder / f"{extractor.name}-{key[:32]}.features"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    if len(content) > 32 and hashlib.sha256(content[32:]).digest() == content[:32]:
+        tensors = safetensors.torch.load(content[32:])
+        return Features(tensors["values"].double(), tensors.get("labels"))
+    features = extract(extractor, images, progress)
+    tensors = {"values": features.values.float()}
+    if features.labels is not None:
+        tensors["labels"] = features.labels
+    content = safetensors.torch.save(tensors)
+    with contextlib.suppress(OSError, RunError):
+        folder.mkdir(parents=True, exist_ok=True)
+        rundir.atomic_write(path, hashlib.sha256(content).digest() + content)
+    return features
+
+
+def carried(name: str) -> Extractor:
+    """A network of the wheel, made by scripts/train_features.py; refused if it is not the one this code knows."""
+    path = WEIGHTS / f"{name}.safetensors"
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise DataError(f"cannot read {path}: {err.strerror}; install gancli again") from err
+    if digest != SHA256[name]:
+        raise DamagedFileError(f"{path} is not the network of this version of gancli; install gancli again")
+    with safetensors.safe_open(path, framework="pt") as file:
+        about = json.loads(json.loads(file.metadata()["gancli"])["meta"])
+        weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    net = SmallNet(len(about["class_names"]))
+    net.load_state_dict(weights)
+    net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def network(images: Tensor) -> Batch:
+        features, logits = net(images)
+        return features, logits.argmax(dim=1)
+
+    return Extractor(name, network, digest, (1, 28, 28), tuple(about["class_names"]), about=about)
+
+
+def stacked(digits: Extractor) -> Extractor:
+    """Three digits as red, green and blue: their features side by side, and the number they spell, 0 to 999."""
+
+    def network(images: Tensor) -> Batch:
+        features, labels = digits.network(images.flatten(0, 1).unsqueeze(1))
+        assert labels is not None
+        return features.view(len(images), -1), labels.view(-1, 3) @ torch.tensor([100, 10, 1])
+
+    names = tuple(f"{number:03d}" for number in range(1000))
+    return Extractor("stacked-digits", network, digits.digest, (3, 28, 28), names, about=digits.about)
+
+
+def inception() -> Extractor:
+    """Inception-v3 as FID has always used it, by torch-fidelity, which fetches its weights at first use."""
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as err:
+        raise DataError('Inception features need torch-fidelity; pip install "gancli[inception]"') from err
+    try:
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    except (OSError, RuntimeError) as err:
+        reason = (str(err).strip() or type(err).__name__).splitlines()[-1]
+        raise DataError(f"the weights of Inception could not be fetched ({reason}); use --features auto") from err
+    sha = hashlib.sha256()
+    for key, tensor in sorted(net.state_dict().items()):
+        sha.update(key.encode() + tensor.numpy().tobytes())
+
+    def network(images: Tensor) -> Batch:
+        (features,) = net(images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1))
+        return features, None
+
+    return Extractor("inception", network, sha.hexdigest(), resize="bilinear to 299x299, as TensorFlow 1")

@@ -1,0 +1,128 @@
+"""What is scored: a reference of real images, and a set of generated ones held against it."""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gancli.metrics import classes, memorization
+from gancli.metrics.features import Extractor, Features
+from gancli.metrics.frechet import Moments, frechet_distance, moments
+from gancli.metrics.kernel import KernelDistance, kernel_distance
+from gancli.metrics.prdc import PRDC, prdc
+
+FEWEST_KERNEL = 20
+FEWEST_PRDC = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The real images that models are scored against; what depends on them alone is computed once.
+
+    real: features of all training images. heldout: those of images never trained on, None if there are none.
+    heldout_truth: true classes of the held-out images, int64, where they are the classes the extractor reads.
+    """
+
+    extractor: Extractor
+    real: Features
+    heldout: Features | None = None
+    heldout_truth: Tensor | None = None
+    seed: int = 0
+
+    def scaled(self, features: Features) -> Tensor:
+        """The values that are scored: as they are, or standardised on the real images if features are relative."""
+        if not self.extractor.relative:
+            return features.values
+        mean, std = self.real.values.mean(dim=0), self.real.values.std(dim=0)
+        return (features.values - mean) / torch.where(std > 0, std, 1.0)
+
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def some(self, values: Tensor, n: int) -> Tensor:
+        """n rows at random, the same ones each time; all in their order if there are no more."""
+        return values if n >= len(values) else values[torch.randperm(len(values), generator=self.generator())[:n]]
+
+    @functools.cached_property
+    def train(self) -> Tensor:
+        return self.scaled(self.real)
+
+    @functools.cached_property
+    def held(self) -> Tensor | None:
+        return None if self.heldout is None or len(self.heldout) < 2 else self.scaled(self.heldout)
+
+    @functools.cached_property
+    def train_moments(self) -> Moments:
+        return moments(self.train)
+
+    @functools.cached_property
+    def equal_parts(self) -> tuple[Tensor, Tensor] | None:
+        """Equal counts of training and held-out images, as many as there are: what floors are measured on."""
+        if self.held is None:
+            return None
+        n = min(len(self.train), len(self.held))
+        return self.some(self.train, n), self.some(self.held, n)
+
+    @property
+    def n_floor(self) -> int:
+        """How many of each floors are measured on; 0 without held-out images."""
+        return len(self.equal_parts[0]) if self.equal_parts else 0
+
+    @functools.cached_property
+    def frechet_floor(self) -> float | None:
+        return frechet_distance(*map(moments, self.equal_parts)) if self.equal_parts else None
+
+    @functools.cached_property
+    def kernel_floor(self) -> KernelDistance | None:
+        if self.equal_parts is None or len(self.equal_parts[0]) < FEWEST_KERNEL:
+            return None
+        return kernel_distance(*self.equal_parts, generator=self.generator())
+
+    @functools.cached_property
+    def heldout_neighbours(self) -> memorization.Neighbours | None:
+        return None if self.held is None else memorization.neighbours(self.held, self.train)
+
+    @functools.cached_property
+    def shares(self) -> Tensor:
+        """Of each class among the training images, as the extractor reads them."""
+        assert self.real.labels is not None
+        return classes.shares(self.real.labels, len(self.extractor.class_names))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One set of generated images against a reference; requested: the classes they were asked to show."""
+
+    reference: Reference
+    values: Tensor
+    labels: Tensor | None
+    requested: Tensor | None
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    def named(self, score: str) -> str:
+        """fd_digits, kid_random; Inception alone gives fid and kid."""
+        name = self.reference.extractor.name
+        return {"fd": "fid"}.get(score, score) if name == "inception" else f"{score}_{name.replace('-', '_')}"
+
+    @functools.cached_property
+    def moments(self) -> Moments:
+        return moments(self.values)
+
+    @functools.cached_property
+    def counts(self) -> Tensor:
+        """Images of each class, as the extractor reads them."""
+        assert self.labels is not None
+        return self.labels.bincount(minlength=len(self.reference.extractor.class_names))
+
+
+@functools.lru_cache(maxsize=4)
+def prdc_floor(reference: Reference, n: int) -> PRDC | None:
+    """Held-out images in the place of fakes, n of each; None if there are too few."""
+    if reference.equal_parts is None or n < FEWEST_PRDC:
+        return None
+    train, held = reference.equal_parts
+    return prdc(reference.some(train, n), reference.some(held, n))

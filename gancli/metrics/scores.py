@@ -1,0 +1,285 @@
+"""Every score with its floor and a reading in plain words; a function per family, listed in metrics.METRICS."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from gancli.metrics import classes, memorization
+from gancli.metrics.diversity import diversity_ratio
+from gancli.metrics.frechet import expected_bias, frechet_distance, moments, scaled_floor
+from gancli.metrics.kernel import kernel_distance
+from gancli.metrics.memorization import CLOSE
+from gancli.metrics.prdc import PRDC, expected_coverage, prdc
+from gancli.metrics.reference import FEWEST_KERNEL, FEWEST_PRDC, Case, prdc_floor
+
+FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
+MOST_PRDC = 10_000
+MANY_CLASSES = 100  # from here on classes are counted as modes
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number, how to read it, and under which counts it stands.
+
+    value is None if it cannot be had here (reading says why). floor is what a perfect generator would get, None if
+    unknown; floor_measured is the floor at the count floor_n it was measured with, before scaling; error is a
+    standard error. details holds what else belongs to this number, all of it JSON.
+    """
+
+    name: str
+    value: float | None
+    reading: str
+    floor: float | None = None
+    floor_measured: float | None = None
+    floor_n: int | None = None
+    error: float | None = None
+    n_real: int | None = None
+    n_fake: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the name; None (null) for what is absent or not finite."""
+        record = {key: value for key, value in vars(self).items() if key not in ("name", "details")} | self.details
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+
+
+def missing(name: str, reading: str) -> Score:
+    return Score(name, None, reading)
+
+
+def too_few(name: str, needed: int, case: Case, instead: str = "") -> Score:
+    return missing(name, f"needs at least {needed} real and generated images, got {smaller(case)}{instead}")
+
+
+def smaller(case: Case) -> int:
+    return min(case.n, len(case.reference.real))
+
+
+def frechet(case: Case) -> list[Score]:
+    """Below F + 1 images a covariance is singular, and the bias is larger than most differences."""
+    reference, name = case.reference, case.named("fd")
+    needed = case.values.shape[1] + 1
+    if smaller(case) < needed:
+        return [too_few(name, needed, case, f"; {case.named('kid')} works from {FEWEST_KERNEL}")]
+    value = frechet_distance(reference.train_moments, case.moments)
+    n_real, n_fake = len(reference.real), case.n
+    covariance = reference.train_moments.covariance
+    bias = expected_bias(covariance, n_real) + expected_bias(covariance, n_fake)
+    measured, m = reference.frechet_floor, reference.n_floor
+    floor = None if measured is None else scaled_floor(measured, m, n_real, n_fake)
+    return [
+        Score(
+            name,
+            value,
+            read_distance(value, floor),
+            floor=floor,
+            floor_measured=measured,
+            floor_n=m or None,
+            n_real=n_real,
+            n_fake=n_fake,
+            details={"expected_bias": bias},
+        )
+    ]
+
+
+def read_distance(value: float, floor: float | None) -> str:
+    if not floor:
+        return "no held-out images to tell a floor from; lower is better"
+    times = value / floor
+    if times < 1.5:
+        return "at the floor: no difference seen at these counts"
+    if times < 4:
+        return "close to the floor"
+    return f"{times:,.0f} times the floor" if times < 20 else f"far from the floor: {times:,.0f} times"
+
+
+def kernel(case: Case) -> list[Score]:
+    """The unbiased estimate needs no scaling: its floor is near 0 whatever the counts."""
+    reference, name = case.reference, case.named("kid")
+    if smaller(case) < FEWEST_KERNEL:
+        return [too_few(name, FEWEST_KERNEL, case, "; look at the images instead")]
+    value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
+    floor = reference.kernel_floor
+    noise = math.hypot(error or 0.0, (floor.error or 0.0) if floor else 0.0)
+    above = (value - (floor.value if floor else 0.0)) / noise if noise > 0 else math.inf
+    reading = f"{above:,.0f} standard errors above {'held-out images' if floor else 'zero'}"
+    return [
+        Score(
+            name,
+            value,
+            "no difference seen at these counts" if above < 2 else reading,
+            floor=floor.value if floor else None,
+            floor_measured=floor.value if floor else None,
+            floor_n=reference.n_floor if floor else None,
+            error=error,
+            n_real=len(reference.real),
+            n_fake=case.n,
+            details={"floor_error": floor.error if floor else None},
+        )
+    ]
+
+
+def neighbourhoods(case: Case) -> list[Score]:
+    """Precision, recall, density and coverage, at equal counts of at most 10,000."""
+    reference = case.reference
+    n = min(smaller(case), MOST_PRDC)
+    if n < FEWEST_PRDC:
+        return [too_few(name, FEWEST_PRDC, case) for name in PRDC._fields]
+    found = prdc(reference.some(reference.train, n), reference.some(case.values, n))
+    m = min(n, reference.n_floor)
+    floors = prdc_floor(reference, m)
+    expected = {"density": 1.0, "coverage": expected_coverage(n, n)}
+    means = {
+        "precision": f"{found.precision:.0%} of the images look real",
+        "recall": f"{found.recall:.0%} of what is real is within their range",
+        "density": "1 is right; more means crowding at typical images",
+        "coverage": f"{found.coverage:.0%} of the real images have a generated one nearby",
+    }
+    scores = []
+    for name, value in found._asdict().items():
+        floor = getattr(floors, name) if floors else None
+        scores.append(
+            Score(
+                name,
+                value,
+                means[name] + ("" if name == "density" else read_share(value, floor or expected.get(name))),
+                floor=floor,
+                floor_measured=floor,
+                floor_n=m if floors else None,
+                n_real=n,
+                n_fake=n,
+                details={"expected": expected[name]} if name in expected else {},
+            )
+        )
+    return scores
+
+
+def read_share(value: float, aim: float | None) -> str:
+    """How a number that should be high compares with that of held-out images."""
+    if not aim:
+        return ""
+    share = value / aim
+    if share > 0.97:
+        return ", as of held-out images"
+    return ", fewer than of held-out images" if share > 0.5 else ", far fewer than of held-out images"
+
+
+def class_balance(case: Case) -> list[Score]:
+    names, n = case.reference.extractor.class_names, case.n
+    if case.labels is None:
+        return [missing("class_tv", f"the {case.reference.extractor.name} features read no classes")]
+    share = case.reference.shares
+    needed = classes.FEWEST_EXPECTED * int((share > 0).sum())
+    if n < needed and len(names) < MANY_CLASSES:
+        return [too_few("class_tv", needed, case)]
+    value = classes.total_variation(share, classes.shares(case.labels, len(names)))
+    short = [names[label] for label in classes.short_classes(case.counts, share)]
+    floor = classes.expected_total_variation(share, n)
+    if short:
+        more = f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
+        number = "1 class" if len(short) == 1 else f"{len(short)} classes"
+        reading = f"{number} missing or rare: {', '.join(short[:NAMED])}{more}"
+    elif value < 0.05 or value < 1.5 * floor:
+        reading = "balanced as the data are"
+    else:
+        reading = f"{value:.0%} of the images would have to change class" + ("; unbalanced" if value > 0.15 else "")
+    details: dict[str, Any] = {"short_classes": short}
+    if len(names) < MANY_CLASSES:
+        details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
+    n_real = len(case.reference.real)
+    return [Score("class_tv", value, reading, floor=floor, n_real=n_real, n_fake=n, details=details)]
+
+
+def fidelity(case: Case) -> list[Score]:
+    reference, name = case.reference, "label_fidelity"
+    if case.labels is None:
+        return [missing(name, f"the {reference.extractor.name} features read no classes")]
+    if case.requested is None:
+        return [missing(name, "the images were made without a class in mind")]
+    value, floor, n_held = classes.label_fidelity(case.requested, case.labels), None, None
+    held, truth = reference.heldout, reference.heldout_truth
+    if held is not None and held.labels is not None and truth is not None:
+        floor, n_held = classes.label_fidelity(truth, held.labels), len(held)
+    reading = f"{value:.1%} of the images show the class asked for{read_share(value, floor)}"
+    return [Score(name, value, reading, floor, floor_measured=floor, floor_n=n_held, n_fake=case.n)]
+
+
+def mode_count(case: Case) -> list[Score]:
+    names = case.reference.extractor.class_names
+    if case.labels is None or len(names) < MANY_CLASSES:
+        return [missing(name, "for data of many classes, such as stacked-mnist") for name in ("modes", "kl")]
+    share, n, found = case.reference.shares, case.n, classes.modes(case.counts)
+    expected, kl = classes.expected_modes(share, n), classes.kl_from_uniform(case.counts)
+    kl_floor = classes.expected_kl_from_uniform(share, n)
+    often = {"modes_5": classes.modes(case.counts, at_least=5)}
+    reading = f"{found} of {len(names)} classes seen; a perfect generator shows {expected:.0f} in {n:,} images"
+    at = "at" if kl < 1.2 * kl_floor else f"{kl / kl_floor:.1f} times"
+    return [
+        Score("modes", float(found), reading, floor=expected, n_fake=n, details=often),
+        Score("kl", kl, f"{at} that of a perfect generator in {n:,} images", floor=kl_floor, n_fake=n),
+    ]
+
+
+def copying(case: Case) -> list[Score]:
+    """Against all training images given: a copy of one that was left out would go unseen."""
+    reference = case.reference
+    names = ("auth_pct", "closer_than_heldout", "close_share")
+    if len(reference.train) < 2:
+        return [too_few(name, 2, case) for name in names]
+    found = memorization.neighbours(case.values, reference.train)
+    n_real, n = len(reference.train), case.n
+    held = reference.heldout_neighbours
+    n_held = 0 if held is None else len(held.distance)
+    pct = memorization.authentic_pct(found)
+    floor = memorization.authentic_pct(held) if held else None
+    reading = f"{pct:.0f} % of the images are farther from a training image than its own neighbour is"
+    scores = [
+        Score(
+            "auth_pct",
+            pct,
+            reading + read_share(pct, floor),
+            floor=floor,
+            floor_measured=floor,
+            floor_n=n_held or None,
+            n_real=n_real,
+            n_fake=n,
+            details={"nearest_pairs": memorization.nearest_pairs(found)},
+        )
+    ]
+    if held is None or n_held < FEWEST_HELDOUT:
+        return scores + [missing(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]]
+    closer, close = (
+        f(found.distance, held.distance) for f in (memorization.closer_than_heldout, memorization.close_share)
+    )
+    counts = 1 / n + 1 / n_held
+    closer_error, close_error = math.sqrt(counts / 12), math.sqrt(CLOSE * (1 - CLOSE) * counts)
+    if closer < 0.55 or closer < 0.5 + 4 * closer_error:
+        near = "no nearer to the training images than held-out ones are"
+    else:
+        near = f"nearer to the training images than held-out ones are, {closer:.0%} of the time"
+        near += ": copies, or typical images only" if closer > 0.75 else ""
+    share = f"{close:.1%} of the images are as near as the nearest 1 % of held-out ones"
+    share += "; look at the nearest pairs" if close > CLOSE + 4 * close_error else ""
+    return [
+        *scores,
+        Score("closer_than_heldout", closer, near, floor=0.5, error=closer_error, n_real=n_real, n_fake=n),
+        Score("close_share", close, share, floor=CLOSE, error=close_error, n_real=n_real, n_fake=n),
+    ]
+
+
+def spread(case: Case) -> list[Score]:
+    reference = case.reference
+    if smaller(case) < 2:
+        return [too_few("diversity", 2, case)]
+    value = diversity_ratio(reference.train_moments, case.moments)
+    floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
+    if value is None:
+        return [missing("diversity", "the real images do not differ from each other")]
+    if value < 0.2:
+        reading = "collapsed: the images are nearly all alike"
+    elif value < 0.5:
+        reading = "the images are too much alike"
+    else:
+        reading = "varied as real images are" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"
+    return [Score("diversity", value, reading, floor, n_real=len(reference.real), n_fake=case.n)]

@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gancli.metrics import classes
+
+UNEQUAL = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+
+
+def draws(share: torch.Tensor, n: int, repeats: int) -> torch.Tensor:
+    """Counts of n perfect draws, repeated -> float64 [repeats, K]."""
+    return torch.from_numpy(np.random.RandomState(0).multinomial(n, share.numpy() / float(share.sum()), repeats))
+
+
+def test_total_variation_by_hand() -> None:
+    """Half of |0.5 - 0.7| + |0.3 - 0.3| + |0.2 - 0|."""
+    assert classes.total_variation(UNEQUAL, torch.tensor([0.7, 0.3, 0.0]).double()) == pytest.approx(0.2)
+
+
+def test_shares_count_classes_that_are_absent() -> None:
+    assert classes.shares(torch.tensor([1, 1, 0, 1]), 3).tolist() == [0.25, 0.75, 0]
+
+
+def test_expected_total_variation_by_hand() -> None:
+    """Two draws from a fair coin: split evenly half the time, else all on one side, a variation of 1/2."""
+    assert classes.expected_total_variation(torch.tensor([0.5, 0.5]), 2) == pytest.approx(1 / 4)
+
+
+def test_expected_total_variation_of_simulated_draws() -> None:
+    simulated = [classes.total_variation(c / 200, UNEQUAL) for c in draws(UNEQUAL, 200, 2000)]
+    assert np.mean(simulated) == pytest.approx(classes.expected_total_variation(UNEQUAL, 200), rel=0.03)
+
+
+def test_a_class_that_nobody_has_adds_nothing() -> None:
+    padded = torch.cat([UNEQUAL, torch.zeros(1).double()])
+    assert classes.expected_total_variation(padded, 50) == classes.expected_total_variation(UNEQUAL, 50)
+    assert classes.expected_total_variation(torch.tensor([1.0, 0.0]), 50) == 0
+
+
+def test_short_classes_have_less_than_a_quarter_of_their_share() -> None:
+    """Of 200: expected 100, 60, 40; a quarter of 40 is 10."""
+    assert classes.short_classes(torch.tensor([130, 61, 9]), UNEQUAL) == [2]
+    assert classes.short_classes(torch.tensor([129, 61, 10]), UNEQUAL) == []
+
+
+def test_too_few_images_call_no_class_short() -> None:
+    """Of 50, 10 were expected of the last class: fewer than 12."""
+    assert classes.short_classes(torch.tensor([30, 20, 0]), UNEQUAL) == []
+
+
+def test_label_fidelity_by_hand() -> None:
+    assert classes.label_fidelity(torch.tensor([7, 7, 1, 0]), torch.tensor([7, 1, 1, 0])) == 0.75
+
+
+def test_modes_by_hand() -> None:
+    counts = torch.tensor([9, 1, 0, 5])
+    assert classes.modes(counts) == 3
+    assert classes.modes(counts, at_least=5) == 2
+
+
+def test_modes_that_a_perfect_sampler_misses() -> None:
+    """Of 1,000 equal modes 2,000 draws miss 1000 (1 - 1/1000)^2000 = 135.2, 5,000 miss 6.7."""
+    uniform = torch.full((1000,), 1e-3)
+    assert 1000 - classes.expected_modes(uniform, 2000) == pytest.approx(135.2, abs=0.1)
+    assert 1000 - classes.expected_modes(uniform, 5000) == pytest.approx(6.7, abs=0.05)
+
+
+def test_kl_by_hand() -> None:
+    """All in one of four classes: log 4. Halves in two of them: log 2."""
+    assert classes.kl_from_uniform(torch.tensor([8, 0, 0, 0])) == pytest.approx(math.log(4))
+    assert classes.kl_from_uniform(torch.tensor([4, 4, 0, 0])) == pytest.approx(math.log(2))
+    assert classes.kl_from_uniform(torch.tensor([5, 5, 5, 5])) == pytest.approx(0)
+
+
+def test_expected_kl_by_hand() -> None:
+    """Two draws from a fair coin: log 2 half the time, else 0."""
+    assert classes.expected_kl_from_uniform(torch.tensor([0.5, 0.5]), 2) == pytest.approx(math.log(2) / 2)
+    assert classes.expected_kl_from_uniform(torch.tensor([1.0, 0.0]), 9) == pytest.approx(math.log(2))
+
+
+def test_expected_kl_of_a_perfect_stacked_mnist_sampler() -> None:
+    """(K - 1) / 2n = 0.0192 at 26,000 draws from 1,000 equal modes; more when n is small, as the simulation says."""
+    uniform = torch.full((1000,), 1e-3, dtype=torch.float64)
+    assert classes.expected_kl_from_uniform(uniform, 26_000) == pytest.approx(999 / 52_000, rel=0.02)
+    simulated = [classes.kl_from_uniform(c) for c in draws(uniform, 2000, 50)]
+    assert np.mean(simulated) == pytest.approx(classes.expected_kl_from_uniform(uniform, 2000), rel=0.01)
