@@ -64,6 +64,9 @@ class TrainConfig:
     epochs: float = setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
     time_budget: float = setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
     tick_kimg: float = setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
+    eval_kimg: float = setting(
+        20.0, "Score 2,000 samples every so many kimg, and keep the best; 0 is off.", low=0, high=1e9
+    )
     snapshot_kimg: float = setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
 
     seed: int = setting(0, "Decides every random draw.", low=0, high=2**63 - 1)

@@ -1,5 +1,6 @@
 """What a trainer reports, as plain values. An event states a fact already true: the file it names is on disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,7 +38,30 @@ class Measured:
     kind: Literal["tick", "epoch"]
     nimg: int
     epoch: float
-    values: dict[str, float] = field(default_factory=dict)
+    values: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The model was scored, and a line of metrics.jsonl written; if it is the best so far, model-best is on disk.
+
+    score: the value that ranks models, lower is better; None if it cannot be had.
+    """
+
+    nimg: int
+    name: str
+    score: float | None
+    floor: float | None
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something has gone wrong for a while; said once per run, and written to events.jsonl."""
+
+    nimg: int
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,4 +90,4 @@ class RunEnded:
     images_per_s: float
 
 
-Event = RunStarted | PlanFixed | Progress | Measured | FrameSaved | SnapshotSaved | RunEnded
+Event = RunStarted | PlanFixed | Progress | Measured | Scored | Warned | FrameSaved | SnapshotSaved | RunEnded

@@ -1,24 +1,32 @@
 """Pictures and films on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]. The only importer of imageio."""
 
+import io
 import itertools
+import logging
+import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from gancli.errors import ContractError, RunError
+from gancli.errors import ContractError, DataError, RunError
 from gancli.rundir import atomic_file, atomic_write
 
 Picture = npt.NDArray[np.uint8]
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else what it logs of damaged files goes to stderr
 
 # As few as still look smooth on digits: 20 make a film a sixth smaller than 32 do.
 GREYS = np.repeat(np.linspace(0, 255, 20).round().astype(np.uint8), 3).reshape(20, 3)
 COLOURS = 256
 SAMPLE_PIXELS = 1 << 20
 PART_PIXELS = 1 << 25
+DECODED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+MOST_PIXELS = 1 << 26  # fewer than those that Pillow warns of
 
 
 def encode_png(picture: Picture) -> bytes:
@@ -40,6 +48,45 @@ def read_png(path: Path) -> Picture:
     if not is_picture(picture):
         raise RunError(f"cannot use the picture {path}: it is neither 8-bit grey nor 8-bit RGB; replace or delete it")
     return picture
+
+
+def decode(data: bytes) -> Picture:
+    """The picture in a file of one of the formats DECODED, the first if it holds several; opaque alpha is dropped.
+
+    Raises DataError, its text the reason alone, for damage, for more than MOST_PIXELS, and for what 8-bit grey or RGB
+    cannot hold: 16-bit, CMYK, transparency.
+    """
+    if not data:
+        raise DataError("empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=DECODED) as image:
+                return to_picture(image)
+        except DataError:
+            raise
+        except UnidentifiedImageError as err:
+            raise DataError("not a picture") from err
+        except Image.DecompressionBombError as err:
+            raise DataError("too many pixels") from err
+        except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
+            raise DataError("truncated" if "truncated" in str(err).lower() else "damaged") from err
+
+
+def to_picture(image: Image.Image) -> Picture:
+    """An image just opened, its header read but no pixels yet. Raises DataError, or what Pillow raises."""
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError("too many pixels")
+    tile = str(getattr(image, "tile", [])[:1])
+    if image.mode.startswith("I;16") or re.search(r"'(?:LA?|RGB[AXa]?);16", tile):  # Pillow would cut RGB to 8 bits
+        raise DataError("16-bit")
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        kind = {"I": "32-bit", "F": "float"}.get(image.mode, image.mode)
+        raise DataError(f"{kind} instead of 8-bit grey or RGB")
+    image.load()
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise DataError("transparent in places")
+    return np.array(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
 
 
 def enlarge(picture: Picture, scale: int) -> Picture:

@@ -20,6 +20,8 @@ PRESETS: dict[str, TrainConfig] = {
         beta1=0.9,
         beta2=0.999,
         epochs=100,
+        tick_kimg=5,
+        eval_kimg=50,
     ),
     # The best that two CPU cores do in minutes. Measured: see docs/presets.md.
     "quick": TrainConfig(

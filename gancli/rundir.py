@@ -101,10 +101,12 @@ class RunDir:
         self.events = path / "events.jsonl"
         self.frames = path / "frames"
         self.model = path / "model.safetensors"
+        self.best_model = path / "model-best.safetensors"
         self.reals = path / "reals.png"
         self.samples = path / "samples.png"
         self.loss_plot = path / "loss.png"
         self.accuracy_plot = path / "accuracy.png"
+        self.score_plot = path / "score.png"
         self.film = path / "progress.gif"
         self.is_born = False  # whether a checkpoint was ever saved through this object
 

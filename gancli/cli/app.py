@@ -9,6 +9,7 @@ import typer
 import typer.core
 
 import gancli
+from gancli.cli.evaluate import evaluate
 from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
@@ -68,6 +69,7 @@ def options(
 
 app.command()(train)
 app.command()(sample)
+app.command()(evaluate)
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ Beta2 = Annotated[float | None, setting("beta2")]
 LrDecayFrom = Annotated[float | None, setting("lr_decay_from")]
 ShareLatents = Annotated[bool | None, setting("share_latents", "--share-latents/--fresh-latents")]
 EmaKimg = Annotated[float | None, setting("ema_kimg")]
+EvalKimg = Annotated[float | None, setting("eval_kimg")]
 SnapshotKimg = Annotated[float | None, setting("snapshot_kimg")]
 Seed = Annotated[int | None, setting("seed")]
 Device = Annotated[str | None, setting("device")]
@@ -57,4 +58,5 @@ Source = Annotated[
     Path | None,
     typer.Argument(metavar="RUN|MODEL", help="Run folder or model file; left out, the newest run.", show_default=False),
 ]
+Best = Annotated[bool, typer.Option("--best", help="Take model-best, the one with the best score in training.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]

@@ -5,19 +5,23 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from gancli import events
 from gancli.errors import printable
 
 if TYPE_CHECKING:
     from gancli.core.trainer import Trainer
+    from gancli.metrics import Evaluation
+    from gancli.metrics.scores import Score
 
 LOG_EVERY_S = 5.0
 
@@ -88,10 +92,10 @@ def going_on(trainer: "Trainer", *, extended: bool) -> None:
 
 @contextlib.contextmanager
 def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
-    """A live display on a terminal, a plain line every few seconds elsewhere, nothing if quiet."""
+    """A live display on a terminal, a plain line every few seconds elsewhere, warnings alone if quiet."""
     console = stderr()
     if quiet:
-        yield lambda event: None
+        yield Latest()
     elif console.is_terminal and not console.is_dumb_terminal:
         width = max(4, min(24, console.width - 80))
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
@@ -101,8 +105,10 @@ def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
         yield Log()
 
 
-def progress_line(event: events.Progress | events.RunEnded, values: dict[str, float]) -> str:
-    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  D 1.020  G 1.330  D acc 0.71'."""
+def progress_line(
+    event: events.Progress | events.RunEnded, values: Mapping[str, float | None], scored: events.Scored | None
+) -> str:
+    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  D 1.020  G 1.330  D acc 0.71  fd_digits 1.32'."""
     total, left_s = event.total_nimg, event.left_s if isinstance(event, events.Progress) else None
     parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
@@ -110,38 +116,54 @@ def progress_line(event: events.Progress | events.RunEnded, values: dict[str, fl
         parts += [f"ETA {duration(left_s)}"]
     if values:
         parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
+    if scored is not None and scored.score is not None:
+        parts += [f"{scored.name} {significant(scored.score)}"]
     return "  ".join(parts)
 
 
-class Live:
+class Latest:
+    """Remembers the latest measurements, and says warnings as they come, which is all that --quiet leaves."""
+
+    def __init__(self) -> None:
+        self.values: Mapping[str, float | None] = {}
+        self.scored: events.Scored | None = None
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.Measured):
+            self.values = event.values
+        elif isinstance(event, events.Scored):
+            self.scored = event
+        elif isinstance(event, events.Warned):
+            say(f"warning: {event.text}")
+
+
+class Live(Latest):
     """Events -> a Rich progress bar."""
 
     def __init__(self, bar: Progress) -> None:
+        super().__init__()
         self.bar = bar
         self.task = bar.add_task("train", total=None, text="")
-        self.values: dict[str, float] = {}
 
     def __call__(self, event: events.Event) -> None:
-        if isinstance(event, events.Measured):
-            self.values = event.values
-        elif isinstance(event, events.Progress | events.RunEnded):
-            text = progress_line(event, self.values)
+        super().__call__(event)
+        if isinstance(event, events.Progress | events.RunEnded):
+            text = progress_line(event, self.values, self.scored)
             self.bar.update(self.task, completed=event.nimg, total=event.total_nimg, text=text)
 
 
-class Log:
+class Log(Latest):
     """Events -> plain lines, one every few seconds."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.last_s = time.monotonic()
-        self.values: dict[str, float] = {}
 
     def __call__(self, event: events.Event) -> None:
-        if isinstance(event, events.Measured):
-            self.values = event.values
-        elif isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
+        super().__call__(event)
+        if isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
             self.last_s = time.monotonic()
-            say(progress_line(event, self.values))
+            say(progress_line(event, self.values, self.scored))
 
 
 def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
@@ -152,6 +174,8 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
     numbers = {name: last[name] for name in names if last.get(name) is not None}
     files = [run.model, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
+    files += [path for path in (run.score_plot, run.best_model) if path.exists()]
+    score = trainer.watch.summary()
     if as_json:
         print_json(
             {
@@ -162,6 +186,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
                 "train_s": round(trainer.train_s, 3),
                 "images_per_s": round(ended.images_per_s, 1) if ended else None,
                 "metrics": numbers,
+                "score": score,
                 "files": [str(path) for path in files],
             }
         )
@@ -175,6 +200,10 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
             f"last tick: D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}, D accuracy "
             f"{numbers['accuracy']:.2f} (real {numbers['accuracy_real']:.2f}, fake {numbers['accuracy_fake']:.2f})"
         )
+    if score and score["value"] is not None:
+        times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ""
+        best = f"; best {significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg, in {run.best_model.name}"
+        stdout_line(f"score: {score['name']} {significant(score['value'])}{times}{best if score['best_nimg'] else ''}")
     stdout_line(f"run folder: {run.path}")
     stdout_line("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
@@ -182,12 +211,82 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
 
 
 @contextlib.contextmanager
-def counter(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar for work counted in images; nothing if quiet or not on a terminal."""
+def tracker(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars for work in steps: told what is done, how much of it, and of how much; nothing if quiet or no terminal."""
     console = stderr()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
-        yield lambda done: None
+        yield lambda what, done, total: None
         return
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def significant(value: float) -> str:
+    """Three digits: '0.0123', '1.23', '12.3', '1,230'."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}"
+
+
+def cell(score: "Score", *, with_floor: bool = False) -> str:
+    """'0.123 ± 0.004', and where it is wanted '(floor 0.1)'."""
+    if score.value is None:
+        return "-"
+    error = "" if score.error is None else f" ± {significant(score.error)}"
+    floor = f" (floor {significant(score.floor)})" if with_floor and score.floor is not None else ""
+    return significant(score.value) + error + floor
+
+
+def scores(found: "Sequence[tuple[str, Evaluation]]", folder: Path) -> None:
+    """One model: value, floor and reading of every score. Several: their values side by side."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("score", no_wrap=True)
+    by_name = [evaluation.scores for _, evaluation in found]
+    names = [name for name in by_name[0] if any(some[name].value is not None for some in by_name)]
+    if len(found) == 1:
+        for heading in ("value", "floor"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("", overflow="fold")
+        for score in (by_name[0][name] for name in names):
+            floor = "-" if score.floor is None else significant(score.floor)
+            table.add_row(score.name, cell(score), floor, escape(printable(score.reading)))
+    else:
+        for source, _ in found:
+            table.add_column(escape(printable(source)), justify="right", overflow="fold")
+        for name in names:
+            table.add_row(name, *(cell(some[name], with_floor=True) for some in by_name))
+    out = Console(file=sys.stdout, highlight=False)
+    out.print(table)
+    for source, evaluation in found:
+        prefix = f"{source}: " if len(found) > 1 else ""
+        for line in remarks(evaluation):
+            out.print(escape(printable(prefix + line)), soft_wrap=True)
+    stdout_line(f"written to {shlex.quote(str(folder))}")
+
+
+def remarks(evaluation: "Evaluation") -> Iterator[str]:
+    """The conditions in words, and what could not be scored."""
+    conditions = evaluation.conditions
+    kind = f"{conditions['features']} features"
+    kind += " (relative: for comparing models on these data only)" if conditions["relative"] else ""
+    held = (
+        f", floors from {conditions['n_heldout']:,} held out"
+        if conditions["n_heldout"]
+        else ", none held out: no floors"
+    )
+    yield (
+        f"{conditions['n_fake']:,} generated images against {conditions['n_real']:,} training images of "
+        f"{conditions['data']}{held}; {kind}, seed {conditions['seed']}"
+    )
+    absent: dict[str, list[str]] = {}
+    for name, score in evaluation.scores.items():
+        if score.value is None:
+            absent.setdefault(score.reading, []).append(name)
+    for reading, names in absent.items():
+        yield f"no {', '.join(names)}: {reading}"

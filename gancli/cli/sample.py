@@ -8,8 +8,9 @@ import typer
 
 from gancli import config
 from gancli.cli import options as opt
+from gancli.cli.sources import find_model
 from gancli.errors import ConfigError, RunError
-from gancli.rundir import RunDir, newest, numbered
+from gancli.rundir import numbered
 
 
 def sample(
@@ -30,6 +31,7 @@ def sample(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="DIR, file.png (a grid) or file.npz.", show_default=False)
     ] = None,
+    best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
     device: Annotated[str, typer.Option("--device", help="Where to compute.", metavar=opt.DEVICES)] = "cpu",
@@ -50,7 +52,7 @@ def sample(
     from gancli.cli import render
     from gancli.core import devices, modelfile, samples
 
-    path, place = find_model(source, outdir)
+    path, place = find_model(source, outdir, best=best)
     if source is None:
         render.notes([f"using the newest run, {path.parent}"])
     model = modelfile.load(path, devices.resolve(device))
@@ -58,7 +60,11 @@ def sample(
     target = output or numbered(place / "samples")
     if target.exists() and not force:
         raise RunError(f"{target} exists; choose another -o, or add --force to overwrite it")
-    with render.counter(len(chosen), quiet=quiet) as show:
+    with render.tracker(quiet=quiet) as track:
+
+        def show(done: int) -> None:
+            track("images", done, len(chosen))
+
         if kind == ".png":
             samples.write_grid(target, model, chosen, labels)
         elif kind == ".npz":
@@ -71,15 +77,3 @@ def sample(
         render.print_json({"model": str(path), "sha256": model.digest, "n": len(chosen), "output": str(target)})
     else:
         render.stdout_line(f"{len(chosen)} images: {shlex.quote(str(target))}")
-
-
-def find_model(source: Path | None, outdir: Path) -> tuple[Path, Path]:
-    """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
-    if source is not None and source.is_file():
-        return source, Path()
-    if source is not None and not source.exists() and not (outdir / source).exists():
-        raise RunError(f"no run folder or model file {source}")
-    run = newest(outdir) if source is None else RunDir.find(source, outdir)
-    if not run.model.is_file():
-        raise RunError(f"{run.path} has no model.safetensors yet; train it first, or wait for its first snapshot")
-    return run.model, run.path

@@ -19,7 +19,9 @@ from gancli.events import RunEnded
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
+    from gancli.core.data import ImageSet
     from gancli.core.trainer import Trainer
+    from gancli.core.watch import Probe
 
 
 def train(
@@ -52,6 +54,7 @@ def train(
     lr_decay_from: opt.LrDecayFrom = None,
     share_latents: opt.ShareLatents = None,
     ema_kimg: opt.EmaKimg = None,
+    eval_kimg: opt.EvalKimg = None,
     snapshot_kimg: opt.SnapshotKimg = None,
     seed: opt.Seed = None,
     device: opt.Device = None,
@@ -100,7 +103,7 @@ def new_run(
         return
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
-        finish(Trainer(run, record, images), as_json=as_json, quiet=quiet)
+        finish(Trainer(run, record, images, make_probe(record, images, quiet=quiet)), as_json=as_json, quiet=quiet)
 
 
 def old_run(
@@ -118,13 +121,25 @@ def old_run(
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         images = data.load(record["data"]["source"])
         records.check_same_data(record, images)
-        trainer = Trainer.resume(run, record, images)
+        trainer = Trainer.resume(run, record, images, make_probe(record, images, quiet=quiet))
         render.notes(trainer.warnings)
         if trainer.is_finished:
             trainer.restore_pictures()
         elif not quiet:
             render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
         finish(trainer, as_json=as_json, quiet=quiet)
+
+
+def make_probe(record: dict[str, Any], images: "ImageSet", *, quiet: bool) -> "Probe | None":
+    """What scores the model during training, unless that is turned off."""
+    if not record["train"]["eval_kimg"]:
+        return None
+    from gancli import evaluation
+    from gancli.cli import render
+    from gancli.core import records
+
+    with render.tracker(quiet=quiet) as track:
+        return evaluation.probe(images, records.spec(record), record["data"]["class_counts"], progress=track)
 
 
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:

@@ -69,5 +69,11 @@ def due(before: int, after: int, interval_nimg: float) -> bool:
     return int(after / interval_nimg) > int(before / interval_nimg)
 
 
+def evaluation_due(before: int, after: int, interval_nimg: float) -> bool:
+    """At multiples of the interval, and at a quarter and a half of it, since scores fall fastest at first."""
+    early = (interval_nimg / 4, interval_nimg / 2)
+    return any(before < nimg <= after for nimg in early) or due(before, after, interval_nimg)
+
+
 def frame_due(before: int, after: int) -> bool:
     return bisect.bisect_right(FRAME_TIMES, after) > bisect.bisect_right(FRAME_TIMES, before)

@@ -2,13 +2,16 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import augment, ema, images, rng, schedules
+from gancli.core import augment, ema, health, images, rng, schedules
 from gancli.core.losses import LOSSES, r1_penalty
 from gancli.core.models import build
 
-STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "r1", "r1_images", "images")
+STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "d_grad", "g_grad", "r1", "r1_images", "images")
+
+PIECE = 64
 
 
 class TrainState:
@@ -70,6 +73,8 @@ class TrainState:
                 "g_loss": g_loss,
                 "accuracy_real": (real_logits > 0).float().mean(),
                 "accuracy_fake": (fake_logits < 0).float().mean(),
+                "d_grad": grad_norm(self.D),
+                "g_grad": grad_norm(self.G),
                 "r1": zero if penalty is None else penalty,
                 "r1_images": zero if penalty is None else one,
                 "images": one,
@@ -103,6 +108,24 @@ class TrainState:
         self.D.requires_grad_(True)
         return g_loss
 
+    @torch.no_grad()
+    def signals(
+        self, real: Tensor, labels: Tensor | None, heldout: Tensor, heldout_labels: Tensor | None
+    ) -> dict[str, float | None]:
+        """The health of this moment, by D without augmentation and G without averaging.
+
+        real: training images uint8 [N,C,H,W], heldout: images never trained on, [M,C,H,W], M may be 0.
+        """
+        x = images.to_float(real)
+        fake = in_pieces(self.G, self.latents("health", len(x)), labels)
+        found = {"diversity": health.diversity(x, fake, labels)}
+        if len(heldout):
+            unseen = in_pieces(self.D, images.to_float(heldout), heldout_labels)
+            seen, faked = in_pieces(self.D, x, labels), in_pieces(self.D, fake, labels)
+            found["accuracy_heldout"] = health.accuracy(unseen)
+            found["r_v"] = health.overfitting(seen, unseen, faked)
+        return found
+
     def latents(self, stream: str, n: int) -> Tensor:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
         return z.to(self.device)
@@ -130,3 +153,14 @@ class TrainState:
         """Whether every weight, average and running sum is a number."""
         tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
         return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def grad_norm(net: nn.Module) -> Tensor:
+    """Euclidean norm over all gradients of the last step."""
+    return get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
+
+
+def in_pieces(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+    """net(x, labels) [N,...], PIECE rows at a time."""
+    rows = [slice(i, i + PIECE) for i in range(0, len(x), PIECE)]
+    return torch.cat([net(x[some], None if labels is None else labels[some]) for some in rows])

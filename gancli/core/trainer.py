@@ -4,38 +4,36 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gancli import config as configs
-from gancli import media
-from gancli.core import checkpoint, devices, images, latents, modelfile, records, schedules
+from gancli import events
+from gancli.core import checkpoint, devices, modelfile, records, rng, schedules
 from gancli.core.clock import Clock
 from gancli.core.data import ImageSet, batch_indices
-from gancli.core.generate import generate
+from gancli.core.gallery import Gallery
 from gancli.core.state import TrainState
-from gancli.errors import ConfigError, DamagedFileError, DivergedError, RunError
-from gancli.events import Event, FrameSaved, Measured, PlanFixed, Progress, RunEnded, RunStarted, SnapshotSaved
-from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of
+from gancli.core.watch import Probe, Watch
+from gancli.errors import ConfigError, DamagedFileError, DivergedError, FileFormatError, RunError
+from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
 
-COLUMNS, ROWS = 10, 8
-PICTURE_PX = 600  # run pictures are enlarged by a whole factor to about this width
+WATCHED = 256  # training, held-out and generated images that a tick's health is read from
 
 
 class Trainer:
     """One run, from its first step or its last checkpoint to the end of its plan."""
 
-    def __init__(self, run: RunDir, record: dict[str, Any], data: ImageSet) -> None:
-        self.run_dir, self.record, self.data = run, record, data
+    def __init__(self, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> None:
+        self.run_dir, self.record, self.data, self.probe = run, record, data, probe
         self.config = configs.from_values(record["train"])
         self.warnings: list[str] = []
         self.train_s = 0.0
+        self.saved_nimg = -1
         self._stop = False
         machine = record["machine"]
         devices.prepare_cpu(machine["threads"])
@@ -44,14 +42,20 @@ class Trainer:
         self.state = TrainState(self.config, self.spec, self.device)
         self.images = data.images.to(self.device)
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
+        self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)
+        about = {} if probe is None else probe.about
+        if probe is not None:
+            record["eval"] = about
+        self.watch = Watch(about.get("score"), about.get("floor"))
+        self.short_classes: tuple[str, ...] = ()
 
     @classmethod
-    def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet) -> "Trainer":
+    def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         warnings: list[str] = []
         tensors, meta, path = newest_checkpoint(run, warnings)
         warnings += records.compare(run, record, meta.get("record"))
-        trainer = cls(run, record, data)
+        trainer = cls(run, record, data, probe)
         trainer.warnings = warnings
         trainer.train_s = checkpoint.restore(trainer.state, tensors, meta, path)
         total, nimg = trainer.total_nimg, trainer.state.nimg
@@ -75,17 +79,17 @@ class Trainer:
     def is_finished(self) -> bool:
         return self.total_nimg is not None and self.state.nimg >= self.total_nimg
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Iterator[events.Event]:
         """Train to the end of the plan, or until `stop` or the time budget ends it."""
         state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
         if first_nimg == 0:
             self.run_dir.write_json(self.run_dir.config, self.record)
-            self.save_reals()
-            self.save_frame()
+            self.gallery.save_reals()
+            self.gallery.save_frame(0)
             self.save_snapshot()
         self.run_dir.is_born = True
         self.note("resume" if first_nimg else "start")
-        yield RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
+        yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
         clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
         reason: Literal["finished", "time", "stopped"] = "finished"
@@ -103,13 +107,13 @@ class Trainer:
                 yield from self.keep(log, before)
                 if clock.wants_progress(state.nimg):
                     left_s = clock.left_s(state.nimg, self.total_nimg)
-                    yield Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
+                    yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
             if self.total_nimg is None and reason == "time":
                 self.record["plan"]["total_nimg"] = state.nimg
             yield from self.close(log, complete=reason != "stopped")
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
-        yield RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+        yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
 
     def step(self) -> None:
         nimg, config = self.state.nimg, self.config
@@ -122,47 +126,96 @@ class Trainer:
     def batch_indices(self, nimg: int, n: int) -> Tensor:
         return batch_indices(len(self.images), self.config.seed, nimg, n)
 
-    def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[Event]:
+    def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
         total = max(clock.plan(self.state.nimg), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
         self.sync(log)
         saved = self.save_snapshot()
         self.run_dir.write_json(self.run_dir.config, self.record)
-        yield PlanFixed(total, clock.images_per_s)
+        yield events.PlanFixed(total, clock.images_per_s)
         yield saved
 
-    def keep(self, log: IO[str], before: int) -> Iterator[Event]:
+    def keep(self, log: IO[str], before: int) -> Iterator[events.Event]:
         """Log, picture and save whatever the last step made due."""
         config, nimg = self.config, self.state.nimg
         if schedules.due(before, nimg, len(self.images)):
             yield self.measure(log, "epoch")
         if schedules.due(before, nimg, config.tick_kimg * 1000):
             yield self.measure(log, "tick")
+            yield from self.warn()
         if schedules.frame_due(before, nimg):
-            yield FrameSaved(nimg, self.save_frame())
-        if schedules.due(before, nimg, config.snapshot_kimg * 1000) and not self.is_finished:
+            yield events.FrameSaved(nimg, self.gallery.save_frame(nimg))
+        if self.is_finished:
+            return
+        if self.probe and config.eval_kimg and schedules.evaluation_due(before, nimg, config.eval_kimg * 1000):
+            yield from self.evaluate(log, self.probe)
+        if schedules.due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
             self.sync(log)
             yield self.save_snapshot()
 
-    def close(self, log: IO[str], *, complete: bool) -> Iterator[Event]:
+    def close(self, log: IO[str], *, complete: bool) -> Iterator[events.Event]:
         """The last lines and files of this stretch; a stopped run keeps its open tick for later."""
         if complete:
             if self.state.tallies[0, -1] > 0:
                 yield self.measure(log, "tick")
             if not self.run_dir.frame(self.state.nimg).exists():
-                yield FrameSaved(self.state.nimg, self.save_frame())
+                yield events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
+            if self.probe:
+                yield from self.evaluate(log, self.probe)
         self.sync(log)
         yield self.save_snapshot()
 
-    def measure(self, log: IO[str], kind: str) -> Measured:
+    def measure(self, log: IO[str], kind: str) -> events.Measured:
         if not bool(self.state.tallies.isfinite().all()):
             raise self.diverged()
-        values = self.state.read_tally(0 if kind == "tick" else 1)
+        values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
+        if kind == "tick":
+            values |= self.signals()
+        line = self.append(log, kind, values)
+        self.watch.follow(line)
+        return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
+
+    def append(self, log: IO[str], kind: str, values: Mapping[str, float | None]) -> dict[str, Any]:
         nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.images), 4)
         line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
         append_jsonl(log, line)
-        return Measured("tick" if kind == "tick" else "epoch", nimg, epoch, values)
+        return line
+
+    def signals(self) -> dict[str, float | None]:
+        """The state's health on training and held-out images drawn for this moment."""
+        draws = rng.generator(self.config.seed, "watch", self.state.nimg)
+        data, is_labelled = self.data, self.labels is not None
+        n_heldout = len(data.heldout_images) if not is_labelled or data.heldout_labels is not None else 0
+        seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
+        unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
+        return self.state.signals(
+            self.images[seen.to(self.device)],
+            None if self.labels is None else self.labels[seen.to(self.device)],
+            data.heldout_images[unseen].to(self.device),
+            data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,
+        )
+
+    def evaluate(self, log: IO[str], probe: Probe) -> Iterator[events.Event]:
+        """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
+        found, nimg = probe.measure(self.state.G_ema), self.state.nimg
+        line = self.append(log, "eval", found.values)
+        self.short_classes = found.short_classes
+        is_best = self.watch.follow(line)
+        if is_best:
+            self.sync(log)
+            saved = self.save_snapshot()
+            modelfile.save(self.run_dir.best_model, self.state.G_ema, self.model_info())
+            yield saved
+        name = str(self.watch.score)
+        yield events.Scored(nimg, name, line.get(name), self.watch.floor, is_best)
+        yield from self.warn()
+
+    def warn(self) -> Iterator[events.Event]:
+        """Say, once per run, what has been wrong for a while."""
+        for name, text in self.watch.new_warnings(self.short_classes).items():
+            self.note("warning", name=name, text=text)
+            yield events.Warned(self.state.nimg, name, text)
 
     def diverged(self) -> DivergedError:
         last = self.run_dir.checkpoints()
@@ -172,7 +225,7 @@ class Trainer:
             f"try a lower --lr or a higher --gamma{where}"
         )
 
-    def save_snapshot(self) -> SnapshotSaved:
+    def save_snapshot(self) -> events.SnapshotSaved:
         """Checkpoint, model and samples of this moment; never of weights that are not finite."""
         state, run = self.state, self.run_dir
         if not state.is_finite():
@@ -181,8 +234,9 @@ class Trainer:
         checkpoint.save(path, state, {"record": self.record, "train_s": self.train_s})
         run.drop_old_checkpoints()
         modelfile.save(run.model, state.G_ema, self.model_info())
-        self.save_samples()
-        return SnapshotSaved(state.nimg, path)
+        self.gallery.save_samples()
+        self.saved_nimg = state.nimg
+        return events.SnapshotSaved(state.nimg, path)
 
     def model_info(self) -> modelfile.ModelInfo:
         data = self.record["data"]
@@ -195,49 +249,9 @@ class Trainer:
             class_counts=tuple(data["class_counts"]),
         )
 
-    def frame_picture(self) -> npt.NDArray[np.uint8]:
-        """The same latents at every point of training, classes in columns when there are some."""
-        z = latents.from_seeds(range(COLUMNS * ROWS), self.spec.z_dim)
-        return images.grid(generate(self.state.G_ema, z, self.column_labels()), COLUMNS)
-
-    def column_labels(self) -> Tensor | None:
-        if not self.spec.n_classes:
-            return None
-        present = torch.tensor(self.record["data"]["class_counts"]).nonzero().flatten()
-        return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
-
-    def save_frame(self) -> Path:
-        path = self.run_dir.frame(self.state.nimg)
-        media.write_png(path, self.frame_picture())
-        return path
-
-    def save_samples(self) -> None:
-        media.write_png(self.run_dir.samples, media.enlarge(self.frame_picture(), self.scale))
-
-    def save_reals(self) -> None:
-        """Training images in the layout of the samples."""
-        labels = self.column_labels()
-        chosen = self.batch_indices(0, COLUMNS * ROWS)
-        if labels is not None and self.data.labels is not None:
-            members = [torch.nonzero(self.data.labels == label).flatten() for label in range(self.spec.n_classes)]
-            picks = [(members[label], position // COLUMNS) for position, label in enumerate(labels.tolist())]
-            chosen = torch.stack([some[row % len(some)] for some, row in picks])
-        picture = images.grid(self.data.images[chosen], COLUMNS)
-        media.write_png(self.run_dir.reals, media.enlarge(picture, self.scale))
-
-    @property
-    def scale(self) -> int:
-        return max(1, PICTURE_PX // (COLUMNS * self.spec.resolution))
-
     def restore_pictures(self) -> None:
-        """Make again what is missing of the pictures that the present state can give."""
-        if not self.run_dir.reals.exists():
-            self.save_reals()
-        if not self.run_dir.samples.exists():
-            self.save_samples()
-        if not self.run_dir.frame_paths():
-            self.run_dir.frames.mkdir(exist_ok=True)
-            self.save_frame()
+        """Make again what is missing of the files that the present state can give."""
+        self.gallery.restore(self.state.nimg)
         if not self.run_dir.model.exists():
             modelfile.save(self.run_dir.model, self.state.G_ema, self.model_info())
 
@@ -253,14 +267,33 @@ class Trainer:
             for path in folder.glob(".*.partial"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         run.write_json(run.config, self.record)
+        self.watch.restore(lines, read_jsonl(run.events))
+        self.restore_best()
+
+    def restore_best(self) -> None:
+        """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
+        because the run was killed beside it, or be damaged."""
+        best, path = self.watch.best, self.run_dir.best_model
+        try:
+            kept = modelfile.load(path).info.nimg if path.exists() else None
+        except FileFormatError as err:
+            self.warnings.append(f"{err}; the next best model will replace it")
+            kept = None
+        if best is None or kept == best[1]:
+            return
+        if best[1] == self.state.nimg:
+            modelfile.save(path, self.state.G_ema, self.model_info())
+        else:
+            self.watch.best = None
 
     def sync(self, log: IO[str]) -> None:
         log.flush()
         os.fsync(log.fileno())
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, **more: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         with open(self.run_dir.events, "a", encoding="utf-8") as file:
-            append_jsonl(file, {"event": what, "nimg": self.state.nimg, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+            append_jsonl(file, {"event": what, "nimg": self.state.nimg, **more, "time": now})
 
 
 def newest_checkpoint(run: RunDir, warnings: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:

@@ -51,10 +51,7 @@ def evaluate(
     What cannot be computed is a Score of value None that says why. Raises ConfigError for an unknown metric,
     ContractError if features do not match.
     """
-    names = list(METRICS if metrics is None else metrics)
-    for name in names:
-        if name not in METRICS:
-            raise ConfigError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}")
+    names = known(metrics)
     if fake.values.ndim != 2 or fake.values.shape[1:] != reference.real.values.shape[1:] or not len(fake):
         sizes = f"{tuple(reference.real.values.shape)} and {tuple(fake.values.shape)}"
         raise ContractError(f"expected real and fake features [N,F] and [M,F], M >= 1, got {sizes}")
@@ -67,6 +64,15 @@ def evaluate(
             progress(name)
         found |= {score.name: score for score in METRICS[name](case)}
     return Evaluation(found, conditions(case))
+
+
+def known(names: Iterable[str] | None) -> list[str]:
+    """The names, all of METRICS for None. Raises ConfigError if there is no metric of a name."""
+    chosen = list(METRICS if names is None else names)
+    for name in chosen:
+        if name not in METRICS:
+            raise ConfigError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}")
+    return chosen
 
 
 def conditions(case: Case) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,26 +169,42 @@ def sizes(shape: tuple[int, ...] | None) -> str:
 
 
 @torch.inference_mode()
-def extract(extractor: Extractor, images: Tensor, progress: Callable[[int], None] | None = None) -> Features:
-    """images uint8 [N,C,H,W], N >= 1 -> their features; progress is called with the number of images done so far.
+def extract(
+    extractor: Extractor, images: Tensor | Iterable[Tensor], progress: Callable[[int], None] | None = None
+) -> Features:
+    """uint8 [N,C,H,W], N >= 1, or a stream of such parts -> their features; progress is told how many are done.
 
     The network always sees batches of one shape, the last one padded, so that an image's features do not depend on
     what else is scored. Raises DataError if the images do not fit the extractor.
     """
-    check_images_uint8(images)
-    shape = tuple(images.shape[1:])
-    if extractor.shape not in (None, shape):
-        raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
-    values, labels = [], []
-    for start in range(0, len(images), BATCH):
-        rows = torch.arange(start, start + BATCH).clamp_(max=len(images) - 1)
-        made, read = extractor.network(images[rows])
-        values.append(made[: len(images) - start].double())
+    values, labels, done = [], [], 0
+    for batch in batches(torch.split(images, BATCH) if isinstance(images, Tensor) else images):
+        n, shape = len(batch), tuple(batch.shape[1:])
+        if extractor.shape not in (None, shape):
+            raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
+        made, read = extractor.network(batch[torch.arange(BATCH).clamp_(max=n - 1)])
+        values.append(made[:n].double())
         if read is not None:
-            labels.append(read[: len(images) - start])
+            labels.append(read[:n])
+        done += n
         if progress:
-            progress(min(start + BATCH, len(images)))
+            progress(done)
     return Features(torch.cat(values).clone(), torch.cat(labels).clone() if labels else None)
+
+
+def batches(parts: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Parts [b,C,H,W] of any lengths, dealt anew into batches of BATCH images; the last one may be shorter."""
+    waiting: list[Tensor] = []
+    for part in parts:
+        check_images_uint8(part)
+        waiting.append(part)
+        if sum(map(len, waiting)) >= BATCH:
+            joined = torch.cat(waiting)
+            whole = len(joined) // BATCH * BATCH
+            yield from torch.split(joined[:whole], BATCH)
+            waiting = [joined[whole:]]
+    if sum(map(len, waiting)):
+        yield torch.cat(waiting)
 
 
 def cached(

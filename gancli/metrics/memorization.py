@@ -64,7 +64,14 @@ def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> float
     return float((fake < heldout.quantile(quantile)).double().mean())
 
 
-def nearest_pairs(found: Neighbours, n: int = 16) -> list[tuple[int, int]]:
-    """The n most copy-like (image, training image) pairs, by `ratio`: plain distance would list the simplest images."""
-    chosen = found.ratio.argsort(stable=True)[:n]
-    return [(int(image), int(found.train_index[image])) for image in chosen]
+class Pair(NamedTuple):
+    image: int
+    training_image: int
+    ratio: float
+
+
+def nearest_pairs(found: Neighbours, n: int = 16) -> list[Pair]:
+    """The n most copy-like pairs, by `ratio`: plain distance would list the simplest images."""
+    ratio = found.ratio
+    chosen = ratio.argsort(stable=True)[:n]
+    return [Pair(int(image), int(found.train_index[image]), float(ratio[image])) for image in chosen]

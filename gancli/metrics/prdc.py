@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gancli.metrics.distances import squared_distances
+from gancli.metrics.distances import nearest, squared_distances
 
 K = 5
 
@@ -51,6 +51,12 @@ def prdc(real: Tensor, fake: Tensor, k: int = K) -> PRDC:
         density=float(balls.double().mean()) / k,
         coverage=covered / len(real),
     )
+
+
+def coverage(real: Tensor, real_radii: Tensor, fake: Tensor) -> float:
+    """The coverage of `prdc` alone, where the roots of `squared_radii` of the reals are known already."""
+    distance, _ = nearest(real, fake)
+    return float((distance < real_radii).double().mean())
 
 
 def expected_coverage(n_real: int, n_fake: int, k: int = K) -> float:

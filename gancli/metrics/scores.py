@@ -40,8 +40,13 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Without the name; None (null) for what is absent or not finite."""
-        record = {key: value for key, value in vars(self).items() if key not in ("name", "details")} | self.details
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+        plain = {key: value for key, value in vars(self).items() if key not in ("name", "details")}
+        return finite(plain | self.details)
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """None in the place of numbers that JSON has no word for."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 def missing(name: str, reading: str) -> Score:
@@ -244,7 +249,7 @@ def copying(case: Case) -> list[Score]:
             floor_n=n_held or None,
             n_real=n_real,
             n_fake=n,
-            details={"nearest_pairs": memorization.nearest_pairs(found)},
+            details={"nearest_pairs": [finite(pair._asdict()) for pair in memorization.nearest_pairs(found)]},
         )
     ]
     if held is None or n_held < FEWEST_HELDOUT:

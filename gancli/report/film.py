@@ -1,6 +1,5 @@
 """The frames of a run -> a film of how it learned, each frame captioned below the pictures."""
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 from gancli import media
 from gancli.errors import ConfigError, RunError, printable
 from gancli.media import Picture
+from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
 from gancli.rundir import RunDir, nimg_of
 
 LONG_SIDE = 560
 MIN_WIDTH = 420
 SAMPLE_FRAMES = 16
-PAPER, DIM, INK = 16, 66, 230  # grey levels of the strip
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
@@ -114,20 +113,3 @@ def draw_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font:
             draw.text((x - room // 2, y), char, fill=INK, font=font, anchor="ms")
         x -= room
     return x
-
-
-def shortened(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
-    """The text, or as much of it as fits in so many pixels with an ellipsis at its end."""
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(f"{text}…") > room:
-        text = text[:-1]
-    return f"{text.rstrip()}…"
-
-
-@functools.cache
-def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, the same on every machine."""
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font

@@ -1,6 +1,8 @@
-"""The metrics of a run -> loss.png and accuracy.png."""
+"""The metrics of a run -> loss.png, accuracy.png and score.png."""
 
 import io
+import math
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from gancli.errors import printable
 from gancli.rundir import RunDir, atomic_write
 
 Values = npt.NDArray[np.float64]
 
-SIZE_INCHES, DPI = (9.0, 5.0), 100
+WIDTH, DPI = 9.0, 100  # inches, pixels per inch
 MIN_EPOCHS = 8  # below, the bold line is a moving average of the ticks
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#222222"  # Okabe and Ito: safe for the colour-blind
+CROWDED = 10  # pixels: closer than this to their middle, two labels would overlap
 GREY = "#666666"
-LEFT = 0.095
+EVALUATED: dict[str, Any] = {"linewidth": 2.0, "marker": "o", "markersize": 5, "clip_on": False}
 
 
 @dataclass(frozen=True)
@@ -40,48 +43,53 @@ ACCURACIES = (
     Curve("accuracy_fake", "generated images", ORANGE),
     Curve("accuracy", "both", BLACK),
 )
+SHARES = (
+    Curve("coverage", "coverage, higher is better", BLUE),
+    Curve("class_tv", "class imbalance (total variation), lower is better", ORANGE),
+)
 
 
 def draw(run: RunDir) -> list[Path]:
-    """Write both plots from metrics.jsonl and config.json; few or no measurements still give a picture."""
-    config, records = run.read_config(), run.read_metrics()
-    data, ideals = config.get("data", {}), config.get("ideals", {})
-    subject = printable(" on ".join(filter(None, [config.get("preset"), data.get("name")])))
+    """Write the plots from metrics.jsonl and config.json and return their paths, the score only where one was taken.
 
-    losses, axes = chart(f"{subject}: losses", records, LOSSES, data.get("n_train"))
+    Few or no measurements still give a picture; what config.json lacks, or has of a wrong type, is left out.
+    """
+    config, records = run.read_config(), run.read_metrics()
+    data, ideals = section(config, "data"), section(config, "ideals")
+    n_train = number(data, "n_train")
+    subject = " on ".join(filter(None, [text(config, "preset"), text(data, "name")]))
+    measured = [record for record in records if record["kind"] in ("tick", "epoch")]
+
+    losses, axes = chart(f"{subject}: losses", measured, LOSSES, n_train)
     axes.set_ylabel("loss [nats per image]", fontsize=12)
     lines = [
-        (ideals[curve.key], f"ideal {curve.key[0].upper()}: {ideals.get(f'{curve.key}_name', '')}", curve.color)
+        (ideal, f"ideal {curve.key[0].upper()}: {text(ideals, f'{curve.key}_name')}", curve.color)
         for curve in LOSSES
-        if curve.key in ideals
+        if (ideal := number(ideals, curve.key)) is not None
     ]
-    axes.set_ylim(limits([series(records, curve.key)[1] for curve in LOSSES], [value for value, _, _ in lines]))
+    axes.set_ylim(limits([series(measured, curve.key)[1] for curve in LOSSES], [value for value, _, _ in lines]))
     mark_ideals(axes, lines)
 
-    accuracies, axes = chart(f"{subject}: discriminator accuracy", records, ACCURACIES, data.get("n_train"))
+    accuracies, axes = chart(f"{subject}: discriminator accuracy", measured, ACCURACIES, n_train)
     axes.set_ylabel("judged correctly [% of images]", fontsize=12)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    if "accuracy" in ideals:
-        mark_ideals(axes, [(ideals["accuracy"], f"ideal: {ideals['accuracy']:.0%}", BLACK)])
+    if (ideal := number(ideals, "accuracy")) is not None:
+        mark_ideals(axes, [(ideal, f"ideal: {ideal:.0%}", BLACK)])
 
-    save(losses, run.loss_plot)
-    save(accuracies, run.accuracy_plot)
-    return [run.loss_plot, run.accuracy_plot]
+    figures = {run.loss_plot: losses, run.accuracy_plot: accuracies}
+    if any(record["kind"] == "eval" for record in records):
+        figures[run.score_plot], _, _ = score_chart(subject, records, section(config, "eval"), n_train)
+    for path, figure in figures.items():
+        save(figure, path)
+    return list(figures)
 
 
 def chart(
-    title: str, records: Sequence[dict[str, Any]], curves: Sequence[Curve], n_train: int | None
+    title: str, records: Sequence[dict[str, Any]], curves: Sequence[Curve], n_train: float | None
 ) -> tuple[Figure, Axes]:
     """Thin lines for ticks, bold ones for epochs, over kimg below and epochs above; the legend lies over no curve."""
-    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, facecolor="white")
-    figure.subplots_adjust(left=LEFT, right=0.855, top=0.8, bottom=0.125)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e4e4e4", linewidth=0.8)
-    axes.tick_params(labelsize=11)
-    figure.text(LEFT, 0.95, title, fontsize=15, fontweight="bold", va="center", parse_math=False)
-
+    figure, (axes,) = page(title)
     ticks = [record for record in records if record.get("kind") == "tick"]
     epochs = [record for record in records if record.get("kind") == "epoch"]
     for curve in curves:
@@ -92,20 +100,118 @@ def chart(
         marker = "o" if len(bold[0]) == 1 else None
         axes.plot(*bold, color=curve.color, linewidth=2.4, marker=marker, label=curve.name)
     if not records:
-        axes.text(0.5, 0.5, "no measurements yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        say_empty(axes)
 
-    last_kimg = max((record["nimg"] for record in records), default=0) / 1000 or 1.0
-    axes.set_xlim(0, last_kimg)
-    axes.set_xlabel("images seen [kimg]", fontsize=12)
-    if n_train:
-        show_epochs(axes, n_train)
-    figure.legend(loc="center left", bbox_to_anchor=(LEFT - 0.01, 0.89), ncols=len(curves), frameon=False, fontsize=11)
+    show_progress([axes], records, n_train)
+    add_legend(figure, axes, 0.89)
     kind = "each epoch" if len(epochs) >= MIN_EPOCHS else "moving average"
-    figure.text(0.99, 0.02, f"thin: each tick\nbold: {kind}", ha="right", va="bottom", fontsize=9, color=GREY)
+    add_note(figure, f"thin: each tick\nbold: {kind}")
     return figure, axes
 
 
-def show_epochs(axes: Axes, n_train: int) -> None:
+def score_chart(
+    subject: str, records: Sequence[dict[str, Any]], about: dict[str, Any], n_train: float | None
+) -> tuple[Figure, Axes, Axes]:
+    """The score of every evaluation on a log scale, the best one marked; below it coverage and class balance.
+
+    records: of every kind, so that the kimg axis is that of the other charts. about: "eval" of config.json. Scores that
+    a log scale has no place for lie on its edge.
+    """
+    evaluations = [record for record in records if record["kind"] == "eval"]
+    name, floor = text(about, "score"), number(about, "floor")
+    distance = "Kernel" if name.startswith("kid") else "Frechet"
+    figure, (above, below) = page(f"{subject}: {distance} distance{f' ({name})' if name else ''}", 6.5, 0.13, (2, 1))
+
+    kimg, scores = points(evaluations, name)
+    low, high = log_limits([*scores, *([] if floor is None else [floor])])
+    above.set_yscale("log")
+    above.set_ylim(low, high)
+    above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1e4 else (1,)))
+    above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    above.yaxis.set_minor_locator(NullLocator())
+    above.set_ylabel(f"{distance} distance to the\ntraining images, lower is better", fontsize=12)
+    shown = np.clip(scores, low, high)
+    above.plot(kimg, shown, color=BLACK, **EVALUATED, label="each evaluation")
+    if len(scores):
+        i = int(scores.argmin())
+        label = f"best {significant(scores[i])} at {kimg[i]:g} kimg"
+        above.plot(kimg[i], shown[i], "*", color=GREEN, markersize=15, clip_on=False, zorder=3, label=label)
+        add_legend(figure, above, 0.915)
+    else:
+        say_empty(above)
+    if floor is not None and low < floor < high:
+        mark_ideals(above, [(floor, f"floor {significant(floor)}", BLACK)])
+
+    floors = []
+    for curve in SHARES:
+        kimg, shares = points(evaluations, curve.key, 0, 1)
+        if len(shares):
+            below.plot(kimg, shares, color=curve.color, **EVALUATED, label=curve.name)
+            value = number(about, f"{curve.key}_floor")
+            floors += [(value, f"floor {value:.2f}", curve.color)] if value is not None and 0 <= value <= 1 else []
+    below.set_ylim(0, 1.02)
+    if below.lines:
+        add_legend(figure, below, 0.365)
+    else:
+        say_empty(below)
+    mark_ideals(below, floors)
+
+    show_progress([above, below], records, n_train)
+    n_real, n_fake = number(about, "n_real"), number(about, "n_fake")
+    if n_real and n_fake:
+        add_note(figure, f"{n_fake:,.0f} generated, {n_real:,.0f} training images")
+    return figure, above, below
+
+
+def page(
+    title: str, height: float = 5.0, left: float = 0.095, shares: Sequence[float] = (1,)
+) -> tuple[Figure, list[Axes]]:
+    """A titled figure of so many inches, and its empty panels, one below the other, which share the axis of kimg."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    figure.subplots_adjust(left=left, right=0.855, top=1 - 1 / height, bottom=0.625 / height)
+    panels = figure.subplots(
+        len(shares), sharex=True, squeeze=False, gridspec_kw={"height_ratios": shares, "hspace": 0.25}
+    )[:, 0]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#e4e4e4", linewidth=0.8)
+        axes.tick_params(labelsize=11)
+    size = 15.0
+    heading = figure.text(
+        left, 1 - 0.25 / height, title, fontsize=size, fontweight="bold", va="center", parse_math=False
+    )
+    with warnings.catch_warnings(action="ignore"):  # as in save
+        while size > 5 and heading.get_window_extent().x1 > 0.99 * WIDTH * DPI:
+            size -= 0.5
+            heading.set_fontsize(size)
+    return figure, list(panels)
+
+
+def show_progress(panels: Sequence[Axes], records: Sequence[dict[str, Any]], n_train: float | None) -> None:
+    """Images seen by all records, in kimg below the last panel and in epochs above the first."""
+    last_kimg = max((record["nimg"] for record in records), default=0) / 1000 or 1.0
+    panels[-1].set_xlim(0, last_kimg)
+    panels[-1].set_xlabel("images seen [kimg]", fontsize=12)
+    if n_train and n_train > 0:
+        show_epochs(panels[0], n_train)
+
+
+def add_legend(figure: Figure, axes: Axes, y: float) -> None:
+    """The names of a panel's curves in one line at a height of the figure, between panels, where no curve runs."""
+    handles, names = axes.get_legend_handles_labels()
+    place = figure.subplotpars.left - 0.01, y
+    figure.legend(handles, names, loc="center left", bbox_to_anchor=place, ncols=len(names), frameon=False, fontsize=11)
+
+
+def add_note(figure: Figure, note: str) -> None:
+    figure.text(0.99, 0.1 / figure.get_figheight(), note, ha="right", va="bottom", fontsize=9, color=GREY)
+
+
+def say_empty(axes: Axes) -> None:
+    axes.text(0.5, 0.6, "no measurements yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def show_epochs(axes: Axes, n_train: float) -> None:
     """A second scale on top, its name beside it."""
 
     def to_epochs(kimg: npt.ArrayLike) -> npt.ArrayLike:
@@ -121,11 +227,11 @@ def show_epochs(axes: Axes, n_train: int) -> None:
 
 def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
     """Dashed lines at (value, label, colour), labelled in the right margin, where no curve runs."""
-    low, high = axes.get_ylim()
-    middle = sum(value for value, _, _ in lines) / max(len(lines), 1)
-    for value, label, color in lines:
-        is_crowded = len(lines) > 1 and abs(value - middle) < 0.03 * (high - low)
-        align = ("bottom" if value > middle else "top") if is_crowded else "center_baseline"
+    heights = [float(axes.transData.transform((0, value))[1]) for value, _, _ in lines]
+    middle = sum(heights) / max(len(lines), 1)
+    for height, (value, label, color) in zip(heights, lines, strict=True):
+        is_crowded = len(lines) > 1 and abs(height - middle) < CROWDED
+        align = ("bottom" if height > middle else "top") if is_crowded else "center_baseline"
         axes.axhline(value, color=color, linewidth=1.4, linestyle=(0, (5, 3)))
         axes.annotate(
             label,
@@ -146,6 +252,15 @@ def series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
+def points(
+    records: Sequence[dict[str, Any]], key: str, low: float = -math.inf, high: float = math.inf
+) -> tuple[Values, Values]:
+    """As series, without values that are not finite or lie outside [low, high]."""
+    kimg, values = series(records, key)
+    kept = np.isfinite(values) & (values >= low) & (values <= high)
+    return kimg[kept], values[kept]
+
+
 def smoothed(values: Values) -> Values:
     """Centred moving average over a tenth of the points, over fewer towards both ends."""
     n = len(values)
@@ -162,6 +277,14 @@ def limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, fl
     return (low - room if low < 0 else low), high + room
 
 
+def log_limits(values: Sequence[float]) -> tuple[float, float]:
+    """A range for a log scale, at least one decade, that shows every value above 0 of those from 1e-12 to 1e12."""
+    positive = [math.log10(min(max(value, 1e-12), 1e12)) for value in values if value > 0]
+    low, high = min(positive, default=0.0), max(positive, default=0.0)
+    room = max(0.06 * (high - low), (1 - (high - low)) / 2)
+    return 10 ** (low - room), 10 ** (high + room)
+
+
 def usual_top(values: Values) -> float:
     """The largest value within three medians, or what nine in ten lie below where that is more."""
     usual = values[values <= 3 * np.median(np.abs(values))]
@@ -174,3 +297,27 @@ def save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):  # a data set's name may hold letters that the font lacks
         figure.savefig(buffer, format="png", metadata={"Software": None})
     atomic_write(path, buffer.getvalue())
+
+
+def section(record: dict[str, Any], key: str) -> dict[str, Any]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def number(record: dict[str, Any], key: str) -> float | None:
+    """A finite number, or None for anything else."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < sys.float_info.max else None
+
+
+def text(record: dict[str, Any], key: str) -> str:
+    """A text fit to be shown, '' for anything else."""
+    value = record.get(key)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def significant(value: float) -> str:
+    """Three digits: '0.0123', '1.23', '12.3', '1,230'."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.3g}"

@@ -17,6 +17,8 @@ FAST = [
     "0.2",
     "--batch-ramp-kimg",
     "0",
+    "--eval-kimg",
+    "0",
     "--threads",
     "1",
 ]

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from gancli import events, media, presets
-from gancli.core import checkpoint, data, images, latents, records, tensorfile
+from gancli.core import checkpoint, data, images, latents, modelfile, records, tensorfile
 from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
+from gancli.core.watch import Probe, Probed
 from gancli.errors import DivergedError, RunError
-from gancli.rundir import RunDir
+from gancli.rundir import RunDir, nimg_of
 
 SETTINGS = {
     "g_width": 8,
@@ -32,22 +33,23 @@ SETTINGS = {
     "gamma": 0.1,
     "shift": 0.5,
     "batch_ramp_kimg": 0,
+    "eval_kimg": 0,
     "threads": 1,
 }
 
 
-def start(outdir: Path, folder: Path, preset: str = "quick", **settings: object) -> Trainer:
+def start(outdir: Path, folder: Path, preset: str = "quick", probe: Probe | None = None, **settings: object) -> Trainer:
     values = {"data": str(folder), **SETTINGS, **settings}
     if "time_budget" in settings:
         del values["kimg"]
     name, config, sources = presets.resolve(preset, values)
     found = data.load(config.data)
-    return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, found), found)
+    return Trainer(RunDir.create(outdir, name), records.make(name, config, sources, found), found, probe)
 
 
-def resume(run: RunDir, **total: float | None) -> Trainer:
+def resume(run: RunDir, probe: Probe | None = None, **total: float | None) -> Trainer:
     record = records.extend(records.read(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
-    return Trainer.resume(run, record, data.load(record["data"]["source"]))
+    return Trainer.resume(run, record, data.load(record["data"]["source"]), probe)
 
 
 def finish(trainer: Trainer, stop_at: int | None = None) -> list[events.Event]:
@@ -317,7 +319,7 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     assert trainer.spec.n_classes == 6
-    labels = trainer.column_labels()
+    labels = trainer.gallery.column_labels()
     assert labels is not None and set(labels.tolist()) == {2, 3, 5}
 
 
@@ -447,3 +449,119 @@ def test_the_record_names_ideals_threads_and_precision(tmp_path: Path, tiny_idx:
     ideals = trainer.record["ideals"]
     assert ideals["d_loss"] == pytest.approx(1.3862944) and ideals["g_loss"] == pytest.approx(0.6931472)
     assert (ideals["d_loss_name"], ideals["g_loss_name"], ideals["accuracy"]) == ("log 4", "log 2", 0.5)
+
+
+def weight_sum(G: torch.nn.Module) -> float:
+    return sum(float(p.double().sum()) for p in G.parameters())
+
+
+def scored(values: list[float] | None = None) -> Probe:
+    """A probe whose score is made of the weights, or comes from a list, one after the other."""
+
+    def measure(G: torch.nn.Module) -> Probed:
+        return Probed({"fd_toy": values.pop(0) if values else weight_sum(G) % 1, "short_classes": 0})
+
+    return Probe({"score": "fd_toy", "floor": 0.1}, measure)
+
+
+def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 2.0, 4.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    seen = [event for event in finish(trainer) if isinstance(event, events.Scored)]
+    assert [(event.nimg, event.score, event.is_best) for event in seen] == [
+        (104, 5, True), (200, 3, True), (400, 2, True), (800, 4, False), (1200, 2, False)
+    ]  # fmt: skip
+    assert {event.floor for event in seen} == {0.1}
+    lines = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "eval"]
+    assert [(line["nimg"], line["fd_toy"]) for line in lines] == [(event.nimg, event.score) for event in seen]
+    assert modelfile.load(trainer.run_dir.best_model).info.nimg == 400
+    assert modelfile.load(trainer.run_dir.model).info.nimg == 1200
+    assert trainer.run_dir.read_config()["eval"] == {"score": "fd_toy", "floor": 0.1}
+    assert trainer.watch.summary() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
+
+
+def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
+    nothing = Probe({"score": "fd_toy", "floor": None}, lambda G: Probed({"fd_toy": None, "short_classes": 0}))
+    trainer = start(tmp_path, tiny_idx, probe=nothing, kimg=0.4, eval_kimg=0.4)
+    finish(trainer)
+    assert trainer.run_dir.read_metrics()[-1]["fd_toy"] is None
+    assert not trainer.run_dir.best_model.exists()
+
+
+@pytest.mark.parametrize("stop_at", [104, 504, 904])
+def test_a_resumed_run_keeps_the_best_model_of_the_uninterrupted_one(
+    tmp_path: Path, tiny_idx: Path, stop_at: int
+) -> None:
+    whole = start(tmp_path / "whole", tiny_idx, probe=scored(), eval_kimg=0.1)
+    finish(whole)
+    parts = start(tmp_path / "parts", tiny_idx, probe=scored(), eval_kimg=0.1)
+    finish(parts, stop_at=stop_at)
+    again = resume(parts.run_dir, probe=scored())
+    finish(again)
+    assert_same_run(whole.run_dir, again.run_dir)
+    assert whole.run_dir.best_model.read_bytes() == again.run_dir.best_model.read_bytes()
+    assert whole.watch.best == again.watch.best is not None
+
+
+def test_a_run_killed_between_checkpoint_and_best_model_makes_it_again(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    for event in trainer.run():
+        if isinstance(event, events.Scored) and event.nimg == 400:
+            break
+    run = trainer.run_dir
+    content = run.best_model.read_bytes()
+    for damage in (None, content[:-1], (run.path / "frames" / "000000000.png").read_bytes()):
+        run.best_model.unlink() if damage is None else run.best_model.write_bytes(damage)
+        again = resume(run, probe=scored([2.0, 2.0]))
+        assert again.state.nimg == 400 and run.best_model.read_bytes() == content
+        assert len(again.warnings) == (damage is not None)
+
+
+def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0, 2.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    finish(trainer)
+    run = trainer.run_dir
+    newest, older = run.checkpoints()
+    newest.write_bytes(b"")
+    run.best_model.unlink()
+    again = resume(run, probe=scored([4.0]))
+    assert again.state.nimg == nimg_of(older) == 1000 and again.watch.best is None
+    finish(again)
+    assert again.watch.best == (4.0, 1200) and modelfile.load(run.best_model).info.nimg == 1200
+
+
+def test_warnings_are_given_once_in_a_run_however_often_it_is_resumed(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=1.2)
+    trainer.state.opt_G.step = lambda: None  # type: ignore[method-assign,assignment]
+    first = [event.name for event in finish(trainer) if isinstance(event, events.Warned)]
+    assert first == ["collapse"]
+    again = resume(trainer.run_dir, kimg=2.4)
+    again.state.opt_G.step = lambda: None  # type: ignore[method-assign,assignment]
+    assert "collapse" not in [event.name for event in finish(again) if isinstance(event, events.Warned)]
+
+
+def test_ticks_tell_the_health_of_their_moment(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.4)
+    finish(trainer)
+    lines = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    assert len(lines) == 4
+    for line in lines:
+        assert 0 <= line["accuracy_heldout"] <= 1 and 0 < line["diversity"] < 2
+        assert line["d_grad"] > 0 and line["g_grad"] > 0 and "r_v" in line
+
+
+def test_without_held_out_images_there_is_no_health_on_them(tmp_path: Path, tiny_idx: Path) -> None:
+    for path in tiny_idx.glob("t10k-*"):
+        path.unlink()
+    trainer = start(tmp_path, tiny_idx, kimg=0.2)
+    finish(trainer)
+    (_, line) = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    assert "r_v" not in line and "accuracy_heldout" not in line and line["diversity"] > 0
+
+
+def test_labelled_training_images_with_unlabelled_held_out_ones_can_be_trained_on(
+    tmp_path: Path, tiny_idx: Path
+) -> None:
+    (tiny_idx / "t10k-labels-idx1-ubyte").unlink()
+    trainer = start(tmp_path, tiny_idx, kimg=0.2)
+    finish(trainer)
+    assert trainer.spec.n_classes == 3 and "r_v" not in trainer.run_dir.read_metrics()[-1]

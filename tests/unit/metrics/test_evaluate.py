@@ -80,7 +80,7 @@ def test_copies_of_the_training_images_are_found_and_paired() -> None:
     assert found["close_share"].reading.endswith("look at the nearest pairs")
     pairs = found["auth_pct"].details["nearest_pairs"]
     assert len(pairs) == 16
-    assert all(train == fake + 40 for fake, train in pairs)
+    assert all(pair["training_image"] == pair["image"] + 40 and pair["ratio"] == 0 for pair in pairs)
 
 
 def test_wrong_labels_lower_fidelity_only() -> None:

@@ -64,14 +64,14 @@ def test_a_few_copies_show_in_the_close_share_only() -> None:
 
 def test_nearest_pairs_come_most_copy_like_first() -> None:
     found = neighbours(column(13, -2, 0.25), TRAIN)
-    assert memorization.nearest_pairs(found, n=2) == [(2, 0), (0, 2)]
+    assert [pair[:2] for pair in memorization.nearest_pairs(found, n=2)] == [(2, 0), (0, 2)]
     assert len(memorization.nearest_pairs(found)) == 3
 
 
 def test_a_training_image_with_a_twin_is_not_called_nearest_for_being_crowded() -> None:
     found = Neighbours(torch.tensor([0.0, 0.5, 0.5]), torch.tensor([4, 5, 6]), torch.tensor([0.0, 0.0, 1.0]))
     assert found.ratio.tolist() == [0, torch.inf, 0.5]
-    assert memorization.nearest_pairs(found) == [(0, 4), (2, 6), (1, 5)]
+    assert memorization.nearest_pairs(found) == [(0, 4, 0.0), (2, 6, 0.5), (1, 5, torch.inf)]
 
 
 def test_blocks_do_not_change_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:

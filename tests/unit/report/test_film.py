@@ -6,7 +6,7 @@ from PIL import Image
 
 from gancli import media
 from gancli.errors import ConfigError, RunError
-from gancli.report import film
+from gancli.report import film, lettering
 from gancli.rundir import RunDir
 
 CONFIG = {"preset": "quick", "data": {"name": "mnist-5k", "n_train": 4500}}
@@ -125,13 +125,13 @@ def test_counting_moves_nothing_but_digits():
     changed = np.flatnonzero((early != later).any(axis=0))
     assert 0 < len(changed) <= 4 * 12
     assert all(len(columns) for columns in digits)
-    wide = np.flatnonzero((ink(240_000) != film.PAPER)[: -film.strip(560, "", "", 0).shape[0] // 4].any(axis=0))
+    wide = np.flatnonzero((ink(240_000) != lettering.PAPER)[: -film.strip(560, "", "", 0).shape[0] // 4].any(axis=0))
     assert wide.max() < 560 and wide.min() > 280
 
 
 def test_bar_fills_with_progress():
     def filled(done):
-        return int((film.strip(560, "a", "b", done)[-1] == film.INK).sum())
+        return int((film.strip(560, "a", "b", done)[-1] == lettering.INK).sum())
 
     assert [filled(done) for done in (0, 0.25, 1)] == [0, 140, 560]
 
@@ -140,7 +140,7 @@ def test_caption_lies_outside_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (100, 500), dtype=np.uint8)
     captioned = film.caption(picture, "left", "right", 0.5)
     assert np.array_equal(captioned[:100], picture)
-    assert (captioned[100:] == film.INK).any()
+    assert (captioned[100:] == lettering.INK).any()
 
 
 def test_narrow_picture_is_centred_over_a_caption_that_fits():
@@ -149,12 +149,3 @@ def test_narrow_picture_is_centred_over_a_caption_that_fits():
     assert captioned.shape[1] == film.MIN_WIDTH
     columns = np.flatnonzero((captioned[:300] == 200).all(axis=(0, 2)))
     assert (columns.min(), columns.max() + 1) == (195, 225)
-
-
-def test_long_name_is_cut_before_it_meets_the_moment():
-    font = film.load_font(18)
-    assert film.shortened("quick", 200, font) == "quick"
-    cut = film.shortened("a folder with a very long name indeed", 120, font)
-    assert cut.endswith("…") and cut.startswith("a folder")
-    assert font.getlength(cut) <= 120
-    assert film.shortened("quick", 0, font) == "…"

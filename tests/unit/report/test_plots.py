@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -34,6 +35,27 @@ def make_run(tmp_path):
         return run
 
     return make
+
+
+ABOUT = {"score": "fd_digits", "floor": 0.21, "n_real": 4500, "n_fake": 2000, "features": "digits"}
+ABOUT |= {"coverage_floor": 0.95, "class_tv_floor": 0.03}
+
+
+def scored(nimg, score, **values):
+    usual = {"epoch": nimg / 4500, "fd_digits": score, "coverage": 0.8, "class_tv": 0.1, "train_s": 1.0}
+    return {"kind": "eval", "nimg": nimg} | usual | values
+
+
+def score_chart(records, about=ABOUT):
+    return plots.score_chart("quick on mnist-5k", records, about, 4500)
+
+
+def texts(artist):
+    return [text.get_text() for text in artist.texts]
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def loss_chart(records):
@@ -166,8 +188,123 @@ def test_curves_are_drawn_in_their_colours(make_run):
 
 
 def test_drawing_needs_neither_torch_nor_pyplot():
-    code = (
-        "import sys, gancli.report.film, gancli.report.plots; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
-    )
+    modules = "sys, gancli.report.film, gancli.report.pairs, gancli.report.plots"
+    code = f"import {modules}; print({{'torch', 'matplotlib.pyplot'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_score_is_drawn_only_where_one_was_taken_and_an_old_picture_stays(make_run):
+    run = make_run([line(2000)])
+    run.score_plot.write_bytes(b"old")
+    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot]
+    assert run.score_plot.read_bytes() == b"old"
+    run = make_run([line(2000), scored(2000, 12.3)], CONFIG | {"eval": ABOUT})
+    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot, run.score_plot]
+    first = run.score_plot.read_bytes()
+    assert first.startswith(b"\x89PNG") and b"matplotlib" not in first
+    plots.draw(run)
+    assert run.score_plot.read_bytes() == first
+
+
+def test_evaluations_leave_the_other_charts_as_they_are(make_run):
+    records = [line(2000), line(4000)]
+    run, other = make_run(records), make_run([*records, scored(9000, 12.3, d_loss=50.0, accuracy=0.1)])
+    plots.draw(run)
+    plots.draw(other)
+    assert run.loss_plot.read_bytes() == other.loss_plot.read_bytes()
+    assert run.accuracy_plot.read_bytes() == other.accuracy_plot.read_bytes()
+
+
+def test_score_chart_says_what_it_shows_and_on_how_many_images():
+    records = [line(22_000), scored(5000, 300.0), scored(20_000, 0.41), scored(22_000, 0.5)]
+    figure, above, below = score_chart(records)
+    assert {"quick on mnist-5k: Frechet distance (fd_digits)", "2,000 generated, 4,500 training images"} <= set(
+        texts(figure)
+    )
+    assert above.get_yscale() == "log"
+    assert "Frechet distance" in above.get_ylabel() and "lower is better" in above.get_ylabel()
+    assert "best 0.41 at 20 kimg" in legend_texts(figure)
+    assert "floor 0.21" in texts(above) and texts(below) == ["floor 0.95", "floor 0.03"]
+    assert above.get_xlim() == below.get_xlim() == (0, 22)
+    assert below.get_xlabel() == "images seen [kimg]"
+
+
+def test_kernel_distance_is_called_so():
+    figure, above, _ = score_chart([scored(5000, None, kid_digits=0.1)], {"score": "kid_digits"})
+    assert "quick on mnist-5k: Kernel distance (kid_digits)" in texts(figure)
+    assert above.get_ylabel().startswith("Kernel distance")
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+@pytest.mark.parametrize("about", [{}, ABOUT, ABOUT | {"floor": 0.0003, "class_tv_floor": 0.93}])
+def test_nothing_in_the_score_chart_overlaps_or_leaves_the_page(n, about):
+    figure, above, below = score_chart([scored(i * 20_000, 300 * 0.7**i) for i in range(1, n + 1)], about)
+    figure.draw_without_rendering()
+    ticks = [
+        label
+        for axes in (above, below)
+        for label in axes.get_yticklabels()
+        if axes.get_ylim()[0] <= label.get_position()[1] <= axes.get_ylim()[1]
+    ]
+    items = [*figure.legends, *figure.texts, *above.texts, *below.texts, above.yaxis.label, below.xaxis.label, *ticks]
+    boxes = [item.get_window_extent() for item in items]
+    assert len(boxes) > 10
+    for box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best():
+    figure, above, _ = score_chart([scored(5000, 5.0), scored(10_000, 0.0), scored(15_000, -0.01)])
+    low, high = above.get_ylim()
+    curve, star = above.lines[:2]
+    assert list(curve.get_ydata()) == [5.0, low, low]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (15.0, low)
+    assert 0 < low < 0.21 < 5 < high
+    assert "best -0.01 at 15 kimg" in legend_texts(figure)
+
+
+def test_first_of_equal_scores_is_the_best():
+    figure, _, _ = score_chart([scored(5000, 7.0), scored(10_000, 7.0)])
+    assert "best 7 at 5 kimg" in legend_texts(figure)
+
+
+def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor():
+    nothing = scored(5000, None, coverage=None, class_tv=math.nan)
+    figure, above, below = score_chart([nothing, scored(9000, math.inf, coverage=57.0, class_tv=-1)])
+    assert {"no measurements yet", "floor 0.21"} <= set(texts(above)) and texts(below) == ["no measurements yet"]
+    assert legend_texts(figure) == []
+
+
+def test_share_that_was_never_measured_is_not_in_the_legend():
+    figure, _, below = score_chart([scored(5000, 3.0, class_tv=None)])
+    assert not any("class" in name for name in legend_texts(figure))
+    assert texts(below) == ["floor 0.95"]
+
+
+@pytest.mark.parametrize("damage", ["12", [1], math.nan, 10**400, -1], ids=["text", "list", "nan", "huge", "negative"])
+def test_damaged_config_gives_pictures_without_that_part(make_run, damage):
+    broken = dict.fromkeys(ABOUT, damage) | {"score": "fd_digits"}
+    configs = [
+        {"preset": damage, "data": damage, "ideals": damage, "eval": damage},
+        {"data": {"name": damage, "n_train": damage}, "ideals": dict.fromkeys(IDEALS, damage), "eval": broken},
+    ]
+    for config in configs:
+        run = make_run([line(2000), scored(2000, 12.3)], config)
+        assert all(path.exists() for path in plots.draw(run))
+
+
+def test_log_limits_show_every_value_and_at_least_a_decade():
+    for values in ([], [0.0, -1.0], [7.7], [1e-300, 1e300], [0.2, 300.0], [5.0, 5.1]):
+        low, high = plots.log_limits(values)
+        assert 0 < low < high < math.inf and high / low > 9.99
+        assert all(low < value < high for value in values if 1e-12 <= value <= 1e12)
+
+
+def test_long_title_is_made_smaller_until_it_fits():
+    for name in ("short", "a-folder-with-quite-a-long-name-" * 3, "图" * 90):
+        figure, _ = plots.page(f"quick on {name}: losses")
+        with warnings.catch_warnings(action="ignore"):
+            assert figure.texts[0].get_window_extent().x1 <= figure.bbox.x1
+    assert plots.page("quick")[0].texts[0].get_fontsize() == 15

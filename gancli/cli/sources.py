@@ -1,0 +1,35 @@
+"""What a command is given to work on: a run, a model file, or images."""
+
+from pathlib import Path
+
+from gancli.errors import RunError
+from gancli.rundir import RunDir, newest
+
+IMAGE_FILES = (".npz", ".zip")
+
+
+def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
+    """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
+    if source is not None and source.is_file():
+        return source, Path()
+    if source is not None and not source.exists() and not (outdir / source).exists():
+        raise RunError(f"no run folder or model file {source}")
+    run = newest(outdir) if source is None else RunDir.find(source, outdir)
+    path = run.best_model if best else run.model
+    if not path.is_file():
+        why = "it was not scored in training" if best else "train it first, or wait for its first snapshot"
+        raise RunError(f"{run.path} has no {path.name}: {why}")
+    return path, run.path
+
+
+def run_of(model: Path) -> RunDir | None:
+    """The run that a model file lies in."""
+    run = RunDir(model.parent)
+    return run if run.config.is_file() else None
+
+
+def is_images(source: Path, outdir: Path) -> bool:
+    """Whether this holds pictures, and no run or model: a folder without a config.json, a zip or an npz."""
+    if source.is_dir():
+        return not RunDir(source).config.is_file()
+    return source.is_file() and source.suffix.lower() in IMAGE_FILES

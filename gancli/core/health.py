@@ -1,0 +1,143 @@
+"""Is training healthy? Signals of one moment, and rules that turn a run of bad ones into a warning; pure."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Line = Mapping[str, float | None]
+
+
+def accuracy(real_logits: Tensor) -> float:
+    """Share of real images that D takes for real; logits [N]."""
+    return float((real_logits > 0).double().mean())
+
+
+def overfitting(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
+    """r_v: 0 if D judges unseen real images as it does its training images, 1 if as it does fakes; logits [N].
+
+    None where D does not tell training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
+    """
+    train, heldout, fake = (float(logits.double().mean()) for logits in (train_logits, heldout_logits, fake_logits))
+    return (train - heldout) / (train - fake) if train > fake else None
+
+
+def spread(images: Tensor, labels: Tensor | None) -> float:
+    """Root-mean-square distance of images [N,C,H,W] from their mean, or from that of their class, for labels [N]."""
+    x = images.flatten(1).double()
+    groups = torch.zeros(len(x), dtype=torch.int64, device=x.device) if labels is None else labels
+    _, group, counts = torch.unique(groups, return_inverse=True, return_counts=True)
+    means = torch.zeros(len(counts), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, group, x)
+    means /= counts[:, None]
+    return math.sqrt(float((x - means[group]).square().sum()) / len(x))
+
+
+def diversity(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
+    """`spread` of fakes over that of as many real images with the same labels; 1 is right, 0 is collapse.
+
+    None if the real images do not differ. In classes of one image there is no spread to see.
+    """
+    real_spread = spread(real, labels)
+    return spread(fake, labels) / real_spread if real_spread > 0 else None
+
+
+@dataclass(frozen=True)
+class History:
+    """The latest lines of metrics.jsonl, oldest first, and what the latest evaluation adds to them.
+
+    times_floor: the score over its floor, None if unknown. short_classes: classes with far less than their share.
+    """
+
+    ticks: Sequence[Line]
+    evaluations: Sequence[Line]
+    times_floor: float | None = None
+    short_classes: Sequence[str] = ()
+
+
+LONG, SHORT, FEW = 25, 10, 4  # ticks for D, ticks for images, evaluations: no warning sooner
+
+
+def warnings(history: History) -> dict[str, str]:
+    """What is wrong for a while now, by name: what was seen, since when, and what to try."""
+    found = {name: rule(history) for name, rule in RULES.items()}
+    return {name: text for name, text in found.items() if text}
+
+
+def d_wins(history: History) -> str | None:
+    mean, kimg = over(history.ticks, "accuracy", LONG)
+    if mean is None or mean <= 0.97:
+        return None
+    return (
+        f"the discriminator wins: it has told real from generated images {mean:.1%} of the time since {kimg:.4g} kimg, "
+        "so the generator learns little; raise --gamma, or lower --lr"
+    )
+
+
+def d_is_dead(history: History) -> str | None:
+    """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
+    mean, kimg = over(history.ticks, "accuracy", LONG)
+    is_good = history.times_floor is not None and history.times_floor < 4
+    if mean is None or mean >= 0.52 or is_good:
+        return None
+    return (
+        f"the discriminator is lost: it has been right {mean:.1%} of the time since {kimg:.4g} kimg, no better than "
+        "chance; lower --lr or --gamma, or give it more --d-width"
+    )
+
+
+def collapse(history: History) -> str | None:
+    mean, kimg = over(history.ticks, "diversity", SHORT)
+    if mean is None or mean >= 0.5:
+        return None
+    how = "nearly all alike" if mean < 0.2 else "too much alike"
+    return (
+        f"collapse: generated images have been {how} since {kimg:.4g} kimg ({mean:.2g} times as varied as real ones); "
+        "lower --lr, raise --gamma, or try another --seed"
+    )
+
+
+def overfitting_seen(history: History) -> str | None:
+    mean, kimg = over(history.ticks, "r_v", SHORT)
+    if mean is None or mean <= 0.6:
+        return None
+    return (
+        f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
+        "0 is none, 1 is complete); add images, raise --shift, or stop earlier: model-best has the best score"
+    )
+
+
+def missing_classes(history: History) -> str | None:
+    recent = history.evaluations[-FEW:]
+    if len(recent) < FEW or not all(line.get("short_classes") for line in recent) or not history.short_classes:
+        return None
+    names = ", ".join(history.short_classes[:NAMED])
+    more = f" and {len(history.short_classes) - NAMED} more" if len(history.short_classes) > NAMED else ""
+    return (
+        f"missing classes: hardly any generated image has shown {names}{more} since {kimg_of(recent[0]):.4g} kimg; "
+        "train with labels if there are any, raise --gamma, or lower --lr"
+    )
+
+
+RULES: dict[str, Callable[[History], str | None]] = {
+    "discriminator_wins": d_wins,
+    "discriminator_lost": d_is_dead,
+    "collapse": collapse,
+    "overfitting": overfitting_seen,
+    "missing_classes": missing_classes,
+}
+NAMED = 5
+
+
+def over(lines: Sequence[Line], name: str, n: int) -> tuple[float | None, float]:
+    """Mean of a value over the last n lines, None where fewer have it, and the kimg at which they begin."""
+    values = [line.get(name) for line in lines[-n:]]
+    known = [value for value in values if value is not None]
+    if len(known) < n:
+        return None, 0.0
+    return sum(known) / n, kimg_of(lines[-n])
+
+
+def kimg_of(line: Line) -> float:
+    return (line["nimg"] or 0) / 1000

@@ -1,0 +1,350 @@
+"""Images in a folder, a zip or an npz, made by any tool: read one after another, checked while they are read."""
+
+import contextlib
+import itertools
+import math
+import os
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gancli import media
+from gancli.errors import ContractError, DataError, printable
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+ACCEPTED = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
+CONTACT_SHEET = "grid.png"
+BATCH = 256
+BATCH_BYTES = 1 << 25
+LARGEST_BYTES = 1 << 28
+MOST_IMAGES = 1 << 24
+MOST_NAMED = 5
+LONGEST_NAME = 60
+
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Images of one shape (C, H, W), still on disk.
+
+    labels: int64 [N], or None; only an npz has them. rows: which images of the source these are, ascending.
+    """
+
+    path: Path
+    shape: Shape
+    labels: Tensor | None
+    source: "Pictures | Array"
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def name(self) -> str:
+        return Path(os.path.abspath(self.path)).name
+
+    def subset(self, rows: Iterable[int]) -> "ImageFiles":
+        """The images at these places, each once, in the order of the files."""
+        chosen = sorted(set(rows))
+        if chosen and not 0 <= chosen[0] <= chosen[-1] < len(self):
+            raise ContractError(f"expected rows from 0 to {len(self) - 1}, got {chosen[0]} to {chosen[-1]}")
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, rows=[self.rows[row] for row in chosen], labels=labels)
+
+    def batches(self) -> Iterator[Tensor]:
+        """All in order -> uint8 [b,C,H,W], b at most 256 and, unless one image is larger, a batch at most 32 MiB.
+
+        Raises DataError; about picture files only after all were opened, so that it can say how many are bad.
+        """
+        per_batch = max(1, min(BATCH, BATCH_BYTES // math.prod(self.shape)))
+        pictures = self.source.pictures(self.rows, self.shape)
+        while part := list(itertools.islice(pictures, per_batch)):
+            yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).contiguous()
+
+    def some(self, rows: Sequence[int]) -> Tensor:
+        """The images at these places, in any order, repeated or not -> uint8 [len(rows),C,H,W]."""
+        chosen, back = np.unique(np.asarray(rows, np.int64), return_inverse=True)
+        none = torch.empty((0, *self.shape), dtype=torch.uint8)
+        return torch.cat([none, *self.subset(chosen.tolist()).batches()])[torch.from_numpy(back)]
+
+
+def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
+    """The images in a folder with its subfolders, in a zip, or in an npz.
+
+    shape: (C, H, W) wanted, C 1 or 3; left out, that of the first image. Grey images serve as colour, and colour ones
+    as grey where all channels are equal. Hidden files do not count, nor does grid.png beside other images.
+    An npz holds uint8 [N,H,W] or [N,H,W,C] as images, arr_0 or its only array, and maybe labels, int [N].
+    Raises DataError if there are none, or if the first one does not fit the shape.
+    """
+    source, labels = in_folder(path) if os.path.isdir(path) else in_file(path)
+    if len(source) == 0:
+        raise DataError(f"no images in {path}; {ACCEPTED}")
+    first = next(source.pictures(range(len(source))))
+    height, width, channels = first.shape
+    shape = shape or (channels, height, width)
+    if (height, width) != shape[1:]:
+        sizes = f"images of {height}x{width} pixels, the data {shape[1]}x{shape[2]}"
+        raise DataError(f"{path} holds {sizes}; resize one of them")
+    try:
+        fitted(first, shape)
+    except DataError as err:
+        raise DataError(f"{path} holds colour images, the data grey ones; convert one of them") from err
+    return ImageFiles(path, shape, labels, source, range(len(source)))
+
+
+def fitted(picture: media.Picture, shape: Shape | None) -> media.Picture:
+    """uint8 [H,W] or [H,W,1 or 3] -> [H,W,C] of this shape, or with the channels it has.
+
+    Raises DataError, its text the reason alone.
+    """
+    picture = picture[..., None] if picture.ndim == 2 else picture
+    height, width, channels = picture.shape
+    if shape is None or (channels, height, width) == shape:
+        return picture
+    if (height, width) != shape[1:]:
+        raise DataError(f"{height}x{width} pixels instead of {shape[1]}x{shape[2]}")
+    if channels == 1:
+        return picture.repeat(3, axis=2)
+    if (picture != picture[..., :1]).any():
+        raise DataError("colour instead of grey")
+    return picture[..., :1]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Files of one picture each: names below the folder `path`, or of the entries `infos` of the zip `path`."""
+
+    path: Path
+    names: Sequence[str]
+    infos: Sequence[zipfile.ZipInfo] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[media.Picture]:
+        """uint8 [H,W,C] of those rows that can be read and have the shape; then DataError if there were others."""
+        faults = []
+        with open_zip(self.path) if self.infos else contextlib.nullcontext() as archive:
+            for row in rows:
+                try:
+                    data = read_entry(archive, self.infos[row]) if archive else read_file(self.path / self.names[row])
+                    picture = fitted(media.decode(data), shape)
+                except DataError as err:
+                    faults.append(f"{shortened(self.names[row])} ({err})")
+                else:
+                    yield picture
+        if faults:
+            more = f" and {len(faults) - MOST_NAMED:,} more" if len(faults) > MOST_NAMED else ""
+            bad = f"{len(faults):,} of {len(rows):,} images in {self.path} cannot be used"
+            raise DataError(f"{bad}: {', '.join(faults[:MOST_NAMED])}{more}; repair or delete them")
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """One array of an npz, uint8 [N,H,W,C] or [N,H,W] in C order: `shape` without the N."""
+
+    path: Path
+    info: zipfile.ZipInfo
+    n: int
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[media.Picture]:
+        """uint8 [H,W,C] of these rows, ascending. Raises DataError at the first that does not fit the shape."""
+        n_bytes = math.prod(self.shape)
+        with open_zip(self.path) as archive, open_array(self.path, archive, self.info) as (entry, _, _):
+            start = entry.tell()
+            for row in rows:
+                entry.seek(start + row * n_bytes)
+                pixels = np.frombuffer(read_exactly(entry, n_bytes), np.uint8)
+                yield fitted(pixels.reshape(self.shape), shape)
+
+
+def in_folder(path: Path) -> tuple[Pictures, None]:
+    """The pictures of a folder and its subfolders, links to folders included, sorted by path."""
+
+    def refuse(err: OSError) -> NoReturn:
+        raise DataError(f"cannot read the folder {err.filename}: {err.strerror}") from err
+
+    names: list[str] = []
+    seen = set()
+    for folder, folders, files in os.walk(path, onerror=refuse, followlinks=True):
+        try:
+            status = os.stat(folder)
+        except OSError as err:
+            refuse(err)
+        if (status.st_dev, status.st_ino) in seen:  # a link led back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        below = Path(folder).relative_to(path)
+        names += [str(below / name) for name in files if is_wanted(name) and os.path.isfile(os.path.join(folder, name))]
+    return Pictures(path, without_sheets(sorted(names))), None
+
+
+def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:
+    """The pictures in a zip, sorted by path; without any, the arrays of an npz: its images and labels."""
+    if not os.path.isfile(path):
+        found = "is neither a folder nor a file" if os.path.exists(path) else "does not exist"
+        raise DataError(f"{path} {found}; {ACCEPTED}")
+    with open_zip(path) as archive:
+        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+        if names := without_sheets(sorted(filter(is_wanted, infos))):
+            return Pictures(path, names, [infos[name] for name in names]), None
+        arrays = {name.removesuffix(".npy"): info for name, info in infos.items() if name.endswith(".npy")}
+        return in_npz(path, archive, arrays) if arrays else (Pictures(path, ()), None)
+
+
+def is_wanted(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and not any(map(is_hidden, name.replace("\\", "/").split("/")))
+
+
+def is_hidden(part: str) -> bool:
+    return part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
+
+
+def without_sheets(names: list[str]) -> list[str]:
+    """Without the grids that samples are shown in, unless there is nothing else."""
+    return [name for name in names if os.path.basename(name) != CONTACT_SHEET] or names
+
+
+def in_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo]) -> tuple[Array, Tensor | None]:
+    others = [name for name in arrays if name != "labels"]
+    known = [name for name in ("images", "arr_0") if name in arrays] or (others if len(others) == 1 else [])
+    if not known:
+        raise DataError(f"{path} has no array called images, only {shortened(', '.join(arrays))}; name it images")
+    info = arrays[known[0]]
+    with open_array(path, archive, info) as (entry, shape, dtype):
+        n_bytes = info.file_size - entry.tell()
+    if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:] or shape[3:] not in ((), (1,), (3,)):
+        wanted = "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
+        raise DataError(f"{shortened(known[0])} in {path} {wanted}; got {dtype} {list(shape)}")
+    n, *sides = shape
+    if n > MOST_IMAGES or math.prod(sides) > LARGEST_BYTES:
+        most = f"{MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are the most that is read"
+        raise DataError(f"{path} declares {n:,} images of {math.prod(sides):,} bytes; {most}")
+    if n_bytes != math.prod(shape):
+        holds = f"holds {n_bytes:,} bytes of images where {list(shape)} needs {math.prod(shape):,}"
+        raise DataError(f"{path} is damaged: it {holds}; write it again")
+    labels = read_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
+    return Array(path, info, n, tuple(sides)), labels
+
+
+def read_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> Tensor:
+    """The labels of n images -> int64 [n]."""
+    labels = None
+    with open_array(path, archive, info) as (entry, shape, dtype):
+        if shape == (n,) and dtype.kind in "iu":
+            labels = np.frombuffer(read_exactly(entry, n * dtype.itemsize), dtype)
+    if labels is None or (n and not 0 <= labels.min() <= labels.max() < 1 << 31):
+        wanted = f"must be whole numbers from 0, one for each of {n:,} images"
+        raise DataError(f"labels in {path} {wanted}; got {dtype} {list(shape)}")
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+@contextlib.contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except ZIP_FAULTS as err:
+        if isinstance(err, OSError) and err.strerror:
+            raise DataError(f"cannot read {path}: {err.strerror}") from err
+        raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED}") from err
+    with archive:
+        yield archive
+
+
+@contextlib.contextmanager
+def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """One entry of a zip, and DataError for what goes wrong while it is open, its text the reason alone.
+
+    Only deflate is read: what others unpack from a few bytes has no bound.
+    """
+    if info.flag_bits & 1:
+        raise DataError("encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError("compressed by another method than deflate")
+    try:
+        with archive.open(info) as entry:
+            yield entry
+    except ZIP_FAULTS as err:
+        raise DataError("damaged") from err
+
+
+@contextlib.contextmanager
+def open_array(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
+) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[np.generic]]]:
+    """One array of an npz, open at its first element, with its shape and type."""
+    try:
+        with open_entry(archive, info) as entry:
+            yield entry, *read_header(entry)
+    except DataError as err:
+        name = shortened(info.filename.removesuffix(".npy"))
+        raise DataError(f"cannot use the array {name} in {path}: {err}; write it again") from err
+
+
+def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    check_size(info.file_size)
+    with open_entry(archive, info) as entry:
+        return read_exactly(entry, info.file_size)
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            check_size(os.fstat(file.fileno()).st_size)
+            return file.read()
+    except OSError as err:
+        raise DataError(err.strerror or "damaged") from err
+
+
+def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
+    data = entry.read(n_bytes)
+    if len(data) < n_bytes:
+        raise DataError("truncated")
+    return data
+
+
+def check_size(n_bytes: int) -> None:
+    if n_bytes > LARGEST_BYTES:
+        raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB")
+
+
+def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Shape and type of the array in a .npy file, which is left open at its first element.
+
+    Raises DataError, its text the reason alone. Source: the documentation of numpy.lib.format.
+    """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            shape, is_fortran, dtype = readers[np.lib.format.read_magic(entry)](entry)
+        except Exception as err:  # the header is a Python literal, and there are many ways to get one wrong
+            raise DataError("not an array in NumPy's format 1 or 2, or damaged") from err
+    if min(shape, default=0) < 0:
+        raise DataError(f"its shape {list(shape)} has a negative size")
+    if is_fortran and len(shape) > 1:
+        raise DataError("stored in Fortran order, which numpy.ascontiguousarray undoes")
+    return shape, dtype
+
+
+def shortened(name: str) -> str:
+    """The end of a file's name, in one line."""
+    return printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")

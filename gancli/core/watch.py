@@ -1,0 +1,73 @@
+"""What a run has learned about itself so far: its best score, and the warnings it has given."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from gancli.core import health
+
+
+class Probed(NamedTuple):
+    """A probe's findings: values by name for metrics.jsonl, and the classes that have far less than their share."""
+
+    values: dict[str, float | None]
+    short_classes: tuple[str, ...] = ()
+
+
+class Probe(NamedTuple):
+    """Scores a generator during training. about goes into config.json: "score" names the value that ranks models
+    (lower is better), "floor" is what a perfect generator would get, None if unknown."""
+
+    about: dict[str, Any]
+    measure: Callable[[nn.Module], Probed]
+
+
+class Watch:
+    """Follows the lines of metrics.jsonl; `score` names the value that ranks models."""
+
+    def __init__(self, score: str | None = None, floor: float | None = None) -> None:
+        self.score, self.floor = score, floor
+        self.best: tuple[float, int] | None = None  # score, images seen
+        self.warned: set[str] = set()
+        self.ticks: deque[health.Line] = deque(maxlen=health.LONG)
+        self.evaluations: deque[health.Line] = deque(maxlen=health.FEW)
+
+    def restore(self, lines: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> None:
+        """Remember what metrics.jsonl and events.jsonl tell."""
+        for line in lines:
+            self.follow(line)
+        self.warned = {str(event.get("name")) for event in events if event.get("event") == "warning"}
+
+    def follow(self, line: dict[str, Any]) -> bool:
+        """Take in a line; whether it holds the best score so far."""
+        if line["kind"] == "tick":
+            self.ticks.append(line)
+        if line["kind"] != "eval":
+            return False
+        self.evaluations.append(line)
+        value = line.get(self.score or "")
+        if value is None or (self.best is not None and value >= self.best[0]):
+            return False
+        self.best = value, line["nimg"]
+        return True
+
+    def new_warnings(self, short_classes: tuple[str, ...] = ()) -> dict[str, str]:
+        """Warnings not given before, by name."""
+        history = health.History(list(self.ticks), list(self.evaluations), self.times_floor(), short_classes)
+        found = {name: text for name, text in health.warnings(history).items() if name not in self.warned}
+        self.warned |= found.keys()
+        return found
+
+    def summary(self) -> dict[str, Any] | None:
+        """The latest score and the best one; None if nothing was scored."""
+        if not self.evaluations:
+            return None
+        value, (best, best_nimg) = self.evaluations[-1].get(self.score or ""), self.best or (None, None)
+        return {"name": self.score, "value": value, "floor": self.floor, "best": best, "best_nimg": best_nimg}
+
+    def times_floor(self) -> float | None:
+        """The latest score over its floor."""
+        value = self.evaluations[-1].get(self.score or "") if self.evaluations else None
+        return value / self.floor if value is not None and self.floor and self.floor > 0 else None

@@ -1,0 +1,187 @@
+"""Where models meet scores: images of a model or of any files, held against a data set."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gancli import metrics
+from gancli.config import ModelSpec
+from gancli.core import data as datasets
+from gancli.core import imagefiles, images, latents, rng
+from gancli.core.data import ImageSet
+from gancli.core.generate import from_seeds, generate
+from gancli.core.modelfile import Model
+from gancli.core.watch import Probe, Probed
+from gancli.errors import DataError
+from gancli.metrics import Evaluation, features
+from gancli.metrics.features import Extractor, Features
+from gancli.metrics.prdc import coverage, squared_radii
+from gancli.metrics.reference import Reference
+from gancli.report import pairs
+
+PROBE_N = 2000
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fakes:
+    """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
+
+    requested: int64 [n], the classes they were asked to show, None if none was. about: plain values that tell where
+    they come from.
+    """
+
+    n: int
+    shape: tuple[int, int, int]
+    stream: Callable[[], Iterable[Tensor]]
+    some: Callable[[Sequence[int]], Tensor]
+    requested: Tensor | None
+    about: dict[str, Any]
+
+
+def of_model(model: Model, n: int) -> Fakes:
+    """The images of seeds 0 to n - 1, each of the class its seed stands for."""
+    spec, counts = model.info.spec, model.info.class_counts
+
+    def stream() -> Iterable[Tensor]:
+        return (pictures for _, pictures, _ in from_seeds(model, range(n)))
+
+    def some(seeds: Sequence[int]) -> Tensor:
+        return torch.cat([pictures for _, pictures, _ in from_seeds(model, seeds)])
+
+    shape = (spec.channels, spec.resolution, spec.resolution)
+    requested = latents.classes_from_seeds(range(n), counts) if counts else None
+    about = {"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest}
+    return Fakes(n, shape, stream, some, requested, about)
+
+
+def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fakes:
+    """At most n images, drawn at random where there are more, of a folder, a zip or an npz; their shape is checked."""
+    files = imagefiles.open_images(path, shape)
+    if len(files) > n:
+        files = files.subset(torch.randperm(len(files), generator=rng.generator(seed, "files"))[:n].tolist())
+    return Fakes(len(files), shape, files.batches, files.some, files.labels, {})
+
+
+def shape_of(data: ImageSet) -> tuple[int, int, int]:
+    return data.channels, data.resolution, data.resolution
+
+
+def check_shape(name: str, fakes: Fakes, data: ImageSet) -> None:
+    if fakes.shape != shape_of(data):
+        made, wanted = ("x".join(map(str, shape)) for shape in (fakes.shape, shape_of(data)))
+        raise DataError(
+            f"{name} makes images of {made} (channels, height, width), but those of {data.name} are {wanted}; "
+            "give --data the images it was trained on"
+        )
+
+
+def reference(data: ImageSet, chosen: str = "auto", *, seed: int = 0, progress: Progress = silent) -> Reference:
+    """Features of a data set's training and held-out images, kept in the cache."""
+    extractor = features.choose(chosen, data.name, shape_of(data))
+    folder = datasets.cache_folder() / "features"
+
+    def cached(split: str, some: Tensor) -> Features:
+        def show(done: int) -> None:
+            progress(f"features of {split} images", done, len(some))
+
+        return features.cached(extractor, some, f"{data.digest} {split}", folder, show)
+
+    real = cached("training", data.images)
+    heldout = cached("held-out", data.heldout_images) if len(data.heldout_images) else None
+    truth = data.heldout_labels if reads_classes_of(extractor, data.class_names) else None
+    return Reference(extractor, real, heldout, truth, seed)
+
+
+def reads_classes_of(extractor: Extractor, class_names: Sequence[str]) -> bool:
+    """Whether the classes an extractor reads are those of the data, by name or, where these have none, by number."""
+    numbers = [str(number) for number in range(len(extractor.class_names))]
+    return list(class_names) in (list(extractor.class_names), numbers) and len(class_names) > 0
+
+
+def score(
+    against: Reference,
+    fakes: Fakes,
+    data: ImageSet,
+    *,
+    only: Sequence[str],
+    progress: Progress = silent,
+) -> Evaluation:
+    """Score images against a reference of `data`; only: names of metrics.METRICS."""
+
+    def show(done: int) -> None:
+        progress("features of generated images", done, fakes.n)
+
+    found = features.extract(against.extractor, fakes.stream(), show)
+    started: list[str] = []
+
+    def begin(name: str) -> None:
+        progress("scores", len(started), len(only))
+        started.append(name)
+
+    requested = fakes.requested if reads_classes_of(against.extractor, data.class_names) else None
+    evaluation = metrics.evaluate(against, found, requested=requested, metrics=only, progress=begin)
+    progress("scores", len(only), len(only))
+    about = {"data": data.name, "data_digest": data.digest}
+    return Evaluation(evaluation.scores, about | fakes.about | evaluation.conditions)
+
+
+def draw_pairs(path: Path, evaluation: Evaluation, fakes: Fakes, data: ImageSet, title: str) -> bool:
+    """A picture of the most copy-like images and their nearest training images; False if they were not looked for."""
+    copying = evaluation.scores.get("auth_pct")
+    found = copying.details.get("nearest_pairs") if copying else None
+    if not found:
+        return False
+    made = images.to_hwc(fakes.some([pair["image"] for pair in found]))
+    real = images.to_hwc(data.images[torch.tensor([pair["training_image"] for pair in found])])
+    captions = [f"{pair['image']} · {'-' if pair['ratio'] is None else format(pair['ratio'], '.2f')}" for pair in found]
+    pairs.write(path, list(zip(made, real, strict=True)), captions, title)
+    return True
+
+
+def probe(data: ImageSet, spec: ModelSpec, class_counts: Sequence[int], *, progress: Progress = silent) -> Probe:
+    """A score of PROBE_N samples for use during training, with its floors measured beforehand."""
+    against = reference(data, progress=progress)
+    z = latents.from_seeds(range(PROBE_N), spec.z_dim)
+    labels = latents.classes_from_seeds(range(PROBE_N), class_counts) if spec.n_classes else None
+    is_enough = min(PROBE_N, len(against.real)) > against.real.values.shape[1]
+    names = ["frechet" if is_enough else "kid", "classes"]
+    some = against.real[torch.arange(PROBE_N) % len(against.real)]
+    floors = metrics.evaluate(against, some, metrics=[*names, "prdc"])
+    score_name = next(iter(floors.scores))
+    reals = against.some(against.train, PROBE_N)
+    radii = squared_radii(reals).sqrt() if floors.scores["coverage"].value is not None else None
+
+    def made(G: nn.Module, rows: Tensor) -> Tensor:
+        return generate(G, z[rows], None if labels is None else labels[rows])
+
+    def measure(G: nn.Module) -> Probed:
+        fake = features.extract(against.extractor, (made(G, rows) for rows in torch.arange(PROBE_N).chunk(8)))
+        found = metrics.evaluate(against, fake, metrics=names).scores
+        short = found["class_tv"].details.get("short_classes", [])
+        covered = None if radii is None else coverage(reals, radii, against.scaled(fake[: len(reals)]))
+        values = {
+            score_name: found[score_name].value,
+            "coverage": covered,
+            "class_tv": found["class_tv"].value,
+            "short_classes": len(short),
+        }
+        return Probed(values, tuple(short))
+
+    about = {
+        "score": score_name,
+        "floor": floors.scores[score_name].floor,
+        "coverage_floor": floors.scores["coverage"].floor,
+        "class_tv_floor": floors.scores["class_tv"].floor,
+        "n_fake": PROBE_N,
+        **{name: floors.conditions[name] for name in ("n_real", "n_heldout", "features", "features_sha256")},
+    }
+    return Probe(about, measure)

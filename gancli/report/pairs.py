@@ -1,0 +1,68 @@
+"""Generated images beside the training images nearest to them -> one PNG, to be judged by eye."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from gancli import media
+from gancli.errors import ContractError, printable
+from gancli.media import Picture
+from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
+
+MOST, COLUMNS = 16, 4
+SIDE = 112  # pixels that the longer side of an image comes near to
+GUTTER, MARGIN = 20, 24  # around pairs, around everything
+MIN_WIDTH, MIN_COLUMN = 420, 120
+TITLE, TEXT = 20, 14
+SOFT_INK = 160
+LEGEND = "left: generated, right: nearest training image"
+
+
+def write(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> None:
+    """A PNG of the first 16 pairs (generated, nearest training image), each above its caption.
+
+    All images have one shape, [H, W] or [H, W, 3]; as many captions as pairs. Raises ContractError otherwise.
+    """
+    if not pairs or len(captions) != len(pairs):
+        raise ContractError(f"expected one or more pairs and a caption for each, got {len(pairs)} and {len(captions)}")
+    for picture in (picture for pair in pairs for picture in pair):
+        media.check_picture(picture)
+        if picture.shape != pairs[0][0].shape:
+            raise ContractError(f"pairs must have one shape, got {pairs[0][0].shape} and {picture.shape}")
+    media.write_png(path, sheet(pairs[:MOST], captions[:MOST], title))
+
+
+def sheet(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> Picture:
+    """The title, what left and right mean, and a grid of pairs, on dark paper: [H, W, 3]."""
+    tiles = [beside(*pair) for pair in pairs]
+    tile_height, tile_width = tiles[0].shape[:2]
+    column = max(tile_width, MIN_COLUMN)
+    row = tile_height + 2 * TEXT
+    n_columns, n_rows = min(COLUMNS, len(tiles)), math.ceil(len(tiles) / COLUMNS)
+    top = MARGIN + TITLE + 2 * TEXT + GUTTER
+    inner = max(n_columns * (column + GUTTER) - GUTTER, MIN_WIDTH)
+    size = inner + 2 * MARGIN, top + n_rows * (row + GUTTER) - GUTTER + MARGIN
+    image = Image.new("RGB", size, (PAPER,) * 3)
+    draw = ImageDraw.Draw(image)
+
+    def say(x: int, baseline: int, words: str, size: int, level: int, room: int) -> None:
+        font = load_font(size)
+        draw.text((x, baseline), shortened(printable(words), room, font), (level,) * 3, font, anchor="ls")
+
+    say(MARGIN, MARGIN + TITLE, title, TITLE, INK, inner)
+    say(MARGIN, MARGIN + TITLE + 2 * TEXT, LEGEND, TEXT, SOFT_INK, inner)
+    for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        x, y = MARGIN + i % COLUMNS * (column + GUTTER), top + i // COLUMNS * (row + GUTTER)
+        image.paste(Image.fromarray(tile), (x, y))
+        say(x, y + row - TEXT // 2, caption, TEXT, SOFT_INK, column)
+    return np.asarray(image)
+
+
+def beside(left: Picture, right: Picture) -> Picture:
+    """Two images of one shape, enlarged by a whole factor, with a line between them."""
+    scale = max(1, round(SIDE / max(left.shape[:2])))
+    line = np.full((left.shape[0] * scale, 2, *left.shape[2:]), DIM, np.uint8)
+    return np.concatenate([media.enlarge(left, scale), line, media.enlarge(right, scale)], axis=1)
