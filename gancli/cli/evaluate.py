@@ -69,9 +69,8 @@ def evaluate(
     entries = [open_source(source, outdir, best, devices.resolve(device)) for source in chosen]
     if not sources:
         render.notes([f"using the newest run, {entries[0].place}"])
-    target = output or numbered(common_place(entries) / "scores")
-    if target.exists() and not force:
-        raise RunError(f"{target} exists; choose another -o, or add --force to overwrite it")
+    if output is not None and output.exists() and not force:
+        raise RunError(f"{output} exists; choose another -o, or add --force to overwrite it")
     images = own_data(entries) if data is None else load_data(data)
     render.notes(images.notes)
     for entry in entries:
@@ -92,6 +91,7 @@ def evaluate(
 
     shown = [{"source": e.name, **result.to_json()} for e, result in zip(entries, found, strict=True)]
     record = {key: value for key, value in shown[0].items() if len(shown) == 1} or {"models": shown}
+    target = output or numbered(common_place(entries) / "scores")
     with atomic_folder(target, force=force) as folder:
         (folder / "scores.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):

@@ -174,15 +174,17 @@ def extract(
 ) -> Features:
     """uint8 [N,C,H,W], N >= 1, or a stream of such parts -> their features; progress is told how many are done.
 
-    The network always sees batches of one shape, the last one padded, so that an image's features do not depend on
-    what else is scored. Raises DataError if the images do not fit the extractor.
+    The network always sees batches of one shape and memory layout, the last one padded, so that an image's features do
+    not depend on where it comes from or on what else is scored. Raises DataError if images do not fit the extractor.
     """
     values, labels, done = [], [], 0
     for batch in batches(torch.split(images, BATCH) if isinstance(images, Tensor) else images):
         n, shape = len(batch), tuple(batch.shape[1:])
         if extractor.shape not in (None, shape):
             raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
-        made, read = extractor.network(batch[torch.arange(BATCH).clamp_(max=n - 1)])
+        padded = torch.empty((BATCH, *shape), dtype=torch.uint8)
+        padded[:n], padded[n:] = batch, batch[-1]
+        made, read = extractor.network(padded)
         values.append(made[:n].double())
         if read is not None:
             labels.append(read[:n])

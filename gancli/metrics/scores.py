@@ -100,15 +100,17 @@ def read_distance(value: float, floor: float | None) -> str:
 
 
 def kernel(case: Case) -> list[Score]:
-    """The unbiased estimate needs no scaling: its floor is near 0 whatever the counts."""
+    """The unbiased estimate needs no scaling: a perfect generator scores 0 on average whatever the counts.
+
+    It is read against 0 and not against its measured floor, which is far noisier where few images are held out.
+    """
     reference, name = case.reference, case.named("kid")
     if smaller(case) < FEWEST_KERNEL:
         return [too_few(name, FEWEST_KERNEL, case, "; look at the images instead")]
     value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
     floor = reference.kernel_floor
-    noise = math.hypot(error or 0.0, (floor.error or 0.0) if floor else 0.0)
-    above = (value - (floor.value if floor else 0.0)) / noise if noise > 0 else math.inf
-    reading = f"{above:,.0f} standard errors above {'held-out images' if floor else 'zero'}"
+    above = value / error if error else math.inf
+    reading = f"{above:,.0f} standard errors above 0, which is right"
     return [
         Score(
             name,
@@ -138,7 +140,7 @@ def neighbourhoods(case: Case) -> list[Score]:
     means = {
         "precision": f"{found.precision:.0%} of the images look real",
         "recall": f"{found.recall:.0%} of what is real is within their range",
-        "density": "1 is right; more means crowding at typical images",
+        "density": "1 is right; less: at the edge of the real ones, more: crowded at typical ones",
         "coverage": f"{found.coverage:.0%} of the real images have a generated one nearby",
     }
     scores = []
@@ -166,8 +168,8 @@ def read_share(value: float, aim: float | None) -> str:
         return ""
     share = value / aim
     if share > 0.97:
-        return ", as of held-out images"
-    return ", fewer than of held-out images" if share > 0.5 else ", far fewer than of held-out images"
+        return ": as for unseen real images"
+    return ": less than for unseen real images" if share > 0.5 else ": far less than for unseen real images"
 
 
 def class_balance(case: Case) -> list[Score]:

@@ -39,9 +39,10 @@ class Curve:
 
 LOSSES = (Curve("d_loss", "discriminator", BLUE), Curve("g_loss", "generator", ORANGE))
 ACCURACIES = (
-    Curve("accuracy_real", "real images", BLUE),
+    Curve("accuracy_real", "training images", BLUE),
     Curve("accuracy_fake", "generated images", ORANGE),
     Curve("accuracy", "both", BLACK),
+    Curve("accuracy_heldout", "held-out images", GREEN),
 )
 SHARES = (
     Curve("coverage", "coverage, higher is better", BLUE),
@@ -94,8 +95,10 @@ def chart(
     epochs = [record for record in records if record.get("kind") == "epoch"]
     for curve in curves:
         thin, bold = series(ticks, curve.key), series(epochs, curve.key)
-        if len(epochs) < MIN_EPOCHS:
-            bold = (thin[0], smoothed(thin[1])) if len(ticks) else bold
+        if len(epochs) < MIN_EPOCHS or not len(bold[0]):
+            bold = (thin[0], smoothed(thin[1])) if len(thin[0]) else bold
+        if not len(bold[0]) and records:
+            continue
         axes.plot(*thin, color=curve.color, linewidth=0.9, alpha=0.35)
         marker = "o" if len(bold[0]) == 1 else None
         axes.plot(*bold, color=curve.color, linewidth=2.4, marker=marker, label=curve.name)

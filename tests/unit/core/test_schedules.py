@@ -90,3 +90,8 @@ def test_shifts_come_with_repetition_and_go_with_the_end() -> None:
     assert schedules.shift_chance(0.5, 40.0, 0.6) == pytest.approx(0.3)
     assert schedules.shift_chance(1.0, 40.0, 0.6) == 0
     assert schedules.shift_chance(0.5, 40.0, 0.0) == 0
+
+
+def test_evaluations_come_at_a_quarter_and_a_half_of_their_interval_and_at_its_multiples() -> None:
+    due = [nimg for nimg in range(0, 10_000, 8) if schedules.evaluation_due(nimg - 8, nimg, 4000)]
+    assert due == [1000, 2000, 4000, 8000]

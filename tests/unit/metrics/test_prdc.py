@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gancli.metrics import distances
-from gancli.metrics.prdc import PRDC, expected_coverage, prdc, squared_radii
+from gancli.metrics.prdc import PRDC, coverage, expected_coverage, prdc, squared_radii
 
 
 def normal(n: int, d: int, seed: int) -> torch.Tensor:
@@ -88,3 +88,11 @@ def test_perfect_sampler_covers_what_is_expected_and_has_density_one(n_real: int
     found = [prdc(normal(n_real, 6, 2 * s), normal(n_fake, 6, 2 * s + 1)) for s in range(20)]
     assert np.mean([f.coverage for f in found]) == pytest.approx(expected_coverage(n_real, n_fake), abs=0.01)
     assert np.mean([f.density for f in found]) == pytest.approx(1, abs=0.03)
+
+
+def test_coverage_alone_is_that_of_all_four() -> None:
+    for shift in (0.0, 0.3, 1.0):
+        real, fake = normal(300, 4, 0), normal(200, 4, 1) + shift
+        alone = coverage(real, squared_radii(real).sqrt(), fake)
+        assert alone == prdc(real, fake).coverage
+        assert 0 < alone < 1

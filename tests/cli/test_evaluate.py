@@ -1,0 +1,287 @@
+"""gancli evaluate as a user meets it."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import FAST, gancli
+from conftest import idx_bytes
+from PIL import Image
+
+from gancli import evaluation
+from gancli.core import data
+from gancli.metrics import METRICS
+
+NAMES = {
+    "precision", "recall", "density", "coverage", "class_tv", "label_fidelity", "modes", "kl", "auth_pct",
+    "closer_than_heldout", "close_share", "diversity",
+}  # fmt: skip
+
+
+def blobs(n: int, seed: int, size: int = 8) -> np.ndarray:
+    """Grey pictures uint8 [n,size,size] of a bright square somewhere: easy to draw more of."""
+    draws = np.random.default_rng(seed)
+    pictures = draws.integers(0, 40, (n, size, size))
+    for picture, (row, column) in zip(pictures, draws.integers(0, size - 3, (n, 2)), strict=True):
+        picture[row : row + 3, column : column + 3] += 200
+    return pictures.astype(np.uint8)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """A folder of IDX files: 400 training and 150 test pictures of 8x8, no labels."""
+    folder = tmp_path / "blobs"
+    folder.mkdir()
+    for split, n, seed in (("train", 400, 0), ("t10k", 150, 1)):
+        pictures = blobs(n, seed)
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(pictures.shape, pictures.tobytes()))
+    return folder
+
+
+@pytest.fixture
+def run(real: Path) -> Path:
+    result = gancli("train", "--data", real, "--kimg", "0.4", *FAST, "--eval-kimg", "0.4")
+    assert result.exit_code == 0, result.output
+    return Path("runs/00000-quick-blobs")
+
+
+def write_pngs(folder: Path, pictures: np.ndarray) -> Path:
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{number:04d}.png")
+    return folder
+
+
+def test_evaluate_scores_the_newest_run_against_its_own_data(run: Path) -> None:
+    result = gancli("evaluate", "--n", "300")
+    assert result.exit_code == 0, result.output
+    assert f"using the newest run, {run}" in result.stderr
+    rows = {line.split()[0] for line in result.stdout.splitlines() if line.strip()}
+    assert {"fd_random", "kid_random", "coverage", "auth_pct", "diversity"} <= rows
+    assert "300 generated images against 400 training images of blobs, floors from 150 held out" in result.stdout
+    assert "random features (relative: for comparing models on these data only)" in result.stdout
+    assert "no class_tv, label_fidelity: the random features read no classes" in result.stdout
+    folder = run / "scores" / "00000"
+    assert {path.name for path in folder.iterdir()} == {"scores.json", "nearest.png"}
+    with Image.open(folder / "nearest.png") as picture:
+        assert min(picture.size) > 300
+    assert str(folder) in result.stdout.splitlines()[-1]
+
+
+def test_json_has_every_score_with_its_floor_and_conditions_and_no_nan(run: Path) -> None:
+    result = gancli("evaluate", run, "--n", "300", "--json", "-q")
+    assert result.exit_code == 0 and result.stderr == ""
+    shown = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert set(shown["scores"]) == NAMES | {"fd_random", "kid_random"}
+    assert shown["scores"]["fd_random"]["value"] > shown["scores"]["fd_random"]["floor"] > 0
+    assert shown["scores"]["class_tv"]["value"] is None
+    assert len(shown["scores"]["auth_pct"]["nearest_pairs"]) == 16
+    conditions = shown["conditions"]
+    wanted = {"n_fake": 300, "n_real": 400, "n_heldout": 150, "features": "random", "data": "blobs", "nimg": 400}
+    assert wanted.items() <= conditions.items()
+    assert json.loads((run / "scores" / "00000" / "scores.json").read_text()) == shown
+
+
+def test_the_same_images_get_the_same_scores_from_a_model_a_folder_a_zip_and_an_npz(run: Path, real: Path) -> None:
+    gancli("sample", run, "--n", "150", "-o", "images.npz")
+    gancli("sample", run, "--n", "150", "-o", "folder")
+    with zipfile.ZipFile("images.zip", "w") as archive:
+        for path in Path("folder").iterdir():
+            archive.write(path)
+    shutil.copy(run / "model.safetensors", "alone.safetensors")
+    sources = [run, "alone.safetensors", "images.npz", "folder", "images.zip"]
+    result = gancli("evaluate", *sources, "--data", real, "--n", "150", "--json")
+    assert result.exit_code == 0, result.output
+    models = json.loads(result.stdout)["models"]
+    assert [model["source"] for model in models] == [str(source) for source in sources]
+    for model in models:
+        assert model["scores"] == models[0]["scores"]
+        assert model["conditions"]["n_fake"] == 150, "grid.png is not one of the images"
+    assert len(list(Path("scores/00000").glob("nearest-*.png"))) == 5
+
+
+def test_several_sources_stand_side_by_side_with_their_own_floors(real: Path) -> None:
+    write_pngs(Path("good"), blobs(300, 5))
+    write_pngs(Path("same"), np.repeat(blobs(1, 5), 200, axis=0))
+    result = gancli("evaluate", "good", "same", "--data", real, "--metrics", "frechet,prdc,diversity", "--json")
+    good, same = (model["scores"] for model in json.loads(result.stdout)["models"])
+    assert good["fd_random"]["value"] < 2 * good["fd_random"]["floor"] < same["fd_random"]["value"]
+    assert good["coverage"]["value"] > 0.9 > 0.2 > same["coverage"]["value"]
+    assert good["diversity"]["value"] > 0.9 and same["diversity"]["value"] == pytest.approx(0, abs=1e-6)
+    assert set(good) == {"fd_random", "precision", "recall", "density", "coverage", "diversity"}
+    table = gancli("evaluate", "good", "same", "--data", real, "--metrics", "frechet,diversity").stdout
+    assert "good" in table and "same" in table and "(floor" in table
+    assert not list(Path("scores/00001").glob("nearest*")), "no picture where copies were not looked for"
+
+
+def test_copies_of_training_images_are_shown_beside_them(real: Path) -> None:
+    mixed = np.concatenate([blobs(400, 0)[:30], blobs(120, 7)])
+    result = gancli("evaluate", write_pngs(Path("mixed"), mixed), "--data", real, "--json")
+    pairs = json.loads(result.stdout)["scores"]["auth_pct"]["nearest_pairs"]
+    assert [(pair["image"], pair["training_image"], pair["ratio"]) for pair in pairs] == [(i, i, 0) for i in range(16)]
+
+
+def test_more_images_than_asked_for_are_drawn_by_the_seed(real: Path) -> None:
+    np.savez("many.npz", images=blobs(500, 9))
+    kid = [
+        json.loads(gancli("evaluate", "many.npz", "--data", real, "--n", "200", "--seed", seed, "--json").stdout)
+        for seed in ("0", "0", "1")
+    ]
+    assert [k["conditions"]["n_fake"] for k in kid] == [200] * 3
+    assert kid[0] == kid[1] and kid[0]["scores"]["kid_random"] != kid[2]["scores"]["kid_random"]
+
+
+def test_grey_images_saved_in_colour_are_grey(real: Path) -> None:
+    pictures = blobs(120, 3)
+    np.savez("grey.npz", images=pictures)
+    np.savez("colour.npz", images=np.repeat(pictures[..., None], 3, axis=3))
+    result = gancli("evaluate", "grey.npz", "colour.npz", "--data", real, "--metrics", "kid", "--json")
+    grey, colour = json.loads(result.stdout)["models"]
+    assert grey["scores"] == colour["scores"]
+
+
+def test_sample_and_evaluate_take_the_best_model_of_a_run(run: Path) -> None:
+    shutil.copy(run / "model.safetensors", run / "model-best.safetensors")
+    shutil.copy(run / "model.safetensors", "kept.safetensors")
+    (run / "model.safetensors").unlink()
+    assert gancli("sample", run, "-o", "last.png").exit_code == 1
+    assert gancli("sample", run, "--best", "-o", "best.png").exit_code == 0
+    assert gancli("evaluate", run, "--best", "--n", "100", "--metrics", "kid").exit_code == 0
+    (run / "model-best.safetensors").unlink()
+    result = gancli("sample", run, "--best")
+    assert result.exit_code == 1 and "has no model-best.safetensors: it was not scored in training" in result.stderr
+
+
+def test_train_tells_its_score_and_draws_it(run: Path) -> None:
+    again = gancli("train", "--resume", run)
+    assert again.exit_code == 0
+    (line,) = [line for line in again.stdout.splitlines() if line.startswith("score: ")]
+    assert line.startswith("score: fd_random ") and "times its floor; best" in line
+    assert (run / "score.png").stat().st_size > 5000
+    shown = json.loads(gancli("train", "--resume", run, "--json").stdout)
+    assert shown["score"]["name"] == "fd_random" and shown["score"]["best_nimg"] in (104, 200, 400)
+    assert {str(run / name) for name in ("score.png", "model-best.safetensors")} <= set(shown["files"])
+    record = json.loads((run / "config.json").read_text())
+    assert record["eval"]["n_fake"] == evaluation.PROBE_N and record["eval"]["floor"] > 0
+
+
+def test_too_few_images_say_how_many_are_needed_and_what_works(real: Path) -> None:
+    np.savez("few.npz", images=blobs(30, 3))
+    result = gancli("evaluate", "few.npz", "--data", real)
+    assert result.exit_code == 0, result.output
+    assert (
+        "no fd_random: needs at least 113 real and generated images, got 30; kid_random works from 20" in result.stdout
+    )
+
+
+def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
+    for path in real.glob("t10k*"):
+        path.unlink()
+    first = (real / "train-images-idx3-ubyte").read_bytes()[16 : 16 + 64 * 150]
+    (real / "train-images-idx3-ubyte").write_bytes(idx_bytes((150, 8, 8), first))
+    np.savez("some.npz", images=blobs(150, 3))
+    result = gancli("evaluate", "some.npz", "--data", real)
+    assert result.exit_code == 0 and "none held out: no floors" in result.stdout
+    assert "closer_than_heldout, close_share: needs 100 held-out images, has 0" in result.stdout
+
+
+ERRORS = {
+    "nothing here": ([], 1, "no run found under runs/; train one first"),
+    "no such source": (["nope"], 1, "no run folder or model file nope"),
+    "images without data": (["good.npz"], 2, "good.npz holds images only; say with --data"),
+    "unknown data": (["good.npz", "--data", "mnits"], 1, "did you mean 'mnist'?"),
+    "another size": (["big.npz", "--data", "blobs"], 1, "big.npz holds images of 12x12 pixels, the data 8x8"),
+    "colour": (["colour.npz", "--data", "blobs"], 1, "colour.npz holds colour images, the data grey ones"),
+    "unknown metric": (["good.npz", "--data", "blobs", "--metrics", "fid"], 2, "unknown metric 'fid'"),
+    "unknown features": (["good.npz", "--data", "blobs", "--features", "digit"], 2, "did you mean 'digits'?"),
+    "features of another domain": (["good.npz", "--data", "blobs", "--features", "digits"], 2, "take 1x28x28 images"),
+    "best of images": (["good.npz", "--data", "blobs", "--best"], 2, "--best chooses between the models of a run"),
+    "unreadable images": (["bad", "--data", "blobs"], 1, "2 of 12 images in bad cannot be used: 0003.png (truncated"),
+    "not a model": (["text.safetensors", "--data", "blobs"], 1, "text.safetensors is damaged"),
+    "no images at all": (["empty", "--data", "blobs"], 1, "no images in empty"),
+    "output exists": (["good.npz", "--data", "blobs", "-o", "empty"], 1, "empty exists; choose another -o"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_bad_input_gets_one_line_and_writes_nothing(real: Path, case: str) -> None:
+    np.savez("good.npz", images=blobs(120, 3))
+    np.savez("big.npz", images=blobs(120, 3, size=12))
+    np.savez("colour.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8))
+    bad = write_pngs(Path("bad"), blobs(12, 3))
+    for name in ("0003.png", "0007.png"):
+        (bad / name).write_bytes((bad / name).read_bytes()[:60])
+    Path("empty").mkdir()
+    Path("text.safetensors").write_text("no")
+    arguments, code, text = ERRORS[case]
+    result = gancli("evaluate", *arguments)
+    assert result.exit_code == code, result.output
+    assert text in result.stderr and result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
+    assert result.stdout == "" and not list(Path().rglob("scores*"))
+
+
+def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path, tiny_idx: Path, real: Path) -> None:
+    result = gancli("evaluate", run, "--data", tiny_idx, "--n", "120", "--metrics", "kid")
+    assert result.exit_code == 0 and "was trained on other images" in result.stderr
+    for split, n in (("train", 60), ("t10k", 20)):
+        pictures = blobs(n, 3, size=12)
+        (real / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(pictures.shape, pictures.tobytes()))
+    result = gancli("evaluate", run, "--data", real)
+    assert result.exit_code == 1 and "makes images of 1x8x8" in result.stderr
+    result = gancli("evaluate", run)
+    assert result.exit_code == 1 and "was trained on other images than blobs holds now" in result.stderr
+    shutil.copy(run / "model.safetensors", "alone.safetensors")
+    result = gancli("evaluate", "alone.safetensors")
+    assert result.exit_code == 2 and "no data set is named; give --data" in result.stderr
+
+
+def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez("good.npz", images=blobs(120, 3))
+    assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0
+    kept = sorted((data.cache_folder() / "features").iterdir())
+    assert len(kept) == 2, "training and held-out"
+    times = [path.stat().st_mtime_ns for path in kept]
+    assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0
+    assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_seen() -> None:
+    digits = data.load("mnist-5k")
+    assert digits.heldout_labels is not None
+    arrays = {"images": digits.heldout_images[:, 0].numpy(), "labels": digits.heldout_labels.numpy()}
+    np.savez("right.npz", **arrays)
+    np.savez("wrong.npz", images=arrays["images"], labels=(arrays["labels"] + 1) % 10)
+    np.savez("ones.npz", images=digits.images[digits.labels == 1][:300, 0].numpy())
+    result = gancli("evaluate", "right.npz", "wrong.npz", "ones.npz", "--data", "mnist-5k", "--json")
+    right, wrong, ones = (model["scores"] for model in json.loads(result.stdout)["models"])
+    assert right["fd_digits"]["value"] < 1.3 * right["fd_digits"]["floor"]
+    assert right["label_fidelity"]["value"] >= 0.975 and right["class_tv"]["value"] < 0.03
+    assert wrong["label_fidelity"]["value"] < 0.02
+    assert ones["label_fidelity"]["value"] is None
+    assert ones["class_tv"]["short_classes"] == list("023456789")
+    assert ones["fd_digits"]["value"] > 20 * ones["fd_digits"]["floor"] and ones["recall"]["value"] < 0.5
+
+
+def test_probe_agrees_with_a_full_evaluation_of_as_many_images(real: Path) -> None:
+    """The score in the log is that of evaluate at the same count."""
+    assert gancli("train", "--data", real, "--kimg", "1", *FAST, "--eval-kimg", "100").exit_code == 0
+    run = Path("runs/00000-quick-blobs")
+    result = gancli("evaluate", run, "--n", str(evaluation.PROBE_N), "--metrics", "frechet,prdc", "--json")
+    scores = json.loads(result.stdout)["scores"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    last = [line for line in lines if line["kind"] == "eval"][-1]
+    assert last["nimg"] == 1000
+    assert last["fd_random"] == pytest.approx(scores["fd_random"]["value"], rel=1e-9)
+    assert last["coverage"] == pytest.approx(scores["coverage"]["value"], abs=0.02)
+
+
+def test_every_metric_can_be_asked_for_alone(real: Path) -> None:
+    np.savez("good.npz", images=blobs(120, 3))
+    for name in METRICS:
+        result = gancli("evaluate", "good.npz", "--data", real, "--metrics", name, "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["scores"]
+    assert len(METRICS) == 8
