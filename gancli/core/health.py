@@ -45,14 +45,17 @@ def diversity(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None
 
 @dataclass(frozen=True)
 class History:
-    """The latest lines of metrics.jsonl, oldest first, and what the latest evaluation adds to them.
+    """The latest lines of metrics.jsonl, oldest first, and what belongs to them.
 
-    times_floor: the score over its floor, None if unknown. short_classes: classes with far less than their share.
+    score: the name of the value that ranks models, lower is better. best: its lowest value and the images seen then.
+    floor: what a perfect generator would score. short_classes: classes that have far less than their share now.
     """
 
     ticks: Sequence[Line]
     evaluations: Sequence[Line]
-    times_floor: float | None = None
+    score: str = ""
+    best: tuple[float, int] | None = None
+    floor: float | None = None
     short_classes: Sequence[str] = ()
 
 
@@ -78,7 +81,8 @@ def d_wins(history: History) -> str | None:
 def d_is_dead(history: History) -> str | None:
     """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
     mean, kimg = over(history.ticks, "accuracy", LONG)
-    is_good = history.times_floor is not None and history.times_floor < 4
+    now = history.evaluations[-1].get(history.score) if history.evaluations else None
+    is_good = now is not None and history.floor is not None and now < 4 * history.floor
     if mean is None or mean >= 0.52 or is_good:
         return None
     return (
@@ -100,11 +104,24 @@ def collapse(history: History) -> str | None:
 
 def overfitting_seen(history: History) -> str | None:
     mean, kimg = over(history.ticks, "r_v", SHORT)
-    if mean is None or mean <= 0.6:
+    if mean is None or mean <= 0.4:
         return None
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
-        "0 is none, 1 is complete); add images, raise --shift, or stop earlier: model-best has the best score"
+        "0 is none, 1 is complete); add images, raise --shift, or stop earlier"
+    )
+
+
+def past_best(history: History) -> str | None:
+    recent = [line.get(history.score) for line in history.evaluations[-FEW:]]
+    if len(recent) < FEW or history.best is None or history.best[0] <= 0:
+        return None
+    best, nimg = history.best
+    if not all(value is not None and value > 1.25 * best for value in recent):
+        return None
+    return (
+        f"past its best: {history.score} has been worse than its {best:.3g} at {nimg / 1000:.4g} kimg since "
+        f"{kimg_of(history.evaluations[-FEW]):.4g} kimg, now {recent[-1]:.3g}; stop here, model-best is kept"
     )
 
 
@@ -125,6 +142,7 @@ RULES: dict[str, Callable[[History], str | None]] = {
     "discriminator_lost": d_is_dead,
     "collapse": collapse,
     "overfitting": overfitting_seen,
+    "past_best": past_best,
     "missing_classes": missing_classes,
 }
 NAMED = 5

@@ -55,7 +55,9 @@ class Watch:
 
     def new_warnings(self, short_classes: tuple[str, ...] = ()) -> dict[str, str]:
         """Warnings not given before, by name."""
-        history = health.History(list(self.ticks), list(self.evaluations), self.times_floor(), short_classes)
+        history = health.History(
+            list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor, short_classes
+        )
         found = {name: text for name, text in health.warnings(history).items() if name not in self.warned}
         self.warned |= found.keys()
         return found
@@ -66,8 +68,3 @@ class Watch:
             return None
         value, (best, best_nimg) = self.evaluations[-1].get(self.score or ""), self.best or (None, None)
         return {"name": self.score, "value": value, "floor": self.floor, "best": best, "best_nimg": best_nimg}
-
-    def times_floor(self) -> float | None:
-        """The latest score over its floor."""
-        value = self.evaluations[-1].get(self.score or "") if self.evaluations else None
-        return value / self.floor if value is not None and self.floor and self.floor > 0 else None

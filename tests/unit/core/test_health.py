@@ -65,7 +65,7 @@ def test_a_rule_speaks_once_a_bad_state_has_lasted_and_names_nothing_else(name: 
 
 
 def test_every_rule_is_tested() -> None:
-    assert {*BAD, "missing_classes"} == set(RULES)
+    assert {*BAD, "missing_classes", "past_best"} == set(RULES)
 
 
 def test_a_single_good_tick_does_not_hide_a_bad_stretch() -> None:
@@ -76,8 +76,8 @@ def test_a_single_good_tick_does_not_hide_a_bad_stretch() -> None:
 
 def test_an_accuracy_of_one_half_is_right_where_the_score_is_near_its_floor() -> None:
     lines = ticks(LONG, accuracy=0.5)
-    assert not warnings(History(lines, [], times_floor=1.5))
-    assert "discriminator_lost" in warnings(History(lines, [], times_floor=60))
+    assert not warnings(History(lines, [{"nimg": 2000, "fd": 1.5}], "fd", (1.5, 2000), floor=1.0))
+    assert "discriminator_lost" in warnings(History(lines, [{"nimg": 2000, "fd": 60}], "fd", (60, 2000), floor=1.0))
 
 
 def test_missing_classes_are_named_after_some_evaluations_in_a_row() -> None:
@@ -87,3 +87,14 @@ def test_missing_classes_are_named_after_some_evaluations_in_a_row() -> None:
     assert "1, 2, 3, 4, 5 and 4 more" in many["missing_classes"]
     assert not warnings(History([], evaluations(FEW - 1, 2), short_classes=["3"]))
     assert not warnings(History([], [*evaluations(FEW, 2), *evaluations(1, 0)], short_classes=[]))
+
+
+def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
+    def history(*scores: float | None) -> History:
+        lines = [{"nimg": 20_000.0 * (i + 1), "fd": value} for i, value in enumerate(scores)]
+        return History([], lines, "fd", (2.0, 5000))
+
+    found = warnings(history(2.6, 2.7, 2.8, 3.0))["past_best"]
+    assert "fd has been worse than its 2 at 5 kimg since 20 kimg, now 3;" in found
+    for healthy in ((2.6, 2.7, 2.8), (2.4, 2.7, 2.8, 3.0), (2.6, 2.7, None, 3.0)):
+        assert not warnings(history(*healthy))
