@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""What part of a run's time goes into watching it: health each tick, and scores.
+
+usage: benchmarks/watch_cost.py [--preset quick] [--data mnist-5k] [--kimg 60] [--threads 1]
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gancli import evaluation, presets
+from gancli.core import data, records
+from gancli.core.trainer import Trainer
+from gancli.core.watch import Probe
+from gancli.rundir import RunDir
+
+
+def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    """The function, adding the seconds of each call to the list."""
+
+    def call(*arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            spent.append(time.perf_counter() - start)
+
+    return call
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--data", default="mnist-5k")
+    parser.add_argument("--kimg", type=float, default=60)
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    flags = {"data": chosen.data, "kimg": chosen.kimg, "threads": chosen.threads}
+    name, config, sources = presets.resolve(chosen.preset, flags=flags)
+    images = data.load(config.data)
+    record = records.make(name, config, sources, images)
+    probe = evaluation.probe(images, records.spec(record), record["data"]["class_counts"])
+    scores: list[float] = []
+    health: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDir.create(Path(folder), name)
+        trainer = Trainer(run, record, images, Probe(probe.about, timed(probe.measure, scores)))
+        trainer.signals = timed(trainer.signals, health)  # type: ignore[method-assign]
+        start = time.perf_counter()
+        for _ in trainer.run():
+            pass
+        total = time.perf_counter() - start
+    print(f"{name} on {images.name}, {config.kimg:g} kimg, {config.threads} threads: {total:.1f} s")
+    for what, spent in (("scores", scores), ("health", health)):
+        print(f"{what}: {len(spent)} times, {sum(spent) / len(spent):.3f} s each, {sum(spent) / total:.1%} of the time")
+
+
+if __name__ == "__main__":
+    main()
