@@ -36,10 +36,10 @@ def stdout_line(text: str) -> None:
         sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """A line on stderr; one that cannot be written is not worth failing for."""
+def say(text: str, console: Console | None = None) -> None:
+    """A line on stderr, above the bars that `console` shows; one that cannot be written is not worth failing for."""
     with contextlib.suppress(OSError, UnicodeError):
-        stderr().print(escape(printable(text)), soft_wrap=True)
+        (console or stderr()).print(escape(printable(text)), soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -108,23 +108,24 @@ def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
 def progress_line(
     event: events.Progress | events.RunEnded, values: Mapping[str, float | None], scored: events.Scored | None
 ) -> str:
-    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  D 1.020  G 1.330  D acc 0.71  fd_digits 1.32'."""
+    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.020  G 1.330  D acc 0.71'."""
     total, left_s = event.total_nimg, event.left_s if isinstance(event, events.Progress) else None
     parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
     if left_s is not None:
         parts += [f"ETA {duration(left_s)}"]
-    if values:
-        parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
     if scored is not None and scored.score is not None:
         parts += [f"{scored.name} {significant(scored.score)}"]
+    if values:
+        parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
     return "  ".join(parts)
 
 
 class Latest:
     """Remembers the latest measurements, and says warnings as they come, which is all that --quiet leaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console
         self.values: Mapping[str, float | None] = {}
         self.scored: events.Scored | None = None
 
@@ -134,14 +135,14 @@ class Latest:
         elif isinstance(event, events.Scored):
             self.scored = event
         elif isinstance(event, events.Warned):
-            say(f"warning: {event.text}")
+            say(f"warning: {event.text}", self.console)
 
 
 class Live(Latest):
     """Events -> a Rich progress bar."""
 
     def __init__(self, bar: Progress) -> None:
-        super().__init__()
+        super().__init__(bar.console)
         self.bar = bar
         self.task = bar.add_task("train", total=None, text="")
 
@@ -230,8 +231,8 @@ def tracker(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def significant(value: float) -> str:
-    """Three digits: '0.0123', '1.23', '12.3', '1,230'."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}"
+    """Three digits: '0.0123', '1.23', '123', '1,234'."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def cell(score: "Score", *, with_floor: bool = False) -> str:

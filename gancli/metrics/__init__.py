@@ -11,7 +11,7 @@ from gancli.metrics import scores
 from gancli.metrics.features import Features
 from gancli.metrics.prdc import K
 from gancli.metrics.reference import Case, Reference
-from gancli.metrics.scores import Score
+from gancli.metrics.scores import Score as Score
 
 METRICS: dict[str, Callable[[Case], list[Score]]] = {
     "frechet": scores.frechet,

@@ -40,18 +40,27 @@ def kernel_distance(
 ) -> KernelDistance:
     """Mean and standard error of `unbiased_mmd2` over subsets: real [N,F], fake [M,F], float64.
 
-    Each repeat deals both sets anew into disjoint subsets (default: 10, of at most 1,000 each). Only disjoint ones are
-    independent, so the error is the spread within a repeat over the root of their number, averaged over repeats; the
-    spread over overlapping subsets, which is often printed as an error, is something else. Whether features are
-    standardised (by the mean and deviation of the real ones) is the caller's choice, and changes the number.
+    Each repeat deals both sets anew into disjoint subsets (default: at least 10, of at most 1,000 each). Disjoint ones
+    are independent, so their spread over the root of their number is the error of one repeat; averaging repeats takes
+    away what is due to the dealing, the variance between repeats. The spread over overlapping subsets, which is often
+    printed as an error, is something else. Whether features are standardised (by the mean and deviation of the real
+    ones) is the caller's choice, and changes the number.
     """
     n = min(len(real), len(fake))
     size = subset_size or max(2, min(SUBSET, n // SUBSETS))
-    means, errors = [], []
-    for _ in range(repeats if size < max(len(real), len(fake)) else 1):
-        chosen = [torch.randperm(len(x), generator=generator)[: n // size * size].view(-1, size) for x in (real, fake)]
-        values = torch.tensor([unbiased_mmd2(real[i], fake[j]) for i, j in zip(*chosen, strict=True)]).double()
-        means.append(float(values.mean()))
-        if len(values) > 1:
-            errors.append(float(values.std()) / math.sqrt(len(values)))
-    return KernelDistance(sum(means) / len(means), sum(errors) / len(errors) if errors else None)
+    repeats = repeats if size < max(len(real), len(fake)) else 1
+    dealt = torch.stack([deal(real, fake, size, generator) for _ in range(repeats)])
+    means, n_subsets = dealt.mean(dim=1), dealt.shape[1]
+    if n_subsets < 2:
+        return KernelDistance(float(means.mean()), None)
+    one = float(dealt.var(dim=1).mean()) / n_subsets
+    dealing = float(means.var()) * (1 - 1 / repeats) if repeats > 1 else 0.0
+    return KernelDistance(float(means.mean()), math.sqrt(max(one - dealing, one / 4)))
+
+
+def deal(real: Tensor, fake: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """`unbiased_mmd2` of disjoint random subsets of this size, as many as there are -> float64 [S]."""
+    n = min(len(real), len(fake)) // size * size
+    real_rows, fake_rows = (torch.randperm(len(x), generator=generator)[:n].view(-1, size) for x in (real, fake))
+    found = [unbiased_mmd2(real[i], fake[j]) for i, j in zip(real_rows, fake_rows, strict=True)]
+    return torch.tensor(found, dtype=torch.float64)

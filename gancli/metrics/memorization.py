@@ -56,12 +56,16 @@ def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
     return float((nearer + not_farther).double().mean()) / (2 * len(ordered))
 
 
-def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> float:
-    """Share of fakes as near to the training set as the nearest 1 % of held-out images: 0.01 for a perfect generator.
+def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> tuple[float, float]:
+    """Share of fakes as near to the training set as the nearest 1 % of held-out images, and what is expected of a
+    perfect generator: distances [N], [M], M >= 100.
 
-    Finds a few copies among many originals, which leave an average unmoved.
+    Finds a few copies among many originals, which leave an average unmoved. The expectation is that of a rank,
+    k / (M + 1) for the k nearest held-out images, ties with the last of them included.
     """
-    return float((fake < heldout.quantile(quantile)).double().mean())
+    edge = heldout.sort().values[max(0, int(quantile * len(heldout)) - 1)]
+    expected = int((heldout <= edge).sum()) / (len(heldout) + 1)
+    return float((fake <= edge).double().mean()), expected
 
 
 class Pair(NamedTuple):

@@ -71,7 +71,9 @@ class Reference:
 
     @functools.cached_property
     def frechet_floor(self) -> float | None:
-        return frechet_distance(*map(moments, self.equal_parts)) if self.equal_parts else None
+        """None below F + 1 images a side too: covariances are singular there, and the bias is not as 1/n."""
+        parts = self.equal_parts
+        return frechet_distance(*map(moments, parts)) if parts and len(parts[0]) > parts[0].shape[1] else None
 
     @functools.cached_property
     def kernel_floor(self) -> KernelDistance | None:

@@ -8,7 +8,6 @@ from gancli.metrics import classes, memorization
 from gancli.metrics.diversity import diversity_ratio
 from gancli.metrics.frechet import expected_bias, frechet_distance, moments, scaled_floor
 from gancli.metrics.kernel import kernel_distance
-from gancli.metrics.memorization import CLOSE
 from gancli.metrics.prdc import PRDC, expected_coverage, prdc
 from gancli.metrics.reference import FEWEST_KERNEL, FEWEST_PRDC, Case, prdc_floor
 
@@ -77,7 +76,7 @@ def frechet(case: Case) -> list[Score]:
         Score(
             name,
             value,
-            read_distance(value, floor),
+            read_distance(value, floor, bias),
             floor=floor,
             floor_measured=measured,
             floor_n=m or None,
@@ -88,9 +87,12 @@ def frechet(case: Case) -> list[Score]:
     ]
 
 
-def read_distance(value: float, floor: float | None) -> str:
+def read_distance(value: float, floor: float | None, bias: float) -> str:
+    """bias: what sampling alone is expected to give, to go by where too few images are held out for a floor."""
     if not floor:
-        return "no held-out images to tell a floor from; lower is better"
+        if not bias:
+            return "the real images do not differ from each other"
+        return f"{value / bias:,.1f} times what sampling alone gives (too few held-out images for a floor)"
     times = value / floor
     if times < 1.5:
         return "at the floor: no difference seen at these counts"
@@ -136,6 +138,7 @@ def neighbourhoods(case: Case) -> list[Score]:
     found = prdc(reference.some(reference.train, n), reference.some(case.values, n))
     m = min(n, reference.n_floor)
     floors = prdc_floor(reference, m)
+    equal = found if m == n or not floors else prdc(reference.some(reference.train, m), reference.some(case.values, m))
     expected = {"density": 1.0, "coverage": expected_coverage(n, n)}
     means = {
         "precision": f"{found.precision:.0%} of the images look real",
@@ -145,31 +148,43 @@ def neighbourhoods(case: Case) -> list[Score]:
     }
     scores = []
     for name, value in found._asdict().items():
-        floor = getattr(floors, name) if floors else None
+        floor, equal_value = (getattr(floors, name), getattr(equal, name)) if floors else (None, value)
+        aim = expected.get(name) if floor is None else floor
+        verdict = "" if name == "density" else read_share(equal_value, aim, share_noise(aim, m or n, m or n))
         scores.append(
             Score(
                 name,
                 value,
-                means[name] + ("" if name == "density" else read_share(value, floor or expected.get(name))),
+                means[name] + verdict,
                 floor=floor,
                 floor_measured=floor,
                 floor_n=m if floors else None,
                 n_real=n,
                 n_fake=n,
-                details={"expected": expected[name]} if name in expected else {},
+                details={"expected": expected.get(name), "value_at_floor_n": equal_value if floors else None},
             )
         )
     return scores
 
 
-def read_share(value: float, aim: float | None) -> str:
-    """How a number that should be high compares with that of held-out images."""
+def share_noise(p: float | None, n: int, m: int | None) -> float:
+    """Standard error of the difference of two shares, of n and of m images, where that of m is p.
+
+    p is drawn towards the middle by two images of each kind (Agresti & Coull 1998), so that 0 and 1 have an error too.
+    """
+    if p is None or not m:
+        return 0.0
+    p = (p * m + 2) / (m + 4)
+    return math.sqrt(p * (1 - p) * (1 / n + 1 / m))
+
+
+def read_share(value: float, aim: float | None, noise: float) -> str:
+    """How a number that should be high compares with that of held-out images, given the error of the difference."""
     if not aim:
         return ""
-    share = value / aim
-    if share > 0.97:
+    if value > 0.97 * aim or value > aim - 4 * noise:
         return ": as for unseen real images"
-    return ": less than for unseen real images" if share > 0.5 else ": far less than for unseen real images"
+    return ": less than for unseen real images" if value > 0.5 * aim else ": far less than for unseen real images"
 
 
 def class_balance(case: Case) -> list[Score]:
@@ -177,25 +192,29 @@ def class_balance(case: Case) -> list[Score]:
     if case.labels is None:
         return [missing("class_tv", f"the {case.reference.extractor.name} features read no classes")]
     share = case.reference.shares
-    needed = classes.FEWEST_EXPECTED * int((share > 0).sum())
+    needed = classes.fewest_expected(len(names)) * int((share > 0).sum())
     if n < needed and len(names) < MANY_CLASSES:
         return [too_few("class_tv", needed, case)]
     value = classes.total_variation(share, classes.shares(case.labels, len(names)))
     short = [names[label] for label in classes.short_classes(case.counts, share)]
-    floor = classes.expected_total_variation(share, n)
+    n_real = len(case.reference.real)
+    floor = classes.expected_total_variation(share, classes.both_sampled(n_real, n))
     if short:
         more = f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
         number = "1 class" if len(short) == 1 else f"{len(short)} classes"
         reading = f"{number} missing or rare: {', '.join(short[:NAMED])}{more}"
-    elif value < 0.05 or value < 1.5 * floor:
-        reading = "balanced as the data are"
     else:
-        reading = f"{value:.0%} of the images would have to change class" + ("; unbalanced" if value > 0.15 else "")
+        reading = read_balance(value, floor)
     details: dict[str, Any] = {"short_classes": short}
     if len(names) < MANY_CLASSES:
         details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
-    n_real = len(case.reference.real)
     return [Score("class_tv", value, reading, floor=floor, n_real=n_real, n_fake=n, details=details)]
+
+
+def read_balance(value: float, floor: float) -> str:
+    if value < 0.05 or value < 1.5 * floor:
+        return "balanced as the data are"
+    return f"{value:.0%} of the images would have to change class" + ("; unbalanced" if value > 0.15 else "")
 
 
 def fidelity(case: Case) -> list[Score]:
@@ -208,7 +227,8 @@ def fidelity(case: Case) -> list[Score]:
     held, truth = reference.heldout, reference.heldout_truth
     if held is not None and held.labels is not None and truth is not None:
         floor, n_held = classes.label_fidelity(truth, held.labels), len(held)
-    reading = f"{value:.1%} of the images show the class asked for{read_share(value, floor)}"
+    noise = share_noise(floor, case.n, n_held)
+    reading = f"{value:.1%} of the images show the class asked for{read_share(value, floor, noise)}"
     return [Score(name, value, reading, floor, floor_measured=floor, floor_n=n_held, n_fake=case.n)]
 
 
@@ -217,6 +237,7 @@ def mode_count(case: Case) -> list[Score]:
     if case.labels is None or len(names) < MANY_CLASSES:
         return [missing(name, "for data of many classes, such as stacked-mnist") for name in ("modes", "kl")]
     share, n, found = case.reference.shares, case.n, classes.modes(case.counts)
+    share = classes.spelled(share) if len(share) == 1000 else share
     expected, kl = classes.expected_modes(share, n), classes.kl_from_uniform(case.counts)
     kl_floor = classes.expected_kl_from_uniform(share, n)
     often = {"modes_5": classes.modes(case.counts, at_least=5)}
@@ -240,12 +261,13 @@ def copying(case: Case) -> list[Score]:
     n_held = 0 if held is None else len(held.distance)
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
+    noise = 100 * share_noise(None if floor is None else floor / 100, n, n_held)
     reading = f"{pct:.0f} % of the images are farther from a training image than its own neighbour is"
     scores = [
         Score(
             "auth_pct",
             pct,
-            reading + read_share(pct, floor),
+            reading + read_share(pct, floor, noise),
             floor=floor,
             floor_measured=floor,
             floor_n=n_held or None,
@@ -256,23 +278,27 @@ def copying(case: Case) -> list[Score]:
     ]
     if held is None or n_held < FEWEST_HELDOUT:
         return scores + [missing(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]]
-    closer, close = (
-        f(found.distance, held.distance) for f in (memorization.closer_than_heldout, memorization.close_share)
-    )
-    counts = 1 / n + 1 / n_held
-    closer_error, close_error = math.sqrt(counts / 12), math.sqrt(CLOSE * (1 - CLOSE) * counts)
-    if closer < 0.55 or closer < 0.5 + 4 * closer_error:
-        near = "no nearer to the training images than held-out ones are"
-    else:
-        near = f"nearer to the training images than held-out ones are, {closer:.0%} of the time"
-        near += ": copies, or typical images only" if closer > 0.75 else ""
-    share = f"{close:.1%} of the images are as near as the nearest 1 % of held-out ones"
-    share += "; look at the nearest pairs" if close > CLOSE + 4 * close_error else ""
+    closer = memorization.closer_than_heldout(found.distance, held.distance)
+    close, expected = memorization.close_share(found.distance, held.distance)
+    closer_error, close_error = math.sqrt((1 / n + 1 / n_held) / 12), share_noise(expected, n, n_held)
+    near, share = read_closer(closer, closer_error), read_close(close, expected, close_error)
     return [
         *scores,
         Score("closer_than_heldout", closer, near, floor=0.5, error=closer_error, n_real=n_real, n_fake=n),
-        Score("close_share", close, share, floor=CLOSE, error=close_error, n_real=n_real, n_fake=n),
+        Score("close_share", close, share, floor=expected, error=close_error, n_real=n_real, n_fake=n),
     ]
+
+
+def read_closer(value: float, error: float) -> str:
+    if value < 0.55 or value < 0.5 + 4 * error:
+        return "no nearer to the training images than held-out ones are"
+    near = f"nearer to the training images than held-out ones are, {value:.0%} of the time"
+    return near + (": copies, or typical images only" if value > 0.75 else "")
+
+
+def read_close(value: float, expected: float, error: float) -> str:
+    share = f"{value:.1%} of the images are as near as the nearest 1 % of held-out ones"
+    return share + ("; look at the nearest pairs" if value > expected + 4 * error else "")
 
 
 def spread(case: Case) -> list[Score]:
@@ -283,10 +309,12 @@ def spread(case: Case) -> list[Score]:
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
         return [missing("diversity", "the real images do not differ from each other")]
+    return [Score("diversity", value, read_diversity(value), floor, n_real=len(reference.real), n_fake=case.n)]
+
+
+def read_diversity(value: float) -> str:
     if value < 0.2:
-        reading = "collapsed: the images are nearly all alike"
-    elif value < 0.5:
-        reading = "the images are too much alike"
-    else:
-        reading = "varied as real images are" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"
-    return [Score("diversity", value, reading, floor, n_real=len(reference.real), n_fake=case.n)]
+        return "collapsed: the images are nearly all alike"
+    if value < 0.5:
+        return "the images are too much alike"
+    return "varied as real images are" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"

@@ -1,5 +1,6 @@
 """What is drawn while training: bars on a terminal, plain lines in a log, nothing if quiet."""
 
+import io
 import os
 import pty
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from commands import FAST
+from rich.console import Console
+from rich.progress import Progress
 
 from gancli import events
 from gancli.cli import render
@@ -93,3 +96,40 @@ def test_a_narrow_terminal_gets_no_wrapped_bars(tiny_idx: Path) -> None:
 def test_a_dumb_terminal_gets_no_control_codes(tiny_idx: Path) -> None:
     text = on_a_terminal(["train", "--data", str(tiny_idx), "--kimg", "1", *FAST], TERM="dumb", COLUMNS="20")
     assert "\x1b" not in text and "next: gancli sample" in text
+
+
+def test_the_latest_score_stands_before_the_losses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
+    log = render.Log()
+    for score in (31.4159, None, 0.98765):
+        log(events.Scored(1000, "fd_digits", score, 0.1, is_best=True))
+    log(events.Measured("tick", 2000, 0.4, VALUES))
+    log(events.Progress(2000, 4000, 100.0, 20.0))
+    shown = capsys.readouterr().err
+    assert shown == "2.0 of 4.0 kimg  100 img/s  ETA 20s  fd_digits 0.988  D 1.234  G 0.900  D acc 0.72\n"
+
+
+def test_warnings_are_said_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    warned = events.Warned(20_000, "collapse", "collapse: [red]all[/red] alike")
+    for show in (render.Latest(), render.Log()):
+        show(warned)
+        assert capsys.readouterr().err == "warning: collapse: [red]all[/red] alike\n"
+    with render.display(quiet=True) as quiet:
+        quiet(warned)
+    assert capsys.readouterr().err.startswith("warning: collapse")
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100)
+    with Progress(console=console, auto_refresh=False) as bar:
+        render.Live(bar)(warned)
+    assert "warning: collapse: [red]all[/red] alike" in file.getvalue()
+    assert capsys.readouterr().err == "", "nothing is written past the console that draws the bar"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123456, "0.0123"), (1.0, "1.00"), (12.345, "12.3"), (123.45, "123"), (1234.5, "1,234"), (-0.5, "-0.500")],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert render.significant(value) == text

@@ -9,9 +9,9 @@ from gancli.metrics import classes
 UNEQUAL = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 
 
-def draws(share: torch.Tensor, n: int, repeats: int) -> torch.Tensor:
+def draws(share: torch.Tensor, n: int, repeats: int, seed: int = 0) -> torch.Tensor:
     """Counts of n perfect draws, repeated -> float64 [repeats, K]."""
-    return torch.from_numpy(np.random.RandomState(0).multinomial(n, share.numpy() / float(share.sum()), repeats))
+    return torch.from_numpy(np.random.RandomState(seed).multinomial(n, share.numpy() / float(share.sum()), repeats))
 
 
 def test_total_variation_by_hand() -> None:
@@ -86,3 +86,43 @@ def test_expected_kl_of_a_perfect_stacked_mnist_sampler() -> None:
     assert classes.expected_kl_from_uniform(uniform, 26_000) == pytest.approx(999 / 52_000, rel=0.02)
     simulated = [classes.kl_from_uniform(c) for c in draws(uniform, 2000, 50)]
     assert np.mean(simulated) == pytest.approx(classes.expected_kl_from_uniform(uniform, 2000), rel=0.01)
+
+
+@pytest.mark.parametrize(("n_real", "n_fake"), [(200, 200), (500, 5000), (4500, 10_000)])
+def test_expected_total_variation_of_two_sampled_sides(n_real: int, n_fake: int) -> None:
+    share = torch.tensor([0.3, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.03, 0.02], dtype=torch.float64)
+    real, fake = draws(share, n_real, 400), draws(share, n_fake, 400, seed=1)
+    simulated = (real / n_real - fake / n_fake).abs().sum(dim=1).mean() / 2
+    assert classes.expected_total_variation(share, classes.both_sampled(n_real, n_fake)) == pytest.approx(
+        float(simulated), rel=0.08
+    )
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 10, 30, 100, 300, 1000])
+def test_a_perfect_sampler_hardly_ever_lacks_a_class(n_classes: int) -> None:
+    """P(X < expected / 4) of a Poisson count, times the classes, stays below 1 %."""
+    for expected in range(classes.fewest_expected(n_classes), 60):
+        below = torch.arange(math.ceil(expected / 4), dtype=torch.float64)
+        p = (below * math.log(expected) - expected - torch.lgamma(below + 1)).exp().sum()
+        assert n_classes * p < 0.011
+    assert classes.fewest_expected(10) == 12 and classes.fewest_expected(1000) == 24
+
+
+def test_shares_of_spelled_numbers_come_from_their_digits() -> None:
+    digits = torch.arange(1, 11, dtype=torch.float64) / 55
+    truth = torch.einsum("i,j,k->ijk", digits, digits.flip(0), digits).flatten()
+    assert torch.allclose(classes.spelled(truth), truth, atol=1e-15)
+    sampled = truth.clone()
+    sampled[123], sampled[723] = sampled[123] - 0.001, sampled[723] + 0.001
+    sampled[753], sampled[153] = sampled[753] - 0.001, sampled[153] + 0.001
+    assert torch.allclose(classes.spelled(sampled), truth, atol=1e-15), "what keeps the digits' shares changes nothing"
+
+
+def test_floors_of_a_perfect_stacked_mnist_sampler_hardly_depend_on_the_real_sample() -> None:
+    share = torch.full((1000,), 1e-3, dtype=torch.float64)
+    (counts,) = draws(share, 2000, 1)
+    sampled = classes.spelled(counts / 2000)
+    assert classes.expected_modes(sampled, 2000) == pytest.approx(classes.expected_modes(share, 2000), rel=0.01)
+    assert classes.expected_kl_from_uniform(sampled, 2000) == pytest.approx(
+        classes.expected_kl_from_uniform(share, 2000), rel=0.05
+    )

@@ -55,7 +55,14 @@ def test_standard_error_covers_the_truth_about_as_often_as_it_should() -> None:
     within = np.mean([abs(f.value - truth) < 2.26 * f.error for f in found])
     assert 0.85 <= within <= 1.0
     spread = np.std([f.value for f in found])
-    assert spread / 2 < np.mean([f.error for f in found]) < spread * 2
+    assert spread / 1.3 < np.mean([f.error for f in found]) < spread * 1.3
+
+
+def test_standard_error_is_right_where_there_is_no_difference_too() -> None:
+    found = [kernel_distance(normal(600, 8, 2 * s), normal(600, 8, 2 * s + 1), generator=seeded()) for s in range(100)]
+    spread = np.std([f.value for f in found])
+    assert spread / 1.3 < np.sqrt(np.mean([f.error**2 for f in found])) < spread * 1.3
+    assert np.mean([f.value > 2 * f.error for f in found]) <= 0.08
 
 
 def test_same_generator_same_number() -> None:

@@ -57,9 +57,24 @@ def test_a_few_copies_show_in_the_close_share_only() -> None:
     train, heldout = normal(500, 0), normal(1000, 1)
     away = neighbours(heldout, train).distance
     mixed = neighbours(torch.cat([normal(900, 2), train[:100]]), train).distance
-    assert memorization.close_share(mixed, away) > 0.1
-    assert memorization.close_share(neighbours(normal(1000, 3), train).distance, away) < 0.025
+    assert memorization.close_share(mixed, away)[0] > 0.1
+    share, expected = memorization.close_share(neighbours(normal(1000, 3), train).distance, away)
+    assert share < 0.025 and expected == 10 / 1001
     assert memorization.closer_than_heldout(mixed, away) < 0.6
+
+
+def test_copies_are_found_where_some_held_out_images_are_in_the_training_set_too() -> None:
+    train = normal(500, 0)
+    heldout = neighbours(torch.cat([normal(490, 1), train[:10]]), train).distance
+    copies = neighbours(torch.cat([normal(700, 2), train[100:400]]), train).distance
+    share, expected = memorization.close_share(copies, heldout)
+    assert share == 0.3 and expected == 10 / 501
+
+
+def test_close_share_by_hand() -> None:
+    heldout = torch.arange(1, 301, dtype=torch.float64)
+    share, expected = memorization.close_share(torch.tensor([0.5, 3.0, 3.1, 200.0]).double(), heldout)
+    assert (share, expected) == (0.5, 3 / 301)
 
 
 def test_nearest_pairs_come_most_copy_like_first() -> None:

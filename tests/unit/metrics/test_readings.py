@@ -1,0 +1,145 @@
+"""Readings in plain words, pinned on both sides of each threshold."""
+
+import pytest
+
+from gancli.metrics import Reference, evaluate, scores
+from gancli.metrics.features import Extractor, Features
+
+
+@pytest.mark.parametrize(
+    ("value", "reading"),
+    [
+        (1.49, "at the floor: no difference seen at these counts"),
+        (1.51, "close to the floor"),
+        (3.9, "close to the floor"),
+        (4.1, "4 times the floor"),
+        (19.4, "19 times the floor"),
+        (20.6, "far from the floor: 21 times"),
+    ],
+)
+def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: str) -> None:
+    assert scores.read_distance(value, 1.0, 0.7) == reading
+    assert scores.read_distance(value * 5, 5.0, 0.7) == reading
+
+
+def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
+    reading = scores.read_distance(3.0, None, 2.0)
+    assert reading == "1.5 times what sampling alone gives (too few held-out images for a floor)"
+    assert scores.read_distance(3.0, None, 0.0) == "the real images do not differ from each other"
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "reading"),
+    [
+        (0.98, 0.0, ": as for unseen real images"),
+        (0.96, 0.0, ": less than for unseen real images"),
+        (0.96, 0.0101, ": as for unseen real images"),
+        (0.96, 0.0099, ": less than for unseen real images"),
+        (0.51, 0.0, ": less than for unseen real images"),
+        (0.49, 0.0, ": far less than for unseen real images"),
+    ],
+)
+def test_shares_are_read_beside_those_of_held_out_images_and_their_noise(
+    value: float, noise: float, reading: str
+) -> None:
+    assert scores.read_share(value, 1.0, noise) == reading
+    assert scores.read_share(value, None, noise) == ""
+
+
+def test_noise_of_two_shares_by_hand() -> None:
+    """Var = p (1 - p) (1/n + 1/m): 0.25 (1/100 + 1/25) = 0.0125. Of 16 in 16, p = 18 / 20: 0.09 (1/100 + 1/16)."""
+    assert scores.share_noise(0.5, 100, 25) == pytest.approx(0.0125**0.5)
+    assert scores.share_noise(1.0, 100, 16) == pytest.approx((0.09 * (1 / 100 + 1 / 16)) ** 0.5)
+    assert scores.share_noise(None, 100, 25) == scores.share_noise(0.5, 9, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "reading"),
+    [
+        (0.049, 0.01, "balanced as the data are"),
+        (0.051, 0.01, "5% of the images would have to change class"),
+        (0.149, 0.1, "balanced as the data are"),
+        (0.149, 0.01, "15% of the images would have to change class"),
+        (0.151, 0.01, "15% of the images would have to change class; unbalanced"),
+    ],
+)
+def test_class_balance_is_read_beside_its_floor(value: float, floor: float, reading: str) -> None:
+    assert scores.read_balance(value, floor) == reading
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "ends"),
+    [
+        (0.54, 0.001, "no nearer to the training images than held-out ones are"),
+        (0.59, 0.03, "no nearer to the training images than held-out ones are"),
+        (0.59, 0.02, "59% of the time"),
+        (0.74, 0.02, "74% of the time"),
+        (0.76, 0.02, "76% of the time: copies, or typical images only"),
+    ],
+)
+def test_nearness_is_called_so_beyond_its_error(value: float, error: float, ends: str) -> None:
+    assert scores.read_closer(value, error).endswith(ends)
+
+
+def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
+    assert scores.read_close(0.05, 0.01, 0.009).endswith("; look at the nearest pairs")
+    assert scores.read_close(0.05, 0.01, 0.011).endswith("the nearest 1 % of held-out ones")
+
+
+@pytest.mark.parametrize(
+    ("value", "reading"),
+    [
+        (0.19, "collapsed: the images are nearly all alike"),
+        (0.21, "the images are too much alike"),
+        (0.49, "the images are too much alike"),
+        (0.51, "0.51 times as varied as real images"),
+        (0.79, "0.79 times as varied as real images"),
+        (0.81, "varied as real images are"),
+        (1.24, "varied as real images are"),
+        (1.26, "1.26 times as varied as real images"),
+    ],
+)
+def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
+    assert scores.read_diversity(value) == reading
+
+
+def normal(n: int, seed: int, shift: float = 0.0) -> Features:
+    import torch
+
+    draws = torch.Generator().manual_seed(seed)
+    return Features(torch.randn(n, 6, generator=draws, dtype=torch.float64) + shift)
+
+
+PLAIN = Extractor("toy", lambda _: (normal(1, 0).values, None), "digest")
+
+
+def test_a_kernel_distance_beyond_two_errors_is_told_in_errors() -> None:
+    score = evaluate(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
+    kid = score.scores["kid_toy"]
+    assert kid.reading == f"{kid.value / kid.error:,.0f} standard errors above 0, which is right"
+    assert kid.value > 5 * kid.error > 0
+
+
+def test_a_perfect_generator_raises_no_alarm_at_unequal_counts() -> None:
+    """900 training, 100 held-out, 1,000 generated images, all from one distribution, ten times."""
+    quiet = {"precision", "recall", "coverage", "auth_pct"}
+    alarms = []
+    for seed in range(10):
+        reference = Reference(PLAIN, normal(900, 3 * seed), normal(100, 3 * seed + 1))
+        found = evaluate(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
+        alarms += [(seed, name) for name in quiet if not found[name].reading.endswith(": as for unseen real images")]
+        alarms += [(seed, "closer")] if "no nearer" not in found["closer_than_heldout"].reading else []
+    assert not alarms
+
+
+def test_too_few_held_out_images_give_no_frechet_floor() -> None:
+    few = evaluate(Reference(PLAIN, normal(300, 0), normal(6, 1)), normal(300, 2), metrics=["frechet"]).scores["fd_toy"]
+    enough = evaluate(Reference(PLAIN, normal(300, 0), normal(7, 1)), normal(300, 2), metrics=["frechet"])
+    assert few.floor is None and "too few held-out images" in few.reading
+    assert enough.scores["fd_toy"].floor is not None
+
+
+def test_the_expected_bias_counts_both_sides() -> None:
+    """d (d + 5) / 4 (1/n + 1/m) for unit variance, d = 6: 16.5 (1/2000 + 1/500)."""
+    found = evaluate(Reference(PLAIN, normal(2000, 0)), normal(500, 1), metrics=["frechet"]).scores["fd_toy"]
+    assert found.details["expected_bias"] == pytest.approx(16.5 * (1 / 2000 + 1 / 500), rel=0.1)
