@@ -84,7 +84,11 @@ def main() -> None:
     for title, images in cases.items():
         found = scores(images)
         row(title, lambda name, found=found: f"{found[name].value:.3g}")  # type: ignore[misc]
-    singles = [scores(fashion.images[fashion.labels == label][-chosen.n :]) for label in range(fashion.n_classes)]
+    others = order[chosen.n_real :]
+    singles = [
+        scores(fashion.images[others[fashion.labels[others] == label][: chosen.n]])
+        for label in range(fashion.n_classes)
+    ]
     values = {name: [single[name].value or 0.0 for single in singles] for name in COLUMNS}
     row("one class only, from best to worst", lambda name: f"{min(values[name]):.3g} to {max(values[name]):.3g}")
 
