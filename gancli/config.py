@@ -65,7 +65,7 @@ class TrainConfig:
     time_budget: float = setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
     tick_kimg: float = setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
     eval_kimg: float = setting(
-        20.0, "Score 2,000 samples every so many kimg, and keep the best; 0 is off.", low=0, high=1e9
+        20.0, "Score samples every so many kimg, and keep the best model; 0 is off.", low=0, high=1e9
     )
     snapshot_kimg: float = setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
 
@@ -76,6 +76,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in fields():
             check(name, getattr(self, name))
+        if 0 < self.eval_kimg < 0.01:
+            raise ConfigError(f"eval_kimg must be 0 or at least 0.01, got {self.eval_kimg}")
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"

@@ -15,7 +15,7 @@ from gancli.core import imagefiles, images, latents, rng
 from gancli.core.data import ImageSet
 from gancli.core.generate import from_seeds, generate
 from gancli.core.modelfile import Model
-from gancli.core.watch import Probe, Probed
+from gancli.core.watch import Probe
 from gancli.errors import DataError
 from gancli.metrics import Evaluation, features
 from gancli.metrics.features import Extractor, Features
@@ -152,29 +152,25 @@ def probe(data: ImageSet, spec: ModelSpec, class_counts: Sequence[int], *, progr
     against = reference(data, progress=progress)
     z = latents.from_seeds(range(PROBE_N), spec.z_dim)
     labels = latents.classes_from_seeds(range(PROBE_N), class_counts) if spec.n_classes else None
-    is_enough = min(PROBE_N, len(against.real)) > against.real.values.shape[1]
-    names = ["frechet" if is_enough else "kid", "classes"]
-    some = against.real[torch.arange(PROBE_N) % len(against.real)]
-    floors = metrics.evaluate(against, some, metrics=[*names, "prdc"])
-    score_name = next(iter(floors.scores))
+    as_many = against.real[torch.arange(PROBE_N) % len(against.real)]  # floors do not depend on what is scored
+    floors = metrics.evaluate(against, as_many, metrics=["frechet", "kid", "prdc", "classes"])
+    frechet, kid = list(floors.scores)[:2]
+    ranking, score_name = ("kid", kid) if floors.scores[frechet].value is None else ("frechet", frechet)
     reals = against.some(against.train, PROBE_N)
-    radii = squared_radii(reals).sqrt() if floors.scores["coverage"].value is not None else None
+    radii = None if floors.scores["coverage"].value is None else squared_radii(reals).sqrt()
 
     def made(G: nn.Module, rows: Tensor) -> Tensor:
         return generate(G, z[rows], None if labels is None else labels[rows])
 
-    def measure(G: nn.Module) -> Probed:
+    def measure(G: nn.Module) -> dict[str, Any]:
         fake = features.extract(against.extractor, (made(G, rows) for rows in torch.arange(PROBE_N).chunk(8)))
-        found = metrics.evaluate(against, fake, metrics=names).scores
-        short = found["class_tv"].details.get("short_classes", [])
-        covered = None if radii is None else coverage(reals, radii, against.scaled(fake[: len(reals)]))
-        values = {
+        found = metrics.evaluate(against, fake, metrics=[ranking, "classes"]).scores
+        return {
             score_name: found[score_name].value,
-            "coverage": covered,
+            "coverage": None if radii is None else coverage(reals, radii, against.scaled(fake[: len(reals)])),
             "class_tv": found["class_tv"].value,
-            "short_classes": len(short),
+            "short_classes": found["class_tv"].details.get("short_classes"),
         }
-        return Probed(values, tuple(short))
 
     about = {
         "score": score_name,

@@ -14,11 +14,13 @@ from typing import IO, Any
 from gancli.errors import RunError
 
 CHECKPOINTS_KEPT = 2
+HUGE = 1e300  # what no measurement reaches; NaN is not below it either
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Write beside, fsync, rename, fsync the folder: `path` holds all of the new content or is left as it was."""
+    path = named(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:
@@ -43,6 +45,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A folder to fill; it gets its name when it is complete. With force, its files move into a folder that is there,
     over files of the same names; others stay."""
+    path = named(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -58,6 +61,14 @@ def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise write_error(path, err) from err
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def named(path: Path) -> Path:
+    """The path with a last part to write beside: '.' and '..' are resolved."""
+    path = Path(os.path.abspath(path))
+    if not path.name:
+        raise RunError(f"cannot write {path}: it is the root of the file system; choose another place")
+    return path
 
 
 def fsync_folder(path: Path) -> None:
@@ -91,6 +102,19 @@ def numbered(parent: Path, suffix: str = "") -> Path:
     return parent / (f"{number:05d}-{suffix}" if suffix else f"{number:05d}")
 
 
+def create_numbered(parent: Path, suffix: str = "") -> Path:
+    """A new folder with the next free number; two processes never get the same one."""
+    while True:
+        path = numbered(parent, suffix)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as err:
+            raise write_error(path, err) from err
+        return path
+
+
 class RunDir:
     """The paths inside one run folder."""
 
@@ -112,17 +136,13 @@ class RunDir:
 
     @classmethod
     def create(cls, outdir: Path, name: str) -> "RunDir":
-        """A new numbered folder; two processes never get the same one."""
-        while True:
-            path = numbered(outdir, name)
-            try:
-                path.mkdir()
-                (path / "frames").mkdir()
-            except FileExistsError:
-                continue
-            except OSError as err:
-                raise write_error(path, err) from err
-            return cls(path)
+        """A new numbered folder."""
+        path = create_numbered(outdir, name)
+        try:
+            (path / "frames").mkdir()
+        except OSError as err:
+            raise write_error(path, err) from err
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunDir":
@@ -183,11 +203,14 @@ class RunDir:
     def read_metrics(self) -> list[dict[str, Any]]:
         lines = read_jsonl(self.metrics)
         for line in lines:
-            numbers = [value for key, value in line.items() if key != "kind"]
-            if type(line.get("nimg")) is not int or "kind" not in line:
+            numbers = [value for key, value in line.items() if key not in ("kind", "short_classes")]
+            names = line.get("short_classes") or []
+            if type(line.get("nimg")) is not int or not 0 <= line["nimg"] < HUGE or "kind" not in line:
                 raise RunError(f"{self.metrics} has a line without kind or images seen (nimg); restore or delete it")
-            if not all(value is None or isinstance(value, (int, float)) for value in numbers):
+            if not all(value is None or (isinstance(value, (int, float)) and abs(value) < HUGE) for value in numbers):
                 raise RunError(f"{self.metrics} has a line with values that are not numbers; restore or delete it")
+            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise RunError(f"{self.metrics} has a line with short_classes that are not names; restore or delete it")
         return lines
 
     @contextlib.contextmanager
@@ -203,6 +226,12 @@ class RunDir:
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
             yield
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite what exists, unless that is wanted."""
+    if path.exists() and not force:
+        raise RunError(f"{path} exists; choose another -o, or add --force to overwrite it")
 
 
 def nimg_of(path: Path) -> int:
@@ -223,8 +252,8 @@ def append_jsonl(file: IO[str], record: dict[str, Any]) -> None:
     file.flush()
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a log; a last line cut short by a crash is left out."""
+def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
+    """The complete lines of a log; a last line cut short by a crash is left out, others only if skip_bad."""
     if not path.exists():
         return []
     records = []
@@ -235,8 +264,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError) as err:
+                if skip_bad:
+                    continue
                 raise RunError(f"{path} has a line that is not JSON: {line[:60]!r}; restore or delete it") from err
             if not isinstance(record, dict):
+                if skip_bad:
+                    continue
                 raise RunError(f"{path} has a line that is not an object: {line[:60]!r}; restore or delete it")
             records.append(record)
     return records

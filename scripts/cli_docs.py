@@ -35,9 +35,9 @@ def names(param: Any) -> str:
     return f"{', '.join(f'`{flag}`' for flag in (*param.opts, *param.secondary_opts))} {param.metavar or ''}".strip()
 
 
-def default(param: Any) -> str:
+def default(command: str, param: Any) -> str:
     value = param.default
-    if value is None and param.name in config.fields():
+    if value is None and command == "train" and param.name in config.fields():
         return "preset"
     if isinstance(value, bool):
         return ("on" if value else "off") if param.secondary_opts else ""
@@ -55,7 +55,9 @@ def section(name: str, command: Any) -> list[str]:
     usage = [name, *flags, *map(argument_name, filter(is_argument, params)), *(["COMMAND"] if subcommands else [])]
     lines = [f"## `{name}`", "", text(command.help), "", "```", " ".join(usage), "```", ""]
     if params:
-        rows = [(names(p), text(getattr(p, "help", "")).replace("\n", " "), default(p)) for p in params]
+        rows = [
+            (names(p), text(getattr(p, "help", "")).replace("\n", " "), default(name.split()[-1], p)) for p in params
+        ]
         lines += ["| | what | default |", "|---|---|---|"]
         lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows] + [""]
     for word, child in subcommands.items():

@@ -1,6 +1,7 @@
 """gancli evaluate: how good is a model, or any folder of images, beside what a perfect one would get."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,8 @@ import typer
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model, is_images, run_of
 from gancli.config import MAX_SEEDS
-from gancli.errors import ConfigError, DataError, RunError
-from gancli.rundir import atomic_folder, numbered
+from gancli.errors import ConfigError, DataError
+from gancli.rundir import atomic_folder, check_free, create_numbered
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ def evaluate(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN|MODEL|IMAGES]...",
+            metavar="RUN|MODEL|IMAGES",
             help="Run folders, model files, or images in a folder, a zip or an npz; left out, the newest run.",
             show_default=False,
         ),
@@ -36,12 +37,18 @@ def evaluate(
     n: Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="How many images to score, at most.")] = 10_000,
     only: Annotated[
         str | None,
-        typer.Option("--metrics", help="Only these, such as frechet,kid,prdc.  [default: all]", show_default=False),
+        typer.Option(
+            "--metrics",
+            help="Only some of frechet,kid,prdc,classes,fidelity,modes,memorization,diversity.",
+            show_default=False,
+        ),
     ] = None,
     features: Annotated[
         str,
         typer.Option(
-            "--features", help="What the scores look through.", metavar="auto|digits|fashion|random|inception"
+            "--features",
+            help="What the scores look through.",
+            metavar="auto|digits|fashion|stacked-digits|random|inception",
         ),
     ] = "auto",
     best: opt.Best = False,
@@ -61,17 +68,18 @@ def evaluate(
     """
     names = [name.strip() for name in only.split(",")] if only is not None else None
     from gancli import evaluation, metrics
-    from gancli.cli import render
-    from gancli.core import devices
+    from gancli.cli import render, scoretable
+    from gancli.core import data as datasets
+    from gancli.core import devices, imagefiles
 
     names = metrics.known(names)
     chosen: list[Path | None] = [*sources] if sources else [None]
     entries = [open_source(source, outdir, best, devices.resolve(device)) for source in chosen]
     if not sources:
         render.notes([f"using the newest run, {entries[0].place}"])
-    if output is not None and output.exists() and not force:
-        raise RunError(f"{output} exists; choose another -o, or add --force to overwrite it")
-    images = own_data(entries) if data is None else load_data(data)
+    if output is not None:
+        check_free(output, force=force)
+    images = own_data(entries) if data is None else datasets.load(data)
     render.notes(images.notes)
     for entry in entries:
         if entry.model and entry.model.info.data["digest"] != images.digest:
@@ -90,17 +98,25 @@ def evaluate(
         found = [evaluation.score(against, some, images, only=names, progress=track) for some in fakes]
 
     shown = [{"source": e.name, **result.to_json()} for e, result in zip(entries, found, strict=True)]
-    record = {key: value for key, value in shown[0].items() if len(shown) == 1} or {"models": shown}
-    target = output or numbered(common_place(entries) / "scores")
-    with atomic_folder(target, force=force) as folder:
-        (folder / "scores.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):
-            picture = folder / ("nearest.png" if len(entries) == 1 else f"nearest-{number}.png")
-            evaluation.draw_pairs(picture, result, some, images, f"{entry.name}: most like training images")
+    record = shown[0] if len(shown) == 1 else {"models": shown}
     if as_json:
         render.print_json(record)
     else:
-        render.scores([(entry.name, result) for entry, result in zip(entries, found, strict=True)], target)
+        scoretable.show([(entry.name, result) for entry, result in zip(entries, found, strict=True)])
+    target = output or create_numbered(common_place(entries) / "scores")
+    drawn = set()
+    with atomic_folder(target, force=True) as folder:
+        (folder / imagefiles.SCORES).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):
+            name = "nearest.png" if len(entries) == 1 else f"nearest-{number}.png"
+            title = f"most like training images · {entry.name}"
+            if evaluation.draw_pairs(folder / name, result, some, images, title):
+                drawn.add(name)
+    for path in target.glob("nearest*.png"):
+        if path.name not in drawn:  # of what --force has overwritten
+            path.unlink()
+    if not as_json:
+        render.stdout_line(f"written to {shlex.quote(str(target))}")
 
 
 @dataclass(frozen=True)
@@ -116,12 +132,12 @@ class Entry:
 def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device") -> Entry:
     from gancli.core import modelfile
 
-    if source is not None and is_images(source, outdir):
+    if source is not None and is_images(source):
         if best:
             raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
         return Entry(str(source), source, Path(), None)
     path, place = find_model(source, outdir, best=best)
-    return Entry(str(source or place), path, place, modelfile.load(path, device))
+    return Entry(f"{source or place}{' (best)' if best else ''}", path, place, modelfile.load(path, device))
 
 
 def common_place(entries: list[Entry]) -> Path:
@@ -132,7 +148,7 @@ def common_place(entries: list[Entry]) -> Path:
 
 def own_data(entries: list[Entry]) -> "ImageSet":
     """The data set that the models were trained on; it must be one."""
-    from gancli.core import data
+    from gancli.core import data, records
 
     found: ImageSet | None = None
     for entry in entries:
@@ -140,7 +156,7 @@ def own_data(entries: list[Entry]) -> "ImageSet":
             continue
         name, digest = entry.model.info.data["name"], entry.model.info.data["digest"]
         run = run_of(entry.path)
-        source = run.read_config().get("data", {}).get("source") if run else name
+        source = records.read(run)["data"]["source"] if run else name
         if not run and name not in data.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
         found = found or data.load(str(source))
@@ -151,9 +167,3 @@ def own_data(entries: list[Entry]) -> "ImageSet":
     if found is None:
         raise ConfigError(f"{entries[0].name} holds images only; say with --data which real ones to compare them with")
     return found
-
-
-def load_data(name: str) -> "ImageSet":
-    from gancli.core import data
-
-    return data.load(name)

@@ -1,33 +1,33 @@
-"""Events and results -> the terminal. The only file that draws: progress and notes on stderr, results on stdout."""
+"""Events and results -> the terminal: progress and notes on stderr, results on stdout.
+
+With scoretable.py the only file that draws.
+"""
 
 import contextlib
 import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Column
 
 from gancli import events
 from gancli.errors import printable
+from gancli.wording import significant
 
 if TYPE_CHECKING:
     from gancli.core.trainer import Trainer
-    from gancli.metrics import Evaluation
-    from gancli.metrics.scores import Score
 
 LOG_EVERY_S = 5.0
 
 
 def stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False)
+    return Console(file=sys.stderr, highlight=False, emoji=False)
 
 
 def stdout_line(text: str) -> None:
@@ -203,12 +203,19 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
         )
     if score and score["value"] is not None:
         times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ""
-        best = f"; best {significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg, in {run.best_model.name}"
-        stdout_line(f"score: {score['name']} {significant(score['value'])}{times}{best if score['best_nimg'] else ''}")
+        at = (
+            ""
+            if score["best"] is None
+            else f"; best {significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg"
+        )
+        where = f", in {run.best_model.name}" if at else ""
+        stdout_line(f"score: {score['name']} {significant(score['value'])}{times}{at}{where}")
     stdout_line(f"run folder: {run.path}")
     stdout_line("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
-        stdout_line(f"next: gancli sample {shlex.quote(str(run.path))} --n 64")
+        where = shlex.quote(str(run.path))
+        stdout_line(f"next: gancli sample {where} --n 64")
+        stdout_line(f"      gancli evaluate {where}")
 
 
 @contextlib.contextmanager
@@ -228,66 +235,3 @@ def tracker(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield show
-
-
-def significant(value: float) -> str:
-    """Three digits: '0.0123', '1.23', '123', '1,234'."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
-
-
-def cell(score: "Score", *, with_floor: bool = False) -> str:
-    """'0.123 ± 0.004', and where it is wanted '(floor 0.1)'."""
-    if score.value is None:
-        return "-"
-    error = "" if score.error is None else f" ± {significant(score.error)}"
-    floor = f" (floor {significant(score.floor)})" if with_floor and score.floor is not None else ""
-    return significant(score.value) + error + floor
-
-
-def scores(found: "Sequence[tuple[str, Evaluation]]", folder: Path) -> None:
-    """One model: value, floor and reading of every score. Several: their values side by side."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("score", no_wrap=True)
-    by_name = [evaluation.scores for _, evaluation in found]
-    names = [name for name in by_name[0] if any(some[name].value is not None for some in by_name)]
-    if len(found) == 1:
-        for heading in ("value", "floor"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("", overflow="fold")
-        for score in (by_name[0][name] for name in names):
-            floor = "-" if score.floor is None else significant(score.floor)
-            table.add_row(score.name, cell(score), floor, escape(printable(score.reading)))
-    else:
-        for source, _ in found:
-            table.add_column(escape(printable(source)), justify="right", overflow="fold")
-        for name in names:
-            table.add_row(name, *(cell(some[name], with_floor=True) for some in by_name))
-    out = Console(file=sys.stdout, highlight=False)
-    out.print(table)
-    for source, evaluation in found:
-        prefix = f"{source}: " if len(found) > 1 else ""
-        for line in remarks(evaluation):
-            out.print(escape(printable(prefix + line)), soft_wrap=True)
-    stdout_line(f"written to {shlex.quote(str(folder))}")
-
-
-def remarks(evaluation: "Evaluation") -> Iterator[str]:
-    """The conditions in words, and what could not be scored."""
-    conditions = evaluation.conditions
-    kind = f"{conditions['features']} features"
-    kind += " (relative: for comparing models on these data only)" if conditions["relative"] else ""
-    held = (
-        f", floors from {conditions['n_heldout']:,} held out"
-        if conditions["n_heldout"]
-        else ", none held out: no floors"
-    )
-    yield (
-        f"{conditions['n_fake']:,} generated images against {conditions['n_real']:,} training images of "
-        f"{conditions['data']}{held}; {kind}, seed {conditions['seed']}"
-    )
-    absent: dict[str, list[str]] = {}
-    for name, score in evaluation.scores.items():
-        if score.value is None:
-            absent.setdefault(score.reading, []).append(name)
-    for reading, names in absent.items():
-        yield f"no {', '.join(names)}: {reading}"

@@ -9,8 +9,8 @@ import typer
 from gancli import config
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
-from gancli.errors import ConfigError, RunError
-from gancli.rundir import numbered
+from gancli.errors import ConfigError
+from gancli.rundir import check_free, numbered
 
 
 def sample(
@@ -58,8 +58,7 @@ def sample(
     model = modelfile.load(path, devices.resolve(device))
     labels = None if class_name is None else [model.info.class_index(class_name)] * len(chosen)
     target = output or numbered(place / "samples")
-    if target.exists() and not force:
-        raise RunError(f"{target} exists; choose another -o, or add --force to overwrite it")
+    check_free(target, force=force)
     with render.tracker(quiet=quiet) as track:
 
         def show(done: int) -> None:

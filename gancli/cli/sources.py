@@ -2,18 +2,23 @@
 
 from pathlib import Path
 
-from gancli.errors import RunError
+from gancli.errors import ConfigError, RunError
 from gancli.rundir import RunDir, newest
 
 IMAGE_FILES = (".npz", ".zip")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is not None and source.is_file():
+        if best:
+            raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
+        if source.suffix.lower() in PICTURES:
+            raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")
         return source, Path()
     if source is not None and not source.exists() and not (outdir / source).exists():
-        raise RunError(f"no run folder or model file {source}")
+        raise RunError(f"no run folder, model file or images {source}")
     run = newest(outdir) if source is None else RunDir.find(source, outdir)
     path = run.best_model if best else run.model
     if not path.is_file():
@@ -28,8 +33,12 @@ def run_of(model: Path) -> RunDir | None:
     return run if run.config.is_file() else None
 
 
-def is_images(source: Path, outdir: Path) -> bool:
+def is_images(source: Path) -> bool:
     """Whether this holds pictures, and no run or model: a folder without a config.json, a zip or an npz."""
     if source.is_dir():
+        if any(source.glob("*/config.json")):
+            raise RunError(
+                f"{source} holds run folders; name one of them, such as {max(source.glob('*/config.json')).parent}"
+            )
         return not RunDir(source).config.is_file()
     return source.is_file() and source.suffix.lower() in IMAGE_FILES

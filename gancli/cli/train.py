@@ -122,9 +122,9 @@ def old_run(
         images = data.load(record["data"]["source"])
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images, make_probe(record, images, quiet=quiet))
-        render.notes(trainer.warnings)
+        render.notes(trainer.notes)
         if trainer.is_finished:
-            trainer.restore_pictures()
+            trainer.restore_files()
         elif not quiet:
             render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
         finish(trainer, as_json=as_json, quiet=quiet)

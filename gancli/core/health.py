@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Line = Mapping[str, float | None]
+from gancli.wording import listed
+
+Line = Mapping[str, Any]
 
 
 def accuracy(real_logits: Tensor) -> float:
@@ -15,8 +18,8 @@ def accuracy(real_logits: Tensor) -> float:
     return float((real_logits > 0).double().mean())
 
 
-def overfitting(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
-    """r_v: 0 if D judges unseen real images as it does its training images, 1 if as it does fakes; logits [N].
+def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
+    """Overfitting: 0 if D judges unseen real images as it does its training images, 1 if as it does fakes; logits [N].
 
     None where D does not tell training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
     """
@@ -48,7 +51,7 @@ class History:
     """The latest lines of metrics.jsonl, oldest first, and what belongs to them.
 
     score: the name of the value that ranks models, lower is better. best: its lowest value and the images seen then.
-    floor: what a perfect generator would score. short_classes: classes that have far less than their share now.
+    floor: what a perfect generator would score.
     """
 
     ticks: Sequence[Line]
@@ -56,7 +59,6 @@ class History:
     score: str = ""
     best: tuple[float, int] | None = None
     floor: float | None = None
-    short_classes: Sequence[str] = ()
 
 
 LONG, SHORT, FEW = 25, 10, 4  # ticks for D, ticks for images, evaluations: no warning sooner
@@ -68,7 +70,7 @@ def warnings(history: History) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def d_wins(history: History) -> str | None:
+def discriminator_wins(history: History) -> str | None:
     mean, kimg = over(history.ticks, "accuracy", LONG)
     if mean is None or mean <= 0.97:
         return None
@@ -78,7 +80,7 @@ def d_wins(history: History) -> str | None:
     )
 
 
-def d_is_dead(history: History) -> str | None:
+def discriminator_lost(history: History) -> str | None:
     """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
     mean, kimg = over(history.ticks, "accuracy", LONG)
     now = history.evaluations[-1].get(history.score) if history.evaluations else None
@@ -98,11 +100,11 @@ def collapse(history: History) -> str | None:
     how = "nearly all alike" if mean < 0.2 else "too much alike"
     return (
         f"collapse: generated images have been {how} since {kimg:.4g} kimg ({mean:.2g} times as varied as real ones); "
-        "lower --lr, raise --gamma, or try another --seed"
+        "if training has only begun this may pass, else lower --lr, raise --gamma, or try another --seed"
     )
 
 
-def overfitting_seen(history: History) -> str | None:
+def overfitting(history: History) -> str | None:
     mean, kimg = over(history.ticks, "r_v", SHORT)
     if mean is None or mean <= 0.4:
         return None
@@ -126,26 +128,27 @@ def past_best(history: History) -> str | None:
 
 
 def missing_classes(history: History) -> str | None:
+    """Classes that were short in each of the latest evaluations."""
     recent = history.evaluations[-FEW:]
-    if len(recent) < FEW or not all(line.get("short_classes") for line in recent) or not history.short_classes:
+    short = [line.get("short_classes") or [] for line in recent]
+    names = [name for name in short[-1] if all(name in others for others in short)] if len(recent) == FEW else []
+    if not names:
         return None
-    names = ", ".join(history.short_classes[:NAMED])
-    more = f" and {len(history.short_classes) - NAMED} more" if len(history.short_classes) > NAMED else ""
     return (
-        f"missing classes: hardly any generated image has shown {names}{more} since {kimg_of(recent[0]):.4g} kimg; "
-        "train with labels if there are any, raise --gamma, or lower --lr"
+        f"missing classes: hardly any generated image has shown {listed(names, NAMED)} since {kimg_of(recent[0]):.4g} "
+        "kimg; train with labels if there are any, raise --gamma, or lower --lr"
     )
 
 
 RULES: dict[str, Callable[[History], str | None]] = {
-    "discriminator_wins": d_wins,
-    "discriminator_lost": d_is_dead,
+    "discriminator_wins": discriminator_wins,
+    "discriminator_lost": discriminator_lost,
     "collapse": collapse,
-    "overfitting": overfitting_seen,
+    "overfitting": overfitting,
     "past_best": past_best,
     "missing_classes": missing_classes,
 }
-NAMED = 5
+NAMED = 10
 
 
 def over(lines: Sequence[Line], name: str, n: int) -> tuple[float | None, float]:
@@ -158,4 +161,4 @@ def over(lines: Sequence[Line], name: str, n: int) -> tuple[float | None, float]
 
 
 def kimg_of(line: Line) -> float:
-    return (line["nimg"] or 0) / 1000
+    return float(line["nimg"]) / 1000

@@ -1,6 +1,7 @@
 """Images in a folder, a zip or an npz, made by any tool: read one after another, checked while they are read."""
 
 import contextlib
+import io
 import itertools
 import math
 import os
@@ -19,14 +20,17 @@ from torch import Tensor
 
 from gancli import media
 from gancli.errors import ContractError, DataError, printable
+from gancli.wording import listed
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 ACCEPTED = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
 CONTACT_SHEET = "grid.png"
+SCORES = "scores.json"  # pictures beside it are of an evaluation
 BATCH = 256
 BATCH_BYTES = 1 << 25
 LARGEST_BYTES = 1 << 28
 MOST_IMAGES = 1 << 24
+LONGEST_HEADER = 1 << 14
 MOST_NAMED = 5
 LONGEST_NAME = 60
 
@@ -50,10 +54,6 @@ class ImageFiles:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    @property
-    def name(self) -> str:
-        return Path(os.path.abspath(self.path)).name
 
     def subset(self, rows: Iterable[int]) -> "ImageFiles":
         """The images at these places, each once, in the order of the files."""
@@ -95,12 +95,12 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
     height, width, channels = first.shape
     shape = shape or (channels, height, width)
     if (height, width) != shape[1:]:
-        sizes = f"images of {height}x{width} pixels, the data {shape[1]}x{shape[2]}"
-        raise DataError(f"{path} holds {sizes}; resize one of them")
+        sizes = f"images of {width}x{height} pixels, the data {shape[2]}x{shape[1]}"
+        raise DataError(f"{path} holds {sizes}; resize them to {shape[2]}x{shape[1]} first")
     try:
         fitted(first, shape)
     except DataError as err:
-        raise DataError(f"{path} holds colour images, the data grey ones; convert one of them") from err
+        raise DataError(f"{path} holds colour images, the data grey ones; convert them to grey first") from err
     return ImageFiles(path, shape, labels, source, range(len(source)))
 
 
@@ -114,7 +114,7 @@ def fitted(picture: media.Picture, shape: Shape | None) -> media.Picture:
     if shape is None or (channels, height, width) == shape:
         return picture
     if (height, width) != shape[1:]:
-        raise DataError(f"{height}x{width} pixels instead of {shape[1]}x{shape[2]}")
+        raise DataError(f"{width}x{height} pixels instead of {shape[2]}x{shape[1]}")
     if channels == 1:
         return picture.repeat(3, axis=2)
     if (picture != picture[..., :1]).any():
@@ -146,9 +146,8 @@ class Pictures:
                 else:
                     yield picture
         if faults:
-            more = f" and {len(faults) - MOST_NAMED:,} more" if len(faults) > MOST_NAMED else ""
             bad = f"{len(faults):,} of {len(rows):,} images in {self.path} cannot be used"
-            raise DataError(f"{bad}: {', '.join(faults[:MOST_NAMED])}{more}; repair or delete them")
+            raise DataError(f"{bad}: {listed(faults, MOST_NAMED)}; repair or delete them")
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +190,8 @@ def in_folder(path: Path) -> tuple[Pictures, None]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if SCORES in files:
+            continue
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = Path(folder).relative_to(path)
         names += [str(below / name) for name in files if is_wanted(name) and os.path.isfile(os.path.join(folder, name))]
@@ -331,11 +332,21 @@ def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]
 
     Raises DataError, its text the reason alone. Source: the documentation of numpy.lib.format.
     """
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    formats = {
+        (1, 0): (2, np.lib.format.read_array_header_1_0),
+        (2, 0): (4, np.lib.format.read_array_header_2_0),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            shape, is_fortran, dtype = readers[np.lib.format.read_magic(entry)](entry)
+            n_length_bytes, reader = formats[np.lib.format.read_magic(entry)]
+            length = read_exactly(entry, n_length_bytes)
+            n_bytes = int.from_bytes(length, "little")
+            if n_bytes > LONGEST_HEADER:
+                raise DataError(f"its header of {n_bytes:,} bytes is too long")
+            shape, is_fortran, dtype = reader(io.BytesIO(length + read_exactly(entry, n_bytes)))
+        except DataError:
+            raise
         except Exception as err:  # the header is a Python literal, and there are many ways to get one wrong
             raise DataError("not an array in NumPy's format 1 or 2, or damaged") from err
     if min(shape, default=0) < 0:

@@ -64,6 +64,13 @@ def load(path: Path, device: torch.device | None = None) -> Model:
         raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
     if not all(0 <= count < 2**53 for count in info.class_counts) or (info.class_counts and not any(info.class_counts)):
         raise FileFormatError(f"{path} holds class counts that cannot be right")
+    kinds = {"preset": str, "nimg": int, "data": dict}
+    if not all(isinstance(getattr(info, name), kind) for name, kind in kinds.items()) or not all(
+        isinstance(info.data.get(name), str) for name in ("name", "digest")
+    ):
+        raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise FileFormatError(f"{path} holds weights that are not finite numbers; its training had diverged")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
     return Model(generator_from(path, tensors, info.spec, device or torch.device("cpu")), info, digest)

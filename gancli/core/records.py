@@ -71,6 +71,13 @@ def read(run: RunDir) -> dict[str, Any]:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
         if not all(isinstance(record["ideals"][key], (int, float)) for key in ("d_loss", "g_loss", "accuracy")):
             raise ConfigError("ideals must be numbers")
+        names, counts = record["data"]["class_names"], record["data"]["class_counts"]
+        if not (isinstance(names, list) and isinstance(counts, list) and len(names) == len(counts)):
+            raise ConfigError("data.class_names and data.class_counts must be lists of one length")
+        if not all(isinstance(name, str) for name in names) or not all(is_count(n) or n == 0 for n in counts):
+            raise ConfigError("data.class_names must be texts, data.class_counts whole numbers from 0")
+        if counts and not any(counts):
+            raise ConfigError("data.class_counts must not all be 0")
         devices.resolve(record["machine"]["device"])
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")

@@ -14,6 +14,7 @@ import torch
 from gancli import media
 from gancli.core import images
 from gancli.core.generate import from_seeds
+from gancli.core.imagefiles import CONTACT_SHEET
 from gancli.core.modelfile import Model
 from gancli.errors import ConfigError
 from gancli.rundir import atomic_file, atomic_folder
@@ -43,7 +44,7 @@ def write_folder(
             done += len(some)
             yield done
         shown = torch.cat(first)[:GRID_LIMIT]
-        (folder / "grid.png").write_bytes(media.encode_png(images.grid(shown, columns(len(shown)))))
+        (folder / CONTACT_SHEET).write_bytes(media.encode_png(images.grid(shown, columns(len(shown)))))
 
 
 def write_npz(path: Path, model: Model, seeds: Sequence[int], labels: Sequence[int] | None) -> Iterator[int]:

@@ -123,7 +123,7 @@ class TrainState:
             unseen = in_pieces(self.D, images.to_float(heldout), heldout_labels)
             seen, faked = in_pieces(self.D, x, labels), in_pieces(self.D, fake, labels)
             found["accuracy_heldout"] = health.accuracy(unseen)
-            found["r_v"] = health.overfitting(seen, unseen, faked)
+            found["r_v"] = health.r_v(seen, unseen, faked)
         return found
 
     def latents(self, stream: str, n: int) -> Tensor:

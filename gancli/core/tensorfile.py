@@ -27,11 +27,15 @@ def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
 def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
     try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(f"{path} is not a file")
         data = path.read_bytes()
     except FileNotFoundError as err:
         raise FileFormatError(f"no file {path}") from err
-    except OSError as err:
-        raise FileFormatError(f"cannot read {path}: {err.strerror or err}") from err
+    except (OSError, MemoryError) as err:
+        raise FileFormatError(
+            f"cannot read {path}: {getattr(err, 'strerror', None) or err or 'it does not fit into memory'}"
+        ) from err
     try:
         tensors = safetensors.torch.load(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})

@@ -31,7 +31,7 @@ class Trainer:
     def __init__(self, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> None:
         self.run_dir, self.record, self.data, self.probe = run, record, data, probe
         self.config = configs.from_values(record["train"])
-        self.warnings: list[str] = []
+        self.notes: list[str] = []
         self.train_s = 0.0
         self.saved_nimg = -1
         self._stop = False
@@ -47,16 +47,15 @@ class Trainer:
         if probe is not None:
             record["eval"] = about
         self.watch = Watch(about.get("score"), about.get("floor"))
-        self.short_classes: tuple[str, ...] = ()
 
     @classmethod
     def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
-        warnings: list[str] = []
-        tensors, meta, path = newest_checkpoint(run, warnings)
-        warnings += records.compare(run, record, meta.get("record"))
+        notes: list[str] = []
+        tensors, meta, path = newest_checkpoint(run, notes)
+        notes += records.compare(run, record, meta.get("record"))
         trainer = cls(run, record, data, probe)
-        trainer.warnings = warnings
+        trainer.notes = notes
         trainer.train_s = checkpoint.restore(trainer.state, tensors, meta, path)
         total, nimg = trainer.total_nimg, trainer.state.nimg
         if total is not None and total < nimg and total != meta["record"]["plan"]["total_nimg"]:
@@ -176,7 +175,7 @@ class Trainer:
         self.watch.follow(line)
         return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
 
-    def append(self, log: IO[str], kind: str, values: Mapping[str, float | None]) -> dict[str, Any]:
+    def append(self, log: IO[str], kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
         nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.images), 4)
         line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
         append_jsonl(log, line)
@@ -199,8 +198,7 @@ class Trainer:
     def evaluate(self, log: IO[str], probe: Probe) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
         found, nimg = probe.measure(self.state.G_ema), self.state.nimg
-        line = self.append(log, "eval", found.values)
-        self.short_classes = found.short_classes
+        line = self.append(log, "eval", found)
         is_best = self.watch.follow(line)
         if is_best:
             self.sync(log)
@@ -213,7 +211,7 @@ class Trainer:
 
     def warn(self) -> Iterator[events.Event]:
         """Say, once per run, what has been wrong for a while."""
-        for name, text in self.watch.new_warnings(self.short_classes).items():
+        for name, text in self.watch.new_warnings().items():
             self.note("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
@@ -249,11 +247,12 @@ class Trainer:
             class_counts=tuple(data["class_counts"]),
         )
 
-    def restore_pictures(self) -> None:
-        """Make again what is missing of the files that the present state can give."""
+    def restore_files(self) -> None:
+        """Make again what is missing, or of an older moment, of the files that the present state can give."""
         self.gallery.restore(self.state.nimg)
-        if not self.run_dir.model.exists():
+        if model_nimg(self.run_dir.model, self.notes) != self.state.nimg:
             modelfile.save(self.run_dir.model, self.state.G_ema, self.model_info())
+            self.gallery.save_samples()
 
     def rewind(self) -> None:
         """Take back log lines, frames and half-written files that came after the checkpoint."""
@@ -267,24 +266,24 @@ class Trainer:
             for path in folder.glob(".*.partial"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         run.write_json(run.config, self.record)
-        self.watch.restore(lines, read_jsonl(run.events))
+        told = read_jsonl(run.events, skip_bad=True)
+        atomic_write(run.events, "".join(json.dumps(line) + "\n" for line in told).encode())
+        self.watch.restore(lines, told)
         self.restore_best()
 
     def restore_best(self) -> None:
         """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
         because the run was killed beside it, or be damaged."""
         best, path = self.watch.best, self.run_dir.best_model
-        try:
-            kept = modelfile.load(path).info.nimg if path.exists() else None
-        except FileFormatError as err:
-            self.warnings.append(f"{err}; the next best model will replace it")
-            kept = None
+        kept = model_nimg(path, self.notes)
         if best is None or kept == best[1]:
             return
         if best[1] == self.state.nimg:
             modelfile.save(path, self.state.G_ema, self.model_info())
-        else:
-            self.watch.best = None
+            return
+        lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
+        self.notes.append(f"{lost}; the next evaluation starts anew")
+        self.watch.best = None
 
     def sync(self, log: IO[str]) -> None:
         log.flush()
@@ -296,7 +295,16 @@ class Trainer:
             append_jsonl(file, {"event": what, "nimg": self.state.nimg, **more, "time": now})
 
 
-def newest_checkpoint(run: RunDir, warnings: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
+def model_nimg(path: Path, notes: list[str]) -> int | None:
+    """Images that the model in this file has seen; None if there is none, or a damaged one, which is noted."""
+    try:
+        return modelfile.load(path).info.nimg if path.exists() else None
+    except FileFormatError as err:
+        notes.append(str(err))
+        return None
+
+
+def newest_checkpoint(run: RunDir, notes: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
     """Tensors and metadata of the newest checkpoint that can be read; damaged newer ones are set aside."""
     faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
@@ -307,6 +315,6 @@ def newest_checkpoint(run: RunDir, warnings: list[str]) -> tuple[dict[str, Tenso
             continue
         for damaged, fault in faults:
             damaged.rename(damaged.with_suffix(".damaged"))
-            warnings.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
+            notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
         return *found, path
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")

@@ -9,19 +9,16 @@ from torch import nn
 from gancli.core import health
 
 
-class Probed(NamedTuple):
-    """A probe's findings: values by name for metrics.jsonl, and the classes that have far less than their share."""
-
-    values: dict[str, float | None]
-    short_classes: tuple[str, ...] = ()
-
-
 class Probe(NamedTuple):
-    """Scores a generator during training. about goes into config.json: "score" names the value that ranks models
-    (lower is better), "floor" is what a perfect generator would get, None if unknown."""
+    """Scores a generator during training.
+
+    about goes into config.json: "score" names the value that ranks models (lower is better), "floor" is what a perfect
+    generator would get, None if unknown. measure gives the values of a line of metrics.jsonl: numbers or None, and
+    "short_classes", the names of those that have far less than their share, None where none can be read.
+    """
 
     about: dict[str, Any]
-    measure: Callable[[nn.Module], Probed]
+    measure: Callable[[nn.Module], dict[str, Any]]
 
 
 class Watch:
@@ -53,11 +50,9 @@ class Watch:
         self.best = value, line["nimg"]
         return True
 
-    def new_warnings(self, short_classes: tuple[str, ...] = ()) -> dict[str, str]:
+    def new_warnings(self) -> dict[str, str]:
         """Warnings not given before, by name."""
-        history = health.History(
-            list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor, short_classes
-        )
+        history = health.History(list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor)
         found = {name: text for name, text in health.warnings(history).items() if name not in self.warned}
         self.warned |= found.keys()
         return found

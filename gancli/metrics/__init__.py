@@ -82,7 +82,7 @@ def conditions(case: Case) -> dict[str, Any]:
         "n_fake": case.n,
         "n_heldout": 0 if reference.heldout is None else len(reference.heldout),
         "split": "train",
-        "floor": "train against held-out" if reference.heldout is not None else None,
+        "floor": "train against held-out" if reference.held is not None else None,
         "features": extractor.name,
         "features_sha256": extractor.digest,
         "features_dim": int(case.values.shape[1]),

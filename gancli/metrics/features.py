@@ -218,8 +218,8 @@ def cached(
 ) -> Features:
     """`extract`, kept in `folder` under the digests of the data and of the network.
 
-    data_digest must stand for these very images (name the split in it). A file that is damaged is made again; one
-    that cannot be written is done without.
+    data_digest must stand for these very images (name the split in it). A damaged file, or one under another's name, is
+    made again; one that cannot be written is done without.
     """
     key = hashlib.sha256(f"{data_digest} {extractor.name} {extractor.digest} {len(images)}".encode()).hexdigest()
     path = folder / f"{extractor.name}-{key[:32]}.features"
@@ -227,8 +227,9 @@ def cached(
         content = path.read_bytes()
     except OSError:
         content = b""
-    if len(content) > 32 and hashlib.sha256(content[32:]).digest() == content[:32]:
-        tensors = safetensors.torch.load(content[32:])
+    checksum, content = content[:32], content[32:]
+    if hashlib.sha256(key.encode() + content).digest() == checksum:
+        tensors = safetensors.torch.load(content)
         return Features(tensors["values"].double(), tensors.get("labels"))
     features = extract(extractor, images, progress)
     tensors = {"values": features.values.float()}
@@ -237,7 +238,7 @@ def cached(
     content = safetensors.torch.save(tensors)
     with contextlib.suppress(OSError, RunError):
         folder.mkdir(parents=True, exist_ok=True)
-        rundir.atomic_write(path, hashlib.sha256(content).digest() + content)
+        rundir.atomic_write(path, hashlib.sha256(key.encode() + content).digest() + content)
     return features
 
 

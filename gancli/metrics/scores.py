@@ -10,11 +10,14 @@ from gancli.metrics.frechet import expected_bias, frechet_distance, moments, sca
 from gancli.metrics.kernel import kernel_distance
 from gancli.metrics.prdc import PRDC, expected_coverage, prdc
 from gancli.metrics.reference import FEWEST_KERNEL, FEWEST_PRDC, Case, prdc_floor
+from gancli.wording import listed
 
 FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
 MOST_PRDC = 10_000
 MANY_CLASSES = 100  # from here on classes are counted as modes
-NAMED = 5
+NAMED = 10
+COLLAPSED = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
+FEWEST_COMPARED = 20
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Score:
 
     value is None if it cannot be had here (reading says why). floor is what a perfect generator would get, None if
     unknown; floor_measured is the floor at the count floor_n it was measured with, before scaling; error is a
-    standard error. details holds what else belongs to this number, all of it JSON.
+    standard error. is_alarm: whether this alone says that something is wrong. details holds what else belongs to this
+    number, all of it JSON.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Score:
     error: float | None = None
     n_real: int | None = None
     n_fake: int | None = None
+    is_alarm: bool = False
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -89,10 +94,10 @@ def frechet(case: Case) -> list[Score]:
 
 def read_distance(value: float, floor: float | None, bias: float) -> str:
     """bias: what sampling alone is expected to give, to go by where too few images are held out for a floor."""
-    if not floor:
-        if not bias:
-            return "the real images do not differ from each other"
+    if floor is None and bias > 0:
         return f"{value / bias:,.1f} times what sampling alone gives (too few held-out images for a floor)"
+    if not floor:
+        return "the real images do not differ from each other" + ("" if value else ", nor do these")
     times = value / floor
     if times < 1.5:
         return "at the floor: no difference seen at these counts"
@@ -112,12 +117,12 @@ def kernel(case: Case) -> list[Score]:
     value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
     floor = reference.kernel_floor
     above = value / error if error else math.inf
-    reading = f"{above:,.0f} standard errors above 0, which is right"
+    reading = f"should be 0; it is {above:,.0f} standard errors above"
     return [
         Score(
             name,
             value,
-            "no difference seen at these counts" if above < 2 else reading,
+            "within two standard errors of 0: too few images to show a difference" if above < 2 else reading,
             floor=floor.value if floor else None,
             floor_measured=floor.value if floor else None,
             floor_n=reference.n_floor if floor else None,
@@ -141,16 +146,18 @@ def neighbourhoods(case: Case) -> list[Score]:
     equal = found if m == n or not floors else prdc(reference.some(reference.train, m), reference.some(case.values, m))
     expected = {"density": 1.0, "coverage": expected_coverage(n, n)}
     means = {
-        "precision": f"{found.precision:.0%} of the images look real",
-        "recall": f"{found.recall:.0%} of what is real is within their range",
+        "precision": f"{found.precision:.0%} of the images are within the range of real ones",
+        "recall": f"{found.recall:.0%} of the real images are within their range",
         "density": "1 is right; less: at the edge of the real ones, more: crowded at typical ones",
         "coverage": f"{found.coverage:.0%} of the real images have a generated one nearby",
     }
     scores = []
     for name, value in found._asdict().items():
         floor, equal_value = (getattr(floors, name), getattr(equal, name)) if floors else (None, value)
-        aim = expected.get(name) if floor is None else floor
-        verdict = "" if name == "density" else read_share(equal_value, aim, share_noise(aim, m or n, m or n))
+        aim, whom = (expected.get(name), "a perfect generator") if floor is None else (floor, "unseen real images")
+        verdict = "" if name == "density" else read_share(equal_value, aim, share_noise(aim, m or n, m or n), whom)
+        if name == "precision" and found.coverage < COLLAPSED:
+            verdict = ", which means nothing here: hardly any real image has one nearby"
         scores.append(
             Score(
                 name,
@@ -178,13 +185,13 @@ def share_noise(p: float | None, n: int, m: int | None) -> float:
     return math.sqrt(p * (1 - p) * (1 / n + 1 / m))
 
 
-def read_share(value: float, aim: float | None, noise: float) -> str:
+def read_share(value: float, aim: float | None, noise: float, whom: str = "unseen real images") -> str:
     """How a number that should be high compares with that of held-out images, given the error of the difference."""
     if not aim:
         return ""
     if value > 0.97 * aim or value > aim - 4 * noise:
-        return ": as for unseen real images"
-    return ": less than for unseen real images" if value > 0.5 * aim else ": far less than for unseen real images"
+        return f": as for {whom}"
+    return f": less than for {whom}" if value > 0.5 * aim else f": far less than for {whom}"
 
 
 def class_balance(case: Case) -> list[Score]:
@@ -200,15 +207,15 @@ def class_balance(case: Case) -> list[Score]:
     n_real = len(case.reference.real)
     floor = classes.expected_total_variation(share, classes.both_sampled(n_real, n))
     if short:
-        more = f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
         number = "1 class" if len(short) == 1 else f"{len(short)} classes"
-        reading = f"{number} missing or rare: {', '.join(short[:NAMED])}{more}"
+        reading = f"{number} missing or rare: {listed(short, NAMED)}"
     else:
         reading = read_balance(value, floor)
     details: dict[str, Any] = {"short_classes": short}
     if len(names) < MANY_CLASSES:
         details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
-    return [Score("class_tv", value, reading, floor=floor, n_real=n_real, n_fake=n, details=details)]
+    is_alarm = bool(short) or reading.endswith("unbalanced")
+    return [Score("class_tv", value, reading, floor, n_real=n_real, n_fake=n, is_alarm=is_alarm, details=details)]
 
 
 def read_balance(value: float, floor: float) -> str:
@@ -262,12 +269,12 @@ def copying(case: Case) -> list[Score]:
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
     noise = 100 * share_noise(None if floor is None else floor / 100, n, n_held)
-    reading = f"{pct:.0f} % of the images are farther from a training image than its own neighbour is"
+    reading = f"{pct:.0f}% of the images are farther from a training image than its own neighbour is"
     scores = [
         Score(
             "auth_pct",
             pct,
-            reading + read_share(pct, floor, noise),
+            reading + (UNLIKE if floor and pct > 1.03 * floor + 4 * noise else read_share(pct, floor, noise)),
             floor=floor,
             floor_measured=floor,
             floor_n=n_held or None,
@@ -278,18 +285,43 @@ def copying(case: Case) -> list[Score]:
     ]
     if held is None or n_held < FEWEST_HELDOUT:
         return scores + [missing(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]]
+    if n < FEWEST_COMPARED:
+        return scores + [missing(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in names[1:]]
     closer = memorization.closer_than_heldout(found.distance, held.distance)
     close, expected = memorization.close_share(found.distance, held.distance)
     closer_error, close_error = math.sqrt((1 / n + 1 / n_held) / 12), share_noise(expected, n, n_held)
     near, share = read_closer(closer, closer_error), read_close(close, expected, close_error)
     return [
         *scores,
-        Score("closer_than_heldout", closer, near, floor=0.5, error=closer_error, n_real=n_real, n_fake=n),
-        Score("close_share", close, share, floor=expected, error=close_error, n_real=n_real, n_fake=n),
+        Score(
+            "closer_than_heldout",
+            closer,
+            near,
+            floor=0.5,
+            error=closer_error,
+            n_real=n_real,
+            n_fake=n,
+            is_alarm=near.startswith("nearer"),
+        ),
+        Score(
+            "close_share",
+            close,
+            share,
+            floor=expected,
+            error=close_error,
+            n_real=n_real,
+            n_fake=n,
+            is_alarm=share.endswith("pairs"),
+        ),
     ]
 
 
+UNLIKE = ": more than for unseen real images, so unlike the data"
+
+
 def read_closer(value: float, error: float) -> str:
+    if value < 0.45 and value < 0.5 - 4 * error:
+        return "farther from the training images than held-out ones are: unlike the data"
     if value < 0.55 or value < 0.5 + 4 * error:
         return "no nearer to the training images than held-out ones are"
     near = f"nearer to the training images than held-out ones are, {value:.0%} of the time"
@@ -297,7 +329,7 @@ def read_closer(value: float, error: float) -> str:
 
 
 def read_close(value: float, expected: float, error: float) -> str:
-    share = f"{value:.1%} of the images are as near as the nearest 1 % of held-out ones"
+    share = f"{value:.1%} of the images are as near to a training image as the nearest 1% of held-out ones"
     return share + ("; look at the nearest pairs" if value > expected + 4 * error else "")
 
 
@@ -309,7 +341,8 @@ def spread(case: Case) -> list[Score]:
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
         return [missing("diversity", "the real images do not differ from each other")]
-    return [Score("diversity", value, read_diversity(value), floor, n_real=len(reference.real), n_fake=case.n)]
+    n_real, reading = len(reference.real), read_diversity(value)
+    return [Score("diversity", value, reading, floor, n_real=n_real, n_fake=case.n, is_alarm=value < 0.5)]
 
 
 def read_diversity(value: float) -> str:

@@ -18,7 +18,7 @@ GUTTER, MARGIN = 20, 24  # around pairs, around everything
 MIN_WIDTH, MIN_COLUMN = 420, 120
 TITLE, TEXT = 20, 14
 SOFT_INK = 160
-LEGEND = "left: generated, right: nearest training image"
+LEGEND = "left: generated, right: nearest training image; below: image number · distance, 1 being usual, 0 a copy"
 
 
 def write(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> None:

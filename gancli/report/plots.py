@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 
 from gancli.errors import printable
 from gancli.rundir import RunDir, atomic_write
+from gancli.wording import significant
 
 Values = npt.NDArray[np.float64]
 
@@ -319,8 +320,3 @@ def text(record: dict[str, Any], key: str) -> str:
     """A text fit to be shown, '' for anything else."""
     value = record.get(key)
     return printable(value) if isinstance(value, str) else ""
-
-
-def significant(value: float) -> str:
-    """Three digits: '0.0123', '1.23', '12.3', '1,230'."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.3g}"

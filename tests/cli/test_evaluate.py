@@ -14,6 +14,8 @@ from PIL import Image
 from gancli import evaluation
 from gancli.core import data
 from gancli.metrics import METRICS
+from gancli.metrics.features import Extractor
+from gancli.wording import significant
 
 NAMES = {
     "precision", "recall", "density", "coverage", "class_tv", "label_fidelity", "modes", "kl", "auth_pct",
@@ -64,6 +66,9 @@ def test_evaluate_scores_the_newest_run_against_its_own_data(run: Path) -> None:
     assert "300 generated images against 400 training images of blobs, floors from 150 held out" in result.stdout
     assert "random features (relative: for comparing models on these data only)" in result.stdout
     assert "no class_tv, label_fidelity: the random features read no classes" in result.stdout
+    (row,) = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fd_random")]
+    scores = json.loads((run / "scores" / "00000" / "scores.json").read_text())["scores"]
+    assert row[1:3] == [significant(scores["fd_random"][key]) for key in ("value", "floor")]
     folder = run / "scores" / "00000"
     assert {path.name for path in folder.iterdir()} == {"scores.json", "nearest.png"}
     with Image.open(folder / "nearest.png") as picture:
@@ -117,21 +122,64 @@ def test_several_sources_stand_side_by_side_with_their_own_floors(real: Path) ->
     assert not list(Path("scores/00001").glob("nearest*")), "no picture where copies were not looked for"
 
 
+def test_sources_side_by_side_get_a_verdict_each_and_one_floor_where_it_is_shared(real: Path) -> None:
+    write_pngs(Path("good"), blobs(300, 5))
+    write_pngs(Path("copies"), blobs(400, 0)[:300])
+    write_pngs(Path("fewer"), blobs(200, 6))
+    equal = gancli("evaluate", "good", "copies", "--data", real).stdout.splitlines()
+    assert next(line for line in equal if line.startswith(" score") or line.startswith("score")).split()[-1] == "floor"
+    (good,) = [line for line in equal if line.startswith("good: fd_random: ")]
+    (copies,) = [line for line in equal if line.startswith("copies: fd_random: ")]
+    assert "look at the nearest pairs" in copies and "closer_than_heldout: nearer" in copies
+    assert "closer_than_heldout" not in good
+    assert "counts differ" not in "".join(equal)
+    unequal = gancli("evaluate", "good", "fewer", "--data", real, "--metrics", "frechet").stdout
+    assert "(floor " in unequal and "counts differ: compare multiples of the floor" in unequal
+
+
+def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez("good.npz", images=blobs(150, 3))
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = gancli("evaluate", "good.npz", "--data", real).stdout.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("closer_than_heldout 0."))
+    assert "(floor 0.500)" in lines[at] and "the training images" in lines[at + 1]
+
+
+def test_force_leaves_no_picture_of_what_was_there_before(real: Path) -> None:
+    np.savez("good.npz", images=blobs(150, 3))
+    assert gancli("evaluate", "good.npz", "--data", real, "-o", "out").exit_code == 0
+    Path("out/mine.txt").touch()
+    assert {path.name for path in Path("out").iterdir()} == {"scores.json", "nearest.png", "mine.txt"}
+    assert gancli("evaluate", "good.npz", "--data", real, "-o", "out", "--metrics", "kid", "--force").exit_code == 0
+    assert {path.name for path in Path("out").iterdir()} == {"scores.json", "mine.txt"}
+
+
 def test_copies_of_training_images_are_shown_beside_them(real: Path) -> None:
     mixed = np.concatenate([blobs(400, 0)[:30], blobs(120, 7)])
     result = gancli("evaluate", write_pngs(Path("mixed"), mixed), "--data", real, "--json")
     pairs = json.loads(result.stdout)["scores"]["auth_pct"]["nearest_pairs"]
     assert [(pair["image"], pair["training_image"], pair["ratio"]) for pair in pairs] == [(i, i, 0) for i in range(16)]
+    with Image.open("scores/00000/nearest.png") as picture:
+        shown = np.asarray(picture)
+    enlarged = mixed[0].repeat(14, axis=0).repeat(14, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(shown[:250, :300, 0], enlarged.shape)
+    places = [(y, x) for y, x in np.argwhere((windows == enlarged).all(axis=(2, 3)))]
+    assert len(places) == 2, "the copy and its original, side by side"
 
 
 def test_more_images_than_asked_for_are_drawn_by_the_seed(real: Path) -> None:
     np.savez("many.npz", images=blobs(500, 9))
-    kid = [
+    found = [
         json.loads(gancli("evaluate", "many.npz", "--data", real, "--n", "200", "--seed", seed, "--json").stdout)
         for seed in ("0", "0", "1")
     ]
-    assert [k["conditions"]["n_fake"] for k in kid] == [200] * 3
-    assert kid[0] == kid[1] and kid[0]["scores"]["kid_random"] != kid[2]["scores"]["kid_random"]
+    assert [one["conditions"]["n_fake"] for one in found] == [200] * 3
+    assert found[0] == found[1]
+    frechet = [one["scores"]["fd_random"]["value"] for one in found]
+    assert frechet[0] != frechet[2], "of other images, since this score draws nothing itself"
+    np.savez("first.npz", images=blobs(500, 9)[:200])
+    first = json.loads(gancli("evaluate", "first.npz", "--data", real, "--json").stdout)
+    assert first["scores"]["fd_random"]["value"] not in frechet
 
 
 def test_grey_images_saved_in_colour_are_grey(real: Path) -> None:
@@ -149,7 +197,8 @@ def test_sample_and_evaluate_take_the_best_model_of_a_run(run: Path) -> None:
     (run / "model.safetensors").unlink()
     assert gancli("sample", run, "-o", "last.png").exit_code == 1
     assert gancli("sample", run, "--best", "-o", "best.png").exit_code == 0
-    assert gancli("evaluate", run, "--best", "--n", "100", "--metrics", "kid").exit_code == 0
+    result = gancli("evaluate", run, "--best", "--n", "100", "--metrics", "kid", "--json")
+    assert json.loads(result.stdout)["source"] == f"{run} (best)"
     (run / "model-best.safetensors").unlink()
     result = gancli("sample", run, "--best")
     assert result.exit_code == 1 and "has no model-best.safetensors: it was not scored in training" in result.stderr
@@ -159,13 +208,72 @@ def test_train_tells_its_score_and_draws_it(run: Path) -> None:
     again = gancli("train", "--resume", run)
     assert again.exit_code == 0
     (line,) = [line for line in again.stdout.splitlines() if line.startswith("score: ")]
-    assert line.startswith("score: fd_random ") and "times its floor; best" in line
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["fd_random"]
+    floor = json.loads((run / "config.json").read_text())["eval"]["floor"]
+    assert line.startswith(f"score: fd_random {significant(last)}, {last / floor:.3g} times its floor; best ")
     assert (run / "score.png").stat().st_size > 5000
     shown = json.loads(gancli("train", "--resume", run, "--json").stdout)
     assert shown["score"]["name"] == "fd_random" and shown["score"]["best_nimg"] in (104, 200, 400)
     assert {str(run / name) for name in ("score.png", "model-best.safetensors")} <= set(shown["files"])
     record = json.loads((run / "config.json").read_text())
     assert record["eval"]["n_fake"] == evaluation.PROBE_N and record["eval"]["floor"] > 0
+    assert 0.9 < record["eval"]["coverage_floor"] <= 1 and record["eval"]["class_tv_floor"] is None
+    assert last_eval(run)["short_classes"] is None, "none can be read, which is not the same as none missing"
+
+
+def last_eval(run: Path) -> dict[str, object]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "eval"][-1]
+
+
+@pytest.mark.parametrize("damage", [None, b"junk"])
+def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes | None) -> None:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["kind"] == "eval" and line["nimg"] == 200:
+            line["fd_random"] = 1.0
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    best = run / "model-best.safetensors"
+    best.write_bytes(damage) if damage else best.unlink()
+    result = gancli("train", "--resume", run)
+    assert result.exit_code == 0, result.output
+    assert "the model of the best score, 1 at 0.2 kimg, is gone; the next evaluation starts anew" in result.stderr
+    assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
+
+
+def test_a_folder_that_holds_scores_too_can_be_evaluated_again(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_pngs(Path("images"), blobs(150, 3)))
+    for _ in range(2):
+        result = gancli("evaluate", ".", "--data", real, "--json")
+        assert result.exit_code == 0 and json.loads(result.stdout)["conditions"]["n_fake"] == 150
+    assert len(list(Path("scores").iterdir())) == 2
+    assert gancli("evaluate", ".", "--data", real, "-o", ".", "--force", "--metrics", "kid").exit_code == 0
+    assert Path("scores.json").is_file() and len(list(Path().glob("*.png"))) == 150
+
+
+def test_scores_are_shown_even_if_they_cannot_be_written(real: Path) -> None:
+    np.savez("good.npz", images=blobs(150, 3))
+    Path("file").touch()
+    result = gancli("evaluate", "good.npz", "--data", real, "-o", "file/below", "--metrics", "kid", "--json")
+    assert result.exit_code == 1 and "cannot write" in result.stderr
+    assert json.loads(result.stdout)["scores"]["kid_random"]["value"] is not None
+    result = gancli("evaluate", "good.npz", "--data", real, "-o", "/", "--force", "--metrics", "kid")
+    assert result.exit_code == 1 and "root of the file system" in result.stderr
+
+
+def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    result = gancli("evaluate", run, "runs/00001-quick-tiny")
+    assert result.exit_code == 1 and "runs/00001-quick-tiny was trained on other images than blobs" in result.stderr
+
+
+def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> None:
+    ten = Extractor("toy", lambda images: (images, None), "digest", class_names=tuple("abcdefghij"))
+    numbers = [str(number) for number in range(10)]
+    assert evaluation.reads_classes_of(ten, list("abcdefghij")) and evaluation.reads_classes_of(ten, numbers)
+    assert not evaluation.reads_classes_of(ten, numbers[:9]) and not evaluation.reads_classes_of(ten, [])
+    blind = Extractor("toy", lambda images: (images, None), "digest")
+    assert not evaluation.reads_classes_of(blind, []) and not evaluation.reads_classes_of(blind, numbers)
 
 
 def test_too_few_images_say_how_many_are_needed_and_what_works(real: Path) -> None:
@@ -184,13 +292,13 @@ def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
     (real / "train-images-idx3-ubyte").write_bytes(idx_bytes((150, 8, 8), first))
     np.savez("some.npz", images=blobs(150, 3))
     result = gancli("evaluate", "some.npz", "--data", real)
-    assert result.exit_code == 0 and "none held out: no floors" in result.stdout
+    assert result.exit_code == 0 and ", 0 held out: no floors; " in result.stdout
     assert "closer_than_heldout, close_share: needs 100 held-out images, has 0" in result.stdout
 
 
 ERRORS = {
     "nothing here": ([], 1, "no run found under runs/; train one first"),
-    "no such source": (["nope"], 1, "no run folder or model file nope"),
+    "no such source": (["nope"], 1, "no run folder, model file or images nope"),
     "images without data": (["good.npz"], 2, "good.npz holds images only; say with --data"),
     "unknown data": (["good.npz", "--data", "mnits"], 1, "did you mean 'mnist'?"),
     "another size": (["big.npz", "--data", "blobs"], 1, "big.npz holds images of 12x12 pixels, the data 8x8"),
@@ -199,6 +307,9 @@ ERRORS = {
     "unknown features": (["good.npz", "--data", "blobs", "--features", "digit"], 2, "did you mean 'digits'?"),
     "features of another domain": (["good.npz", "--data", "blobs", "--features", "digits"], 2, "take 1x28x28 images"),
     "best of images": (["good.npz", "--data", "blobs", "--best"], 2, "--best chooses between the models of a run"),
+    "best of a model file": (["text.safetensors", "--best"], 2, "text.safetensors is one model"),
+    "one picture": (["bad/0001.png", "--data", "blobs"], 1, "bad/0001.png is one picture; give a model, or a folder"),
+    "a folder of runs": (["some-runs", "--data", "blobs"], 1, "some-runs holds run folders; name one of them"),
     "unreadable images": (["bad", "--data", "blobs"], 1, "2 of 12 images in bad cannot be used: 0003.png (truncated"),
     "not a model": (["text.safetensors", "--data", "blobs"], 1, "text.safetensors is damaged"),
     "no images at all": (["empty", "--data", "blobs"], 1, "no images in empty"),
@@ -215,6 +326,8 @@ def test_bad_input_gets_one_line_and_writes_nothing(real: Path, case: str) -> No
     for name in ("0003.png", "0007.png"):
         (bad / name).write_bytes((bad / name).read_bytes()[:60])
     Path("empty").mkdir()
+    Path("some-runs/00000-quick-blobs").mkdir(parents=True)
+    Path("some-runs/00000-quick-blobs/config.json").write_text("{}")
     Path("text.safetensors").write_text("no")
     arguments, code, text = ERRORS[case]
     result = gancli("evaluate", *arguments)

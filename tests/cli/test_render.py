@@ -125,11 +125,3 @@ def test_warnings_are_said_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.
         render.Live(bar)(warned)
     assert "warning: collapse: [red]all[/red] alike" in file.getvalue()
     assert capsys.readouterr().err == "", "nothing is written past the console that draws the bar"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0123456, "0.0123"), (1.0, "1.00"), (12.345, "12.3"), (123.45, "123"), (1234.5, "1,234"), (-0.5, "-0.500")],
-)
-def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert render.significant(value) == text

@@ -130,7 +130,7 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         (["flipped.safetensors"], 1, "flipped.safetensors is damaged: its contents do not match"),
         (["foreign.safetensors"], 1, "not one made by gancli"),
         ([str(max(run.glob("checkpoint-*")))], 1, "is a gancli checkpoint, not a model"),
-        (["absent.safetensors"], 1, "no run folder or model file absent.safetensors"),
+        (["absent.safetensors"], 1, "no run folder, model file or images absent.safetensors"),
         (["empty"], 1, "empty is not a run folder"),
         (["--outdir", "empty"], 1, "no run found under empty/; train one first: gancli train"),
         ([str(run), "--seeds", "5-1"], 2, "5 is above 1"),
@@ -151,6 +151,31 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
     assert sorted(p for p in Path().rglob("*") if "samples" not in p.parts) == before
     assert len(rows) == 16
+
+
+DAMAGE = {
+    "no data": {"data": {}},
+    "data of null": {"data": None},
+    "a name that is a list": {"data": {"name": [], "digest": ""}},
+    "images seen that are no count": {"nimg": 1.5},
+    "a preset that is a number": {"preset": 3},
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_strangers_model_that_does_not_say_what_it_is_is_refused(run: Path, case: str) -> None:
+    tensors, meta, _ = tensorfile.unpack("model", run / "model.safetensors")
+    Path("odd.safetensors").write_bytes(tensorfile.pack("model", tensors, {**meta, **DAMAGE[case]}))
+    result = gancli("sample", "odd.safetensors")
+    assert result.exit_code == 1 and "odd.safetensors does not say what it was trained on" in result.stderr
+
+
+def test_a_model_with_weights_that_are_not_numbers_is_refused(run: Path) -> None:
+    tensors, meta, _ = tensorfile.unpack("model", run / "model.safetensors")
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    Path("nan.safetensors").write_bytes(tensorfile.pack("model", tensors, meta))
+    result = gancli("sample", "nan.safetensors")
+    assert result.exit_code == 1 and "not finite numbers; its training had diverged" in result.stderr
 
 
 def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> None:

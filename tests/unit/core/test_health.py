@@ -13,12 +13,12 @@ def test_accuracy_counts_positive_logits_as_real() -> None:
 
 def test_overfitting_is_0_where_held_out_looks_like_training_and_1_where_it_looks_fake() -> None:
     train, fake = torch.tensor([3.0, 5.0]), torch.tensor([-2.0, 0.0])
-    assert health.overfitting(train, torch.tensor([4.0]), fake) == 0
-    assert health.overfitting(train, torch.tensor([-1.0]), fake) == 1
-    assert health.overfitting(train, torch.tensor([2.75]), fake) == pytest.approx(0.25)
+    assert health.r_v(train, torch.tensor([4.0]), fake) == 0
+    assert health.r_v(train, torch.tensor([-1.0]), fake) == 1
+    assert health.r_v(train, torch.tensor([2.75]), fake) == pytest.approx(0.25)
     shifted = [logits + 100 for logits in (train, torch.tensor([2.75]), fake)]
-    assert health.overfitting(*shifted) == pytest.approx(0.25), "only differences count"
-    assert health.overfitting(fake, train, train) is None
+    assert health.r_v(*shifted) == pytest.approx(0.25), "only differences count"
+    assert health.r_v(fake, train, train) is None
 
 
 def test_diversity_is_the_ratio_of_spreads() -> None:
@@ -42,25 +42,26 @@ def ticks(n: int, **values: float | None) -> list[Line]:
     return [{"nimg": 2000.0 * (i + 1), **healthy, **values} for i in range(n)]
 
 
-def evaluations(n: int, short_classes: float) -> list[Line]:
-    return [{"nimg": 20_000.0 * (i + 1), "short_classes": short_classes} for i in range(n)]
+def evaluations(*short_classes: list[str] | None) -> list[Line]:
+    return [{"nimg": 20_000.0 * (i + 1), "short_classes": names} for i, names in enumerate(short_classes)]
 
 
 BAD = {
-    "discriminator_wins": (LONG, {"accuracy": 0.99}, "99.0% of the time since 2 kimg"),
-    "discriminator_lost": (LONG, {"accuracy": 0.5}, "50.0% of the time since 2 kimg"),
-    "collapse": (SHORT, {"diversity": 0.1}, "nearly all alike since 2 kimg (0.1 times"),
-    "overfitting": (SHORT, {"r_v": 0.9}, "since 2 kimg (r_v 0.90"),
+    "discriminator_wins": (LONG, {"accuracy": 0.971}, {"accuracy": 0.969}, "97.1% of the time since 2 kimg"),
+    "discriminator_lost": (LONG, {"accuracy": 0.519}, {"accuracy": 0.521}, "51.9% of the time since 2 kimg"),
+    "collapse": (SHORT, {"diversity": 0.49}, {"diversity": 0.51}, "too much alike since 2 kimg (0.49 times"),
+    "overfitting": (SHORT, {"r_v": 0.41}, {"r_v": 0.39}, "since 2 kimg (r_v 0.41"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_rule_speaks_once_a_bad_state_has_lasted_and_names_nothing_else(name: str) -> None:
-    n, values, text = BAD[name]
+    n, values, just_right, text = BAD[name]
     found = warnings(History(ticks(n, **values), []))
     assert list(found) == [name] and text in found[name]
     assert not warnings(History(ticks(n - 1, **values), []))
     assert not warnings(History(ticks(n), []))
+    assert not warnings(History(ticks(n, **just_right), []))
     assert not warnings(History([*ticks(n, **values)[1:], *ticks(1, **dict.fromkeys(values))], []))
 
 
@@ -76,17 +77,18 @@ def test_a_single_good_tick_does_not_hide_a_bad_stretch() -> None:
 
 def test_an_accuracy_of_one_half_is_right_where_the_score_is_near_its_floor() -> None:
     lines = ticks(LONG, accuracy=0.5)
-    assert not warnings(History(lines, [{"nimg": 2000, "fd": 1.5}], "fd", (1.5, 2000), floor=1.0))
-    assert "discriminator_lost" in warnings(History(lines, [{"nimg": 2000, "fd": 60}], "fd", (60, 2000), floor=1.0))
+    assert not warnings(History(lines, [{"nimg": 2000, "fd": 3.9}], "fd", (3.9, 2000), floor=1.0))
+    assert "discriminator_lost" in warnings(History(lines, [{"nimg": 2000, "fd": 4.1}], "fd", (4.1, 2000), floor=1.0))
+    assert "nearly all alike" in warnings(History(ticks(SHORT, diversity=0.19), []))["collapse"]
 
 
-def test_missing_classes_are_named_after_some_evaluations_in_a_row() -> None:
-    found = warnings(History([], evaluations(FEW, 2), short_classes=["3", "8"]))
-    assert "hardly any generated image has shown 3, 8 since 20 kimg" in found["missing_classes"]
-    many = warnings(History([], evaluations(FEW, 9), short_classes=list("123456789")))
-    assert "1, 2, 3, 4, 5 and 4 more" in many["missing_classes"]
-    assert not warnings(History([], evaluations(FEW - 1, 2), short_classes=["3"]))
-    assert not warnings(History([], [*evaluations(FEW, 2), *evaluations(1, 0)], short_classes=[]))
+def test_classes_that_were_missing_in_some_evaluations_in_a_row_are_named() -> None:
+    found = warnings(History([], evaluations(["3", "8"], ["8", "1"], ["8"], ["1", "8"])))
+    assert "hardly any generated image has shown 8 since 20 kimg" in found["missing_classes"]
+    many = warnings(History([], evaluations(*[list("abcdefghijkl")] * FEW)))
+    assert "i, j and 2 others since" in many["missing_classes"]
+    for healthy in ([["3"]] * (FEW - 1), [["3"], ["3"], ["3"], []], [["1"], ["2"], ["3"], ["4"]], [None] * FEW):
+        assert not warnings(History([], evaluations(*healthy)))
 
 
 def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
@@ -98,3 +100,7 @@ def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
     assert "fd has been worse than its 2 at 5 kimg since 20 kimg, now 3;" in found
     for healthy in ((2.6, 2.7, 2.8), (2.4, 2.7, 2.8, 3.0), (2.6, 2.7, None, 3.0)):
         assert not warnings(history(*healthy))
+    negative = History(
+        [], [{"nimg": 1000.0, "kid": value} for value in (-0.1, 0.2, 0.2, 0.2, 0.3)], "kid", (-0.1, 1000)
+    )
+    assert not warnings(negative), "a share of a negative best means nothing"

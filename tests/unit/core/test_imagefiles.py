@@ -78,7 +78,7 @@ def refusal(path: Path, shape: tuple[int, int, int] | None = None) -> str:
 def test_all_images_come_in_order_whatever_holds_them(tmp_path: Path, make: Make, pictures: np.ndarray) -> None:
     path = make(tmp_path, pictures)
     found = open_images(path)
-    assert (found.name, len(found), found.labels) == (path.name, 12, None)
+    assert (len(found), found.labels) == (12, None)
     assert found.shape == (pictures.shape[3], 8, 6)
     assert torch.equal(torch.cat([*found.batches()]), tensor(pictures))
     assert torch.equal(torch.cat([*found.batches()]), tensor(pictures)), "a second time too"
@@ -110,9 +110,9 @@ def test_grey_images_serve_as_colour_and_colour_ones_as_grey_where_channels_are_
 
 def test_what_does_not_fit_the_data_is_refused_when_it_is_opened(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, COLOUR)
-    with pytest.raises(DataError, match="holds images of 8x6 pixels, the data 28x28; resize one of them"):
+    with pytest.raises(DataError, match="holds images of 6x8 pixels, the data 28x28; resize them to 28x28 first"):
         open_images(path, (3, 28, 28))
-    with pytest.raises(DataError, match="holds colour images, the data grey ones; convert one of them"):
+    with pytest.raises(DataError, match="holds colour images, the data grey ones; convert them to grey first"):
         open_images(path, (1, 8, 6))
 
 
@@ -248,7 +248,7 @@ def test_every_bad_file_is_counted_and_named_after_the_good_ones(
                 archive.write(file, file.name)
         path = tmp_path / "made.zip"
     named = (
-        "00.png (empty), 03.png (truncated), 05.png (7x6 pixels instead of 8x6), 08.png (colour instead of grey), "
+        "00.png (empty), 03.png (truncated), 05.png (6x7 pixels instead of 6x8), 08.png (colour instead of grey), "
         "11.jpg (CMYK instead of 8-bit grey or RGB)"
     )
     line = f"5 of 13 images in {path} cannot be used: {named}; repair or delete them"
@@ -267,7 +267,7 @@ def test_of_many_bad_files_five_are_named(tmp_path: Path) -> None:
         (tmp_path / f"{i:04d}.png").write_bytes(b"")
     message = refusal(tmp_path)
     assert message.startswith(f"1,200 of 1,200 images in {tmp_path} cannot be used: 0000.png (empty), ")
-    assert message.endswith("0004.png (empty) and 1,195 more; repair or delete them")
+    assert message.endswith("0004.png (empty) and 1,195 others; repair or delete them")
 
 
 def test_what_holds_no_images_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
@@ -474,3 +474,30 @@ def test_no_damage_to_an_archive_ends_in_anything_but_images_or_a_line(tmp_path:
             assert "\n" not in str(err)
             refused += 1
     assert refused > 75
+
+
+def test_colour_anywhere_in_a_picture_is_colour(tmp_path: Path) -> None:
+    pictures = AS_COLOUR.copy()
+    pictures[3, -1, -1, 2] ^= 1
+    files = open_images(stored_npz(tmp_path, pictures), (1, 8, 6))
+    with pytest.raises(DataError, match="colour instead of grey"):
+        list(files.batches())
+
+
+def test_bytes_after_the_images_of_an_npz_are_noticed(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, GREY)
+    with zipfile.ZipFile(tmp_path / "more.npz", "w") as archive:
+        archive.writestr("images.npy", buffer.getvalue() + b"more")
+    with pytest.raises(DataError, match=r"more\.npz is damaged: it holds 580 bytes of images where .* needs 576"):
+        open_images(tmp_path / "more.npz")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_long_header_in_an_npz_is_refused_before_it_is_read(tmp_path: Path, version: int) -> None:
+    """The length stands before the header: 2 bytes in version 1, 4 in version 2."""
+    length = struct.pack("<H", 60_000) if version == 1 else struct.pack("<I", 3_000_000_000)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 100_000)
+    with pytest.raises(DataError, match=r"its header of (60,000|3,000,000,000) bytes is too long"):
+        open_images(tmp_path / "bomb.npz")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from gancli import events, media, presets
 from gancli.core import checkpoint, data, images, latents, modelfile, records, tensorfile
 from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
-from gancli.core.watch import Probe, Probed
+from gancli.core.watch import Probe
 from gancli.errors import DivergedError, RunError
-from gancli.rundir import RunDir, nimg_of
+from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 SETTINGS = {
     "g_width": 8,
@@ -183,7 +184,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path
     newest.write_bytes(newest.read_bytes()[:-1000])
     again = resume(parts.run_dir)
     assert parts.run_dir.checkpoint(again.state.nimg) == before
-    (warning,) = again.warnings
+    (warning,) = again.notes
     assert newest.name in warning and "damaged" in warning
     finish(again)
     assert_same_run(whole.run_dir, parts.run_dir)
@@ -331,7 +332,7 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
         resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, record)
-    assert resume(trainer.run_dir).warnings == []
+    assert resume(trainer.run_dir).notes == []
     other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
     (warning,) = records.compare(trainer.run_dir, record, other)
     assert "made with torch 1.0" in warning
@@ -458,8 +459,8 @@ def weight_sum(G: torch.nn.Module) -> float:
 def scored(values: list[float] | None = None) -> Probe:
     """A probe whose score is made of the weights, or comes from a list, one after the other."""
 
-    def measure(G: torch.nn.Module) -> Probed:
-        return Probed({"fd_toy": values.pop(0) if values else weight_sum(G) % 1, "short_classes": 0})
+    def measure(G: torch.nn.Module) -> dict[str, Any]:
+        return {"fd_toy": values.pop(0) if values else weight_sum(G) % 1, "short_classes": []}
 
     return Probe({"score": "fd_toy", "floor": 0.1}, measure)
 
@@ -480,7 +481,7 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
 
 
 def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
-    nothing = Probe({"score": "fd_toy", "floor": None}, lambda G: Probed({"fd_toy": None, "short_classes": 0}))
+    nothing = Probe({"score": "fd_toy", "floor": None}, lambda G: {"fd_toy": None, "short_classes": None})
     trainer = start(tmp_path, tiny_idx, probe=nothing, kimg=0.4, eval_kimg=0.4)
     finish(trainer)
     assert trainer.run_dir.read_metrics()[-1]["fd_toy"] is None
@@ -513,7 +514,7 @@ def test_a_run_killed_between_checkpoint_and_best_model_makes_it_again(tmp_path:
         run.best_model.unlink() if damage is None else run.best_model.write_bytes(damage)
         again = resume(run, probe=scored([2.0, 2.0]))
         assert again.state.nimg == 400 and run.best_model.read_bytes() == content
-        assert len(again.warnings) == (damage is not None)
+        assert len(again.notes) == (damage is not None)
 
 
 def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_path: Path, tiny_idx: Path) -> None:
@@ -522,11 +523,76 @@ def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_
     run = trainer.run_dir
     newest, older = run.checkpoints()
     newest.write_bytes(b"")
-    run.best_model.unlink()
+    shutil.copy(run.model, run.best_model)  # of image 1200
     again = resume(run, probe=scored([4.0]))
     assert again.state.nimg == nimg_of(older) == 1000 and again.watch.best is None
+    assert "the model of the best score, 1 at 0.4 kimg, is gone" in again.notes[-1]
     finish(again)
     assert again.watch.best == (4.0, 1200) and modelfile.load(run.best_model).info.nimg == 1200
+
+
+def test_the_checkpoint_of_a_best_score_is_there_before_its_model(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0]), kimg=1.2, eval_kimg=0.4, snapshot_kimg=100)
+    real, best = modelfile.save, trainer.run_dir.best_model
+
+    def save(path: Path, *rest: Any) -> None:
+        if path == best and trainer.state.nimg == 400:
+            raise RunError("killed here")
+        real(path, *rest)
+
+    monkeypatch.setattr(modelfile, "save", save)
+    with pytest.raises(RunError, match="killed here"):
+        finish(trainer)
+    monkeypatch.undo()
+    assert modelfile.load(best).info.nimg == 200
+    again = resume(trainer.run_dir, probe=scored([2.0]))
+    assert again.state.nimg == 400 and modelfile.load(best).info.nimg == 400 and again.watch.best == (1.0, 400)
+
+
+def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.4)
+    finish(trainer)
+    run = trainer.run_dir
+    right = {path: path.read_bytes() for path in (run.model, run.samples)}
+    older = start(tmp_path, tiny_idx, kimg=0.2)
+    finish(older)
+    for path in right:
+        shutil.copy(older.run_dir.path / path.name, path)
+    again = resume(run)
+    assert again.is_finished
+    again.restore_files()
+    for path, content in right.items():
+        assert path.read_bytes() == content, path.name
+
+
+def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.2)
+    finish(trainer)
+    for torn in (b'{"event": "warn', b"\0" * 60, b"[]\n", b'{"event": "warning", "name": "collapse"}\n'):
+        with open(trainer.run_dir.events, "ab") as file:
+            file.write(torn)
+        again = resume(trainer.run_dir)
+        again.note("here")
+    assert again.watch.warned == {"collapse"}
+    assert [line["event"] for line in read_jsonl(trainer.run_dir.events)] == [
+        "start", "finished", "here", "here", "here", "warning", "here"
+    ]  # fmt: skip
+
+
+def test_a_resumed_run_remembers_the_ticks_before_it(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored(), kimg=0.8, eval_kimg=0.2)
+    finish(trainer)
+    again = resume(trainer.run_dir, probe=scored())
+    assert list(again.watch.ticks) == list(trainer.watch.ticks) and len(again.watch.ticks) == 8
+    assert list(again.watch.evaluations) == list(trainer.watch.evaluations)
+
+
+def test_the_last_evaluation_can_warn_too(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([1.0, 1.3, 1.3, 1.4, 1.5]), kimg=1.2, eval_kimg=0.4)
+    found = [event for event in finish(trainer) if isinstance(event, events.Warned)]
+    assert ("past_best", 1200) in [(event.name, event.nimg) for event in found]
 
 
 def test_warnings_are_given_once_in_a_run_however_often_it_is_resumed(tmp_path: Path, tiny_idx: Path) -> None:

@@ -160,6 +160,19 @@ def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_a_file_under_another_ones_name_is_made_again(tmp_path: Path) -> None:
+    extractor = load("random")
+    folder = tmp_path / "cache"
+    train = features.cached(extractor, pictures(5), "data train", folder)
+    held = features.cached(extractor, pictures(5, seed=1), "data held-out", folder)
+    one, other = folder.iterdir()
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    assert torch.equal(features.cached(extractor, pictures(5), "data train", folder).values, train.values)
+    assert torch.equal(features.cached(extractor, pictures(5, seed=1), "data held-out", folder).values, held.values)
+
+
 def test_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert len(features.cached(load("random"), pictures(3), "data", tmp_path / "file")) == 3

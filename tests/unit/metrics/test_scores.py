@@ -40,7 +40,7 @@ def test_a_perfect_generator_is_at_every_floor() -> None:
     assert found["fd_toy"].value < 1.5 * found["fd_toy"].floor
     assert "at the floor" in found["fd_toy"].reading
     assert abs(found["kid_toy"].value) < 4 * found["kid_toy"].error
-    assert found["kid_toy"].reading == "no difference seen at these counts"
+    assert found["kid_toy"].reading == "within two standard errors of 0: too few images to show a difference"
     for name in ("precision", "recall", "coverage"):
         assert found[name].value == pytest.approx(found[name].floor, abs=0.06)
     assert found["coverage"].details["expected"] == expected_coverage(800, 800)
@@ -183,3 +183,37 @@ def test_unknown_metrics_and_features_that_do_not_match_are_refused() -> None:
 
 def test_registry_holds_the_headline_set() -> None:
     assert set(METRICS) == {"frechet", "kid", "prdc", "classes", "fidelity", "modes", "memorization", "diversity"}
+
+
+def test_scores_that_alone_mean_trouble_are_marked() -> None:
+    def alarms(fake: Features) -> set[str]:
+        return {name for name, score in evaluate(reference(), fake).scores.items() if score.is_alarm}
+
+    assert alarms(perfect(800, 2)) == set()
+    assert "class_tv" in alarms(perfect(800, 2, share=(0.5, 0.5, 0, 0)))
+    assert {"diversity", "class_tv"} <= alarms(
+        Features(perfect(1, 2).values.repeat(400, 1), perfect(1, 2).labels.repeat(400))
+    )
+    copies = reference().real
+    assert {"closer_than_heldout", "close_share"} <= alarms(copies)
+
+
+def test_precision_of_a_collapsed_set_is_said_to_mean_nothing() -> None:
+    """All fakes lie at one real image, inside of its ball and of its neighbours'."""
+    ref = reference()
+    found = evaluate(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
+    assert found["precision"].value == 1 and found["coverage"].value < 0.1
+    assert found["precision"].reading.endswith("means nothing here: hardly any real image has one nearby")
+    assert "means nothing" not in evaluate(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
+
+
+def test_images_unlike_the_data_are_not_praised_for_being_far_from_it() -> None:
+    found = evaluate(reference(), Features(perfect(400, 2).values + 3), metrics=["memorization"]).scores
+    assert found["auth_pct"].reading.endswith("more than for unseen real images, so unlike the data")
+    assert found["closer_than_heldout"].reading.endswith("unlike the data")
+
+
+def test_a_handful_of_images_is_not_compared_with_held_out_ones() -> None:
+    found = evaluate(reference(), perfect(19, 2), metrics=["memorization"]).scores
+    assert found["closer_than_heldout"].reading == "needs 20 generated images, got 19"
+    assert found["close_share"].value is None and found["auth_pct"].value is not None

@@ -1,0 +1,111 @@
+"""Evaluations -> a table on stdout: one model with a reading of every score, or several side by side."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gancli.errors import printable
+from gancli.wording import significant
+
+if TYPE_CHECKING:
+    from gancli.metrics import Evaluation
+    from gancli.metrics.scores import Score
+
+NARROW = 84  # columns; below, a reading stands on a line of its own
+
+
+def show(found: "Sequence[tuple[str, Evaluation]]") -> None:
+    out = Console(file=sys.stdout, highlight=False, emoji=False)
+    by_name = [evaluation.scores for _, evaluation in found]
+    names = [name for name in by_name[0] if any(some[name].value is not None for some in by_name)]
+    if len(found) > 1:
+        out.print(side_by_side([source for source, _ in found], [[some[name] for some in by_name] for name in names]))
+    elif out.width < NARROW:
+        for score in (by_name[0][name] for name in names):
+            out.print(f"{score.name} {value(score)}{floor(score)}", markup=False)
+            out.print(f"  {plain(score.reading)}")
+    else:
+        out.print(one([by_name[0][name] for name in names]))
+    for source, evaluation in found:
+        start = f"{plain(source)}: " if len(found) > 1 else ""
+        lines = [*(verdict(evaluation) if len(found) > 1 else ()), *remarks(evaluation)]
+        for line in lines:
+            out.print(start + escape(printable(line)), soft_wrap=True)
+    if len({evaluation.conditions["n_fake"] for _, evaluation in found}) > 1:
+        out.print("counts differ: compare multiples of the floor, or score equal counts with --n", soft_wrap=True)
+
+
+def one(scores: "Sequence[Score]") -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("score", "value", "floor"):
+        table.add_column(heading, justify="left" if heading == "score" else "right", no_wrap=True)
+    table.add_column("reading")
+    for score in scores:
+        aim = "-" if score.floor is None else significant(score.floor)
+        table.add_row(score.name, value(score), aim, plain(score.reading))
+    return table
+
+
+def side_by_side(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") -> Table:
+    """A floor that all sources share is a column of its own; else each value has its own beside it."""
+    is_shared = all(len({score.floor for score in row if score.value is not None}) == 1 for row in rows)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("score", no_wrap=True)
+    for source in sources:
+        table.add_column(plain(source), justify="right", overflow="fold")
+    if is_shared:
+        table.add_column("floor", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [value(score) + ("" if is_shared else floor(score)) for score in row]
+        aim = next(score.floor for score in row if score.value is not None)
+        last = ["-" if aim is None else significant(aim)] if is_shared else []
+        table.add_row(row[0].name, *cells, *last)
+    return table
+
+
+def value(score: "Score") -> str:
+    """'0.123 ± 0.004'."""
+    if score.value is None:
+        return "-"
+    return significant(score.value) + ("" if score.error is None else f" ± {significant(score.error)}")
+
+
+def floor(score: "Score") -> str:
+    """' (floor 0.1)', or nothing."""
+    return "" if score.value is None or score.floor is None else f" (floor {significant(score.floor)})"
+
+
+def plain(text: str) -> str:
+    return escape(printable(text))
+
+
+def verdict(evaluation: "Evaluation") -> Iterator[str]:
+    """The reading of the first score that has a value, and of all that give alarm."""
+    scores = [score for score in evaluation.scores.values() if score.value is not None]
+    chosen = [score for i, score in enumerate(scores) if i == 0 or score.is_alarm]
+    if chosen:
+        yield "; ".join(f"{score.name}: {score.reading}" for score in chosen)
+
+
+def remarks(evaluation: "Evaluation") -> Iterator[str]:
+    """The conditions in words, and what could not be scored."""
+    conditions = evaluation.conditions
+    n_heldout = f"{conditions['n_heldout']:,} held out"
+    held = f", floors from {n_heldout}" if conditions["floor"] else f", {n_heldout}: no floors"
+    kind = f"{conditions['features']} features"
+    kind += " (relative: for comparing models on these data only)" if conditions["relative"] else ""
+    yield (
+        f"{conditions['n_fake']:,} generated images against {conditions['n_real']:,} training images of "
+        f"{conditions['data']}{held}; {kind}, seed {conditions['seed']}"
+    )
+    absent: dict[str, list[str]] = {}
+    for name, score in evaluation.scores.items():
+        if score.value is None:
+            absent.setdefault(score.reading, []).append(name)
+    for reading, names in absent.items():
+        yield f"no {', '.join(names)}: {reading}"

@@ -1,0 +1,16 @@
+"""Numbers and lists as people read them."""
+
+from collections.abc import Sequence
+
+
+def significant(value: float) -> str:
+    """Three digits: '0.0123', '1.23', '123', '1,234'; beyond a million '1.23e+06'."""
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """'a, b, c', or 'a, b and 4 others'."""
+    others = len(names) - most
+    if others <= 0:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {others:,} other{'s' if others > 1 else ''}"

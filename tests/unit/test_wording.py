@@ -1,0 +1,29 @@
+"""Numbers and lists as people read them."""
+
+import pytest
+
+from gancli.wording import listed, significant
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0123456, "0.0123"),
+        (1.0, "1.00"),
+        (12.345, "12.3"),
+        (123.45, "123"),
+        (1234.5, "1,234"),
+        (-0.5, "-0.500"),
+        (-1234.5, "-1,234"),
+        (1e9, "1.00e+09"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("most", "text"), [(4, "a, b, c"), (3, "a, b, c"), (2, "a, b and 1 other"), (1, "a and 2 others")]
+)
+def test_long_lists_are_cut_and_counted(most: int, text: str) -> None:
+    assert listed(["a", "b", "c"], most) == text
