@@ -95,8 +95,8 @@ def strip(width: int, left: str, right: str, done: float) -> Picture:
     room = draw_right(draw, (width - pad, baseline), right, font) - 2 * pad
     draw.text((pad, baseline), shortened(left, room, font), fill=INK, font=font, anchor="ls")
     draw.rectangle((0, height - bar, width, height), fill=DIM)
-    if done > 0:
-        draw.rectangle((0, height - bar, round(width * done) - 1, height), fill=INK)
+    if filled := round(width * done):
+        draw.rectangle((0, height - bar, filled - 1, height), fill=INK)
     return np.asarray(image)
 
 

@@ -23,7 +23,7 @@ def make_model(name: str, n_classes: int = 3, resolution: int = 28) -> modelfile
     torch.manual_seed(0)
     G = build_generator(spec).requires_grad_(False)
     names, counts = ("a", "b", "c")[:n_classes], (5, 3, 2)[:n_classes]
-    return modelfile.Model(G, modelfile.ModelInfo(spec, "test", 0, {}, names, counts), "")
+    return modelfile.Model(G, modelfile.ModelInfo(spec, "test", 0, {"name": "made", "digest": "0"}, names, counts), "")
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

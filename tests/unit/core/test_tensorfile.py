@@ -82,7 +82,7 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
         tensorfile.unpack("model", path)
     with pytest.raises(FileFormatError, match="no file"):
         tensorfile.unpack("model", tmp_path / "absent.safetensors")
-    with pytest.raises(FileFormatError, match=r"cannot read|damaged"):
+    with pytest.raises(FileFormatError, match="is not a file"):
         tensorfile.unpack("model", tmp_path)
 
 

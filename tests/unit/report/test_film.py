@@ -149,3 +149,9 @@ def test_narrow_picture_is_centred_over_a_caption_that_fits():
     assert captioned.shape[1] == film.MIN_WIDTH
     columns = np.flatnonzero((captioned[:300] == 200).all(axis=(0, 2)))
     assert (columns.min(), columns.max() + 1) == (195, 225)
+
+
+def test_a_first_step_too_small_for_the_bar_leaves_it_empty() -> None:
+    empty, first = (film.strip(420, "quick", "0.0 kimg", done) for done in (0.0, 1e-4))
+    assert np.array_equal(empty, first)
+    assert not np.array_equal(empty, film.strip(420, "quick", "0.0 kimg", 0.01))

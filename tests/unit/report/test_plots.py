@@ -68,7 +68,6 @@ def loss_chart(records):
         [],
         [line(2000)],
         [line(4500, "epoch")],
-        [line(2000, d_loss=math.nan, g_loss=math.inf)],
         [line(2000, d_loss=None), line(4000)],
         [line(n, kind) for kind, step in (("tick", 2000), ("epoch", 4500)) for n in range(step, 90_001, step)],
     ],
@@ -224,8 +223,8 @@ def test_score_chart_says_what_it_shows_and_on_how_many_images():
     )
     assert above.get_yscale() == "log"
     assert "Frechet distance" in above.get_ylabel() and "lower is better" in above.get_ylabel()
-    assert "best 0.41 at 20 kimg" in legend_texts(figure)
-    assert "floor 0.21" in texts(above) and texts(below) == ["floor 0.95", "floor 0.03"]
+    assert "best 0.410 at 20 kimg" in legend_texts(figure)
+    assert "floor 0.210" in texts(above) and texts(below) == ["floor 0.95", "floor 0.03"]
     assert above.get_xlim() == below.get_xlim() == (0, 22)
     assert below.get_xlabel() == "images seen [kimg]"
 
@@ -262,18 +261,18 @@ def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best():
     assert list(curve.get_ydata()) == [5.0, low, low]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (15.0, low)
     assert 0 < low < 0.21 < 5 < high
-    assert "best -0.01 at 15 kimg" in legend_texts(figure)
+    assert "best -0.0100 at 15 kimg" in legend_texts(figure)
 
 
 def test_first_of_equal_scores_is_the_best():
     figure, _, _ = score_chart([scored(5000, 7.0), scored(10_000, 7.0)])
-    assert "best 7 at 5 kimg" in legend_texts(figure)
+    assert "best 7.00 at 5 kimg" in legend_texts(figure)
 
 
 def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor():
     nothing = scored(5000, None, coverage=None, class_tv=math.nan)
     figure, above, below = score_chart([nothing, scored(9000, math.inf, coverage=57.0, class_tv=-1)])
-    assert {"no measurements yet", "floor 0.21"} <= set(texts(above)) and texts(below) == ["no measurements yet"]
+    assert {"no measurements yet", "floor 0.210"} <= set(texts(above)) and texts(below) == ["no measurements yet"]
     assert legend_texts(figure) == []
 
 
