@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gancli.metrics import Evaluation
     from gancli.metrics.scores import Score
 
-NARROW = 84  # columns; below, a reading stands on a line of its own
+NARROW = 80  # columns; below, a reading stands on a line of its own
 
 
 def show(found: "Sequence[tuple[str, Evaluation]]") -> None:

@@ -105,8 +105,11 @@ def collapse(history: History) -> str | None:
 
 
 def overfitting(history: History) -> str | None:
+    """While the score still gets better, a discriminator that knows many training images does no harm yet."""
     mean, kimg = over(history.ticks, "r_v", SHORT)
-    if mean is None or mean <= 0.4:
+    latest = [line["nimg"] for line in history.evaluations[-2:]]
+    limit = 0.6 if history.best is None else 0.9 if history.best[1] in latest else 0.4
+    if mean is None or mean <= limit:
         return None
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "

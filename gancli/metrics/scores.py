@@ -18,6 +18,7 @@ MANY_CLASSES = 100  # from here on classes are counted as modes
 NAMED = 10
 COLLAPSED = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
 FEWEST_COMPARED = 20
+FEW_KERNEL = 2000
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,12 @@ def kernel(case: Case) -> list[Score]:
         return [too_few(name, FEWEST_KERNEL, case, "; look at the images instead")]
     value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
     floor = reference.kernel_floor
-    above = value / error if error else math.inf
-    reading = f"should be 0; it is {above:,.0f} standard errors above"
+    reading = read_kernel(value, error, smaller(case))
     return [
         Score(
             name,
             value,
-            "within two standard errors of 0: too few images to show a difference" if above < 2 else reading,
+            reading,
             floor=floor.value if floor else None,
             floor_measured=floor.value if floor else None,
             floor_n=reference.n_floor if floor else None,
@@ -132,6 +132,16 @@ def kernel(case: Case) -> list[Score]:
             details={"floor_error": floor.error if floor else None},
         )
     ]
+
+
+def read_kernel(value: float, error: float | None, n: int) -> str:
+    if not error:
+        return "should be 0; too few images to tell its error"
+    above = value / error
+    if above >= 2:
+        return f"should be 0; it is {above:,.0f} standard errors above"
+    few = f"but {n:,} images show large differences only" if n < FEW_KERNEL else "no difference seen"
+    return f"within two standard errors of 0: {few}"
 
 
 def neighbourhoods(case: Case) -> list[Score]:

@@ -50,7 +50,7 @@ BAD = {
     "discriminator_wins": (LONG, {"accuracy": 0.971}, {"accuracy": 0.969}, "97.1% of the time since 2 kimg"),
     "discriminator_lost": (LONG, {"accuracy": 0.519}, {"accuracy": 0.521}, "51.9% of the time since 2 kimg"),
     "collapse": (SHORT, {"diversity": 0.49}, {"diversity": 0.51}, "too much alike since 2 kimg (0.49 times"),
-    "overfitting": (SHORT, {"r_v": 0.41}, {"r_v": 0.39}, "since 2 kimg (r_v 0.41"),
+    "overfitting": (SHORT, {"r_v": 0.61}, {"r_v": 0.59}, "since 2 kimg (r_v 0.61"),
 }
 
 
@@ -104,3 +104,11 @@ def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
         [], [{"nimg": 1000.0, "kid": value} for value in (-0.1, 0.2, 0.2, 0.2, 0.3)], "kid", (-0.1, 1000)
     )
     assert not warnings(negative), "a share of a negative best means nothing"
+
+
+@pytest.mark.parametrize(("best_nimg", "limit"), [(20_000, 0.4), (40_000, 0.9), (60_000, 0.9)])
+def test_overfitting_matters_sooner_once_the_score_no_longer_gets_better(best_nimg: int, limit: float) -> None:
+    lines = [{"nimg": nimg, "fd": 2.0 if nimg == best_nimg else 2.1} for nimg in (20_000, 40_000, 60_000)]
+    for r_v, is_said in ((limit - 0.01, False), (limit + 0.01, True)):
+        found = warnings(History(ticks(SHORT, r_v=r_v), lines, "fd", (2.0, best_nimg)))
+        assert ("overfitting" in found) is is_said

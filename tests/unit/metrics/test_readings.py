@@ -106,6 +106,13 @@ def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
     assert scores.read_diversity(value) == reading
 
 
+def test_kernel_distances_are_read_in_errors_and_for_what_so_many_images_can_show() -> None:
+    assert scores.read_kernel(0.2, 0.1, 5000) == "should be 0; it is 2 standard errors above"
+    assert scores.read_kernel(0.19, 0.1, 2000) == "within two standard errors of 0: no difference seen"
+    assert scores.read_kernel(-9.0, 0.1, 1999).endswith("but 1,999 images show large differences only")
+    assert scores.read_kernel(0.1, None, 30) == "should be 0; too few images to tell its error"
+
+
 def normal(n: int, seed: int, shift: float = 0.0) -> Features:
     import torch
 
