@@ -31,11 +31,16 @@ def show(found: "Sequence[tuple[str, Evaluation]]") -> None:
             out.print(f"  {plain(score.reading)}")
     else:
         out.print(one([by_name[0][name] for name in names]))
+    for source, evaluation in found if len(found) > 1 else ():
+        for line in verdict(evaluation):
+            out.print(f"{plain(source)}: {plain(line)}", soft_wrap=True)
+    told: dict[str, list[str]] = {}
     for source, evaluation in found:
-        start = f"{plain(source)}: " if len(found) > 1 else ""
-        lines = [*(verdict(evaluation) if len(found) > 1 else ()), *remarks(evaluation)]
-        for line in lines:
-            out.print(start + escape(printable(line)), soft_wrap=True)
+        for line in remarks(evaluation):
+            told.setdefault(line, []).append(source)
+    for line, sources in told.items():
+        start = "" if len(sources) == len(found) else f"{plain(', '.join(sources))}: "
+        out.print(start + plain(line), soft_wrap=True)
     if len({evaluation.conditions["n_fake"] for _, evaluation in found}) > 1:
         out.print("counts differ: compare multiples of the floor, or score equal counts with --n", soft_wrap=True)
 

@@ -280,16 +280,18 @@ def copying(case: Case) -> list[Score]:
     floor = memorization.authentic_pct(held) if held else None
     noise = 100 * share_noise(None if floor is None else floor / 100, n, n_held)
     reading = f"{pct:.0f}% of the images are farther from a training image than its own neighbour is"
+    verdict = UNLIKE if floor and pct > 1.03 * floor + 4 * noise else read_share(pct, floor, noise)
     scores = [
         Score(
             "auth_pct",
             pct,
-            reading + (UNLIKE if floor and pct > 1.03 * floor + 4 * noise else read_share(pct, floor, noise)),
+            reading + verdict,
             floor=floor,
             floor_measured=floor,
             floor_n=n_held or None,
             n_real=n_real,
             n_fake=n,
+            is_alarm="less than" in verdict,
             details={"nearest_pairs": [finite(pair._asdict()) for pair in memorization.nearest_pairs(found)]},
         )
     ]

@@ -226,7 +226,7 @@ def show_epochs(axes: Axes, n_train: float) -> None:
 
     above = axes.secondary_xaxis("top", functions=(to_epochs, to_kimg))
     above.tick_params(labelsize=11)
-    axes.annotate("epochs", (1, 1), xycoords="axes fraction", xytext=(14, 8.5), textcoords="offset points", fontsize=12)
+    axes.annotate("epochs", (1, 1), xycoords="axes fraction", xytext=(24, 8.5), textcoords="offset points", fontsize=12)
 
 
 def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
