@@ -131,13 +131,15 @@ class Stoppable:
 
 
 def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
-    trainer = Stoppable()
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stopping(trainer):  # type: ignore[arg-type]
-        signal.raise_signal(signal.SIGINT)
-        assert trainer.stops == 1
-        signal.raise_signal(signal.SIGINT)
-    assert trainer.stops == 1 and signal.getsignal(signal.SIGINT) is before
+    trainer, before = Stoppable(), signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        with pytest.raises(KeyboardInterrupt), stopping(trainer):  # type: ignore[arg-type]
+            signal.raise_signal(signal.SIGINT)
+            assert trainer.stops == 1
+            signal.raise_signal(signal.SIGINT)
+        assert trainer.stops == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_nohup_is_respected() -> None:
