@@ -140,6 +140,8 @@ def read_kernel(value: float, error: float | None, n: int) -> str:
     above = value / error
     if above >= 2:
         return f"should be 0; it is {above:,.0f} standard errors above"
+    if above < -2:
+        return "below 0: closer to these training images than new real ones would be"
     few = f"but {n:,} images show large differences only" if n < FEW_KERNEL else "no difference seen"
     return f"within two standard errors of 0: {few}"
 

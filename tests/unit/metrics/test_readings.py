@@ -109,7 +109,8 @@ def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
 def test_kernel_distances_are_read_in_errors_and_for_what_so_many_images_can_show() -> None:
     assert scores.read_kernel(0.2, 0.1, 5000) == "should be 0; it is 2 standard errors above"
     assert scores.read_kernel(0.19, 0.1, 2000) == "within two standard errors of 0: no difference seen"
-    assert scores.read_kernel(-9.0, 0.1, 1999).endswith("but 1,999 images show large differences only")
+    assert scores.read_kernel(-0.19, 0.1, 1999).endswith("but 1,999 images show large differences only")
+    assert scores.read_kernel(-0.21, 0.1, 1999).startswith("below 0: closer to these training images")
     assert scores.read_kernel(0.1, None, 30) == "should be 0; too few images to tell its error"
 
 
