@@ -167,7 +167,9 @@ def probe(data: ImageSet, spec: ModelSpec, class_counts: Sequence[int], *, progr
         found = metrics.evaluate(against, fake, metrics=[ranking, "classes"]).scores
         return {
             score_name: found[score_name].value,
-            "coverage": None if radii is None else coverage(reals, radii, against.scaled(fake[: len(reals)])),
+            "coverage": None
+            if radii is None
+            else coverage(reals, radii, against.some(against.scaled(fake), len(reals))),
             "class_tv": found["class_tv"].value,
             "short_classes": found["class_tv"].details.get("short_classes"),
         }

@@ -85,7 +85,7 @@ def discriminator_lost(history: History) -> str | None:
     mean, kimg = over(history.ticks, "accuracy", LONG)
     now = history.evaluations[-1].get(history.score) if history.evaluations else None
     is_good = now is not None and history.floor is not None and now < 4 * history.floor
-    if mean is None or mean >= 0.52 or is_good:
+    if mean is None or mean >= 0.52 or is_good or is_improving(history):
         return None
     return (
         f"the discriminator is lost: it has been right {mean:.1%} of the time since {kimg:.4g} kimg, no better than "
@@ -107,8 +107,7 @@ def collapse(history: History) -> str | None:
 def overfitting(history: History) -> str | None:
     """While the score still gets better, a discriminator that knows many training images does no harm yet."""
     mean, kimg = over(history.ticks, "r_v", SHORT)
-    latest = [line["nimg"] for line in history.evaluations[-2:]]
-    limit = 0.6 if history.best is None else 0.9 if history.best[1] in latest else 0.4
+    limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
         return None
     return (
@@ -133,7 +132,7 @@ def past_best(history: History) -> str | None:
 def missing_classes(history: History) -> str | None:
     """Classes that were short in each of the latest evaluations."""
     recent = history.evaluations[-FEW:]
-    short = [line.get("short_classes") or [] for line in recent]
+    short = [names if isinstance(names := line.get("short_classes"), list) else [] for line in recent]
     names = [name for name in short[-1] if all(name in others for others in short)] if len(recent) == FEW else []
     if not names:
         return None
@@ -152,6 +151,12 @@ RULES: dict[str, Callable[[History], str | None]] = {
     "missing_classes": missing_classes,
 }
 NAMED = 10
+
+
+def is_improving(history: History) -> bool:
+    """Whether one of the last two evaluations was the best, the very first one aside."""
+    latest = [line["nimg"] for line in history.evaluations[-2:]]
+    return history.best is not None and len(history.evaluations) > 1 and history.best[1] in latest
 
 
 def over(lines: Sequence[Line], name: str, n: int) -> tuple[float | None, float]:

@@ -123,8 +123,16 @@ class Case:
 
 @functools.lru_cache(maxsize=4)
 def prdc_floor(reference: Reference, n: int) -> PRDC | None:
-    """Held-out images in the place of fakes, n of each; None if there are too few."""
-    if reference.equal_parts is None or n < FEWEST_PRDC:
+    """Held-out images in the place of fakes against n training images; None if there are too few.
+
+    Precision and density depend on the number of reals alone, so all n stand against the held-out images there are;
+    recall and coverage are those of equal counts.
+    """
+    if reference.equal_parts is None or (m := min(n, reference.n_floor)) < FEWEST_PRDC:
         return None
-    train, held = reference.equal_parts
-    return prdc(reference.some(train, n), reference.some(held, n))
+    held = reference.some(reference.equal_parts[1], m)
+    equal = prdc(reference.some(reference.equal_parts[0], m), held)
+    if m == n:
+        return equal
+    uneven = prdc(reference.some(reference.train, n), held)
+    return PRDC(uneven.precision, equal.recall, uneven.density, equal.coverage)

@@ -100,7 +100,7 @@ def read_distance(value: float, floor: float | None, bias: float) -> str:
     if not floor:
         return "the real images do not differ from each other" + ("" if value else ", nor do these")
     times = value / floor
-    if times < 1.5:
+    if times < 1.3:
         return "at the floor: no difference seen at these counts"
     if times < 4:
         return "close to the floor"
@@ -153,8 +153,7 @@ def neighbourhoods(case: Case) -> list[Score]:
     if n < FEWEST_PRDC:
         return [too_few(name, FEWEST_PRDC, case) for name in PRDC._fields]
     found = prdc(reference.some(reference.train, n), reference.some(case.values, n))
-    m = min(n, reference.n_floor)
-    floors = prdc_floor(reference, m)
+    m, floors = min(n, reference.n_floor), prdc_floor(reference, n)
     equal = found if m == n or not floors else prdc(reference.some(reference.train, m), reference.some(case.values, m))
     expected = {"density": 1.0, "coverage": expected_coverage(n, n)}
     means = {
@@ -165,9 +164,15 @@ def neighbourhoods(case: Case) -> list[Score]:
     }
     scores = []
     for name, value in found._asdict().items():
-        floor, equal_value = (getattr(floors, name), getattr(equal, name)) if floors else (None, value)
-        aim, whom = (expected.get(name), "a perfect generator") if floor is None else (floor, "unseen real images")
-        verdict = "" if name == "density" else read_share(equal_value, aim, share_noise(aim, m or n, m or n), whom)
+        floor = getattr(floors, name) if floors else None
+        verdict = ""
+        if name == "coverage":
+            verdict = read_share(value, expected[name], share_noise(expected[name], n, n), "a perfect generator")
+        elif name == "precision":
+            verdict = read_share(value, floor, share_noise(floor, n, m))
+        elif name == "recall":
+            verdict = read_share(equal.recall, floor, share_noise(floor, m, m))
+            verdict += f" (at {m:,} of each)" if floors and m < n else ""
         if name == "precision" and found.coverage < COLLAPSED:
             verdict = ", which means nothing here: hardly any real image has one nearby"
         scores.append(
@@ -180,7 +185,8 @@ def neighbourhoods(case: Case) -> list[Score]:
                 floor_n=m if floors else None,
                 n_real=n,
                 n_fake=n,
-                details={"expected": expected.get(name), "value_at_floor_n": equal_value if floors else None},
+                details={"expected": expected.get(name)}
+                | ({"value_at_floor_n": equal.recall} if name == "recall" else {}),
             )
         )
     return scores

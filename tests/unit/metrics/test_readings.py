@@ -9,8 +9,8 @@ from gancli.metrics.features import Extractor, Features
 @pytest.mark.parametrize(
     ("value", "reading"),
     [
-        (1.49, "at the floor: no difference seen at these counts"),
-        (1.51, "close to the floor"),
+        (1.29, "at the floor: no difference seen at these counts"),
+        (1.31, "close to the floor"),
         (3.9, "close to the floor"),
         (4.1, "4 times the floor"),
         (19.4, "19 times the floor"),
@@ -138,7 +138,7 @@ def test_a_perfect_generator_raises_no_alarm_at_unequal_counts() -> None:
     for seed in range(10):
         reference = Reference(PLAIN, normal(900, 3 * seed), normal(100, 3 * seed + 1))
         found = evaluate(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
-        alarms += [(seed, name) for name in quiet if not found[name].reading.endswith(": as for unseen real images")]
+        alarms += [(seed, name) for name in quiet if ": as for " not in found[name].reading]
         alarms += [(seed, "closer")] if "no nearer" not in found["closer_than_heldout"].reading else []
     assert not alarms
 
