@@ -1,6 +1,7 @@
 """gancli evaluate: how good is a model, or any folder of images, beside what a perfect one would get."""
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,8 @@ def evaluate(
     else:
         scoretable.show([(entry.name, result) for entry, result in zip(entries, found, strict=True)])
     target = output or create_numbered(common_place(entries) / "scores")
+    before = target.glob("nearest*.png") if (target / imagefiles.SCORES).is_file() else ()
+    old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
     drawn = set()
     with atomic_folder(target, force=True) as folder:
         (folder / imagefiles.SCORES).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -112,8 +115,8 @@ def evaluate(
             title = f"most like training images · {entry.name}"
             if evaluation.draw_pairs(folder / name, result, some, images, title):
                 drawn.add(name)
-    for path in target.glob("nearest*.png"):
-        if path.name not in drawn:  # of what --force has overwritten
+    for path in old:
+        if path.name not in drawn:  # it belonged to the scores that are overwritten
             path.unlink()
     if not as_json:
         render.stdout_line(f"written to {shlex.quote(str(target))}")
@@ -160,6 +163,10 @@ def own_data(entries: list[Entry]) -> "ImageSet":
         if not run and name not in data.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
         found = found or data.load(str(source))
+        if found.digest != digest and found.name != name:
+            raise ConfigError(
+                f"{entry.name} was trained on {name}, not on {found.name}; score them apart, or give --data"
+            )
         if found.digest != digest:
             raise DataError(
                 f"{entry.name} was trained on other images than {found.name} holds now; say which ones with --data"

@@ -27,7 +27,7 @@ def show(found: "Sequence[tuple[str, Evaluation]]") -> None:
         out.print(side_by_side([source for source, _ in found], [[some[name] for some in by_name] for name in names]))
     elif out.width < NARROW:
         for score in (by_name[0][name] for name in names):
-            out.print(f"{score.name} {value(score)}{floor(score)}", markup=False)
+            out.print(f"{score.name} {value(score)}{floor(score)}", markup=False, soft_wrap=True)
             out.print(f"  {plain(score.reading)}")
     else:
         out.print(one([by_name[0][name] for name in names]))

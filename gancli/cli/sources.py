@@ -12,17 +12,17 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is not None and source.is_file():
-        if best:
-            raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
         if source.suffix.lower() in PICTURES:
             raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")
+        if best:
+            raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
         return source, Path()
     if source is not None and not source.exists() and not (outdir / source).exists():
         raise RunError(f"no run folder, model file or images {source}")
     run = newest(outdir) if source is None else RunDir.find(source, outdir)
     path = run.best_model if best else run.model
     if not path.is_file():
-        why = "it was not scored in training" if best else "train it first, or wait for its first snapshot"
+        why = "it is lost, or the run was not scored" if best else "train it first, or wait for its first snapshot"
         raise RunError(f"{run.path} has no {path.name}: {why}")
     return path, run.path
 

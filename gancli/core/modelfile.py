@@ -45,7 +45,12 @@ class Model:
 
 
 def save(path: Path, G: nn.Module, info: ModelInfo) -> None:
-    atomic_write(path, tensorfile.pack("model", G.state_dict(), dataclasses.asdict(info)))
+    atomic_write(path, packed(G, info))
+
+
+def packed(G: nn.Module, info: ModelInfo) -> bytes:
+    """The content of the file; the same model gives the same bytes."""
+    return tensorfile.pack("model", G.state_dict(), dataclasses.asdict(info))
 
 
 def load(path: Path, device: torch.device | None = None) -> Model:
@@ -64,7 +69,9 @@ def load(path: Path, device: torch.device | None = None) -> Model:
         raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
     if not all(0 <= count < 2**53 for count in info.class_counts) or (info.class_counts and not any(info.class_counts)):
         raise FileFormatError(f"{path} holds class counts that cannot be right")
-    kinds = {"preset": str, "nimg": int, "data": dict}
+    if type(info.nimg) is not int or not 0 <= info.nimg < 2**53:
+        raise FileFormatError(f"{path} holds a number of images seen that cannot be right")
+    kinds = {"preset": str, "data": dict}
     if not all(isinstance(getattr(info, name), kind) for name, kind in kinds.items()) or not all(
         isinstance(info.data.get(name), str) for name in ("name", "digest")
     ):

@@ -250,8 +250,9 @@ class Trainer:
     def restore_files(self) -> None:
         """Make again what is missing, or of an older moment, of the files that the present state can give."""
         self.gallery.restore(self.state.nimg)
-        if model_nimg(self.run_dir.model, self.notes) != self.state.nimg:
-            modelfile.save(self.run_dir.model, self.state.G_ema, self.model_info())
+        right = modelfile.packed(self.state.G_ema, self.model_info())
+        if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
+            atomic_write(self.run_dir.model, right)
             self.gallery.save_samples()
 
     def rewind(self) -> None:
@@ -269,9 +270,9 @@ class Trainer:
         told = read_jsonl(run.events, skip_bad=True)
         atomic_write(run.events, "".join(json.dumps(line) + "\n" for line in told).encode())
         self.watch.restore(lines, told)
-        self.restore_best()
+        self.restore_best(lines)
 
-    def restore_best(self) -> None:
+    def restore_best(self, lines: list[dict[str, Any]]) -> None:
         """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
         because the run was killed beside it, or be damaged."""
         best, path = self.watch.best, self.run_dir.best_model
@@ -281,9 +282,10 @@ class Trainer:
         if best[1] == self.state.nimg:
             modelfile.save(path, self.state.G_ema, self.model_info())
             return
-        lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
-        self.notes.append(f"{lost}; the next evaluation starts anew")
-        self.watch.best = None
+        self.watch.best = self.watch.scored_at(lines, kept)  # what replaced a best that was lost before
+        if self.watch.best is None:
+            lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
+            self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
 
     def sync(self, log: IO[str]) -> None:
         log.flush()

@@ -50,6 +50,11 @@ class Watch:
         self.best = value, line["nimg"]
         return True
 
+    def scored_at(self, lines: Iterable[dict[str, Any]], nimg: int | None) -> tuple[float, int] | None:
+        """The score of the model that had seen so many images, None if there is none."""
+        values = [line.get(self.score or "") for line in lines if line["kind"] == "eval" and line["nimg"] == nimg]
+        return (values[-1], int(nimg)) if nimg is not None and values and values[-1] is not None else None
+
     def new_warnings(self) -> dict[str, str]:
         """Warnings not given before, by name."""
         history = health.History(list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor)

@@ -148,10 +148,20 @@ def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.Mo
 def test_force_leaves_no_picture_of_what_was_there_before(real: Path) -> None:
     np.savez("good.npz", images=blobs(150, 3))
     assert gancli("evaluate", "good.npz", "--data", real, "-o", "out").exit_code == 0
-    Path("out/mine.txt").touch()
-    assert {path.name for path in Path("out").iterdir()} == {"scores.json", "nearest.png", "mine.txt"}
+    for name in ("mine.txt", "nearest-station.png"):
+        (Path("out") / name).touch()
+    assert {path.name for path in Path("out").iterdir()} == {
+        "scores.json",
+        "nearest.png",
+        "mine.txt",
+        "nearest-station.png",
+    }
     assert gancli("evaluate", "good.npz", "--data", real, "-o", "out", "--metrics", "kid", "--force").exit_code == 0
-    assert {path.name for path in Path("out").iterdir()} == {"scores.json", "mine.txt"}
+    assert {path.name for path in Path("out").iterdir()} == {"scores.json", "mine.txt", "nearest-station.png"}
+    Path("holiday").mkdir()
+    Path("holiday/nearest.png").touch()
+    assert gancli("evaluate", "good.npz", "--data", real, "-o", "holiday", "--metrics", "kid", "--force").exit_code == 0
+    assert Path("holiday/nearest.png").exists(), "it never was of an evaluation"
 
 
 def test_copies_of_training_images_are_shown_beside_them(real: Path) -> None:
@@ -201,7 +211,10 @@ def test_sample_and_evaluate_take_the_best_model_of_a_run(run: Path) -> None:
     assert json.loads(result.stdout)["source"] == f"{run} (best)"
     (run / "model-best.safetensors").unlink()
     result = gancli("sample", run, "--best")
-    assert result.exit_code == 1 and "has no model-best.safetensors: it was not scored in training" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "has no model-best.safetensors: it is lost, or the run was not scored" in result.stderr
+    )
 
 
 def test_train_tells_its_score_and_draws_it(run: Path) -> None:
@@ -237,7 +250,9 @@ def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes 
     best.write_bytes(damage) if damage else best.unlink()
     result = gancli("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert "the model of the best score, 1 at 0.2 kimg, is gone; the next evaluation starts anew" in result.stderr
+    assert (
+        "the model of the best score, 1 at 0.2 kimg, is gone; the next evaluation, if any, starts anew" in result.stderr
+    )
     assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
 
 
@@ -264,7 +279,10 @@ def test_scores_are_shown_even_if_they_cannot_be_written(real: Path) -> None:
 def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx: Path) -> None:
     gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
     result = gancli("evaluate", run, "runs/00001-quick-tiny")
-    assert result.exit_code == 1 and "runs/00001-quick-tiny was trained on other images than blobs" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "runs/00001-quick-tiny was trained on tiny, not on blobs; score them apart" in result.stderr
+    )
 
 
 def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> None:

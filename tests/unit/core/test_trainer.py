@@ -595,6 +595,30 @@ def test_the_last_evaluation_can_warn_too(tmp_path: Path, tiny_idx: Path) -> Non
     assert ("past_best", 1200) in [(event.name, event.nimg) for event in found]
 
 
+def test_what_replaced_a_lost_best_model_stays_the_best_to_beat(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, probe=scored([1.0, 5.0, 5.0]), kimg=0.4, eval_kimg=0.4)
+    finish(trainer)
+    run = trainer.run_dir
+    run.best_model.unlink()
+    again = resume(run, probe=scored([3.0]), kimg=0.8)
+    assert "is gone" in again.notes[-1]
+    finish(again)
+    once_more = resume(run, probe=scored([4.0]), kimg=1.2)
+    assert once_more.watch.best == (3.0, 800) and not once_more.notes
+    finish(once_more)
+    assert modelfile.load(run.best_model).info.nimg == 800
+
+
+def test_another_runs_model_of_the_same_length_is_replaced(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer, other = (start(tmp_path, tiny_idx, kimg=0.2, seed=seed) for seed in (0, 1))
+    finish(trainer)
+    finish(other)
+    right = trainer.run_dir.model.read_bytes()
+    shutil.copy(other.run_dir.model, trainer.run_dir.model)
+    resume(trainer.run_dir).restore_files()
+    assert trainer.run_dir.model.read_bytes() == right
+
+
 def test_warnings_are_given_once_in_a_run_however_often_it_is_resumed(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=1.2)
     trainer.state.opt_G.step = lambda: None  # type: ignore[method-assign,assignment]
