@@ -6,13 +6,14 @@ from gancli.errors import ConfigError, RunError
 from gancli.rundir import RunDir, newest
 
 IMAGE_FILES = (".npz", ".zip")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is not None and source.is_file():
-        if source.suffix.lower() in PICTURES:
+        from gancli.core.imagefiles import EXTENSIONS
+
+        if source.suffix.lower() in EXTENSIONS:
             raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")
         if best:
             raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
