@@ -160,7 +160,7 @@ class Trainer:
                 yield self.measure(log, "tick")
             if not self.run_dir.frame(self.state.nimg).exists():
                 yield events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
-            if self.probe:
+            if self.probe and self.watch.scored_nimg != self.state.nimg:
                 yield from self.evaluate(log, self.probe)
         self.sync(log)
         yield self.save_snapshot()

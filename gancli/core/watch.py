@@ -50,6 +50,11 @@ class Watch:
         self.best = value, line["nimg"]
         return True
 
+    @property
+    def scored_nimg(self) -> int | None:
+        """Images seen at the latest evaluation."""
+        return int(self.evaluations[-1]["nimg"]) if self.evaluations else None
+
     def scored_at(self, lines: Iterable[dict[str, Any]], nimg: int | None) -> tuple[float, int] | None:
         """The score of the model that had seen so many images, None if there is none."""
         values = [line.get(self.score or "") for line in lines if line["kind"] == "eval" and line["nimg"] == nimg]

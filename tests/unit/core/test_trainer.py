@@ -480,6 +480,18 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
     assert trainer.watch.summary() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
 
 
+def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment_again(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
+) -> None:
+    ticking(0.01)
+    trainer = start(tmp_path, tiny_idx, probe=scored(), time_budget=20.0, eval_kimg=0.01)
+    for event in trainer.run():
+        if isinstance(event, events.Scored) and event.nimg >= 400:
+            ticking(1000.0)
+    lines = [line["nimg"] for line in trainer.run_dir.read_metrics() if line["kind"] == "eval"]
+    assert lines[-1] == trainer.state.nimg and len(lines) == len(set(lines)) > 3
+
+
 def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
     nothing = Probe({"score": "fd_toy", "floor": None}, lambda G: {"fd_toy": None, "short_classes": None})
     trainer = start(tmp_path, tiny_idx, probe=nothing, kimg=0.4, eval_kimg=0.4)
