@@ -5,7 +5,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from gancli.core.data import ImageSet
     from gancli.core.modelfile import Model
+    from gancli.evaluation import Fakes
+    from gancli.metrics import Evaluation
 
 
 def evaluate(
@@ -71,7 +73,7 @@ def evaluate(
     from gancli import evaluation, metrics
     from gancli.cli import render, scoretable
     from gancli.core import data as datasets
-    from gancli.core import devices, imagefiles
+    from gancli.core import devices
 
     names = metrics.known(names)
     chosen: list[Path | None] = [*sources] if sources else [None]
@@ -105,19 +107,7 @@ def evaluate(
     else:
         scoretable.show([(entry.name, result) for entry, result in zip(entries, found, strict=True)])
     target = output or create_numbered(common_place(entries) / "scores")
-    before = target.glob("nearest*.png") if (target / imagefiles.SCORES).is_file() else ()
-    old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
-    drawn = set()
-    with atomic_folder(target, force=True) as folder:
-        (folder / imagefiles.SCORES).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):
-            name = "nearest.png" if len(entries) == 1 else f"nearest-{number}.png"
-            title = f"most like training images · {entry.name}"
-            if evaluation.draw_pairs(folder / name, result, some, images, title):
-                drawn.add(name)
-    for path in old:
-        if path.name not in drawn:  # it belonged to the scores that are overwritten
-            path.unlink()
+    save(target, record, entries, fakes, found, images)
     if not as_json:
         render.stdout_line(f"written to {shlex.quote(str(target))}")
 
@@ -130,6 +120,33 @@ class Entry:
     path: Path
     place: Path
     model: "Model | None"
+
+
+def save(
+    target: Path,
+    record: dict[str, Any],
+    entries: list[Entry],
+    fakes: "list[Fakes]",
+    found: "list[Evaluation]",
+    images: "ImageSet",
+) -> None:
+    """scores.json and the nearest pairs of each entry, over those of an evaluation that is there already."""
+    from gancli import evaluation
+    from gancli.core.imagefiles import SCORES
+
+    before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
+    old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
+    drawn = set()
+    with atomic_folder(target, force=True) as folder:
+        (folder / SCORES).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):
+            name = "nearest.png" if len(entries) == 1 else f"nearest-{number}.png"
+            title = f"most like training images · {entry.name}"
+            if evaluation.draw_pairs(folder / name, result, some, images, title):
+                drawn.add(name)
+    for path in old:
+        if path.name not in drawn:  # it belonged to the scores that are overwritten
+            path.unlink()
 
 
 def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device") -> Entry:
