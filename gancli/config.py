@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -170,6 +170,17 @@ def parse_seeds(text: str) -> list[int]:
     if sum(map(len, ranges)) > MAX_SEEDS:
         raise ConfigError(f"{text!r} names {sum(map(len, ranges)):,} seeds; at most {MAX_SEEDS:,} go at once")
     return [seed for some in ranges for seed in some]
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """[0, 1, 4, 5, 6] -> '0-1,4-6', in their order."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][1] + 1:
+            parts[-1][1] = seed
+        else:
+            parts.append([seed, seed])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
 
 
 def from_values(values: Mapping[str, Any]) -> TrainConfig:

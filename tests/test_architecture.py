@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wording": set(),
     "config": {"errors"},
     "presets": {"config", "errors"},
+    "provenance": {"", "config", "errors", "rundir"},
     "rundir": {"config", "errors"},
     "contracts": {"errors"},
     "media": {"errors", "rundir"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"errors", "core.*", "report.*"},
     "export.*": {"errors", "core.*", "report.*"},
     "cli": set(),
-    "cli.*": {"", "errors", "events", "wording", "config", "presets", "rundir", "cli.*"},
+    "cli.*": {"", "errors", "events", "wording", "config", "presets", "provenance", "rundir", "cli.*"},
 }
 LAZY = ("", "cli.*")
 

@@ -1,5 +1,6 @@
 """One Annotated type per flag, shared by the commands. Defaults and help of settings come from gancli.config."""
 
+import shlex
 import typing
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,30 @@ def setting(name: str, *flags: str) -> Any:
         *(flags or (config.flag(name),)), help=f"{field.metadata['help']}", metavar=metavar, show_default=False
     )
 
+
+def given(ctx: typer.Context, name: str) -> bool:
+    """Whether a parameter was typed, rather than left at its default."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def typed(ctx: typer.Context) -> str:
+    """The command line in one canonical form, without the flags that change no pixel."""
+    words: list[str] = []
+    for param in ctx.command.params:
+        if param.name is None or param.name in SILENT or not given(ctx, param.name):
+            continue
+        value, flag = ctx.params[param.name], max([*param.opts], key=len)
+        if param.param_type_name == "argument":
+            words += map(str, value if isinstance(value, (list, tuple)) else [value])
+        elif isinstance(value, bool):
+            words.append(flag if value else max([*param.secondary_opts], key=len, default=flag))
+        else:
+            words += [flag, str(value)]
+    return shlex.join(["gancli", ctx.command.name or "", *words])
+
+
+SILENT = {"output", "force", "as_json", "quiet", "preview", "device", "like"}
 
 DEVICES = "|".join(typing.get_args(config.DeviceName))
 
@@ -59,4 +84,11 @@ Source = Annotated[
     typer.Argument(metavar="RUN|MODEL", help="Run folder or model file; left out, the newest run.", show_default=False),
 ]
 Best = Annotated[bool, typer.Option("--best", help="Take model-best, the one with the best score in training.")]
+Trunc = Annotated[
+    float,
+    typer.Option("--trunc", min=0, max=2, help="Scale latents by this: below 1, fewer surprises and less variety."),
+]
+Scale = Annotated[
+    int, typer.Option("--scale", min=1, max=64, help="Enlarge every pixel to a square of so many.", show_default=True)
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]

@@ -13,7 +13,9 @@ BATCH = 64
 
 @torch.inference_mode()
 def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
-    """z [n, z_dim] and labels int64 [n] (for a conditional G) -> uint8 [n,C,H,W] on the CPU.
+    """z [n, z_dim] and, for a conditional G, labels -> uint8 [n,C,H,W] on the CPU.
+
+    labels: int64 [n], or class weights float [n, n_classes] that blend classes; all weight on one is that class.
 
     G always sees batches of one fixed shape, the last one padded, so that on a CPU an image has the same pixels
     whatever it is generated with.
@@ -31,11 +33,11 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
 
 
 def from_seeds(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None
+    model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None, *, trunc: float = 1
 ) -> Iterator[tuple[Sequence[int], Tensor, Tensor | None]]:
     """Images of seeds, as a stream of (seeds, uint8 [b,C,H,W], labels int64 [b] or None), b at most BATCH.
 
-    Without labels, a conditional model takes the class that each seed stands for.
+    Without labels, a conditional model takes the class that each seed stands for. trunc: latents.truncate.
     """
     for start in range(0, len(seeds), BATCH):
         some = seeds[start : start + BATCH]
@@ -45,4 +47,5 @@ def from_seeds(
                 classes = torch.tensor(labels[start : start + BATCH])
             else:
                 classes = latents.classes_from_seeds(some, model.info.class_counts)
-        yield some, generate(model.G, latents.from_seeds(some, model.info.spec.z_dim), classes), classes
+        z = latents.truncate(latents.from_seeds(some, model.info.spec.z_dim), trunc)
+        yield some, generate(model.G, z, classes), classes

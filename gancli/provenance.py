@@ -1,0 +1,92 @@
+"""What made a picture: one record, carried by PNGs in their text and written beside everything else."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gancli
+from gancli.config import format_seeds
+from gancli.errors import FileFormatError
+from gancli.rundir import atomic_write
+
+KEY = "gancli"  # of the text in a PNG
+SIDECAR = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that decided the pixels.
+
+    command: what was typed, less the flags that change no pixel. model: the file, as it was found; sha256: its digest.
+    seeds: such as "0-63,100". classes: names, in the order asked for, or none where each seed took its own. settings:
+    of the command, such as the columns of a grid.
+    """
+
+    command: str
+    version: str
+    model: str
+    sha256: str
+    seeds: str
+    classes: tuple[str, ...]
+    trunc: float
+    settings: dict[str, Any]
+
+
+def make(
+    command: str,
+    model: Path,
+    sha256: str,
+    *,
+    seeds: Sequence[int],
+    classes: Sequence[str] = (),
+    trunc: float = 1,
+    settings: Mapping[str, Any] | None = None,
+) -> Record:
+    return Record(
+        command,
+        gancli.__version__,
+        str(model),
+        sha256,
+        format_seeds(seeds),
+        tuple(classes),
+        trunc,
+        {**(settings or {})},
+    )
+
+
+def to_json(record: Record) -> str:
+    return json.dumps(dataclasses.asdict(record), indent=2)
+
+
+def to_text(record: Record) -> dict[str, str]:
+    """The text that a PNG carries."""
+    return {KEY: json.dumps(dataclasses.asdict(record))}
+
+
+def sidecar(output: Path) -> Path:
+    """Where the record of an output lies: in a folder, or beside a file."""
+    return output / SIDECAR if output.is_dir() else output.with_name(f"{output.name}.json")
+
+
+def write_sidecar(output: Path, record: Record) -> None:
+    atomic_write(sidecar(output), (to_json(record) + "\n").encode())
+
+
+def parse(text: str, where: str) -> Record:
+    """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
+    try:
+        values = json.loads(text)
+        record = Record(**{**values, "classes": tuple(values["classes"])})
+    except (ValueError, TypeError, KeyError, RecursionError) as err:
+        raise FileFormatError(f"{where} does not say what made it as a picture of gancli does") from err
+    strings = (record.command, record.version, record.model, record.sha256, record.seeds, *record.classes)
+    if not (
+        all(isinstance(value, str) for value in strings)
+        and isinstance(record.trunc, int | float)
+        and isinstance(record.settings, dict)
+    ):
+        raise FileFormatError(f"{where} does not say what made it as a picture of gancli does")
+    return record
