@@ -36,6 +36,12 @@ class ModelInfo:
             return int(name)
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
+    def class_indices(self, text: str) -> list[int]:
+        """'3', '1,7' or 'trouser,bag' -> the classes in this order. A name with a comma in it is given alone."""
+        if text in self.class_names:
+            return [self.class_index(text)]
+        return [self.class_index(name.strip()) for name in text.split(",")]
+
 
 @dataclass(frozen=True)
 class Model:

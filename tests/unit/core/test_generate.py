@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from gancli.config import ModelSpec
 from gancli.core import generate, latents, modelfile
 from gancli.core.models import MODELS, build_generator
-from gancli.errors import FileFormatError
+from gancli.errors import ConfigError, FileFormatError
 
 
 def make_model(name: str, n_classes: int = 3, resolution: int = 28) -> modelfile.Model:
@@ -99,3 +100,17 @@ def test_a_model_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None
     modelfile.save(path, model.G, other)
     with pytest.raises(FileFormatError, match="do not fit the model it describes"):
         modelfile.load(path)
+
+
+def test_classes_are_named_or_numbered_and_separated_by_commas() -> None:
+    names = ("0", "bag", "hat, red", "1")
+    info = dataclasses.replace(make_model("mlp").info, class_names=names)
+    assert info.class_indices("bag") == [1]
+    assert info.class_indices("bag, 2,bag") == [1, 2, 1]
+    assert info.class_indices("hat, red") == [2]  # the whole text is a name
+    assert info.class_indices("1") == [3]  # a name goes before a number
+    for text, wrong in (("bag,hut", "'hut'"), ("4", "'4'"), ("", "''"), ("bag,", "''")):
+        with pytest.raises(ConfigError, match=f"unknown class {wrong}"):
+            info.class_indices(text)
+    with pytest.raises(ConfigError, match="unconditional"):
+        make_model("mlp", 0).info.class_indices("1")
