@@ -25,7 +25,7 @@ from torchvision import transforms
 
 from gancli import events, presets
 from gancli.core import records
-from gancli.core.data import ImageSet
+from gancli.core.imageset import ImageSet
 from gancli.core.trainer import Trainer
 from gancli.report import film, plots
 from gancli.rundir import RunDir

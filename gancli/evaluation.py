@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from gancli import metrics
 from gancli.config import ModelSpec
-from gancli.core import data as datasets
-from gancli.core import imagefiles, images, latents, rng
-from gancli.core.data import ImageSet
+from gancli.core import cache, imagefiles, images, latents, rng
 from gancli.core.generate import from_seeds, generate
+from gancli.core.imageset import ImageSet
 from gancli.core.modelfile import Model
 from gancli.core.watch import Probe
 from gancli.errors import DataError
@@ -87,7 +86,7 @@ def check_shape(name: str, fakes: Fakes, data: ImageSet) -> None:
 def reference(data: ImageSet, chosen: str = "auto", *, seed: int = 0, progress: Progress = silent) -> Reference:
     """Features of a data set's training and held-out images, kept in the cache."""
     extractor = features.choose(chosen, data.name, shape_of(data))
-    folder = datasets.cache_folder() / "features"
+    folder = cache.cache_folder() / "features"
 
     def cached(split: str, some: Tensor) -> Features:
         def show(done: int) -> None:

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "core.*": PURE,
     "core.rng": set(),
-    "core.data": PURE | {"rundir"},
+    "core.named": PURE | {"rundir"},
     "core.models": PURE | {"config"},
     "core.modelfile": PURE | {"config", "rundir"},
     "core.checkpoint": PURE | {"config", "rundir"},

@@ -18,7 +18,7 @@ from gancli.rundir import atomic_folder, check_free, create_numbered
 if TYPE_CHECKING:
     import torch
 
-    from gancli.core.data import ImageSet
+    from gancli.core.imageset import ImageSet
     from gancli.core.modelfile import Model
     from gancli.evaluation import Fakes
     from gancli.metrics import Evaluation
@@ -168,7 +168,7 @@ def common_place(entries: list[Entry]) -> Path:
 
 def own_data(entries: list[Entry]) -> "ImageSet":
     """The data set that the models were trained on; it must be one."""
-    from gancli.core import data, records
+    from gancli.core import data, named, records
 
     found: ImageSet | None = None
     for entry in entries:
@@ -177,7 +177,7 @@ def own_data(entries: list[Entry]) -> "ImageSet":
         name, digest = entry.model.info.data["name"], entry.model.info.data["digest"]
         run = run_of(entry.path)
         source = records.read(run)["data"]["source"] if run else name
-        if not run and name not in data.SOURCES:
+        if not run and name not in named.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
         found = found or data.load(str(source))
         if found.digest != digest and found.name != name:

@@ -19,7 +19,7 @@ from gancli.events import RunEnded
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
-    from gancli.core.data import ImageSet
+    from gancli.core.imageset import ImageSet
     from gancli.core.trainer import Trainer
     from gancli.core.watch import Probe
 

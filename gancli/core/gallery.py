@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from gancli import media
 from gancli.config import ModelSpec
 from gancli.core import images, latents
-from gancli.core.data import ImageSet, batch_indices
+from gancli.core.data import batch_indices
 from gancli.core.generate import generate
+from gancli.core.imageset import ImageSet
 from gancli.rundir import RunDir
 
 COLUMNS, ROWS = 10, 8

@@ -10,7 +10,7 @@ import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices
-from gancli.core.data import ImageSet
+from gancli.core.imageset import ImageSet
 from gancli.core.losses import LOSSES
 from gancli.errors import ConfigError, RunError
 from gancli.rundir import RunDir

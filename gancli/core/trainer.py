@@ -15,8 +15,9 @@ from gancli import config as configs
 from gancli import events
 from gancli.core import checkpoint, devices, modelfile, records, rng, schedules
 from gancli.core.clock import Clock
-from gancli.core.data import ImageSet, batch_indices
+from gancli.core.data import batch_indices
 from gancli.core.gallery import Gallery
+from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState
 from gancli.core.watch import Probe, Watch
 from gancli.errors import ConfigError, DamagedFileError, DivergedError, FileFormatError, RunError

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gancli import evaluation
 from gancli.core import data
+from gancli.core.cache import cache_folder
 from gancli.metrics import METRICS
 from gancli.metrics.features import Extractor
 from gancli.wording import significant
@@ -372,7 +373,7 @@ def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path
 def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("good.npz", images=blobs(120, 3))
     assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0
-    kept = sorted((data.cache_folder() / "features").iterdir())
+    kept = sorted((cache_folder() / "features").iterdir())
     assert len(kept) == 2, "training and held-out"
     times = [path.stat().st_mtime_ns for path in kept]
     assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0

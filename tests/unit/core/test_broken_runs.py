@@ -9,7 +9,7 @@ from conftest import idx_bytes
 
 from gancli import evaluation, events, presets
 from gancli.core import data, records
-from gancli.core.data import ImageSet
+from gancli.core.imageset import ImageSet
 from gancli.core.trainer import Trainer
 from gancli.rundir import RunDir, read_jsonl
 

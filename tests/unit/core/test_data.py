@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gancli.core import data
+from gancli.core import cache as caches
+from gancli.core import data, imageset, named
 from gancli.errors import DataError
 
 Install = Callable[[Callable[[Path], None]], None]
@@ -43,7 +44,7 @@ def write_split(folder: Path, split: str, n: int, n_classes: int = 4) -> None:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    monkeypatch.setattr(named, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
     return tmp_path / "cache"
 
 
@@ -127,7 +128,7 @@ def test_without_a_test_split_a_tenth_of_each_class_is_held_out(tmp_path: Path) 
 
 @pytest.mark.parametrize("n", [200, 205, 100_000, 100_001, 654_321])
 def test_at_most_a_tenth_and_ten_thousand_are_held_out(n: int) -> None:
-    held_out = int(data.hold_out(n, None).sum())
+    held_out = int(imageset.hold_out(n, None).sum())
     assert 0.8 * min(n / 10, 10_000) <= held_out <= min(n / 10, 10_000)
 
 
@@ -154,7 +155,11 @@ def test_the_digest_sees_every_part(tmp_path: Path) -> None:
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         digests.add(data.load(str(tmp_path)).digest)
     assert len(digests) == 5
-    assert data.digest(torch.zeros(2, 8)) != data.digest(torch.zeros(4, 4)) != data.digest(torch.zeros(4, 4), None)
+    assert (
+        imageset.digest(torch.zeros(2, 8))
+        != imageset.digest(torch.zeros(4, 4))
+        != imageset.digest(torch.zeros(4, 4), None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -320,36 +325,36 @@ def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
         data.load("fashion-mnist")
 
     write_split(tmp_path / "system", "train", 50, n_classes=10)
-    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(named, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
     found = data.load("fashion-mnist")
     assert (found.name, len(found.images)) == ("fashion-mnist", 50)
     assert found.class_names[1] == "trouser" and found.n_classes == 10
 
-    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    monkeypatch.setattr(named, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
     torchvision(whole)
     assert len(data.load("fashion-mnist").images) == 40
 
-    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(named, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
     assert len(data.load("fashion-mnist").images) == 40
 
 
 def test_a_label_beyond_the_known_classes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_split(tmp_path / "system", "train", 50, n_classes=11)
-    monkeypatch.setattr(data, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(named, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     with pytest.raises(DataError, match="label 10, but only 10 classes"):
         data.load("fashion-mnist")
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert data.cache_folder() == tmp_path / "cache"
+    assert caches.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("GANCLI_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert data.cache_folder() == tmp_path / "gancli"
+    assert caches.cache_folder() == tmp_path / "gancli"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert data.cache_folder() == tmp_path / ".cache" / "gancli"
+    assert caches.cache_folder() == tmp_path / ".cache" / "gancli"
 
 
 # The order

@@ -1,0 +1,46 @@
+"""The folder where data sets are kept, and how one gets there from the network."""
+
+import http.client
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from gancli.errors import DataError
+
+
+class DownloadError(DataError):
+    """A named data set that the network did not deliver."""
+
+
+def cache_folder() -> Path:
+    """Where named data sets are kept: $GANCLI_CACHE, else gancli under $XDG_CACHE_HOME or ~/.cache."""
+    if chosen := os.environ.get("GANCLI_CACHE"):
+        return Path(os.path.expanduser(chosen))
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "gancli"
+
+
+def fetch(name: str, title: str, download: Callable[[Path], Path]) -> Path:
+    """The cache's folder `name`, downloaded if it is not there; it appears when it is complete.
+
+    download: given an empty folder, puts the files somewhere in it and returns where. title: for messages.
+    Raises DownloadError if the network fails, DataError if the cache cannot be written.
+    """
+    folder = cache_folder() / name
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent, ignore_cleanup_errors=True)
+    except OSError as err:
+        advice = "set GANCLI_CACHE to a folder that can be written"
+        raise DataError(f"cannot write to the cache folder {folder.parent}: {err.strerror}; {advice}") from err
+    with temporary as root:
+        try:
+            os.rename(download(Path(root)), folder)
+        except (OSError, RuntimeError, http.client.HTTPException) as err:
+            if not folder.is_dir():  # else another process was faster
+                reason = (str(err).strip() or type(err).__name__).splitlines()[-1]
+                reason = reason.strip("<>").removeprefix("urlopen error ")
+                raise DownloadError(f"{title} could not be downloaded ({reason})") from err
+    return folder
