@@ -1,41 +1,84 @@
-"""Pictures and films on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]. The only importer of imageio."""
+"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
 
 import io
 import itertools
 import logging
+import os
 import re
+import struct
 import warnings
-from collections.abc import Iterable, Sequence
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, TypeVar
 
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from gancli.errors import ContractError, DataError, RunError
-from gancli.rundir import atomic_file, atomic_write
+from gancli.rundir import atomic_write
 
 Picture = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else what it logs of damaged files goes to stderr
 
-# As few as still look smooth on digits: 20 make a film a sixth smaller than 32 do.
-GREYS = np.repeat(np.linspace(0, 255, 20).round().astype(np.uint8), 3).reshape(20, 3)
-COLOURS = 256
-SAMPLE_PIXELS = 1 << 20
-PART_PIXELS = 1 << 25
 DECODED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_PIXELS = 1 << 26  # fewer than those that Pillow warns of
+MOST_TEXT = 1 << 20
+PNG_START = b"\x89PNG\r\n\x1a\n"
+THREADED_PIXELS = 1 << 12  # below, handing a picture to a thread takes longer than encoding it
 
 
-def encode_png(picture: Picture) -> bytes:
+def encode_png(picture: Picture, text: Mapping[str, str] | None = None) -> bytes:
+    """text: keyword (Latin-1, at most 79 letters) -> anything; stored before the pixels."""
     check_picture(picture)
-    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".png", is_batch=False)
+    info = PngImagePlugin.PngInfo()
+    for keyword, value in (text or {}).items():
+        info.add_text(keyword, value.encode("utf-8", "backslashreplace").decode())
+    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".png", is_batch=False, pnginfo=info)
 
 
-def write_png(path: Path, picture: Picture) -> None:
-    atomic_write(path, encode_png(picture))
+def write_png(path: Path, picture: Picture, text: Mapping[str, str] | None = None) -> None:
+    atomic_write(path, encode_png(picture, text))
+
+
+def write_pngs(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None]]) -> Iterator[int]:
+    """Write many (path, picture, text), large ones on all cores; yields how many are done, in order.
+
+    Each file is written where it is named: put them in a folder that appears when it is complete (atomic_folder).
+    """
+
+    def write(item: tuple[Path, Picture, Mapping[str, str] | None]) -> None:
+        path, picture, text = item
+        path.write_bytes(encode_png(picture, text))
+
+    stream = iter(items)
+    first = next(stream, None)
+    if first is None:
+        return
+    large = first[1].size >= THREADED_PIXELS
+    stream = itertools.chain([first], stream)
+    for done, _ in enumerate(threaded(write, stream) if large else map(write, stream), start=1):
+        yield done
+
+
+def threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The function of each item, in order, worked out on all cores; only a few items are drawn ahead."""
+    cores = os.cpu_count() or 1
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def read_png(path: Path) -> Picture:
@@ -48,6 +91,60 @@ def read_png(path: Path) -> Picture:
     if not is_picture(picture):
         raise RunError(f"cannot use the picture {path}: it is neither 8-bit grey nor 8-bit RGB; replace or delete it")
     return picture
+
+
+def read_png_text(path: Path) -> dict[str, str]:
+    """What text a PNG carries, wherever it stands in the file; no pixel is decoded.
+
+    Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT characters in one place.
+    """
+    try:
+        with open(path, "rb") as file:
+            return dict(png_texts(file))
+    except (OSError, ValueError, struct.error, zlib.error) as err:
+        reason = getattr(err, "strerror", None) or "damaged or not a PNG"
+        raise RunError(f"cannot read the text in {path}: {reason}; choose a PNG that gancli wrote") from err
+
+
+def png_texts(file: IO[bytes]) -> Iterator[tuple[str, str]]:
+    """(keyword, text) of each text chunk. Source: PNG specification, third edition, 5.3 and 11.3.3."""
+    if file.read(len(PNG_START)) != PNG_START:
+        raise ValueError("not a PNG")
+    kind = b""
+    while kind != b"IEND":
+        length, kind = struct.unpack(">I4s", file.read(8))
+        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+            file.seek(length + 4, os.SEEK_CUR)
+            continue
+        if length > MOST_TEXT:
+            raise ValueError("too much text")
+        content = file.read(length)
+        if struct.unpack(">I", file.read(4)) != (zlib.crc32(kind + content),):
+            raise ValueError("wrong checksum")
+        keyword, rest = content.split(b"\0", 1)
+        if kind == b"tEXt":
+            value = rest.decode("latin-1")
+        elif kind == b"zTXt":
+            value = inflate(rest[1:]).decode("latin-1")
+        else:
+            _language, _translated, value_bytes = rest[2:].split(b"\0", 2)
+            value = (inflate(value_bytes) if rest[:1] == b"\1" else value_bytes).decode("utf-8")
+        yield keyword.decode("latin-1"), value
+
+
+def inflate(data: bytes) -> bytes:
+    """Raises ValueError for what is cut short, or would be longer than MOST_TEXT."""
+    stream = zlib.decompressobj()
+    text = stream.decompress(data, MOST_TEXT)
+    if not stream.eof:
+        raise ValueError("too much text, or cut short")
+    return text
+
+
+def encode_webp(picture: Picture) -> bytes:
+    """Lossless; WebP knows no grey, so a grey picture comes back as RGB."""
+    check_picture(picture)
+    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".webp", is_batch=False, lossless=True)
 
 
 def decode(data: bytes) -> Picture:
@@ -92,92 +189,6 @@ def to_picture(image: Image.Image) -> Picture:
 def enlarge(picture: Picture, scale: int) -> Picture:
     """Every pixel becomes a square of scale x scale."""
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def palette_of(frames: Iterable[Picture]) -> Picture:
-    """At most 256 colours [n, 3] that suit all of these frames: 20 greys, or a median cut of a sample of pixels."""
-    frames = list(frames)
-    if frames[0].ndim == 2:
-        return GREYS
-    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
-    sample = pixels[:: max(1, len(pixels) // SAMPLE_PIXELS)]
-    few = Image.fromarray(sample[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT)
-    return np.unique(np.array(few.getpalette(), np.uint8).reshape(-1, 3), axis=0)
-
-
-def write_gif(
-    path: Path, frames: Iterable[Picture], durations_ms: Sequence[int], palette: Picture | None = None
-) -> None:
-    """A GIF that loops for ever: one palette for all frames, nearest colours, no dithering.
-
-    frames: of one shape, as many as durations; drawn one by one, so a long film need not fit in memory.
-    durations_ms: multiples of 10, since GIF counts hundredths, and at least 20, since browsers slow down what is less.
-    palette: uint8 [n, 3], distinct colours; left out, it is made from the frames of the first part.
-
-    Pillow, under imageio, holds all frames it is given until it writes. So the film is encoded in parts which are
-    joined: each is a header (the same in all), frames, and one byte that ends the file.
-    """
-    for duration in durations_ms:
-        if duration % 10 or not 20 <= duration <= 655_350:
-            raise ContractError(f"a GIF frame lasts 20 to 655350 ms in steps of 10, got {duration}")
-    stream = iter(frames)
-    first = next(stream, None)
-    if first is None or not durations_ms:
-        raise ContractError("a GIF needs at least one frame")
-    check_picture(first)
-    stream = itertools.chain([first], stream)
-    per_part = max(1, PART_PIXELS // (first.shape[0] * first.shape[1]))
-    with atomic_file(path) as file:
-        for start in range(0, len(durations_ms), per_part):
-            durations = durations_ms[start : start + per_part]
-            if palette is None:
-                part = list(itertools.islice(stream, len(durations)))
-                stream = itertools.chain(part, stream)
-                palette = palette_of(part)
-            indices = to_indices(itertools.islice(stream, len(durations)), palette, first.shape)
-            if len(indices) != len(durations):
-                raise ContractError(f"{len(durations_ms)} durations given, but {start + len(indices)} frames")
-            data = encode_gif(indices, durations, palette)
-            file.write(data[header_length(data) if start else 0 : -1])
-        if next(stream, None) is not None:
-            raise ContractError(f"{len(durations_ms)} durations given, but more frames")
-        file.write(b";")
-
-
-def encode_gif(indices: Picture, durations_ms: Sequence[int], palette: Picture) -> bytes:
-    """indices [N, H, W] into the palette [n, 3] -> a whole GIF; Pillow joins equal neighbours, adding their times."""
-    return iio.imwrite(
-        "<bytes>",
-        indices,
-        plugin="pillow",
-        extension=".gif",
-        is_batch=True,
-        palette=palette.tobytes(),
-        duration=list(durations_ms) if len(indices) > 1 else durations_ms[0],
-        loop=0,
-    )
-
-
-def header_length(gif: bytes) -> int:
-    """Screen descriptor (13 bytes, the low bits of byte 10 size the palette), palette, and the loop block (19)."""
-    return 13 + 3 * (2 << (gif[10] & 7)) + 19
-
-
-def to_indices(frames: Iterable[Picture], palette: Picture, shape: tuple[int, ...]) -> Picture:
-    """Frames of one shape, [H, W] or [H, W, 3] -> [N, H, W], for every pixel the place of its colour in the palette."""
-    grey_index = np.abs(np.arange(256)[:, None] - palette[:, 0].astype(int)).argmin(axis=1).astype(np.uint8)
-    table = Image.new("P", (1, 1))
-    table.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0)), mode="edge").tobytes())
-    indices = []
-    for frame in frames:
-        if frame.shape != shape:
-            raise ContractError(f"frames must have one shape, got {shape} and {frame.shape}")
-        if frame.ndim == 2:
-            indices.append(grey_index[frame])
-        else:
-            index = np.asarray(Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE))
-            indices.append(np.minimum(index, len(palette) - 1).astype(np.uint8))
-    return np.stack(indices) if indices else np.zeros((0, *shape[:2]), np.uint8)
 
 
 def is_picture(array: npt.NDArray[np.generic]) -> bool:

@@ -24,6 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rundir": {"config", "errors"},
     "contracts": {"errors"},
     "media": {"errors", "rundir"},
+    "films": {"errors", "rundir", "media", "films.*"},
+    "films.*": {"errors", "media", "films.*"},
     "core": set(),
     "core.*": PURE,
     "core.rng": set(),
@@ -41,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"errors", "contracts", "metrics.*"},
     "metrics.*": {"errors", "contracts", "wording", "metrics.*", "rundir"},
     "report": set(),
-    "report.*": {"errors", "wording", "rundir", "media", "report.*"},
+    "report.*": {"errors", "wording", "rundir", "media", "films", "films.*", "report.*"},
     "export": {"errors", "core.*", "report.*"},
     "export.*": {"errors", "core.*", "report.*"},
     "cli": set(),
@@ -51,7 +53,8 @@ LAZY = ("", "cli.*")
 
 # Package from outside -> the modules that may import it.
 ONLY_IN: dict[str, set[str]] = {
-    "imageio": {"media"},
+    "imageio": {"media", "films.*"},
+    "imageio_ffmpeg": {"films.mp4"},
     "typer": {"cli.*"},
     "rich": {"cli.*"},
     "click": set(),

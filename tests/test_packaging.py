@@ -36,7 +36,7 @@ def test_every_module_outside_the_standard_library_is_a_declared_dependency() ->
     distributions = metadata.packages_distributions()
     known = {word for word in words - set(sys.stdlib_module_names) - {"gancli"} if word in distributions}
     extras = PROJECT["optional-dependencies"]
-    wanted = [*PROJECT["dependencies"], *extras["digits"], *extras["inception"]]
+    wanted = [*PROJECT["dependencies"], *extras["digits"], *extras["inception"], *extras["video"]]
     declared = {re.match(r"[a-z-]+", d)[0] for d in wanted}
     assert {"torch", "typer"} <= known
     assert {distributions[name][0].lower().replace("_", "-") for name in known} <= declared

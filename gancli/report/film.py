@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gancli import media
+from gancli import films, media
 from gancli.errors import ConfigError, RunError, printable
+from gancli.films import gif
 from gancli.media import Picture
 from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
 from gancli.rundir import RunDir, nimg_of
@@ -25,8 +26,8 @@ def make(run: RunDir, *, fps: float = 12, hold_s: float = 2.0) -> Path:
         raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
     durations_ms = timeline(len(paths), fps, hold_s)
     sample = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLE_FRAMES).round().astype(int))]
-    palette = media.palette_of(captioned(run, sample))
-    media.write_gif(run.film, captioned(run, paths), durations_ms, palette)
+    palette = gif.palette_of(captioned(run, sample))
+    films.write_film(run.film, captioned(run, paths), durations_ms, palette=palette)
     return run.film
 
 

@@ -23,17 +23,6 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def read_gif(path):
-    """Frames as RGB arrays, and their durations in ms, as a player would show them."""
-    frames, durations = [], []
-    with Image.open(path) as film:
-        for i in range(film.n_frames):
-            film.seek(i)
-            frames.append(np.array(film.convert("RGB")))
-            durations.append(film.info["duration"])
-    return frames, durations
-
-
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (4, 3), (2, 2, 3), (1, 1)])
 def test_png_round_trip_keeps_every_pixel(folder, shape):
     picture = noise(*shape)
@@ -80,8 +69,6 @@ def test_png_of_another_kind_is_refused(folder, mode):
 def test_what_is_not_a_picture_is_not_written(folder, array):
     with pytest.raises(ContractError, match="expected a picture"):
         media.write_png(folder / "a.png", array)
-    with pytest.raises(ContractError, match="expected a picture"):
-        media.write_gif(folder / "a.gif", [array], [20])
     assert list(folder.iterdir()) == []
 
 
@@ -89,151 +76,6 @@ def test_enlarge_turns_pixels_into_squares():
     picture = np.array([[1, 2]], np.uint8)
     assert media.enlarge(picture, 2).tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
     assert media.enlarge(noise(3, 4, 3), 3).shape == (9, 12, 3)
-
-
-def test_gif_loops_and_shows_every_grey_frame_for_its_time(folder):
-    frames = list(noise(4, 20, 24))
-    media.write_gif(folder / "a.gif", iter(frames), [80, 20, 90, 2000])
-    shown, durations = read_gif(folder / "a.gif")
-    assert durations == [80, 20, 90, 2000]
-    with Image.open(folder / "a.gif") as film:
-        assert film.info["loop"] == 0
-    for frame, seen in zip(frames, shown, strict=True):
-        nearest = np.abs(frame[..., None].astype(int) - media.GREYS[:, 0]).min(axis=-1)
-        assert np.array_equal(np.abs(frame.astype(int) - seen[..., 0]), nearest)
-
-
-def local_palettes(gif):
-    """For each frame, whether it brings a palette of its own: a walk over the blocks of the format."""
-    found, at = [], 13 + 3 * (2 << (gif[10] & 7))
-    while gif[at] != ord(";"):
-        if gif[at] == ord(","):
-            found.append(bool(gif[at + 9] & 128))
-            at += 11 + (3 * (2 << (gif[at + 9] & 7)) if found[-1] else 0)
-        else:
-            at += 2
-        while gif[at]:
-            at += 1 + gif[at]
-        at += 1
-    return found
-
-
-@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3)])
-def test_gif_has_one_palette(folder, monkeypatch, shape):
-    monkeypatch.setattr(media, "PART_PIXELS", 2 * 20 * 24)
-    media.write_gif(folder / "a.gif", list(noise(5, *shape)), [50] * 5)
-    assert local_palettes((folder / "a.gif").read_bytes()) == [False] * 5
-
-
-def test_colour_gif_is_close_to_its_frames_and_does_not_flicker(folder):
-    ramp = np.linspace(0, 255, 30).astype(np.uint8)
-    still = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.uint8(90)), axis=-1)
-    frames = [still.copy() for _ in range(3)]
-    for i, frame in enumerate(frames):
-        frame[:5, :5] = (250, 10 * i, 0)
-    media.write_gif(folder / "a.gif", iter(frames), [50] * 3)
-    shown, _ = read_gif(folder / "a.gif")
-    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(frames, shown, strict=True)) <= 24
-    assert np.array_equal(shown[0][5:], shown[1][5:])
-    assert np.array_equal(shown[1][5:], shown[2][5:])
-
-
-@pytest.mark.parametrize("per_part", [1, 2, 3, 100])
-@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3)])
-def test_film_joined_from_parts_shows_what_one_part_would(folder, monkeypatch, per_part, shape):
-    frames = list(noise(7, *shape))
-    frames[3] = frames[2]
-    durations = [20, 30, 40, 50, 60, 70, 80]
-    palette = media.palette_of(frames)
-    media.write_gif(folder / "one.gif", frames, durations, palette)
-    monkeypatch.setattr(media, "PART_PIXELS", per_part * 20 * 24)
-    media.write_gif(folder / "parts.gif", iter(frames), durations, palette)
-
-    def each_10_ms(path):
-        shown, times = read_gif(path)
-        return np.concatenate([np.repeat(a[None], t // 10, axis=0) for a, t in zip(shown, times, strict=True)])
-
-    assert np.array_equal(each_10_ms(folder / "one.gif"), each_10_ms(folder / "parts.gif"))
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
-@pytest.mark.parametrize("equal", [slice(0, 3), slice(2, 6), slice(0, 6)])
-def test_equal_frames_keep_their_time(folder, shape, equal):
-    frames = noise(6, *shape)
-    frames[equal] = frames[equal.start]
-    media.write_gif(folder / "a.gif", frames, [80, 80, 80, 80, 80, 2000])
-    assert sum(read_gif(folder / "a.gif")[1]) == 2400
-
-
-def test_frames_are_drawn_part_by_part(folder, monkeypatch):
-    drawn, seen = [], []
-    encode = media.encode_gif
-
-    def frames():
-        for i in range(10):
-            drawn.append(i)
-            yield noise(8, 8, seed=i)
-
-    monkeypatch.setattr(media, "PART_PIXELS", 2 * 64)
-    monkeypatch.setattr(media, "encode_gif", lambda *args: seen.append(len(drawn)) or encode(*args))
-    media.write_gif(folder / "a.gif", frames(), [20] * 10)
-    assert seen == [2, 4, 6, 8, 10]
-
-
-@pytest.mark.parametrize("duration", [25, 10, 0, -20, 655_360])
-def test_time_that_gif_or_browsers_cannot_keep_is_refused(folder, duration):
-    with pytest.raises(ContractError, match=f"got {duration}"):
-        media.write_gif(folder / "a.gif", [noise(8, 8)], [duration])
-
-
-@pytest.mark.parametrize(
-    ("frames", "durations", "words"),
-    [
-        ([], [], "at least one frame"),
-        ([noise(8, 8)], [20, 20], "2 durations given, but 1 frame"),
-        ([noise(8, 8)] * 3, [20, 20], "2 durations given, but more frames"),
-        ([noise(8, 8), noise(8, 9)], [20, 20], "one shape"),
-    ],
-)
-def test_gif_that_does_not_add_up_leaves_nothing_behind(folder, frames, durations, words):
-    with pytest.raises(ContractError, match=words):
-        media.write_gif(folder / "a.gif", iter(frames), durations)
-    assert list(folder.iterdir()) == []
-
-
-def test_film_that_fails_halfway_leaves_the_old_one(folder):
-    def frames():
-        yield noise(8, 8)
-        raise RunError("gone")
-
-    (folder / "a.gif").write_bytes(b"old")
-    with pytest.raises(RunError, match="gone"):
-        media.write_gif(folder / "a.gif", frames(), [20, 20])
-    assert (folder / "a.gif").read_bytes() == b"old"
-    assert len(list(folder.iterdir())) == 1
-
-
-def test_colours_outside_the_palette_go_to_the_nearest_in_it(folder):
-    palette = np.array([[0, 0, 0], [200, 0, 0]], np.uint8)
-    frame = np.zeros((4, 4, 3), np.uint8)
-    frame[:2] = (255, 255, 255)
-    frame[2:, 2:] = (190, 20, 20)
-    media.write_gif(folder / "a.gif", [frame], [20], palette)
-    shown = read_gif(folder / "a.gif")[0][0]
-    assert {tuple(pixel) for pixel in shown.reshape(-1, 3).tolist()} == {(0, 0, 0), (200, 0, 0)}
-    assert shown[3, 3].tolist() == [200, 0, 0]
-    assert shown[3, 0].tolist() == [0, 0, 0]
-
-
-def test_gif_ends_once_and_holds_one_loop_block(folder, monkeypatch):
-    monkeypatch.setattr(media, "PART_PIXELS", 1)
-    media.write_gif(folder / "a.gif", list(noise(3, 8, 8)), [20] * 3)
-    data = (folder / "a.gif").read_bytes()
-    assert data.count(b"NETSCAPE2.0") == 1
-    assert data.count(b"GIF89a") == 1
-    assert data.endswith(b"\x00;")
-    with Image.open(io.BytesIO(data)) as film:
-        assert film.n_frames == 3
 
 
 def encoded(image, kind, **options):
@@ -363,3 +205,135 @@ def test_decode_says_nothing_of_damaged_files_but_its_reason():
     first, *_, last = done.stderr.decode().splitlines()
     assert first.startswith("Traceback"), "nothing is written before the error"
     assert last == "gancli.errors.DataError: not a picture"
+
+
+def png_chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_chunk(kind, content, *, last=False):
+    """A small PNG with one more chunk, behind its header or before its end."""
+    data = media.encode_png(noise(4, 4))
+    at = len(data) - 12 if last else 33
+    return data[:at] + png_chunk(kind, content) + data[at:]
+
+
+TEXTS = {"gancli": '{"command": "gancli sample"}', "Title": "Zür\nich", "Author": "日本 😀", "Empty": "", "NUL": "a\0b"}
+
+
+def test_text_in_a_png_comes_back_and_leaves_the_pixels_alone(folder):
+    media.write_png(folder / "a.png", noise(6, 7, 3), TEXTS)
+    assert media.read_png_text(folder / "a.png") == TEXTS
+    assert np.array_equal(media.read_png(folder / "a.png"), noise(6, 7, 3))
+    with Image.open(folder / "a.png") as image:
+        assert image.text == TEXTS
+    assert (folder / "a.png").read_bytes() == media.encode_png(noise(6, 7, 3), TEXTS)
+
+
+def test_a_png_without_text_has_none_and_the_same_bytes_as_ever(folder):
+    media.write_png(folder / "a.png", noise(6, 7), {})
+    assert media.read_png_text(folder / "a.png") == {}
+    assert media.encode_png(noise(6, 7), {}) == media.encode_png(noise(6, 7))
+
+
+def test_a_path_that_is_not_unicode_is_written_out():
+    assert b"\\udcff" in media.encode_png(noise(2, 2), {"path": "a\udcff"})
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"tEXt", b"k\0caf\xe9"),
+        (b"zTXt", b"k\0\0" + zlib.compress(b"caf\xe9")),
+        (b"iTXt", b"k\0\0\0en\0k\0" + "café".encode()),
+        (b"iTXt", b"k\0\1\0\0\0" + zlib.compress("café".encode())),
+    ],
+)
+def test_text_of_every_kind_is_read_wherever_it_stands(folder, kind, content, last):
+    (folder / "a.png").write_bytes(with_chunk(kind, content, last=last))
+    assert media.read_png_text(folder / "a.png") == {"k": "café"}
+
+
+def test_text_is_read_without_the_pixels(folder):
+    data = bytearray(media.encode_png(noise(64, 64), {"k": "v"}))
+    at = data.index(b"IDAT") + 20
+    data[at : at + 100] = bytes(100)
+    (folder / "a.png").write_bytes(data)
+    assert media.read_png_text(folder / "a.png") == {"k": "v"}
+
+
+BOMB = zlib.compress(bytes(50_000_000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not a picture",
+        media.PNG_START,
+        media.encode_png(noise(64, 64), {"k": "v" * 99})[:80],
+        media.encode_png(noise(64, 64), {"k": "v"})[:-20],
+        with_chunk(b"zTXt", b"k\0\0" + BOMB),
+        with_chunk(b"iTXt", b"k\0\1\0\0\0" + BOMB),
+        with_chunk(b"zTXt", b"k\0\0" + zlib.compress(noise(99).tobytes())[:-9]),
+        with_chunk(b"zTXt", b"k\0\0" + b"junk"),
+        with_chunk(b"tEXt", b"k\0" + bytes(media.MOST_TEXT)),
+        with_chunk(b"tEXt", b"no end"),
+        with_chunk(b"iTXt", b"k\0\0\0\0"),
+        with_chunk(b"iTXt", b"k\0\0\0\0\0\xff\xfe"),
+        with_chunk(b"tEXt", b"k\0v").replace(b"k\0v", b"k\0w"),
+    ],
+)
+def test_text_that_is_damaged_or_would_fill_the_memory_is_refused_by_name_in_one_line(folder, data):
+    (folder / "bad.png").write_bytes(data)
+    with pytest.raises(RunError, match=r"bad\.png: damaged or not a PNG") as caught:
+        media.read_png_text(folder / "bad.png")
+    assert "\n" not in str(caught.value)
+
+
+def test_text_of_a_missing_png_is_refused_by_name(folder):
+    with pytest.raises(RunError, match=r"none\.png: No such file"):
+        media.read_png_text(folder / "none.png")
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3)])
+def test_webp_keeps_every_pixel(shape):
+    seen = media.decode(media.encode_webp(noise(*shape)))
+    assert np.array_equal(seen, noise(*shape) if len(shape) == 3 else np.stack([noise(*shape)] * 3, axis=-1))
+
+
+@pytest.mark.parametrize("side", [4, 80])
+def test_many_pngs_are_written_in_order_and_counted(folder, side):
+    pictures = noise(20, side, side)
+    items = ((folder / f"{i}.png", picture, {"i": str(i)}) for i, picture in enumerate(pictures))
+    for done in media.write_pngs(items):
+        assert (folder / f"{done - 1}.png").exists()
+    assert done == 20
+    for i, picture in enumerate(pictures):
+        assert (folder / f"{i}.png").read_bytes() == media.encode_png(picture, {"i": str(i)})
+
+
+def test_no_pngs_are_none(folder):
+    assert list(media.write_pngs([])) == []
+
+
+def test_only_a_few_of_many_pngs_are_drawn_ahead(folder, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    drawn = []
+
+    def items():
+        for i in range(40):
+            drawn.append(i)
+            yield folder / f"{i}.png", noise(80, 80), None
+
+    for done in media.write_pngs(items()):
+        assert len(drawn) <= done + 5
+    assert done == 40
+
+
+def test_a_png_that_cannot_be_written_stops_the_rest(folder):
+    items = [(folder / ("none/a.png" if i == 3 else f"{i}.png"), noise(80, 80), None) for i in range(30)]
+    with pytest.raises(FileNotFoundError):
+        list(media.write_pngs(items))
+    assert len(list(folder.iterdir())) < 29

@@ -1,0 +1,98 @@
+"""Films: frames, each shown for a time -> GIF, WebP, MP4, a strip in one PNG, or a folder of frames."""
+
+import importlib.util
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gancli.errors import ConfigError, did_you_mean
+from gancli.films import gif, mp4, webp
+from gancli.films.frames import steady
+from gancli.media import MOST_PIXELS, Picture, write_png, write_pngs
+from gancli.rundir import atomic_file, atomic_folder
+
+KINDS = (".gif", ".webp", ".mp4", ".png")
+# More than this no decoder takes; a strip any wider is not shown by browsers.
+LONGEST_SIDE = {".gif": gif.LONGEST_SIDE, ".webp": webp.LONGEST_SIDE, ".mp4": mp4.LONGEST_SIDE, ".png": 32_767}
+LARGE_BYTES = 10_000_000
+
+
+def film_kind(path: Path) -> str:
+    """Which of KINDS a path asks for by its ending; "" is a folder of frames. Raises ConfigError for others."""
+    kind = path.suffix.lower()
+    if not kind or path.is_dir():
+        return ""
+    if kind not in KINDS:
+        raise ConfigError(f"{path} is no film that can be written{did_you_mean(kind, KINDS)}; no ending makes a folder")
+    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ConfigError(f'{path} needs ffmpeg; install it: pip install "gancli[video]"')
+    return kind
+
+
+def write_film(
+    path: Path,
+    frames: Iterable[Picture],
+    durations_ms: Sequence[int],
+    *,
+    palette: Picture | None = None,
+    text: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> None:
+    """Write what film_kind says of the path, complete or not at all; films loop for ever.
+
+    frames: of one shape, as many as durations, each an array of its own; drawn one by one, and only a few are held.
+    durations_ms: at least 20; for a GIF in steps of 10. A strip and a folder have no time.
+    palette: of a GIF, uint8 [n, 3]; left out, it suits the first frames. text: for every PNG.
+    force: a folder that is there gets these frames in place of its own. A file is always replaced.
+    Raises ConfigError for frames too large for the format.
+    """
+    kind = film_kind(path)
+    stream = steady(frames, len(durations_ms))
+    first = next(stream)
+    stream = itertools.chain([first], stream)
+    check_size(path, kind, first, len(durations_ms))
+    if kind == "":
+        write_frames(path, stream, text, force=force)
+    elif kind == ".png":
+        write_png(path, np.concatenate(list(stream), axis=1), text)
+    else:
+        with atomic_file(path) as file:
+            if kind == ".gif":
+                gif.write(file, stream, durations_ms, palette)
+            elif kind == ".webp":
+                webp.write(file, stream, durations_ms)
+            else:
+                mp4.write(file, stream, durations_ms)
+
+
+def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:
+    height, width = frame.shape[:2]
+    if kind == ".png" and (n * width > LONGEST_SIDE[kind] or n * width * height > MOST_PIXELS):
+        raise ConfigError(
+            f"{path} would be a strip of {n} frames of {width}x{height} pixels, {n * width} wide; at most"
+            f" {LONGEST_SIDE[kind]} wide and {MOST_PIXELS} in all are shown: ask for fewer or smaller frames, a film"
+            " (.gif, .webp), or a folder"
+        )
+    if kind and max(height, width) > LONGEST_SIDE[kind]:
+        raise ConfigError(
+            f"{path} would have frames of {width}x{height} pixels; a {kind} has at most {LONGEST_SIDE[kind]} a side:"
+            " ask for smaller frames"
+        )
+
+
+def write_frames(path: Path, frames: Iterable[Picture], text: Mapping[str, str] | None, *, force: bool) -> None:
+    """00000.png, 00001.png, ...; with force, later frames of an earlier film go."""
+    with atomic_folder(path, force=force) as folder:
+        named = ((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(frames))
+        done = max(write_pngs(named))
+    for old in path.glob("[0-9]" * 5 + ".png"):
+        if int(old.stem) >= done:
+            old.unlink()
+
+
+def size_note(path: Path, advice: str) -> str | None:
+    """A line for a file of more than 10 MB, such as 'walk.gif has 14.2 MB; <advice>'."""
+    size = path.stat().st_size
+    return f"{path.name} has {size / 1e6:.1f} MB; {advice}" if size > LARGE_BYTES else None
