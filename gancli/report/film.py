@@ -1,116 +1,183 @@
-"""The frames of a run -> a film of how it learned, each frame captioned below the pictures."""
+"""The frames of one run, or of several side by side -> a film of how they learned. Needs no checkpoint."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from gancli import films, media
 from gancli.errors import ConfigError, RunError, printable
 from gancli.films import gif
 from gancli.media import Picture
-from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
+from gancli.report import charts, curves
+from gancli.report.caption import moment, strip
+from gancli.report.lettering import PAPER
+from gancli.report.series import number, section, text
+from gancli.report.timing import FilmOptions, joint, thinned, timeline
 from gancli.rundir import RunDir, nimg_of
 
-LONG_SIDE = 560
-MIN_WIDTH = 420
+LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone
+ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
+MOST_RUNS, PER_ROW = 8, 4
+GAP = 16
 SAMPLE_FRAMES = 16
-FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
-def make(run: RunDir, *, fps: float = 12, hold_s: float = 2.0) -> Path:
-    """Write progress.gif from the frames alone; the last one stays for `hold_s` seconds. Returns its path."""
-    paths = run.frame_paths()
-    if not paths:
-        raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
-    durations_ms = timeline(len(paths), fps, hold_s)
-    sample = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLE_FRAMES).round().astype(int))]
-    palette = gif.palette_of(captioned(run, sample))
-    films.write_film(run.film, captioned(run, paths), durations_ms, palette=palette)
+@dataclass(frozen=True)
+class Track:
+    """What a film shows of one run: at least one frame of shape [H, W] or [H, W, 3], enlarged by a whole factor."""
+
+    run: RunDir
+    label: str
+    n_train: float | None
+    paths: list[Path]
+    nimgs: list[int]
+    shape: tuple[int, ...]
+
+    def place(self, nimg: int) -> int:
+        """Which frame is shown at that moment: the latest until then, or the first."""
+        return max(0, bisect_right(self.nimgs, nimg) - 1)
+
+    def picture(self, place: int) -> Picture:
+        picture = media.read_png(self.paths[place])
+        if picture.shape != self.shape:
+            raise RunError(f"{self.paths[place]} has another size than the frames before it; delete it")
+        return picture
+
+
+@dataclass(frozen=True)
+class Film:
+    """moments: images seen at each frame, ascending. size: height and width of each run's pictures with margins."""
+
+    tracks: list[Track]
+    scales: list[int]
+    growing: list[curves.Growing]  # of each track, or none
+    moments: list[int]
+    durations_ms: list[int]
+    size: tuple[int, int]
+    caption: bool
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether all pictures are; the curves beside them never are."""
+        return all(len(track.shape) == 2 for track in self.tracks)
+
+    def frames(self, moments: Sequence[int]) -> Iterator[Picture]:
+        """The film at these moments, one by one; the part of a run is drawn anew only where it changes."""
+        shown = [-1] * len(self.tracks)
+        parts = [np.zeros((0, 0), np.uint8)] * len(self.tracks)
+        for nimg in moments:
+            for i, track in enumerate(self.tracks):
+                if (place := track.place(nimg)) != shown[i]:
+                    shown[i], parts[i] = place, self.part(i, place)
+            yield arranged(parts)
+
+    def part(self, i: int, place: int) -> Picture:
+        """A run's frame with its curves, beside it if the run is alone, else below, above its caption."""
+        track = self.tracks[i]
+        nimg, last = track.nimgs[place], self.moments[-1]
+        part = padded(media.enlarge(track.picture(place), self.scales[i]), *self.size)
+        part = part if self.is_grey and not self.growing else in_colour(part)
+        if self.growing:
+            drawn = self.growing[i].at(nimg / 1000)
+            part = np.concatenate([part, drawn], axis=1 if len(self.tracks) == 1 else 0)
+        if self.caption:
+            epochs = track.n_train if len(self.tracks) == 1 else None  # side by side, kimg compares
+            below = strip(part.shape[1], track.label, moment(nimg, track.nimgs[-1], epochs), nimg / max(last, 1))
+            part = np.concatenate([part, below if part.ndim == 2 else in_colour(below)])
+        return part
+
+    def palette(self) -> Picture:
+        """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
+        if self.is_grey:
+            return np.concatenate([gif.GREYS, curves.colours()]) if self.growing else gif.GREYS
+        return gif.palette_of(self.frames(sampled(self.moments)))
+
+
+def make(run: RunDir) -> Path:
+    """Write the film that training leaves, progress.gif, and return its path."""
+    film = plan([run])
+    films.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette())
     return run.film
 
 
-def timeline(n: int, fps: float, hold_s: float) -> list[int]:
-    """Milliseconds for each of n frames: equal steps, nearest to fps that whole hundredths allow, then the hold."""
-    if not 0.1 <= fps <= 50:
-        raise ConfigError(f"fps must be from 0.1 to 50, got {fps:g}")
-    if not 0 <= hold_s <= 600:
-        raise ConfigError(f"hold must be from 0 to 600 seconds, got {hold_s:g}")
-    step = 10 * round(100 / fps)
-    return [step] * (n - 1) + [max(step, 10 * round(100 * hold_s))]
+def plan(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film:  # noqa: B008
+    """All that can be known before the frames are read.
 
-
-def captioned(run: RunDir, paths: list[Path]) -> Iterator[Picture]:
-    """The frames at these paths, enlarged, above their captions."""
-    config = run.read_config()
-    data = config.get("data", {})
-    left = printable(" · ".join(filter(None, [config.get("preset"), data.get("name")])))
-    last_nimg = nimg_of(run.frame_paths()[-1])
-    shape = None
-    for path in paths:
-        picture = media.read_png(path)
-        shape = shape or picture.shape
-        if picture.shape != shape:
-            raise RunError(f"{path} has another size than the frames before it; delete it")
-        nimg = nimg_of(path)
-        right = moment(nimg, last_nimg, data.get("n_train"))
-        yield caption(media.enlarge(picture, scale_of(picture)), left, right, nimg / max(last_nimg, 1))
-
-
-def moment(nimg: int, last_nimg: int, n_train: int | None) -> str:
-    """'12.8 kimg · epoch 2.8', each number padded to the room it needs at the end of the film."""
-
-    def padded(value: float, last: float) -> str:
-        return f"{value:.1f}".rjust(len(f"{last:.1f}"), FIGURE_SPACE)
-
-    kimg = f"{padded(nimg / 1000, last_nimg / 1000)} kimg"
-    return f"{kimg} · epoch {padded(nimg / n_train, last_nimg / n_train)}" if n_train else kimg
-
-
-def scale_of(picture: Picture) -> int:
-    """The whole factor that brings the longer side nearest to LONG_SIDE; pictures are never made smaller."""
-    long_side: int = max(picture.shape[:2])
-    return max(1, round(LONG_SIDE / long_side))
-
-
-def caption(picture: Picture, left: str, right: str, done: float) -> Picture:
-    """The picture, centred where it is narrow, above a strip with two texts and a bar filled to `done` in [0, 1]."""
-    height, width = picture.shape[0], max(picture.shape[1], MIN_WIDTH)
-    margin = (width - picture.shape[1]) // 2
-    canvas = np.full((height, width, *picture.shape[2:]), PAPER, np.uint8)
-    canvas[:, margin : margin + picture.shape[1]] = picture
-    below = strip(width, left, right, done)
-    return np.concatenate([canvas, below if picture.ndim == 2 else np.repeat(below[..., None], 3, axis=2)])
-
-
-def strip(width: int, left: str, right: str, done: float) -> Picture:
-    """The caption alone, grey [height, width]; sizes follow the width."""
-    size = max(15, round(width / 31))
-    font = load_font(size)
-    pad, bar = size // 2, max(3, size // 5)
-    baseline = pad + size
-    height = baseline + pad + bar
-    image = Image.new("L", (width, height), PAPER)
-    draw = ImageDraw.Draw(image)
-    room = draw_right(draw, (width - pad, baseline), right, font) - 2 * pad
-    draw.text((pad, baseline), shortened(left, room, font), fill=INK, font=font, anchor="ls")
-    draw.rectangle((0, height - bar, width, height), fill=DIM)
-    if filled := round(width * done):
-        draw.rectangle((0, height - bar, filled - 1, height), fill=INK)
-    return np.asarray(image)
-
-
-def draw_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
-    """Draw text that ends at a point of its baseline, and return where it starts.
-
-    Every digit takes the same room, so that the line stands still while it counts.
+    The moments are those of all runs; a run that ended earlier keeps its last frame. Raises RunError for a run without
+    frames, or without measurements where curves are asked for, ConfigError for too many runs or frames.
     """
-    x, y = end
-    digit = max(font.getlength(figure) for figure in "0123456789")
-    for char in reversed(text):
-        room = round(digit if char.isdigit() or char == FIGURE_SPACE else font.getlength(char))
-        if char != FIGURE_SPACE:
-            draw.text((x - room // 2, y), char, fill=INK, font=font, anchor="ms")
-        x -= room
-    return x
+    if len(runs) > MOST_RUNS:
+        raise ConfigError(f"a film shows at most {MOST_RUNS} runs side by side, got {len(runs)}")
+    tracks = [open_track(run, label) for run, label in zip(runs, labels(runs), strict=True)]
+    moments = thinned(joint([track.nimgs for track in tracks]), options.every)
+    durations_ms = timeline(len(moments), options)
+
+    long_side = min(LONG_SIDE, ROW_WIDTH // min(len(runs), PER_ROW))
+    height = max(track.shape[0] * scale_of(max(track.shape[:2]), long_side) for track in tracks)
+    scales = [scale_of(track.shape[0], height) for track in tracks]
+    min_width = MIN_WIDTH if len(runs) == 1 else MIN_SHARE
+    width = max([min_width, *(track.shape[1] * scale for track, scale in zip(tracks, scales, strict=True))])
+    growing = []
+    if options.plots:
+        found = charts.of_runs(runs)
+        charts_height = len(found[0]) * curves.MIN_HEIGHT
+        if len(runs) == 1:
+            height = charts_height = max(height, charts_height)
+        growing = [curves.grow(own, moments, max(width, MIN_WIDTH), charts_height) for own in found]
+        width = max(width, MIN_WIDTH) if len(runs) > 1 else width
+    return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption)
+
+
+def open_track(run: RunDir, label: str) -> Track:
+    paths = run.frame_paths()
+    if not paths:
+        raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
+    n_train = number(section(run.read_config(), "data"), "n_train")
+    return Track(run, label, n_train, paths, [nimg_of(path) for path in paths], media.read_png(paths[0]).shape)
+
+
+def labels(runs: Sequence[RunDir]) -> list[str]:
+    """'quick · mnist' for each, or the names of the folders where that says the same of two."""
+    configs = [run.read_config() for run in runs]
+    named = [
+        " · ".join(filter(None, [text(config, "preset"), text(section(config, "data"), "name")])) for config in configs
+    ]
+    return named if len(set(named)) == len(runs) else [printable(run.path.resolve().name) for run in runs]
+
+
+def scale_of(side: int, wanted: int) -> int:
+    """The whole factor that brings a side nearest to what is wanted; pictures are never made smaller."""
+    return max(1, round(wanted / side))
+
+
+def padded(picture: Picture, height: int, width: int) -> Picture:
+    """The picture in the middle of a page."""
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    canvas = np.full((height, width, *picture.shape[2:]), PAPER, np.uint8)
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return canvas
+
+
+def in_colour(picture: Picture) -> Picture:
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+
+
+def arranged(parts: Sequence[Picture]) -> Picture:
+    """Parts of one shape in a row or two, gaps between them."""
+    n_rows = -(-len(parts) // PER_ROW)
+    per_row = -(-len(parts) // n_rows)
+    height, width = parts[0].shape[:2]
+    shape = (n_rows * (height + GAP) - GAP, per_row * (width + GAP) - GAP, *parts[0].shape[2:])
+    page = np.full(shape, PAPER, np.uint8)
+    for i, part in enumerate(parts):
+        top, left = i // per_row * (height + GAP), i % per_row * (width + GAP)
+        page[top : top + height, left : left + width] = part
+    return page
+
+
+def sampled(moments: Sequence[int]) -> list[int]:
+    places = np.linspace(0, len(moments) - 1, SAMPLE_FRAMES).round().astype(int)
+    return [moments[i] for i in np.unique(places)]

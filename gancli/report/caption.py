@@ -1,0 +1,51 @@
+"""The strip below the pictures of a film: which run, how far it is, and a bar that fills."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gancli.media import Picture
+from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
+
+FIGURE_SPACE = "\u2007"  # as wide as a digit
+
+
+def moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
+    """'12.8 kimg · epoch 2.8', each number padded to the room it needs at the end of the film."""
+
+    def padded(value: float, last: float) -> str:
+        return f"{value:.1f}".rjust(len(f"{last:.1f}"), FIGURE_SPACE)
+
+    kimg = f"{padded(nimg / 1000, last_nimg / 1000)} kimg"
+    return f"{kimg} · epoch {padded(nimg / n_train, last_nimg / n_train)}" if n_train else kimg
+
+
+def strip(width: int, left: str, right: str, done: float) -> Picture:
+    """The caption alone, grey [height, width]; sizes follow the width."""
+    size = max(15, round(width / 31))
+    font = load_font(size)
+    pad, bar = size // 2, max(3, size // 5)
+    baseline = pad + size
+    height = baseline + pad + bar
+    image = Image.new("L", (width, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    room = draw_right(draw, (width - pad, baseline), right, font) - 2 * pad
+    draw.text((pad, baseline), shortened(left, room, font), fill=INK, font=font, anchor="ls")
+    draw.rectangle((0, height - bar, width, height), fill=DIM)
+    if filled := round(width * done):
+        draw.rectangle((0, height - bar, filled - 1, height), fill=INK)
+    return np.asarray(image)
+
+
+def draw_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
+    """Draw text that ends at a point of its baseline, and return where it starts.
+
+    Every digit takes the same room, so that the line stands still while it counts.
+    """
+    x, y = end
+    digit = max(font.getlength(figure) for figure in "0123456789")
+    for char in reversed(text):
+        room = round(digit if char.isdigit() or char == FIGURE_SPACE else font.getlength(char))
+        if char != FIGURE_SPACE:
+            draw.text((x - room // 2, y), char, fill=INK, font=font, anchor="ms")
+        x -= room
+    return x

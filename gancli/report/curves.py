@@ -1,0 +1,197 @@
+"""Charts drawn with Pillow, dark as the film they grow in.
+
+The axis of kimg is that of the film: equal steps for its moments, which get sparser as training goes on, so that curves
+grow as steadily as the pictures pass.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw
+
+from gancli.media import Picture
+from gancli.report.charts import GREEN, GREY, ORANGE, SKY, Chart, Line
+from gancli.report.lettering import DIM, INK, PAPER, load_font
+from gancli.report.series import Values, smoothed
+
+MIN_HEIGHT = 120  # pixels of a chart
+FINER = 3  # curves are drawn so many times as large, and reduced
+GRID = "#262626"
+FAINT = 0.3  # of the measured values behind their moving average
+SHADES = 7  # of a colour in a palette
+DASH = (6, 4)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Images seen, across the page: `steps` [n] pixels for the film's moments at `kimg` [n]."""
+
+    kimg: Values
+    steps: Values
+
+    def x(self, kimg: float) -> float:
+        return float(np.interp(kimg, self.kimg, self.steps))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A chart and where its plot lies, in pixels."""
+
+    chart: Chart
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def y(self, value: float) -> float:
+        """Values outside the range lie on its edge."""
+        low, high = self.chart.range
+        value = min(max(value, low), high)
+        if self.chart.scale == "log":
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return self.bottom - (self.bottom - self.top) * (value - low) / (high - low)
+
+
+@dataclass(frozen=True)
+class Growing:
+    """Charts, one below the other, that are uncovered from left to right. Pictures are [height, width, 3]."""
+
+    empty: Picture
+    full: Picture
+    axis: Axis
+    boxes: list[Box]
+
+    def at(self, kimg: float) -> Picture:
+        """The charts at that moment: nothing is shown that was measured later."""
+        picture = self.empty.copy()
+        now = round(self.axis.x(kimg))
+        for box in self.boxes:
+            if now < box.right:
+                picture[box.top : box.bottom, now] = DIM
+            known = max((line.kimg[line.kimg <= kimg].max(initial=-1) for line in box.chart.lines), default=-1)
+            if known >= 0:
+                end = round(self.axis.x(known)) + 2  # half of a line
+                rows = slice(box.top - 4, box.bottom + 4)
+                picture[rows, :end] = self.full[rows, :end]
+        return picture
+
+
+def grow(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> Growing:
+    """Draw the charts, once for a whole film of these moments (images seen, ascending)."""
+    size = max(13, round(width / 34))
+    left, right, foot = round(3.4 * size), width - size, round(1.6 * size)
+    axis = Axis(np.array(moments) / 1000, np.linspace(left, right, len(moments)))
+    edges = np.linspace(0, height - foot, len(charts) + 1).round().astype(int).tolist()
+    boxes = [
+        Box(chart, left, right, start + 2 * size, end - size // 2)
+        for chart, start, end in zip(charts, edges, edges[1:], strict=False)
+    ]
+    image = Image.new("RGB", (width, height), (PAPER,) * 3)
+    draw = ImageDraw.Draw(image)
+    draw_kimg(draw, axis, boxes, height - size // 2, size)
+    for box in boxes:
+        draw_box(draw, box, size)
+    full = image.copy()
+    for box in boxes:
+        for line in box.chart.lines:
+            stroke(full, box, line, axis)
+    return Growing(np.asarray(image), np.asarray(full), axis, boxes)
+
+
+def draw_kimg(draw: ImageDraw.ImageDraw, axis: Axis, boxes: Sequence[Box], baseline: int, size: int) -> None:
+    """Vertical lines through all boxes, and their kimg in one line below."""
+    font = load_font(size)
+    draw.text((boxes[0].right, baseline), "kimg", GREY, font, "rs")
+    unit_left = boxes[0].right - font.getlength("kimg")
+    for kimg in spaced([0, *graduations(axis.kimg[-1])], axis.x, 3.2 * size):
+        for box in boxes:
+            draw.line((axis.x(kimg), box.top, axis.x(kimg), box.bottom), GRID)
+        label = f"{kimg:g}"
+        if axis.x(kimg) + font.getlength(label) / 2 + size / 2 < unit_left:
+            draw.text((axis.x(kimg), baseline), label, GREY, font, "ms")
+
+
+def draw_box(draw: ImageDraw.ImageDraw, box: Box, size: int) -> None:
+    """All of a chart but its curves: title and legend, horizontal lines with their values, the ideals dashed."""
+    font, chart = load_font(size), box.chart
+    for value in levels(box, 1.8 * size):
+        draw.line((box.left, box.y(value), box.right, box.y(value)), GRID)
+        label = f"{value:.0%}" if chart.scale == "share" else f"{value:g}"
+        draw.text((box.left - size // 2, box.y(value)), label, GREY, font, "rm")
+    for value, color in chart.dashed:
+        for start in range(box.left, box.right, sum(DASH)):
+            draw.line((start, box.y(value), min(start + DASH[0], box.right), box.y(value)), color)
+    draw_legend(draw, box, box.top - round(0.7 * size), size)
+
+
+def draw_legend(draw: ImageDraw.ImageDraw, box: Box, baseline: int, size: int) -> None:
+    """The title, then the name of each curve after a stroke in its colour, as far as there is room."""
+    font, chart = load_font(size), box.chart
+    entries = [(line.name, line.color, [(0.0, 1.1)]) for line in chart.lines]
+    entries += [(chart.dashed_name, GREY, [(0.0, 0.4), (0.7, 1.1)])] if chart.dashed else []
+    draw.text((box.left, baseline), chart.title, (INK,) * 3, font, "ls")
+    x = box.left + font.getlength(chart.title) + 1.2 * size
+    for name, color, strokes in entries:
+        room = 1.5 * size + font.getlength(name)
+        if x + room > box.right:
+            break
+        for start, end in strokes:
+            draw.line((x + start * size, baseline - size // 3, x + end * size, baseline - size // 3), color, 2)
+        draw.text((x + 1.5 * size, baseline), name, color, font, "ls")
+        x += room + size
+
+
+def stroke(image: Image.Image, box: Box, line: Line, axis: Axis) -> None:
+    """Draw a curve: the values faint behind their moving average, or each as a dot where a score was taken."""
+    layers = [(line.values, 1.0)]
+    is_scored = box.chart.scale == "log"
+    if not is_scored and len(line.values) > 20:
+        layers = [(line.values, FAINT), (smoothed(line.values), 1.0)]
+    for values, strength in layers:
+        mask = Image.new("L", (image.width * FINER, image.height * FINER))
+        draw = ImageDraw.Draw(mask)
+        path = [
+            (FINER * (axis.x(kimg) + 0.5), FINER * (box.y(value) + 0.5))
+            for kimg, value in zip(line.kimg, values, strict=True)
+            if math.isfinite(value)
+        ]
+        draw.line(path, 255, round((2 if strength == 1 else 1.2) * FINER), joint="curve")
+        for point in path if is_scored or len(path) == 1 else ():
+            draw.circle(point, 2.2 * FINER, 255)
+        image.paste(line.color, mask=mask.reduce(FINER).point(lambda alpha, s=strength: round(alpha * s)))
+
+
+def levels(box: Box, gap: float) -> Sequence[float]:
+    """Round values for horizontal lines, at least `gap` pixels apart."""
+    low, high = box.chart.range
+    if box.chart.scale == "share":
+        return [0, 0.5, 1]
+    if box.chart.scale == "log":
+        return spaced([value for value in graduations(high) if value >= low], box.y, gap)
+    steps = sorted(graduations(high - low))
+    step = next((step for step in steps if box.y(low) - box.y(low + step) >= gap), high - low)
+    return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def graduations(high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten up to `high`, over 24 decades: the powers first, then the fives, the twos."""
+    top = math.floor(math.log10(high)) if high > 0 else 0
+    values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
+    return [value for value in values if value <= high]
+
+
+def spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
+    """Those that lie at least `gap` pixels from all that come before them."""
+    kept: list[float] = []
+    for value in values:
+        if all(abs(place(value) - place(other)) >= gap for other in kept):
+            kept.append(value)
+    return kept
+
+
+def colours() -> Picture:
+    """[n, 3]: what curves are drawn in, in shades down to the page's, for a palette."""
+    ramps = [np.linspace([PAPER] * 3, ImageColor.getrgb(color), SHADES + 1)[1:] for color in (SKY, ORANGE, GREEN)]
+    return np.concatenate(ramps).round().astype(np.uint8)

@@ -1,0 +1,78 @@
+"""metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gancli.errors import printable
+
+Values = npt.NDArray[np.float64]
+
+
+def series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
+    """kimg [n] and values [n] of one measurement; lines without it are left out."""
+    found = [(record["nimg"] / 1000, float(record[key])) for record in records if record.get(key) is not None]
+    kimg, values = zip(*found, strict=True) if found else ((), ())
+    return np.array(kimg, np.float64), np.array(values, np.float64)
+
+
+def points(
+    records: Sequence[dict[str, Any]], key: str, low: float = -math.inf, high: float = math.inf
+) -> tuple[Values, Values]:
+    """As series, without values that are not finite or lie outside [low, high]."""
+    kimg, values = series(records, key)
+    kept = np.isfinite(values) & (values >= low) & (values <= high)
+    return kimg[kept], values[kept]
+
+
+def smoothed(values: Values) -> Values:
+    """Centred moving average over a tenth of the points, over fewer towards both ends."""
+    n = len(values)
+    reaches = [min(n // 20, max(i, n // 60), max(n - 1 - i, n // 60)) for i in range(n)]
+    return np.array([values[max(0, i - reach) : i + reach + 1].mean() for i, reach in enumerate(reaches)])
+
+
+def limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
+    """A range that shows the ideals and every group without its spikes; from 0 where nothing is negative."""
+    finite = [group[np.isfinite(group)] for group in groups if np.isfinite(group).any()]
+    high = max([*map(usual_top, finite), *ideals], default=1.0)
+    low = min([*(-usual_top(-group) for group in finite), *ideals, 0.0])
+    room = 0.08 * (high - low or 1.0)
+    return (low - room if low < 0 else low), high + room
+
+
+def log_limits(values: Sequence[float]) -> tuple[float, float]:
+    """A range for a log scale, at least one decade, that shows every value above 0 of those from 1e-12 to 1e12."""
+    positive = [math.log10(min(max(value, 1e-12), 1e12)) for value in values if value > 0]
+    low, high = min(positive, default=0.0), max(positive, default=0.0)
+    room = max(0.06 * (high - low), (1 - (high - low)) / 2)
+    return 10 ** (low - room), 10 ** (high + room)
+
+
+def usual_top(values: Values) -> float:
+    """The largest value within three medians, or what nine in ten lie below where that is more."""
+    usual = values[values <= 3 * np.median(np.abs(values))]
+    return float(max([*usual, np.percentile(values, 90, method="lower")]))
+
+
+def section(record: dict[str, Any], key: str) -> dict[str, Any]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def number(record: dict[str, Any], key: str) -> float | None:
+    """A finite number, or None for anything else."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < sys.float_info.max else None
+
+
+def text(record: dict[str, Any], key: str) -> str:
+    """A text fit to be shown, '' for anything else."""
+    value = record.get(key)
+    return printable(value) if isinstance(value, str) else ""
