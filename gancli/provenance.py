@@ -35,6 +35,20 @@ class Record:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class FilmRecord:
+    """What made a film of the frames of runs: their folders' names, and the images seen at each frame."""
+
+    command: str
+    version: str
+    runs: tuple[str, ...]
+    moments: tuple[int, ...]
+
+    @classmethod
+    def make(cls, command: str, runs: Sequence[str], moments: Sequence[int]) -> "FilmRecord":
+        return cls(command, gancli.__version__, tuple(runs), tuple(moments))
+
+
 def make(
     command: str,
     model: Path,
@@ -57,11 +71,11 @@ def make(
     )
 
 
-def to_json(record: Record) -> str:
+def to_json(record: Record | FilmRecord) -> str:
     return json.dumps(dataclasses.asdict(record), indent=2)
 
 
-def to_text(record: Record) -> dict[str, str]:
+def to_text(record: Record | FilmRecord) -> dict[str, str]:
     """The text that a PNG carries."""
     return {KEY: json.dumps(dataclasses.asdict(record))}
 
@@ -71,7 +85,7 @@ def sidecar(output: Path) -> Path:
     return output / SIDECAR if output.is_dir() else output.with_name(f"{output.name}.json")
 
 
-def write_sidecar(output: Path, record: Record) -> None:
+def write_sidecar(output: Path, record: Record | FilmRecord) -> None:
     atomic_write(sidecar(output), (to_json(record) + "\n").encode())
 
 

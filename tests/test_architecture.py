@@ -43,10 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"errors", "contracts", "metrics.*"},
     "metrics.*": {"errors", "contracts", "wording", "metrics.*", "rundir"},
     "report": set(),
+    "report.timing": {"errors"},
     "report.*": {"errors", "wording", "rundir", "media", "films", "films.*", "report.*"},
     "export": {"errors", "core.*", "report.*"},
     "export.*": {"errors", "core.*", "report.*"},
     "cli": set(),
+    "cli.animate": {"config", "errors", "provenance", "report.timing", "rundir", "cli.*"},
     "cli.*": {"", "errors", "events", "wording", "config", "presets", "provenance", "rundir", "cli.*"},
 }
 LAZY = ("", "cli.*")

@@ -9,6 +9,7 @@ import typer
 import typer.core
 
 import gancli
+from gancli.cli.animate import animate
 from gancli.cli.evaluate import evaluate
 from gancli.cli.sample import sample
 from gancli.cli.train import train
@@ -70,6 +71,7 @@ def options(
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(animate)
 
 
 def main() -> None:

@@ -74,14 +74,14 @@ def moved(frame: bytes, x: int, y: int) -> bytes:
     return frame[:9] + struct.pack("<HH", x, y) + frame[13:]
 
 
-def palette_of(frames: Iterable[Picture]) -> Picture:
+def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
     """At most 256 colours [n, 3] that suit all of these frames: 20 greys, or a median cut of a sample of pixels."""
     frames = list(frames)
     if frames[0].ndim == 2:
         return GREYS
     pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
     sample = pixels[:: max(1, len(pixels) // SAMPLE_PIXELS)]
-    few = Image.fromarray(sample[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT)
+    few = Image.fromarray(sample[None]).quantize(most, Image.Quantize.MEDIANCUT)
     return np.unique(np.array(few.getpalette(), np.uint8).reshape(-1, 3), axis=0)
 
 

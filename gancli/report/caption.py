@@ -21,7 +21,7 @@ def moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
 
 def strip(width: int, left: str, right: str, done: float) -> Picture:
     """The caption alone, grey [height, width]; sizes follow the width."""
-    size = max(15, round(width / 31))
+    size = min(max(15, round(width / 31)), 24)
     font = load_font(size)
     pad, bar = size // 2, max(3, size // 5)
     baseline = pad + size

@@ -65,7 +65,7 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
     def dashed(*ideal: tuple[float | None, str]) -> tuple[tuple[float, str], ...]:
         return tuple((value, color) for value, color in ideal if value is not None)
 
-    scored = Line("samples", WHITE, *points(evaluations, score, low=1e-12))
+    scored = Line("lower is better", WHITE, *points(evaluations, score, low=1e-12))
     return (
         Chart(
             "loss",

@@ -16,7 +16,7 @@ from gancli.report.charts import GREEN, GREY, ORANGE, SKY, Chart, Line
 from gancli.report.lettering import DIM, INK, PAPER, load_font
 from gancli.report.series import Values, smoothed
 
-MIN_HEIGHT = 120  # pixels of a chart
+MIN_HEIGHT = 130  # pixels of a chart
 FINER = 3  # curves are drawn so many times as large, and reduced
 GRID = "#262626"
 FAINT = 0.3  # of the measured values behind their moving average

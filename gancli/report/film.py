@@ -81,8 +81,9 @@ class Film:
         part = padded(media.enlarge(track.picture(place), self.scales[i]), *self.size)
         part = part if self.is_grey and not self.growing else in_colour(part)
         if self.growing:
-            drawn = self.growing[i].at(nimg / 1000)
-            part = np.concatenate([part, drawn], axis=1 if len(self.tracks) == 1 else 0)
+            axis = 1 if len(self.tracks) == 1 else 0
+            gap = np.full((GAP, part.shape[1], 3) if axis == 0 else (part.shape[0], GAP, 3), PAPER, np.uint8)
+            part = np.concatenate([part, gap, self.growing[i].at(nimg / 1000)], axis)
         if self.caption:
             epochs = track.n_train if len(self.tracks) == 1 else None  # side by side, kimg compares
             below = strip(part.shape[1], track.label, moment(nimg, track.nimgs[-1], epochs), nimg / max(last, 1))
@@ -91,9 +92,11 @@ class Film:
 
     def palette(self) -> Picture:
         """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
-        if self.is_grey:
-            return np.concatenate([gif.GREYS, curves.colours()]) if self.growing else gif.GREYS
-        return gif.palette_of(self.frames(sampled(self.moments)))
+        drawn = curves.colours() if self.growing else np.zeros((0, 3), np.uint8)
+        some = (
+            gif.GREYS if self.is_grey else gif.palette_of(self.frames(sampled(self.moments)), gif.COLOURS - len(drawn))
+        )
+        return np.unique(np.concatenate([some, drawn]), axis=0)
 
 
 def make(run: RunDir) -> Path:
