@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gancli.media import Picture
 
 STANDARD = FilmOptions()
-SMALLER = "a .webp or .mp4 is smaller, and so is a film of fewer frames (--every 2)"
+SMALLER = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
 
 
 def animate(
@@ -31,12 +31,17 @@ def animate(
     ] = None,
     fps: Annotated[float, typer.Option("--fps", help="Frames a second.")] = STANDARD.fps,
     duration: Annotated[
-        str | None, typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.")
+        str | None,
+        typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
     ] = None,
     hold: Annotated[str, typer.Option("--hold", help="How long the last frame stays.")] = f"{STANDARD.hold_s:g}s",
     every: Annotated[
         int, typer.Option("--every", min=1, help="Show every so many-th frame, and the last.")
     ] = STANDARD.every,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, help="Only so many rows of pictures: a smaller film.", show_default=False),
+    ] = STANDARD.rows,
     caption: Annotated[
         bool, typer.Option("--caption/--no-caption", help="Name the run and the images seen below.")
     ] = STANDARD.caption,
@@ -69,6 +74,7 @@ def animate(
         duration_s=None if duration is None else parse_seconds(duration),
         hold_s=parse_seconds(hold),
         every=every,
+        rows=rows,
         caption=caption,
         plots=plots,
     )

@@ -18,7 +18,7 @@ from gancli.report.series import number, section, text
 from gancli.report.timing import FilmOptions, joint, thinned, timeline
 from gancli.rundir import RunDir, nimg_of
 
-LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone
+LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone; the width is also that of curves
 ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
 MOST_RUNS, PER_ROW = 8, 4
 GAP = 16
@@ -27,7 +27,7 @@ SAMPLE_FRAMES = 16
 
 @dataclass(frozen=True)
 class Track:
-    """What a film shows of one run: at least one frame of shape [H, W] or [H, W, 3], enlarged by a whole factor."""
+    """What a film shows of one run: the upper `height` pixels of its frames, at least one, [H, W] or [H, W, 3]."""
 
     run: RunDir
     label: str
@@ -35,6 +35,7 @@ class Track:
     paths: list[Path]
     nimgs: list[int]
     shape: tuple[int, ...]
+    height: int
 
     def place(self, nimg: int) -> int:
         """Which frame is shown at that moment: the latest until then, or the first."""
@@ -44,7 +45,7 @@ class Track:
         picture = media.read_png(self.paths[place])
         if picture.shape != self.shape:
             raise RunError(f"{self.paths[place]} has another size than the frames before it; delete it")
-        return picture
+        return picture[: self.height]
 
 
 @dataclass(frozen=True)
@@ -114,41 +115,49 @@ def plan(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film: 
     """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a film shows at most {MOST_RUNS} runs side by side, got {len(runs)}")
-    tracks = [open_track(run, label) for run, label in zip(runs, labels(runs), strict=True)]
+    tracks = [open_track(run, label, options.rows) for run, label in zip(runs, labels(runs), strict=True)]
     moments = thinned(joint([track.nimgs for track in tracks]), options.every)
     durations_ms = timeline(len(moments), options)
 
+    is_alone = len(runs) == 1
     long_side = min(LONG_SIDE, ROW_WIDTH // min(len(runs), PER_ROW))
-    height = max(track.shape[0] * scale_of(max(track.shape[:2]), long_side) for track in tracks)
-    scales = [scale_of(track.shape[0], height) for track in tracks]
-    min_width = MIN_WIDTH if len(runs) == 1 else MIN_SHARE
+    wanted = min(track.height * scale_of(max(track.height, track.shape[1]), long_side) for track in tracks)
+    scales = [scale_of(track.height, wanted) for track in tracks]
+    height = max(track.height * scale for track, scale in zip(tracks, scales, strict=True))
+    min_width = MIN_WIDTH if is_alone or options.plots else MIN_SHARE
     width = max([min_width, *(track.shape[1] * scale for track, scale in zip(tracks, scales, strict=True))])
     growing = []
     if options.plots:
         found = charts.of_runs(runs)
-        charts_height = len(found[0]) * curves.MIN_HEIGHT
-        if len(runs) == 1:
-            height = charts_height = max(height, charts_height)
-        growing = [curves.grow(own, moments, max(width, MIN_WIDTH), charts_height) for own in found]
-        width = max(width, MIN_WIDTH) if len(runs) > 1 else width
+        below = len(found[0]) * curves.MIN_HEIGHT
+        height = max(height, below) if is_alone else height
+        growing = [curves.grow(own, moments, width, height if is_alone else below) for own in found]
     return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption)
 
 
-def open_track(run: RunDir, label: str) -> Track:
+def open_track(run: RunDir, label: str, rows: int | None) -> Track:
     paths = run.frame_paths()
     if not paths:
         raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
-    n_train = number(section(run.read_config(), "data"), "n_train")
-    return Track(run, label, n_train, paths, [nimg_of(path) for path in paths], media.read_png(paths[0]).shape)
+    data = section(run.read_config(), "data")
+    shape = media.read_png(paths[0]).shape
+    height = shape[0]
+    if rows is not None:
+        resolution = number(data, "resolution")
+        if not resolution or resolution < 1:
+            raise RunError(f"{run.config} does not say how large the pictures are (data.resolution); leave out --rows")
+        height = min(height, rows * int(resolution))
+    return Track(run, label, number(data, "n_train"), paths, [nimg_of(path) for path in paths], shape, height)
 
 
 def labels(runs: Sequence[RunDir]) -> list[str]:
-    """'quick · mnist' for each, or the names of the folders where that says the same of two."""
+    """The shortest names that tell the runs apart: 'quick · mnist', else their folders, else their paths."""
     configs = [run.read_config() for run in runs]
-    named = [
-        " · ".join(filter(None, [text(config, "preset"), text(section(config, "data"), "name")])) for config in configs
-    ]
-    return named if len(set(named)) == len(runs) else [printable(run.path.resolve().name) for run in runs]
+    named = [" · ".join(filter(None, [text(c, "preset"), text(section(c, "data"), "name")])) for c in configs]
+    for names in (named, [printable(run.path.resolve().name) for run in runs]):
+        if len(set(names)) == len(runs):
+            return names
+    return [printable(str(run.path)) for run in runs]
 
 
 def scale_of(side: int, wanted: int) -> int:

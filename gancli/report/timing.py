@@ -16,12 +16,14 @@ class FilmOptions:
     """The defaults are those of the film that training leaves.
 
     duration_s: of all frames but the last, instead of fps. hold_s: of the last. every: show each so many-th moment.
+    rows: of the grid of pictures, from the top; None shows all.
     """
 
     fps: float = 12.0
     duration_s: float | None = None
     hold_s: float = 2.0
     every: int = 1
+    rows: int | None = None
     caption: bool = True
     plots: bool = False
 

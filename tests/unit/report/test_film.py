@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -6,7 +7,8 @@ from PIL import Image
 
 from gancli import media
 from gancli.errors import ConfigError, RunError
-from gancli.report import film, lettering
+from gancli.report import curves, film, lettering
+from gancli.report.timing import FilmOptions
 from gancli.rundir import RunDir
 
 CONFIG = {"preset": "quick", "data": {"name": "mnist-5k", "n_train": 4500}}
@@ -50,12 +52,6 @@ def test_film_is_made_from_frames_and_config_alone(run):
     assert {path.name for path in run.path.iterdir()} == {"config.json", "frames", "progress.gif"}
 
 
-def test_film_of_one_frame_is_that_frame_held(run):
-    add_frames(run, 0)
-    film.make(run, hold_s=3)
-    assert [duration for _, duration in shown(run.film)] == [3000]
-
-
 def test_the_same_frames_give_the_same_bytes(run):
     add_frames(run, 0, 500, shape=(28, 28, 3))
     first = film.make(run).read_bytes()
@@ -89,69 +85,162 @@ def test_config_without_names_still_gives_a_film(run):
     assert film.make(run).exists()
 
 
-@pytest.mark.parametrize(
-    ("fps", "hold_s", "expected"),
-    [(12, 2.0, [80, 80, 2000]), (10, 0, [100, 100, 100]), (50, 0.5, [20, 20, 500]), (0.5, 0, [2000, 2000, 2000])],
-)
-def test_timeline_has_equal_steps_of_whole_hundredths_and_a_hold(fps, hold_s, expected):
-    assert film.timeline(3, fps, hold_s) == expected
+@pytest.fixture
+def make_run(tmp_path):
+    def make(*nimgs, config=CONFIG, shape=(28, 56)):
+        run = RunDir.create(tmp_path / "runs", "quick")
+        run.write_json(run.config, config)
+        add_frames(run, *nimgs, shape=shape)
+        return run
+
+    return make
 
 
-@pytest.mark.parametrize(("fps", "hold_s"), [(0, 2), (51, 2), (-1, 2), (float("nan"), 2), (12, -1), (12, 601)])
-def test_timeline_refuses_what_a_gif_cannot_show(fps, hold_s):
-    with pytest.raises(ConfigError, match="must be from"):
-        film.timeline(3, fps, hold_s)
+def measure(run, *nimgs):
+    lines = [{"kind": "tick", "nimg": nimg, "d_loss": 1.0, "accuracy_real": 0.5} for nimg in nimgs]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-@pytest.mark.parametrize(
-    ("shape", "scale"), [((224, 280), 2), ((28, 28), 20), ((256, 320), 2), ((1024, 1024), 1), ((280, 28), 2)]
-)
-def test_scale_is_the_whole_factor_nearest_to_the_usual_size(shape, scale):
-    assert film.scale_of(np.zeros(shape, np.uint8)) == scale
+def drawn(film):
+    return list(film.frames(film.moments))
 
 
-def test_moment_names_kimg_and_epoch_in_the_room_of_the_last():
-    assert film.moment(12_800, 240_000, 4500) == "\u200712.8 kimg · epoch \u20072.8"
-    assert film.moment(240_000, 240_000, 4500) == "240.0 kimg · epoch 53.3"
-    assert film.moment(500, 9_000, None) == "0.5 kimg"
+CLASSIC = {"preset": "classic", "data": {"name": "mnist-5k", "n_train": 4500, "resolution": 28}}
 
 
-def test_counting_moves_nothing_but_digits():
-    def ink(nimg):
-        return film.strip(560, "", film.moment(nimg, 240_000, 4500), 0)
-
-    early, later = ink(1_100), ink(8_800)
-    digits = [np.flatnonzero((ink(nimg) != early).any(axis=0)) for nimg in (1_200, 2_100)]
-    changed = np.flatnonzero((early != later).any(axis=0))
-    assert 0 < len(changed) <= 4 * 12
-    assert all(len(columns) for columns in digits)
-    wide = np.flatnonzero((ink(240_000) != lettering.PAPER)[: -film.strip(560, "", "", 0).shape[0] // 4].any(axis=0))
-    assert wide.max() < 560 and wide.min() > 280
-
-
-def test_bar_fills_with_progress():
-    def filled(done):
-        return int((film.strip(560, "a", "b", done)[-1] == lettering.INK).sum())
-
-    assert [filled(done) for done in (0, 0.25, 1)] == [0, 140, 560]
+def test_runs_side_by_side_are_aligned_by_images_seen(make_run):
+    long, short = make_run(0, 512, 1008, 2000), make_run(0, 512, 1024, config=CLASSIC)
+    both = film.plan([long, short])
+    assert both.moments == [0, 512, 1024, 2000]
+    height, width = both.size
+    assert (height, width) == (280, 560)
+    for frame, nimgs in zip(drawn(both), [(0, 0), (512, 512), (1008, 1024), (2000, 1024)], strict=True):
+        for run, nimg, left in zip((long, short), nimgs, (0, width + film.GAP), strict=True):
+            assert np.array_equal(
+                frame[:height, left : left + width], media.enlarge(media.read_png(run.frame(nimg)), 10)
+            )
+        assert (frame[:, width : width + film.GAP] == lettering.PAPER).all()
 
 
-def test_caption_lies_outside_the_picture():
-    picture = np.random.default_rng(0).integers(0, 256, (100, 500), dtype=np.uint8)
-    captioned = film.caption(picture, "left", "right", 0.5)
-    assert np.array_equal(captioned[:100], picture)
-    assert (captioned[100:] == lettering.INK).any()
+def test_pictures_come_to_one_height_by_whole_factors(make_run):
+    large, small = make_run(0, shape=(64, 80)), make_run(0, config=CLASSIC, shape=(28, 28))
+    both = film.plan([large, small])
+    assert both.scales == [7, 16]
+    assert both.size == (448, 560)
+    [frame] = drawn(both)
+    left = 560 + film.GAP + (560 - 448) // 2
+    assert np.array_equal(frame[:448, left : left + 448], media.enlarge(media.read_png(small.frame(0)), 16))
 
 
-def test_narrow_picture_is_centred_over_a_caption_that_fits():
-    picture = np.full((300, 30, 3), 200, np.uint8)
-    captioned = film.caption(picture, "left", "right", 0.5)
-    assert captioned.shape[1] == film.MIN_WIDTH
-    columns = np.flatnonzero((captioned[:300] == 200).all(axis=(0, 2)))
-    assert (columns.min(), columns.max() + 1) == (195, 225)
+def test_grey_beside_colour_is_shown_in_colour(make_run):
+    grey, colour = make_run(0), make_run(0, config=CLASSIC, shape=(28, 56, 3))
+    both = film.plan([grey, colour])
+    [frame] = drawn(both)
+    assert frame.ndim == 3
+    assert np.array_equal(frame[:280, :560, 1], media.enlarge(media.read_png(grey.frame(0)), 10))
+    assert 1 < len(both.palette()) <= 256
 
 
-def test_a_first_step_too_small_for_the_bar_leaves_it_empty() -> None:
-    empty, first = (film.strip(420, "quick", "0.0 kimg", done) for done in (0.0, 1e-4))
-    assert np.array_equal(empty, first)
-    assert not np.array_equal(empty, film.strip(420, "quick", "0.0 kimg", 0.01))
+@pytest.mark.parametrize(("n", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (5, 2, 3), (8, 2, 4)])
+def test_many_runs_stand_in_two_rows(make_run, n, rows, columns):
+    parts = [np.full((10, 20), i + 100, np.uint8) for i in range(n)]
+    page = film.arranged(parts)
+    assert page.shape == (rows * 26 - 16, columns * 36 - 16)
+    assert [(page == i + 100).sum() for i in range(n)] == [200] * n
+
+
+def test_more_runs_than_a_page_holds_are_refused(make_run):
+    with pytest.raises(ConfigError, match="at most 8 runs side by side, got 9"):
+        film.plan([make_run(0)] * 9)
+
+
+def test_labels_tell_the_runs_apart(make_run, tmp_path):
+    quick, classic, again = make_run(0), make_run(0, config=CLASSIC), make_run(0)
+    assert film.labels([quick, classic]) == ["quick · mnist-5k", "classic · mnist-5k"]
+    assert film.labels([quick, again]) == ["00000-quick", "00002-quick"]
+    other = RunDir.create(tmp_path / "others", "quick")
+    other.write_json(other.config, CONFIG)
+    assert film.labels([quick, other]) == [str(quick.path), str(other.path)]
+
+
+def test_every_keeps_the_ends_and_skips_between(make_run):
+    run = make_run(*range(0, 10_000, 1000))
+    assert film.plan([run], FilmOptions(every=4)).moments == [0, 4000, 8000, 9000]
+
+
+def test_without_a_caption_only_the_pictures_are_left(make_run):
+    run = make_run(0)
+    [frame] = drawn(film.plan([run], FilmOptions(caption=False)))
+    assert np.array_equal(frame, media.enlarge(media.read_png(run.frame(0)), 10))
+
+
+def test_rows_cut_the_grid_of_pictures_from_the_top(make_run):
+    run = make_run(0, config=CLASSIC, shape=(28 * 8, 28 * 4))
+    [frame] = drawn(film.plan([run], FilmOptions(rows=2, caption=False)))
+    expected = media.enlarge(media.read_png(run.frame(0))[:56], 5)
+    assert frame.shape == (280, 560) and np.array_equal(frame, expected)
+    assert film.plan([run], FilmOptions(rows=99)).tracks[0].height == 28 * 8
+
+
+def test_rows_of_unknown_height_are_refused(make_run):
+    with pytest.raises(RunError, match=r"config\.json does not say how large the pictures are.*--rows"):
+        film.plan([make_run(0)], FilmOptions(rows=2))
+
+
+def test_curves_grow_beside_a_run_alone(make_run):
+    run = make_run(0, 2000, 4000)
+    measure(run, 2000, 4000)
+    both = film.plan([run], FilmOptions(plots=True))
+    frames = drawn(both)
+    assert {frame.shape for frame in frames} == {frames[0].shape}
+    assert frames[0].shape[1] == 560 + film.GAP + 560
+    for frame, path in zip(frames, run.frame_paths(), strict=True):
+        assert np.array_equal(frame[:280, :560, 0], media.enlarge(media.read_png(path), 10))
+    blue = [(np.abs(frame[40:280, 600:].astype(int) - (0x56, 0xB4, 0xE9)).max(axis=2) < 40).sum() for frame in frames]
+    assert blue[0] < blue[1] < blue[2]
+
+
+def test_curves_stand_below_runs_side_by_side(make_run):
+    runs = [make_run(0, 2000), make_run(0, 2000, config=CLASSIC)]
+    for run in runs:
+        measure(run, 2000)
+    plain, plotted = drawn(film.plan(runs))[1], drawn(film.plan(runs, FilmOptions(plots=True)))[1]
+    assert plotted.shape[1] == plain.shape[1]
+    assert plotted.shape[0] == plain.shape[0] + film.GAP + 2 * curves.MIN_HEIGHT
+
+
+def test_colours_of_curves_are_in_the_palette_of_colour_pictures(make_run):
+    run = make_run(0, 2000, shape=(28, 56, 3))
+    measure(run, 2000)
+    palette = film.plan([run], FilmOptions(plots=True)).palette()
+    assert {tuple(color) for color in curves.colours().tolist()} <= {tuple(color) for color in palette.tolist()}
+    assert len(palette) <= 256
+
+
+def test_curves_without_measurements_are_refused(make_run):
+    with pytest.raises(RunError, match="no measurements"):
+        film.plan([make_run(0)], FilmOptions(plots=True))
+
+
+def test_frames_are_read_one_by_one_and_only_where_a_run_goes_on(make_run, monkeypatch):
+    read, long, short = [], make_run(*range(0, 5000, 500)), make_run(0, 500, config=CLASSIC)
+    both = film.plan([long, short])
+    original = media.read_png
+    monkeypatch.setattr(media, "read_png", lambda path: read.append(path) or original(path))
+    stream = both.frames(both.moments)
+    next(stream)
+    assert len(read) == 2
+    list(stream)
+    assert len(read) == 12
+
+
+def test_narrow_picture_is_centred(make_run):
+    run = make_run(0, shape=(300, 30))
+    [frame] = drawn(film.plan([run]))
+    assert frame.shape[1] == film.MIN_WIDTH
+    assert np.array_equal(frame[:600, 180:240], media.enlarge(media.read_png(run.frame(0)), 2))
+
+
+@pytest.mark.parametrize(("side", "scale"), [(280, 2), (28, 20), (320, 2), (1024, 1)])
+def test_scale_is_the_whole_factor_nearest_to_the_size_wanted(side, scale):
+    assert film.scale_of(side, 560) == scale

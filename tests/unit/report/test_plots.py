@@ -147,36 +147,6 @@ def test_single_measurement_is_seen_as_a_point():
     assert axes.lines[1].get_marker() == "o"
 
 
-def test_limits_show_the_ideals_and_ignore_a_spike():
-    usual = np.linspace(0.8, 1.0, 20)
-    spiked = np.append(usual, 500.0)
-    low, high = plots.limits([spiked], [math.log(4), math.log(2)])
-    assert low == 0
-    assert math.log(4) < high < 2
-    assert plots.limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
-
-
-def test_limits_show_what_lasts():
-    collapsed = np.append(np.full(80, 1.0), np.full(20, 8.0))
-    assert plots.limits([collapsed], [])[1] > 8
-    assert plots.limits([np.array([4.0, 0.9])], [])[1] > 4
-    assert plots.limits([np.array([-3.0, 2.0])], [])[0] < -3
-
-
-def test_limits_of_nothing_are_a_range():
-    for groups in ([], [np.array([])], [np.array([np.nan, np.inf])], [np.array([0.0])]):
-        low, high = plots.limits(groups, [])
-        assert low < high and math.isfinite(high - low)
-
-
-def test_smoothing_keeps_the_length_and_the_mean_level():
-    values = np.tile([1.0, 3.0], 60)
-    smooth = plots.smoothed(values)
-    assert len(smooth) == len(values)
-    assert np.abs(smooth[6:-6] - 2).max() < 0.1
-    assert np.array_equal(plots.smoothed(np.array([5.0, 7.0])), [5.0, 7.0])
-
-
 def test_curves_are_drawn_in_their_colours(make_run):
     run = make_run([line(n) for n in range(2000, 90_001, 2000)])
     plots.draw(run)
@@ -292,13 +262,6 @@ def test_damaged_config_gives_pictures_without_that_part(make_run, damage):
     for config in configs:
         run = make_run([line(2000), scored(2000, 12.3)], config)
         assert all(path.exists() for path in plots.draw(run))
-
-
-def test_log_limits_show_every_value_and_at_least_a_decade():
-    for values in ([], [0.0, -1.0], [7.7], [1e-300, 1e300], [0.2, 300.0], [5.0, 5.1]):
-        low, high = plots.log_limits(values)
-        assert 0 < low < high < math.inf and high / low > 9.99
-        assert all(low < value < high for value in values if 1e-12 <= value <= 1e12)
 
 
 def test_long_title_is_made_smaller_until_it_fits():

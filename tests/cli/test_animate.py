@@ -1,0 +1,237 @@
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import gancli
+from PIL import Image
+
+from gancli import films, media
+from gancli.report import film
+from gancli.rundir import RunDir
+
+NIMGS = (0, 500, 1000, 1500, 2000)
+
+
+def make_run(preset, *nimgs, outdir="runs"):
+    """What training leaves, as far as a film needs it."""
+    run = RunDir.create(Path(outdir), preset)
+    data = {"name": "tiny", "n_train": 1000, "resolution": 8}
+    run.write_json(run.config, {"preset": preset, "data": data})
+    for nimg in nimgs or NIMGS:
+        pixels = np.random.default_rng(nimg).integers(0, 256, (16, 24), dtype=np.uint8)
+        media.write_png(run.frame(nimg), pixels)
+    lines = [{"kind": "tick", "nimg": nimg, "d_loss": 1.2, "g_loss": 0.9} for nimg in (1000, 2000)]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+@pytest.fixture
+def run():
+    return make_run("quick")
+
+
+def durations(path):
+    with Image.open(path) as pictures:
+        found = []
+        for i in range(pictures.n_frames):
+            pictures.seek(i)
+            pictures.load()
+            found.append(pictures.info["duration"])
+    return found
+
+
+def files():
+    return {path for path in Path().rglob("*") if path.is_file() and "home" not in path.parts}
+
+
+def test_without_arguments_the_newest_run_gets_its_film_anew(run):
+    newest = make_run("classic")
+    newest.film.write_bytes(b"old")
+    end = gancli("animate")
+    assert end.exit_code == 0
+    assert durations(newest.film) == [80, 80, 80, 80, 2000]
+    assert f"using the newest run, {newest.path}" in end.stderr
+    assert end.stdout.startswith("5 frames, 2.32 s, ") and str(newest.film) in end.stdout
+    assert not run.film.exists()
+
+
+def test_it_makes_the_film_that_training_leaves(run):
+    film.make(run)
+    first = run.film.read_bytes()
+    run.film.unlink()
+    assert gancli("animate", run.path).exit_code == 0
+    assert run.film.read_bytes() == first
+
+
+def test_frames_config_and_metrics_are_all_it_needs(run):
+    assert gancli("animate", run.path, "--plots").exit_code == 0
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "metrics.jsonl", "frames", "progress.gif"}
+
+
+IMPORTS = """
+import sys
+sys.argv = ["gancli", "animate", "--plots"]
+from gancli.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+print(",".join(name for name in ("torch", "matplotlib", "safetensors", "imageio_ffmpeg") if name in sys.modules))
+"""
+
+
+def test_it_needs_neither_torch_nor_matplotlib_nor_ffmpeg(run):
+    end = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
+    assert end.returncode == 0 and run.film.exists()
+    assert end.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--fps", "10"], [100, 100, 100, 100, 2000]),
+        (["--duration", "1s", "--hold", "0.5s"], [250, 250, 250, 250, 500]),
+        (["--every", "3", "--hold", "1s"], [80, 80, 1000]),
+        (["--every", "99"], [80, 2000]),
+    ],
+    ids=str,
+)
+def test_times_are_those_asked_for(run, flags, expected):
+    assert gancli("animate", *flags).exit_code == 0
+    assert durations(run.film) == expected
+
+
+def test_a_rate_that_hundredths_cannot_show_is_said(run):
+    assert "30 a second become 33.3" in gancli("animate", "--fps", "30").stderr
+    assert "become" not in gancli("animate", "--fps", "25").stderr + gancli("animate").stderr
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.mp4"])
+def test_films_of_every_kind(run, name):
+    if name == "x.mp4":
+        pytest.importorskip("imageio_ffmpeg")
+    end = gancli("animate", "-o", name, "--json")
+    assert end.exit_code == 0
+    about = json.loads(end.stdout)
+    assert about == {"runs": [str(run.path)], "frames": 5, "seconds": 2.32, "output": name}
+    assert Path(name).stat().st_size > 1000
+    assert not run.film.exists()
+
+
+def test_strip_and_folder_say_what_made_them(run):
+    assert gancli("animate", "-o", "strip.png", "--every", "2").exit_code == 0
+    assert gancli("animate", "-o", "frames", "--every", "2").exit_code == 0
+    with Image.open("strip.png") as strip:
+        made = json.loads(strip.text["gancli"])
+        assert strip.size[0] == 3 * 552
+    assert made["command"] == "gancli animate --every 2"
+    assert (made["runs"], made["moments"]) == ([run.path.name], [0, 1000, 2000])
+    names = sorted(path.name for path in Path("frames").iterdir())
+    assert names == ["00000.png", "00001.png", "00002.png", "provenance.json"]
+    assert json.loads(Path("frames/provenance.json").read_text()) == made
+
+
+def test_runs_side_by_side_go_to_a_new_numbered_film(run):
+    classic = make_run("classic", 0, 512, 1024)
+    for number in range(2):
+        end = gancli("animate", run.path, classic.path.name, "--plots")
+        assert end.exit_code == 0
+        assert str(Path(f"films/0000{number}-side-by-side.gif")) in end.stdout
+    assert durations("films/00000-side-by-side.gif") == [80, 80, 80, 80, 2000]
+    assert not run.film.exists() and not classic.film.exists()
+
+
+def test_captions_curves_and_rows_change_the_size(run):
+    sizes = []
+    for flags in ([], ["--no-caption"], ["--plots"], ["--rows", "1"]):
+        assert gancli("animate", *flags).exit_code == 0
+        with Image.open(run.film) as pictures:
+            sizes.append(pictures.size)
+    (width, height), without, plots, rows = sizes
+    assert without == (width, 368) and height > 368
+    assert plots[0] > 2 * width and plots[1] > height - 40
+    assert rows[1] < height
+
+
+def test_what_exists_is_overwritten_only_by_force(run):
+    Path("x.gif").write_bytes(b"mine")
+    refused = gancli("animate", "-o", "x.gif")
+    assert refused.exit_code == 1 and "--force" in refused.stderr
+    assert Path("x.gif").read_bytes() == b"mine"
+    assert gancli("animate", "-o", "x.gif", "--force").exit_code == 0
+    assert len(durations("x.gif")) == 5
+
+
+def without_frames(run):
+    shutil.rmtree(run.frames)
+
+
+def without_metrics(run):
+    run.metrics.unlink()
+
+
+def with_damage(run):
+    run.frame(1500).write_bytes(b"cut short")
+
+
+def with_another_size(run):
+    media.write_png(run.frame(1500), np.zeros((8, 8), np.uint8))
+
+
+def nothing(run):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "flags", "code", "words"),
+    [
+        (without_frames, [], 1, "no frames to make a film of; train it for longer"),
+        (without_metrics, ["--plots"], 1, "no measurements to draw curves of; leave out --plots"),
+        (with_damage, [], 1, "000001500.png: damaged"),
+        (with_another_size, [], 1, "000001500.png has another size"),
+        (nothing, ["-o", "x.avi"], 2, "x.avi"),
+        (nothing, ["-o", "missing/x.gif"], 1, "missing"),
+        (nothing, ["runs/99999-no-such"], 1, "no run folder"),
+        (nothing, ["home"], 1, "not a run folder"),
+        (nothing, ["--fps", "99"], 2, "fps must be from 0.1 to 50"),
+        (nothing, ["--hold", "soon"], 2, "cannot read the time"),
+        (nothing, ["--duration", "0.01s"], 2, "5 frames in 0.01 s are more than 50 a second"),
+        (nothing, ["--duration", "8s", "--fps", "12"], 2, "exclude each other"),
+        (nothing, ["--every", "0"], 2, "--every"),
+        (nothing, ["--rows", "0"], 2, "--rows"),
+        (nothing, ["runs/00000-quick"] * 9, 2, "at most 8 runs"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_filmed_is_one_line_and_leaves_nothing(run, spoil, flags, code, words):
+    spoil(run)
+    before = files()
+    end = gancli("animate", *flags)
+    assert end.exit_code == code
+    assert [line for line in end.stderr.splitlines() if line.startswith("error: ")] == [end.stderr.splitlines()[-1]]
+    assert words in end.stderr
+    assert not end.stdout and files() == before
+
+
+def test_mp4_without_its_extra_says_how_to_get_it(run, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "imageio_ffmpeg" else found(name))
+    end = gancli("animate", "-o", "x.mp4")
+    assert end.exit_code == 2
+    assert "gancli[video]" in end.stderr and not Path("x.mp4").exists()
+
+
+def test_no_run_at_all_says_what_to_do():
+    end = gancli("animate")
+    assert end.exit_code == 1
+    assert "gancli train" in end.stderr
+
+
+def test_a_large_film_says_what_would_shrink_it(run, monkeypatch):
+    monkeypatch.setattr(films, "LARGE_BYTES", 1000)
+    assert "--every 2" in gancli("animate").stderr

@@ -1,0 +1,73 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from gancli.errors import RunError
+from gancli.report import charts
+from gancli.rundir import RunDir
+
+IDEALS = {"d_loss": math.log(4), "g_loss": math.log(2), "accuracy": 0.5}
+CONFIG = {"preset": "quick", "ideals": IDEALS, "eval": {"score": "fd_digits", "floor": 0.25}}
+
+
+def tick(nimg, d_loss=1.2, **values):
+    return {"kind": "tick", "nimg": nimg, "d_loss": d_loss, "accuracy_real": 0.7} | values
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(*records, config=CONFIG):
+        run = RunDir.create(tmp_path / "runs", "quick")
+        run.write_json(run.config, config)
+        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return run
+
+    return make
+
+
+def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make_run):
+    run = make_run(tick(2000, g_loss=0.9), tick(4000), {"kind": "eval", "nimg": 4000, "fd_digits": 3.5})
+    [[loss, accuracy, score]] = charts.of_runs([run])
+    assert [line.name for line in loss.lines] == ["discriminator", "generator"]
+    assert loss.lines[0].kimg.tolist() == [2, 4] and loss.lines[1].values.tolist() == [0.9]
+    assert [value for value, _ in loss.dashed] == [math.log(4), math.log(2)]
+    assert [value for value, _ in accuracy.dashed] == [0.5] and accuracy.range == (0, 1)
+    assert (score.title, score.dashed_name, score.dashed[0][0]) == ("fd_digits", "floor", 0.25)
+    assert score.lines[0].values.tolist() == [3.5]
+    assert score.range[0] < 0.25 and score.range[1] > 3.5
+
+
+def test_runs_share_their_ranges(make_run):
+    calm, wild = make_run(tick(2000, 1.0)), make_run(*(tick(nimg, 9.0) for nimg in (2000, 4000)))
+    first, second = charts.of_runs([calm, wild])
+    assert [chart.range for chart in first] == [chart.range for chart in second]
+    assert first[0].range[1] > 9
+
+
+def test_score_is_there_for_all_runs_or_for_none(make_run):
+    scored = make_run(tick(2000), {"kind": "eval", "nimg": 2000, "fd_digits": 3.5})
+    plain = make_run(tick(2000), config={})
+    assert [len(own) for own in charts.of_runs([plain])] == [2]
+    both = charts.of_runs([scored, plain])
+    assert [len(own) for own in both] == [3, 3]
+    assert not both[1][2].lines
+
+
+def test_epochs_stand_in_where_no_tick_was_measured(make_run):
+    [[loss, *_]] = charts.of_runs([make_run({"kind": "epoch", "nimg": 900, "d_loss": 1.0})])
+    assert loss.lines[0].kimg.tolist() == [0.9]
+
+
+def test_run_without_measurements_is_named(make_run):
+    good, bad = make_run(tick(2000)), make_run()
+    with pytest.raises(RunError, match=f"{bad.path} has no measurements.*--plots"):
+        charts.of_runs([good, bad])
+
+
+@pytest.mark.parametrize("damage", ["12", [1], None, -1], ids=str)
+def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
+    run = make_run(tick(2000), config={"ideals": damage, "eval": {"score": damage, "floor": damage}})
+    [[loss, *_]] = charts.of_runs([run])
+    assert not loss.dashed and np.isfinite(loss.range).all()

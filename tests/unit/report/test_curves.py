@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from PIL import ImageColor
+
+from gancli.report import curves, lettering
+from gancli.report.charts import GREEN, ORANGE, SKY, Chart, Line
+
+MOMENTS = [0, 500, 1000, 2000, 4000, 8000]
+
+
+def chart(kimg, values, *, scale="linear", range=(0.0, 2.0), color=SKY, dashed=((0.5, ORANGE),)):
+    line = Line("discriminator", color, np.array(kimg, float), np.array(values, float))
+    return Chart("loss", scale, (line,), dashed, range=range)
+
+
+def columns(picture, color=SKY):
+    """Where a curve's colour is below the legend, in half strength at least."""
+    wanted = np.array(ImageColor.getrgb(color))
+    near = np.abs(picture[40:].astype(int) - wanted).max(axis=2) < 60
+    return np.flatnonzero(near.any(axis=0))
+
+
+def grown(*charts, width=420, height=130):
+    return curves.grow(charts, MOMENTS, width, height)
+
+
+def test_page_has_the_size_asked_for_and_never_another():
+    growing = grown(chart([1, 2], [1, 1.5]), chart([1, 2], [1, 1.5]), width=500, height=300)
+    assert {growing.at(kimg).shape for kimg in (0, 1, 8, 99)} == {(300, 500, 3)}
+
+
+def test_nothing_is_shown_before_it_was_measured():
+    growing = grown(chart([1, 2, 8], [1, 1.5, 1]))
+    assert len(columns(growing.at(0))) == len(columns(growing.at(0.99))) == 0
+    ends = [columns(growing.at(kimg)).max() for kimg in (1, 2, 3, 7.99, 8)]
+    assert ends[0] < ends[1] == ends[2] == ends[3] < ends[4]
+    assert ends[1] <= growing.axis.x(2) + 2
+
+
+def test_what_was_shown_stays_where_it_is():
+    growing = grown(chart([0.5, 1, 2, 4, 8], [1, 1.5, 1, 0.5, 1]))
+    end = int(growing.axis.x(2))
+    assert np.array_equal(growing.at(4)[:, :end], growing.at(8)[:, :end])
+
+
+def test_moments_of_the_film_are_equal_steps_on_the_axis():
+    growing = grown(chart([8], [1]))
+    steps = np.diff([growing.axis.x(nimg / 1000) for nimg in MOMENTS])
+    assert np.allclose(steps, steps[0]) and steps[0] > 20
+
+
+def test_each_chart_shows_what_it_knows():
+    growing = grown(chart([1, 8], [1, 1]), chart([8], [1], color=GREEN), height=260)
+    below = growing.boxes[1].top - 40  # past the legend, which has the colour too
+    before, after = growing.at(4), growing.at(8)
+    assert len(columns(before, SKY)) and not len(columns(before[below:], GREEN))
+    assert len(columns(after[below:], GREEN))
+
+
+def test_higher_values_lie_higher_and_those_outside_on_the_edge():
+    box = curves.Box(chart([1], [1]), 0, 100, 20, 80)
+    assert [box.y(value) for value in (-5, 0, 1, 2, 99)] == [80, 80, 50, 20, 20]
+    scored = curves.Box(chart([1], [1], scale="log", range=(0.1, 1000.0)), 0, 100, 20, 60)
+    assert [round(scored.y(value), 9) for value in (0.1, 1, 10, 1000)] == [60, 50, 40, 20]
+
+
+def test_dashed_lines_stand_from_the_start():
+    assert len(columns(grown(chart([8], [1])).at(0), ORANGE)) > 100
+
+
+def test_values_that_are_not_finite_and_charts_without_curves_are_left_out():
+    growing = grown(chart([1, 2, 8], [np.nan, np.inf, 1]), Chart("fd", "log", (), (), range=(0.1, 1.0)), height=260)
+    assert len(columns(growing.at(8)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1.49), (0, 6.2), (-1, 6), (0, 7e5), (0, 3e-4)])
+def test_levels_are_round_and_have_room(low, high):
+    box = curves.Box(chart([1], [1], range=(low, high)), 0, 100, 0, 80)
+    values = curves.levels(box, 24)
+    assert 2 <= len(values) <= 5
+    assert all(low <= value <= high * 1.0001 for value in values)
+    assert np.diff([box.y(value) for value in values]).max() <= -24
+
+
+def test_levels_of_a_log_scale_are_powers_of_ten_first():
+    box = curves.Box(chart([1], [1], scale="log", range=(0.2, 150.0)), 0, 100, 0, 80)
+    assert sorted(curves.levels(box, 24)) == [1, 10, 100]
+
+
+def test_graduations_are_ones_twos_and_fives_up_to_the_end():
+    values = curves.graduations(240)
+    assert {1, 2, 5, 10, 20, 50, 100, 200} <= set(values) and max(values) == 200
+    assert values[:3] == [100, 10, 1]
+    assert curves.graduations(0) == []
+
+
+def test_film_of_a_single_moment_has_an_axis_too():
+    growing = curves.grow([chart([0.5], [1])], [500], 420, 130)
+    assert len(columns(growing.at(0.5)))
+
+
+def test_palette_has_the_colours_of_curves_and_darker_shades():
+    palette = curves.colours()
+    assert palette.shape == (3 * curves.SHADES, 3)
+    for color in (SKY, ORANGE, GREEN):
+        assert list(ImageColor.getrgb(color)) in palette.tolist()
+    assert palette.max(axis=1).min() > lettering.PAPER

@@ -1,0 +1,42 @@
+import math
+
+import numpy as np
+
+from gancli.report import series
+
+
+def test_limits_show_the_ideals_and_ignore_a_spike():
+    usual = np.linspace(0.8, 1.0, 20)
+    spiked = np.append(usual, 500.0)
+    low, high = series.limits([spiked], [math.log(4), math.log(2)])
+    assert low == 0
+    assert math.log(4) < high < 2
+    assert series.limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
+
+
+def test_limits_show_what_lasts():
+    collapsed = np.append(np.full(80, 1.0), np.full(20, 8.0))
+    assert series.limits([collapsed], [])[1] > 8
+    assert series.limits([np.array([4.0, 0.9])], [])[1] > 4
+    assert series.limits([np.array([-3.0, 2.0])], [])[0] < -3
+
+
+def test_limits_of_nothing_are_a_range():
+    for groups in ([], [np.array([])], [np.array([np.nan, np.inf])], [np.array([0.0])]):
+        low, high = series.limits(groups, [])
+        assert low < high and math.isfinite(high - low)
+
+
+def test_smoothing_keeps_the_length_and_the_mean_level():
+    values = np.tile([1.0, 3.0], 60)
+    smooth = series.smoothed(values)
+    assert len(smooth) == len(values)
+    assert np.abs(smooth[6:-6] - 2).max() < 0.1
+    assert np.array_equal(series.smoothed(np.array([5.0, 7.0])), [5.0, 7.0])
+
+
+def test_log_limits_show_every_value_and_at_least_a_decade():
+    for values in ([], [0.0, -1.0], [7.7], [1e-300, 1e300], [0.2, 300.0], [5.0, 5.1]):
+        low, high = series.log_limits(values)
+        assert 0 < low < high < math.inf and high / low > 9.99
+        assert all(low < value < high for value in values if 1e-12 <= value <= 1e12)
