@@ -12,6 +12,7 @@ from gancli.errors import ConfigError, did_you_mean
 ModelName = Literal["mlp", "conv"]
 LossName = Literal["non-saturating"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+PathName = Literal["slerp", "lerp", "circle"]
 
 MAX_SEEDS = 10_000_000
 LENGTHS = ("kimg", "epochs", "time_budget")
