@@ -10,6 +10,7 @@ import typer.core
 
 import gancli
 from gancli.cli.evaluate import evaluate
+from gancli.cli.interpolate import interpolate
 from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
@@ -69,6 +70,7 @@ def options(
 
 app.command()(train)
 app.command()(sample)
+app.command()(interpolate)
 app.command()(evaluate)
 
 

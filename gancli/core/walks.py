@@ -4,17 +4,17 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gancli import media
 from gancli.config import PathName
 from gancli.core import images, latents
 from gancli.core.generate import BATCH, generate
 from gancli.core.modelfile import Model, ModelInfo
 from gancli.errors import ConfigError, ContractError
+from gancli.media import Picture
 
 PATHS = {"slerp": latents.slerp, "lerp": latents.lerp, "circle": latents.circle}
 
@@ -88,29 +88,28 @@ class Walk:
 def plan(
     info: ModelInfo,
     seeds: Sequence[int],
-    classes: Sequence[int] | None = None,
+    classes: Sequence[int] = (),
     *,
     path: PathName = "slerp",
     frames: int = 60,
     is_loop: bool = True,
     trunc: float = 1,
 ) -> Walk:
-    """A walk past these seeds, each of the class it stands for, or past seeds of given classes, in turn.
+    """A walk past these seeds, each of the class it stands for or, if classes are given, taking them in turn.
 
-    One seed with several classes walks between the classes, z fixed. Raises ConfigError where two neighbours are the
-    same, or nothing joins them.
+    One seed with several classes walks between the classes, its z fixed. Raises ConfigError where two neighbours are
+    the same, or nothing joins them.
     """
-    if classes is not None and len(seeds) == 1:
-        seeds = list(seeds) * len(classes)
-    elif classes is not None and len(classes) > len(seeds):
+    if len(seeds) == 1:
+        seeds = [*seeds] * max(1, len(classes))
+    elif len(classes) > len(seeds):
         raise ConfigError(f"{len(classes)} classes for {len(seeds)} seeds: give as many seeds, or one for all classes")
     z = latents.truncate(latents.from_seeds(seeds, info.spec.z_dim), trunc)
     weights = None
     if info.spec.n_classes:
-        if classes is None:
-            labels = latents.classes_from_seeds(seeds, info.class_counts)
-        else:
-            labels = torch.tensor(list(itertools.islice(itertools.cycle(classes), len(seeds))))
+        labels = latents.classes_from_seeds(seeds, info.class_counts)
+        if classes:
+            labels = torch.tensor([classes[key % len(classes)] for key in range(len(seeds))])
         weights = F.one_hot(labels, info.spec.n_classes).float()
     walk = Walk(tuple(seeds), z, weights, path, frames, is_loop or path == "circle")
     check(walk)
@@ -136,12 +135,12 @@ def check(walk: Walk) -> None:
             raise ConfigError(f"no {walk.path} from seed {a.seed} to seed {b.seed}: {err}; try --path lerp") from err
 
 
-def pictures(model: Model, walks: Sequence[Walk], columns: int = 1) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of one walk, or of several of one length side by side in a grid, as a stream."""
+def pictures(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int = 1) -> Iterator[Picture]:
+    """The frames of one walk, or of several of one length side by side in a grid, enlarged; as a stream."""
     frames = zip(*(walk.steps() for walk in walks), strict=True)
     while some := list(itertools.islice(frames, max(1, BATCH // len(walks)))):
         steps = [step for frame in some for step in frame]
         weights = [step.weights for step in steps if step.weights is not None]
         made = generate(model.G, torch.stack([step.z for step in steps]), torch.stack(weights) if weights else None)
         for cells in made.view(len(some), len(walks), *made.shape[1:]):
-            yield images.grid(cells, columns)
+            yield media.enlarge(images.grid(cells, columns), scale)
