@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gancli.media import Picture
 
 FILM = "walk.gif"
-MOST_FRAMES = 20_000
+MOST_FRAMES, MOST_WALKS = 20_000, 1024
 FRAMES, STRIP_FRAMES = 60, 8
 KEYS = 5
 WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
@@ -73,7 +73,7 @@ def interpolate(
     duration: Annotated[
         str | None, typer.Option("--duration", help="Of the whole film, such as 6s.", show_default=False)
     ] = None,
-    fps: Annotated[int, typer.Option("--fps", min=1, max=60, help="Frames per second; a GIF takes up to 50.")] = 20,
+    fps: Annotated[int, typer.Option("--fps", min=1, max=50, help="Frames per second.")] = 20,
     loop: Annotated[
         bool | None,
         typer.Option(
@@ -159,7 +159,7 @@ def interpolate(
     )
     if output is not None:
         check_free(output, force=force)
-    if output is not None and kind:
+    if output is not None and is_film:
         check_free(provenance.sidecar(output), force=force)
     if kind == ".gif" and step_ms * fps != 1000:
         render.notes([f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps}"])
@@ -180,7 +180,8 @@ def interpolate(
                 provenance.write_sidecar(folder, record)
         else:
             write(output, force=force)
-            provenance.write_sidecar(output, record)
+            if kind != ".png":  # which carries the record in its text
+                provenance.write_sidecar(output, record)
     film = target / FILM if output is None else target
     if kind and (note := films.size_note(film, "fewer frames, a lower --scale or a smaller --grid make it smaller")):
         render.notes([note])
@@ -193,8 +194,8 @@ def interpolate(
 
 def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
     """The seeds of each walk of a grid: those given, or n from 0 on for the first, the next n for the second, ..."""
-    if n * cells > config.MAX_SEEDS:
-        raise ConfigError(f"{n * cells:,} seeds are too many; at most {config.MAX_SEEDS:,} go at once")
+    if cells > MOST_WALKS or n * cells > config.MAX_SEEDS:
+        raise ConfigError(f"{cells:,} walks past {n:,} pictures each are too many; a grid holds at most {MOST_WALKS:,}")
     chosen = range(n * cells) if seeds is None else config.parse_seeds(seeds)
     each, left_over = divmod(len(chosen), cells)
     if left_over:
@@ -203,8 +204,8 @@ def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
 
 
 def frame_ms(kind: str, fps: int) -> int:
-    """How long a frame lasts; GIF counts hundredths, and browsers slow down what is less than two of them."""
-    return max(20, round(100 / fps) * 10) if kind == ".gif" else round(1000 / fps)
+    """How long a frame lasts; GIF counts hundredths of a second."""
+    return round(100 / fps) * 10 if kind == ".gif" else round(1000 / fps)
 
 
 def segment_frames(seconds: float, step_ms: int, segments: int) -> int:
