@@ -40,7 +40,7 @@ def interpolate(
     n: Annotated[
         int | None,
         typer.Option(
-            "--n", min=1, help=f"How many pictures to pass: seeds 0 to N-1.  [default: {KEYS}]", show_default=False
+            "--n", min=1, help=f"How many pictures to pass, seeds 0 to N-1; left out, {KEYS}.", show_default=False
         ),
     ] = None,
     class_name: Annotated[
@@ -66,7 +66,7 @@ def interpolate(
             "--frames",
             min=1,
             max=MOST_FRAMES,
-            help=f"From one picture to the next.  [default: {FRAMES}, in a strip {STRIP_FRAMES}]",
+            help=f"From one picture to the next; left out, {FRAMES}, in a strip {STRIP_FRAMES}.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def interpolate(
         bool | None,
         typer.Option(
             "--loop/--no-loop",
-            help="Walk back to the first.  [default: --loop, in a strip --no-loop]",
+            help="Walk back to the first; left out, films do and strips do not.",
             show_default=False,
         ),
     ] = None,
@@ -93,7 +93,7 @@ def interpolate(
             "--scale",
             min=1,
             max=config.MAX_SCALE,
-            help="Enlarge every pixel to a square of so many.  [default: in a film as it can be seen, else 1]",
+            help="Enlarge every pixel to a square of so many; left out, as many as make a film easy to see, else 1.",
             show_default=False,
         ),
     ] = None,
