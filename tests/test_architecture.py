@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.gallery": PURE | {"config", "rundir", "media"},
     "core.samples": PURE | {"rundir", "media"},
     "core.imagefiles": PURE | {"media"},
+    "core.walks": PURE | {"config", "media"},
     "core.trainer": PURE | {"config", "events", "rundir"},
     "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*"},
     "metrics": {"errors", "contracts", "metrics.*"},

@@ -11,6 +11,7 @@ import typer.core
 import gancli
 from gancli.cli.animate import animate
 from gancli.cli.evaluate import evaluate
+from gancli.cli.interpolate import interpolate
 from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
@@ -70,6 +71,7 @@ def options(
 
 app.command()(train)
 app.command()(sample)
+app.command()(interpolate)
 app.command()(evaluate)
 app.command()(animate)
 

@@ -1,13 +1,17 @@
-"""Latents and classes from seeds; pure."""
+"""Latents and classes from seeds, and ways from one latent to another; pure."""
 
+import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gancli.core import rng
+from gancli.errors import ContractError
 
 GOLDEN_MILLIONTHS = 618_034  # whole, so that seeds of any size are exact
+NEARLY_PARALLEL = 1e-6  # sine of the angle below which two latents span no plane
 
 
 def from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -35,3 +39,73 @@ def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Ten
     millionths = [(2 * seed + 1) * (GOLDEN_MILLIONTHS // 2) % 1_000_000 for seed in seeds]
     points = torch.tensor(millionths, dtype=torch.float64) / 1e6
     return torch.searchsorted(edges, points, right=True).clamp(max=len(class_counts) - 1)
+
+
+def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """Walk the straight line from a (t = 0) to b (t = 1), both ends exact; where a is b, it stays there."""
+    if t in (0, 1):
+        return (b if t else a).clone()
+    return a + t * (b - a)
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """Walk the great circle from a (t = 0) to b (t = 1), both ends exact, the length changing evenly.
+
+    a, b: [..., z_dim], nonzero rows; nearly parallel ones fall back to lerp. Between latents of N(0, 1), whose lengths
+    are all about sqrt(z_dim), a straight line would pass far inside. Raises ContractError for opposite rows, which no
+    one great circle joins. Source: Shoemake 1985; for latents, White 2016.
+    """
+    omega = angle(a, b)
+    parallel = omega.sin() < NEARLY_PARALLEL
+    if bool((parallel & (omega > 1)).any()):
+        raise ContractError("these latents are opposite ends of the sphere, so no one way round it joins them")
+    if t in (0, 1):
+        return (b if t else a).clone()
+    u, v = unit(a), unit(b)
+    direction = (((1 - t) * omega).sin() * u + (t * omega).sin() * v) / omega.sin()
+    return torch.where(parallel, lerp(a, b, t), (direction * lerp(length(a), length(b), t)).to(a.dtype))
+
+
+def circle(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """Walk the whole great circle through a (t = 0, 1, ...) and b (t = turn(a, b)), both exact, at an even pace.
+
+    a, b: [..., z_dim]. The length goes from a's to b's and back, smoothly (`toward`). Raises ContractError for rows of
+    equal or opposite directions, through which no one great circle goes.
+    """
+    omega = angle(a, b)
+    if bool((omega.sin() < NEARLY_PARALLEL).any()):
+        raise ContractError("these latents have equal or opposite directions, so no one circle goes through them")
+    t = t % 1
+    if t == 0:
+        return a.clone()
+    u, v = unit(a), unit(b)
+    across = (v - omega.cos() * u) / omega.sin()
+    direction = math.cos(math.tau * t) * u + math.sin(math.tau * t) * across
+    share = toward(turn(a, b), t)
+    point = direction * (length(a) + share * (length(b) - length(a)))
+    return torch.where(turn(a, b) == t, b, point.to(a.dtype))
+
+
+def turn(a: Tensor, b: Tensor) -> Tensor:
+    """The part of a whole circle from a to b, the short way: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
+    return angle(a, b) / math.tau
+
+
+def toward(turn: Tensor, t: float) -> Tensor:
+    """How much of b there is at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
+    passed = torch.where(t <= turn, t / turn, (1 - t) / (1 - turn))
+    return (1 - (math.pi * passed).cos()) / 2
+
+
+def angle(a: Tensor, b: Tensor) -> Tensor:
+    """Between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near both ends (Kahan 2006), unlike acos."""
+    u, v = unit(a), unit(b)
+    return 2 * torch.atan2(length(u - v), length(u + v))
+
+
+def unit(z: Tensor) -> Tensor:
+    return F.normalize(z.double(), dim=-1)
+
+
+def length(z: Tensor) -> Tensor:
+    return z.double().square().sum(dim=-1, keepdim=True).sqrt()
