@@ -14,6 +14,8 @@ LossName = Literal["non-saturating"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 MAX_SEEDS = 10_000_000
+MAX_TRUNC = 2
+MAX_SCALE = 64
 LENGTHS = ("kimg", "epochs", "time_budget")
 
 
@@ -181,6 +183,14 @@ def format_seeds(seeds: Sequence[int]) -> str:
         else:
             parts.append([seed, seed])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def parse_grid(text: str) -> tuple[int, int]:
+    """'8x10' -> (8, 10): rows and columns."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
+    if not match:
+        raise ConfigError(f"cannot read the grid {text!r}; write it as ROWSxCOLUMNS, such as 8x10")
+    return int(match[1]), int(match[2])
 
 
 def from_values(values: Mapping[str, Any]) -> TrainConfig:

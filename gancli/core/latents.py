@@ -12,7 +12,10 @@ GOLDEN_MILLIONTHS = 618_034  # whole, so that seeds of any size are exact
 
 def from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
     """One latent per seed, each from a generator of its own -> [n, z_dim], N(0, 1)."""
-    return torch.stack([torch.randn(z_dim, generator=rng.generator(seed, "latent")) for seed in seeds])
+    z, generator = torch.empty(len(seeds), z_dim), torch.Generator()
+    for row, seed in zip(z, seeds, strict=True):
+        row.normal_(generator=generator.manual_seed(rng.state(seed, "latent")))
+    return z
 
 
 def truncate(z: Tensor, psi: float) -> Tensor:
