@@ -87,9 +87,8 @@ def parse(text: str, where: str) -> Record:
             raise TypeError
         version, names = values.get("version"), {field.name for field in dataclasses.fields(Record)}
         if set(values) - names and isinstance(version, str) and version != gancli.__version__:
-            raise FileFormatError(
-                f"{where} was made by gancli {version} and says things that this one, {gancli.__version__}, does not know"
-            )
+            here = f"this one, {gancli.__version__},"
+            raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
         record = Record(**{**values, "classes": tuple(values["classes"])})
     except (ValueError, TypeError, KeyError, RecursionError) as err:
         raise FileFormatError(f"{where} {FOREIGN}") from err

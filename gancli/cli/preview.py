@@ -28,7 +28,7 @@ def can_show(console: Console) -> bool:
 
 
 def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None:
-    """As much of a grid of samples as fits, from its upper left, at their own size or smaller."""
+    """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
     from gancli.core import samples
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
@@ -65,8 +65,9 @@ def shrunk(picture: "Picture", factor: int) -> "Picture":
     import numpy as np
 
     height, width = (n // factor for n in picture.shape[:2])
-    squares = picture.reshape(height, factor, width, factor, -1).mean(axis=(1, 3)).round().astype(np.uint8)
-    return squares[..., 0] if picture.ndim == 2 else squares
+    squares = picture.reshape(height, factor, width, factor, *picture.shape[2:])
+    means: Picture = squares.mean(axis=(1, 3)).round().astype(np.uint8)
+    return means
 
 
 def segments(picture: "Picture") -> Iterator[Segment]:

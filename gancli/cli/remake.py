@@ -83,9 +83,13 @@ def read(like: Path) -> Record:
     """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
     from gancli import media
 
+    if like.exists() and not like.is_file():
+        raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
     texts = media.read_png_text(like)
     if provenance.KEY not in texts:
-        raise FileFormatError(f"{like} does not say what made it: it is not of gancli, or another program saved it anew")
+        raise FileFormatError(
+            f"{like} does not say what made it: it is not of gancli, or another program saved it anew"
+        )
     record = provenance.parse(texts[provenance.KEY], str(like))
     command = record.command.split()[1:2]
     if command != ["sample"]:
@@ -108,9 +112,7 @@ def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
         raise FileFormatError(f"{like} cannot be made again: {err}") from err
 
 
-def find(
-    record: Record, like: Path, source: Path | None, outdir: Path, device: "torch.device"
-) -> tuple[Path, "Model"]:
+def find(record: Record, like: Path, source: Path | None, outdir: Path, device: "torch.device") -> tuple[Path, "Model"]:
     """The model with the digest of the record: the one given, else where it was, else near the picture."""
     from gancli.core import modelfile
 

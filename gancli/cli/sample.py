@@ -59,7 +59,9 @@ def sample(
     scale: opt.Scale = 1,
     form: Annotated[
         Format | None,
-        typer.Option("--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"),
+        typer.Option(
+            "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -70,7 +72,10 @@ def sample(
     like: Annotated[
         Path | None,
         typer.Option(
-            "--like", metavar="FILE.png", help="Make this picture again, byte for byte, from its text.", show_default=False
+            "--like",
+            metavar="FILE.png",
+            help="Make this picture again, byte for byte, from its text.",
+            show_default=False,
         ),
     ] = None,
     preview: Annotated[

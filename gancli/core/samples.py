@@ -184,7 +184,7 @@ def fill_npz(path: Path, made: Iterable[Made], info: ModelInfo, draw: Draw) -> I
         with archive.open("images.npy", "w", force_zip64=True) as entry:
             write_npy_header(entry, (len(draw), side, side, info.spec.channels))
             for some, pictures, classes in made:
-                for block in pictures.split(len(pictures) if draw.scale == 1 else 1):
+                for block in torch.split(pictures, len(pictures) if draw.scale == 1 else 1):
                     large = block.repeat_interleave(draw.scale, 2).repeat_interleave(draw.scale, 3)
                     entry.write(images.to_hwc(large).tobytes())
                 seeds += some
