@@ -129,7 +129,9 @@ def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
     assert end.stdout.decode() == "2 images: out.png\n"
 
 
-@pytest.mark.parametrize(("flags", "wanted"), [([], True), (["--no-preview"], False), (["-q"], False), (["--json"], False)])
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [([], True), (["--no-preview"], False), (["-q"], False), (["--json"], False)]
+)
 def test_it_is_left_out_where_it_is_unwanted(
     run: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], wanted: bool
 ) -> None:
