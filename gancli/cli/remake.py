@@ -1,7 +1,6 @@
 """gancli sample --like: make a picture again from what it says of itself."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -76,7 +75,7 @@ def report(like: Path, again: Again, *, as_json: bool) -> None:
         shown = {"model": str(again.model), "sha256": again.sha256, "n": again.n, "output": str(again.output)}
         render.print_json({**shown, "identical": again.is_same})
     else:
-        render.stdout_line(f"{again.n} images: {shlex.quote(str(again.output))}")
+        render.images_at(again.n, again.output)
 
 
 def read(like: Path) -> Record:

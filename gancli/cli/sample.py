@@ -1,6 +1,5 @@
 """gancli sample: pictures from a model."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -96,7 +95,6 @@ def sample(
     if n is not None and seeds is not None:
         raise ConfigError("--n and --seeds exclude each other; give one")
     ending = output.suffix.lower() if output and not output.is_dir() else ""
-    kind = form or "png"
     check_output(output, ending, form)
     check_parts(ctx, ending, grid, singles=singles)
     asked = None if grid in ("auto", "none") else config.parse_grid(grid)
@@ -141,9 +139,8 @@ def sample(
         elif ending and shape:
             work = samples.write_grid(target, model, draw, record, shape)
         else:
-            work = samples.write_folder(
-                target, model, draw, record, shape=shape, kind=kind if singles else None, force=force
-            )
+            kept = samples.Parts(shape, form or "png", singles)
+            work = samples.write_folder(target, model, draw, record, kept, force=force)
         for done in work:
             track("images", done, len(draw))
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
@@ -151,7 +148,7 @@ def sample(
     if as_json:
         render.print_json({"model": str(path), "sha256": model.digest, "n": len(draw), "output": str(target)})
     else:
-        render.stdout_line(f"{len(draw)} images: {shlex.quote(str(target))}")
+        render.images_at(len(draw), target)
 
 
 def check_output(output: Path | None, ending: str, form: str | None) -> None:

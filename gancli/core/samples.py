@@ -110,40 +110,43 @@ def write_grid(path: Path, model: Model, draw: Draw, record: Record, shape: Shap
         provenance.write_sidecar(path, record)
 
 
-def write_folder(
-    path: Path,
-    model: Model,
-    draw: Draw,
-    record: Record,
-    *,
-    shape: Shape | None,
-    kind: str | None = "png",
-    force: bool = False,
-) -> Iterator[int]:
-    """A grid of this shape, unless None, single pictures or images.npz by kind, unless None, and what made them.
+@dataclass(frozen=True)
+class Parts:
+    """What a folder holds: a grid of this shape or none, and single pictures, as files or in one npz, or none."""
 
-    The grid shows the beginning, if it does not hold all. Yields how many images are done.
+    shape: Shape | None
+    kind: str = "png"
+    singles: bool = True
+
+
+def write_folder(
+    path: Path, model: Model, draw: Draw, record: Record, parts: Parts, *, force: bool = False
+) -> Iterator[int]:
+    """grid.png, single pictures or images.npz, and provenance.json; yields how many images are done.
+
+    Where the grid does not hold all, it shows the first.
     """
-    shown = draw.first(math.prod(shape)) if shape else draw.first(0)
+    shown = draw.first(math.prod(parts.shape) if parts.shape else 0)
     kept: list[Tensor] = []
     with atomic_folder(path, force=force) as folder:
-        made = keeping(make(model, draw if kind else shown), kept, len(shown))
-        if kind == "png":
-            yield from media.write_pngs(singles(made, folder, model.info, draw, record))
-        elif kind == "webp":
+        made = keeping(make(model, draw if parts.singles else shown), kept, len(shown))
+        if not parts.singles:
+            yield from (sum(map(len, kept)) for _ in made)
+        elif parts.kind == "npz":
+            yield from fill_npz(folder / "images.npz", made, model.info, draw)
+        elif parts.kind == "webp":
             for done, (file, picture, _) in enumerate(singles(made, folder, model.info, draw, record), start=1):
                 file.with_suffix(".webp").write_bytes(media.encode_webp(picture))
                 yield done
-        elif kind == "npz":
-            yield from fill_npz(folder / "images.npz", made, model.info, draw)
         else:
-            yield from (sum(map(len, kept)) for _ in made)
-        if shape:
-            picture = sheet(kept, shape, draw.scale)
-            text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(shape)))
-            is_webp = kind == "webp"
-            data = media.encode_webp(picture) if is_webp else media.encode_png(picture, text)
-            (folder / ("grid.webp" if is_webp else "grid.png")).write_bytes(data)
+            yield from media.write_pngs(singles(made, folder, model.info, draw, record))
+        if parts.shape:
+            picture = sheet(kept, parts.shape, draw.scale)
+            text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(parts.shape)))
+            if parts.kind == "webp":
+                (folder / "grid.webp").write_bytes(media.encode_webp(picture))
+            else:
+                (folder / "grid.png").write_bytes(media.encode_png(picture, text))
         provenance.write_sidecar(folder, record)
 
 
