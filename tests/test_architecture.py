@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.state": PURE | {"config"},
     "core.records": PURE | {"", "config", "rundir"},
     "core.gallery": PURE | {"config", "rundir", "media"},
-    "core.samples": PURE | {"rundir", "media"},
+    "core.samples": PURE | {"rundir", "media", "provenance"},
     "core.imagefiles": PURE | {"media"},
     "core.walks": PURE | {"config", "media"},
     "core.trainer": PURE | {"config", "events", "rundir"},

@@ -86,9 +86,14 @@ Source = Annotated[
 Best = Annotated[bool, typer.Option("--best", help="Take model-best, the one with the best score in training.")]
 Trunc = Annotated[
     float,
-    typer.Option("--trunc", min=0, max=2, help="Scale latents by this: below 1, fewer surprises and less variety."),
+    typer.Option(
+        "--trunc", min=0, max=config.MAX_TRUNC, help="Scale latents by this: below 1, fewer surprises and less variety."
+    ),
 ]
 Scale = Annotated[
-    int, typer.Option("--scale", min=1, max=64, help="Enlarge every pixel to a square of so many.", show_default=True)
+    int,
+    typer.Option(
+        "--scale", min=1, max=config.MAX_SCALE, help="Enlarge every pixel to a square of so many.", show_default=True
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -40,6 +41,11 @@ def say(text: str, console: Console | None = None) -> None:
     """A line on stderr, above the bars that `console` shows; one that cannot be written is not worth failing for."""
     with contextlib.suppress(OSError, UnicodeError):
         (console or stderr()).print(escape(printable(text)), soft_wrap=True)
+
+
+def images_at(n: int, path: Path) -> None:
+    """What a command made, as its result."""
+    stdout_line(f"{n} image{'' if n == 1 else 's'}: {shlex.quote(str(path))}")
 
 
 def print_json(value: object) -> None:

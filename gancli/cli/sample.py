@@ -1,24 +1,33 @@
 """gancli sample: pictures from a model."""
 
-import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gancli import config
+from gancli import config, provenance
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
 from gancli.rundir import check_free, numbered
 
+if TYPE_CHECKING:
+    from gancli.core.modelfile import ModelInfo
+
+Format = Literal["png", "webp", "npz"]
+
 
 def sample(
+    ctx: typer.Context,
     source: opt.Source = None,
     n: Annotated[
         int | None,
         typer.Option(
-            "--n", min=1, max=config.MAX_SEEDS, help="How many: seeds 0 to N-1.  [default: 64]", show_default=False
+            "--n",
+            min=1,
+            max=config.MAX_SEEDS,
+            help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
+            show_default=False,
         ),
     ] = None,
     seeds: Annotated[
@@ -26,11 +35,51 @@ def sample(
     ] = None,
     class_name: Annotated[
         str | None,
-        typer.Option("--class", help="One class, by name or number; left out, all in turn.", show_default=False),
+        typer.Option(
+            "--class",
+            help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
+            "takes one of its own.",
+            show_default=False,
+        ),
+    ] = None,
+    trunc: opt.Trunc = 1,
+    grid: Annotated[
+        str,
+        typer.Option(
+            "--grid",
+            metavar="ROWSxCOLUMNS|auto|none",
+            help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
+            "none: single pictures alone.",
+        ),
+    ] = "auto",
+    singles: Annotated[
+        bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
+    ] = True,
+    scale: opt.Scale = 1,
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="DIR, file.png (a grid) or file.npz.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
+        ),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like",
+            metavar="FILE.png",
+            help="Make this picture again, byte for byte, from its text.",
+            show_default=False,
+        ),
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")
+    ] = True,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
@@ -45,34 +94,82 @@ def sample(
     """
     if n is not None and seeds is not None:
         raise ConfigError("--n and --seeds exclude each other; give one")
-    kind = output.suffix.lower() if output and not output.is_dir() else ""
-    if kind not in ("", ".png", ".npz"):
-        raise ConfigError(f"cannot write {output}: give a folder, a .png (a grid) or a .npz")
-    chosen = config.parse_seeds(seeds) if seeds is not None else list(range(n or 64))
-    from gancli.cli import render
+    ending = output.suffix.lower() if output and not output.is_dir() else ""
+    check_output(output, ending, form)
+    check_parts(ctx, ending, grid, singles=singles)
+    asked = None if grid in ("auto", "none") else config.parse_grid(grid)
+    chosen = list(dict.fromkeys(config.parse_seeds(seeds))) if seeds is not None else None
+    from gancli.cli import preview as terminal
+    from gancli.cli import remake, render
     from gancli.core import devices, modelfile, samples
 
+    if like is not None:
+        remake.check_alone(ctx)
+        again = remake.remake(like, source, output, outdir, devices.resolve(device), force=force)
+        remake.report(like, again, as_json=as_json)
+        return
     path, place = find_model(source, outdir, best=best)
     if source is None:
         render.notes([f"using the newest run, {path.parent}"])
     model = modelfile.load(path, devices.resolve(device))
-    labels = None if class_name is None else [model.info.class_index(class_name)] * len(chosen)
+    classes = chosen_classes(model.info, class_name)
+    draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
+    if len(draw) > config.MAX_SEEDS:
+        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+    samples.most_in_grid(model.info.spec.resolution, scale)
+    shape = None
+    if grid != "none" and ending != ".npz":
+        shape = samples.shape_of(draw, model.info.spec.resolution, asked, cut=not ending and singles)
+    record = provenance.make(
+        opt.typed(ctx),
+        path,
+        model.digest,
+        seeds=draw.seeds,
+        classes=[model.info.class_names[label] for label in classes],
+        trunc=trunc,
+        settings={"grid": samples.named(shape), "scale": scale},
+    )
     target = output or numbered(place / "samples")
     check_free(target, force=force)
+    if ending in (".npz", ".webp"):
+        check_free(provenance.sidecar(target), force=force)
     with render.tracker(quiet=quiet) as track:
-
-        def show(done: int) -> None:
-            track("images", done, len(chosen))
-
-        if kind == ".png":
-            samples.write_grid(target, model, chosen, labels)
-        elif kind == ".npz":
-            for done in samples.write_npz(target, model, chosen, labels):
-                show(done)
+        if ending == ".npz":
+            work = samples.write_npz(target, model, draw, record)
+        elif ending and shape:
+            work = samples.write_grid(target, model, draw, record, shape)
         else:
-            for done in samples.write_folder(target, model, chosen, labels, force=force):
-                show(done)
+            kept = samples.Parts(shape, form or "png", singles)
+            work = samples.write_folder(target, model, draw, record, kept, force=force)
+        for done in work:
+            track("images", done, len(draw))
+    if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
+        terminal.show(console, model, draw, shape or samples.natural_shape(draw))
     if as_json:
-        render.print_json({"model": str(path), "sha256": model.digest, "n": len(chosen), "output": str(target)})
+        render.print_json({"model": str(path), "sha256": model.digest, "n": len(draw), "output": str(target)})
     else:
-        render.stdout_line(f"{len(chosen)} images: {shlex.quote(str(target))}")
+        render.images_at(len(draw), target)
+
+
+def check_output(output: Path | None, ending: str, form: str | None) -> None:
+    if ending not in ("", ".png", ".webp", ".npz"):
+        raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp (a grid) or a .npz")
+    if ending and form and ending != f".{form}":
+        raise ConfigError(f"--format {form} and -o {output} contradict each other; leave one out")
+
+
+def check_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) -> None:
+    """Refuse flags that leave nothing to write, or that the file has no place for."""
+    if ending == ".npz" and (opt.given(ctx, "grid") or not singles):
+        raise ConfigError("an npz holds single pictures and no grid; leave --grid and --no-singles out")
+    if grid == "none" and (ending or not singles) and ending != ".npz":
+        raise ConfigError("--grid none leaves nothing to write; give a folder, and leave --no-singles out")
+
+
+def chosen_classes(info: "ModelInfo", text: str | None) -> tuple[int, ...]:
+    """'all' or names -> classes, each once; empty if every seed is to take its own."""
+    if text is None:
+        return ()
+    if text == "all" and info.class_names and "all" not in info.class_names:
+        return tuple(range(len(info.class_names)))
+    return tuple(dict.fromkeys(info.class_indices(text)))

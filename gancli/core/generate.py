@@ -28,7 +28,8 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
         rows = torch.arange(start, start + BATCH).clamp_(max=len(z) - 1)
         made = G(z[rows].to(device), None if labels is None else labels[rows].to(device))
         pictures.append(images.to_uint8(made).cpu().contiguous()[: len(z) - start])
-    G.train(training)
+    if training:
+        G.train()
     return torch.cat(pictures)
 
 

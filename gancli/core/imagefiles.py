@@ -24,7 +24,7 @@ from gancli.wording import listed
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 ACCEPTED = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
-CONTACT_SHEET = "grid.png"
+CONTACT_SHEETS = ("grid.png", "grid.webp")
 SCORES = "scores.json"  # pictures beside it are of an evaluation
 BATCH = 256
 BATCH_BYTES = 1 << 25
@@ -221,7 +221,7 @@ def is_hidden(part: str) -> bool:
 
 def without_sheets(names: list[str]) -> list[str]:
     """Without the grids that samples are shown in, unless there is nothing else."""
-    return [name for name in names if os.path.basename(name) != CONTACT_SHEET] or names
+    return [name for name in names if os.path.basename(name) not in CONTACT_SHEETS] or names
 
 
 def in_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo]) -> tuple[Array, Tensor | None]:

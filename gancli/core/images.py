@@ -25,10 +25,13 @@ def to_hwc(images: Tensor) -> npt.NDArray[np.uint8]:
     return array[..., 0] if array.shape[-1] == 1 else array
 
 
-def grid(images: Tensor, columns: int) -> npt.NDArray[np.uint8]:
-    """uint8 [N,C,H,W] -> one picture, row by row, edge to edge; places left over in the last row are black."""
+def grid(images: Tensor, columns: int, rows: int = 0) -> npt.NDArray[np.uint8]:
+    """uint8 [N,C,H,W] -> one picture, row by row, edge to edge; places left over are black.
+
+    rows: as many as it takes, or more.
+    """
     pictures = to_hwc(images)
-    rows = -(-len(pictures) // columns)
+    rows = max(rows, -(-len(pictures) // columns))
     missing = rows * columns - len(pictures)
     pictures = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), np.uint8)])
     height, width = pictures.shape[1:3]

@@ -16,7 +16,10 @@ NEARLY_PARALLEL = 1e-6  # sine of the angle below which two latents span no plan
 
 def from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
     """One latent per seed, each from a generator of its own -> [n, z_dim], N(0, 1)."""
-    return torch.stack([torch.randn(z_dim, generator=rng.generator(seed, "latent")) for seed in seeds])
+    z, generator = torch.empty(len(seeds), z_dim), torch.Generator()
+    for row, seed in zip(z, seeds, strict=True):
+        row.normal_(generator=generator.manual_seed(rng.state(seed, "latent")))
+    return z
 
 
 def truncate(z: Tensor, psi: float) -> Tensor:

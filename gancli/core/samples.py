@@ -1,67 +1,201 @@
 """Samples of a model as files: a grid, single pictures, or one npz. Memory does not grow with their number."""
 
+import dataclasses
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from gancli import media
+from gancli import media, provenance
 from gancli.core import images
 from gancli.core.generate import from_seeds
-from gancli.core.imagefiles import CONTACT_SHEET
-from gancli.core.modelfile import Model
+from gancli.core.modelfile import Model, ModelInfo
 from gancli.errors import ConfigError
-from gancli.rundir import atomic_file, atomic_folder
+from gancli.media import Picture
+from gancli.provenance import Record
+from gancli.rundir import atomic_file, atomic_folder, atomic_write
 
 GRID_LIMIT = 1024
 
+Shape = tuple[int, int]  # rows, columns
+Made = tuple[Sequence[int], Tensor, list[int] | None]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
 
-def write_grid(path: Path, model: Model, seeds: Sequence[int], labels: Sequence[int] | None) -> None:
-    """One PNG of all seeds, row by row."""
-    if len(seeds) > GRID_LIMIT:
-        raise ConfigError(f"a grid holds at most {GRID_LIMIT} images, asked for {len(seeds)}; write a folder or .npz")
-    made = torch.cat([pictures for _, pictures, _ in from_seeds(model, seeds, labels)])
-    media.write_png(path, images.grid(made, columns(len(seeds))))
+
+@dataclass(frozen=True)
+class Draw:
+    """Which pictures, in order: every seed in each of the classes, side by side; without classes, in its own."""
+
+    seeds: Sequence[int]
+    classes: tuple[int, ...] = ()
+    trunc: float = 1
+    scale: int = 1
+
+    def __len__(self) -> int:
+        return len(self.seeds) * max(1, len(self.classes))
+
+    def first(self, n: int) -> "Draw":
+        """The pictures of the first seeds, as many as make n pictures."""
+        return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
+
+
+def make(model: Model, draw: Draw) -> Iterator[Made]:
+    several = len(draw.classes)
+    seeds = [seed for seed in draw.seeds for _ in range(several)] if several > 1 else draw.seeds
+    labels = list(draw.classes) * len(draw.seeds) if several else None
+    for some, pictures, classes in from_seeds(model, seeds, labels, trunc=draw.trunc):
+        yield some, pictures, None if classes is None else classes.tolist()
+
+
+def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bool = False) -> Shape:
+    """Rows and columns of a grid: as asked, else the natural ones.
+
+    cut: where all would be too much for one picture, the first rows. Raises ConfigError for what does not fit.
+    """
+    across = max(1, len(draw.classes))
+    most = most_in_grid(resolution, draw.scale)
+    places = math.prod(asked) if asked else min(len(draw), most - most % across) if cut else len(draw)
+    if asked and places < len(draw):
+        raise ConfigError(f"a grid of {asked[0]}x{asked[1]} does not hold {len(draw):,} images; ask for a larger one")
+    if not 0 < places <= most:
+        size = f" of {resolution * draw.scale} pixels a side" if most < GRID_LIMIT else ""
+        instead = "ask for fewer, or for --grid none, or write an .npz"
+        raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
+    return asked or natural_shape(draw.first(places))
+
+
+def natural_shape(draw: Draw) -> Shape:
+    """A row for each seed and a column for each class, or a square where there are not several classes."""
+    columns = len(draw.classes) if len(draw.classes) > 1 else math.ceil(math.sqrt(len(draw)))
+    return -(-len(draw) // columns), columns
+
+
+def most_in_grid(resolution: int, scale: int) -> int:
+    """How many pictures one grid may hold. Raises ConfigError where not even one is of a size that can be handled."""
+    side = resolution * scale
+    most = min(GRID_LIMIT, media.MOST_PIXELS // side**2)
+    if not most:
+        raise ConfigError(f"--scale {scale} makes pictures of {side}x{side} pixels, more than can be handled; lower it")
+    return most
+
+
+def named(shape: Shape | None) -> str:
+    return f"{shape[0]}x{shape[1]}" if shape else "none"
+
+
+def sheet(made: Sequence[Tensor], shape: Shape, scale: int) -> Picture:
+    """Pictures [b,C,H,W] -> one, each pixel enlarged."""
+    rows, columns = shape
+    return media.enlarge(images.grid(torch.cat([*made])[: rows * columns], columns, rows), scale)
+
+
+def write_grid(path: Path, model: Model, draw: Draw, record: Record, shape: Shape) -> Iterator[int]:
+    """One PNG or, by the ending, WebP; yields how many images are done."""
+    made: list[Tensor] = []
+    for _, pictures, _ in make(model, draw):
+        made.append(pictures)
+        yield sum(map(len, made))
+    picture = sheet(made, shape, draw.scale)
+    if path.suffix.lower() == ".png":
+        media.write_png(path, picture, provenance.to_text(record))
+    else:
+        atomic_write(path, media.encode_webp(picture))
+        provenance.write_sidecar(path, record)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a folder holds: a grid of this shape or none, and single pictures, as files or in one npz, or none."""
+
+    shape: Shape | None
+    kind: str = "png"
+    singles: bool = True
 
 
 def write_folder(
-    path: Path, model: Model, seeds: Sequence[int], labels: Sequence[int] | None, *, force: bool = False
+    path: Path, model: Model, draw: Draw, record: Record, parts: Parts, *, force: bool = False
 ) -> Iterator[int]:
-    """grid.png (of the first GRID_LIMIT) and seed0000.png, ...; yields how many are done."""
+    """grid.png, single pictures or images.npz, and provenance.json; yields how many images are done.
+
+    Where the grid does not hold all, it shows the first.
+    """
+    shown = draw.first(math.prod(parts.shape) if parts.shape else 0)
+    kept: list[Tensor] = []
     with atomic_folder(path, force=force) as folder:
-        first, done = [], 0
-        for some, pictures, _ in from_seeds(model, seeds, labels):
-            for seed, picture in zip(some, images.to_hwc(pictures), strict=True):
-                (folder / f"seed{seed:04d}.png").write_bytes(media.encode_png(picture))
-            if done < GRID_LIMIT:
-                first.append(pictures)
-            done += len(some)
-            yield done
-        shown = torch.cat(first)[:GRID_LIMIT]
-        (folder / CONTACT_SHEET).write_bytes(media.encode_png(images.grid(shown, columns(len(shown)))))
-
-
-def write_npz(path: Path, model: Model, seeds: Sequence[int], labels: Sequence[int] | None) -> Iterator[int]:
-    """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]; yields how many are done."""
-    spec = model.info.spec
-    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        done, classes = 0, []
-        with archive.open("images.npy", "w", force_zip64=True) as entry:
-            write_npy_header(entry, (len(seeds), spec.resolution, spec.resolution, spec.channels))
-            for some, pictures, chosen in from_seeds(model, seeds, labels):
-                entry.write(pictures.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
-                classes += [] if chosen is None else chosen.tolist()
-                done += len(some)
+        made = keeping(make(model, draw if parts.singles else shown), kept, len(shown))
+        if not parts.singles:
+            yield from (sum(map(len, kept)) for _ in made)
+        elif parts.kind == "npz":
+            yield from fill_npz(folder / "images.npz", made, model.info, draw)
+        elif parts.kind == "webp":
+            for done, (file, picture, _) in enumerate(singles(made, folder, model.info, draw, record), start=1):
+                file.with_suffix(".webp").write_bytes(media.encode_webp(picture))
                 yield done
+        else:
+            yield from media.write_pngs(singles(made, folder, model.info, draw, record))
+        if parts.shape:
+            picture = sheet(kept, parts.shape, draw.scale)
+            text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(parts.shape)))
+            if parts.kind == "webp":
+                (folder / "grid.webp").write_bytes(media.encode_webp(picture))
+            else:
+                (folder / "grid.png").write_bytes(media.encode_png(picture, text))
+        provenance.write_sidecar(folder, record)
+
+
+def keeping(made: Iterable[Made], kept: list[Tensor], most: int) -> Iterator[Made]:
+    """Hand on what is made, and keep the first pictures."""
+    n = 0
+    for some, pictures, classes in made:
+        if n < most:
+            kept.append(pictures[: most - n])
+        n += len(pictures)
+        yield some, pictures, classes
+
+
+def singles(
+    made: Iterable[Made], folder: Path, info: ModelInfo, draw: Draw, record: Record
+) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
+    """seed0007.png, or seed0007-class3.png where seeds come in several classes; each with a record of its own."""
+    for seeds, pictures, classes in made:
+        for i, picture in enumerate(images.to_hwc(pictures)):
+            ending = f"-class{classes[i]}" if classes and len(draw.classes) > 1 else ""
+            own = provenance.part(record, [seeds[i]], [info.class_names[classes[i]]] if classes else [], grid="1x1")
+            file = folder / f"seed{seeds[i]:04d}{ending}.png"
+            yield file, media.enlarge(picture, draw.scale), provenance.to_text(own)
+
+
+def write_npz(path: Path, model: Model, draw: Draw, record: Record) -> Iterator[int]:
+    """A lone npz, what made it beside it; yields how many images are done."""
+    yield from fill_npz(path, make(model, draw), model.info, draw)
+    provenance.write_sidecar(path, record)
+
+
+def fill_npz(path: Path, made: Iterable[Made], info: ModelInfo, draw: Draw) -> Iterator[int]:
+    """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]; yields how many are done."""
+    side = info.spec.resolution * draw.scale
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        seeds: list[int] = []
+        labels: list[int] = []
+        with archive.open("images.npy", "w", force_zip64=True) as entry:
+            write_npy_header(entry, (len(draw), side, side, info.spec.channels))
+            for some, pictures, classes in made:
+                for block in torch.split(pictures, len(pictures) if draw.scale == 1 else 1):
+                    large = block.repeat_interleave(draw.scale, 2).repeat_interleave(draw.scale, 3)
+                    entry.write(images.to_hwc(large).tobytes())
+                seeds += some
+                labels += classes or []
+                yield len(seeds)
         archive.writestr("seeds.npy", npy_bytes(np.asarray(seeds, np.int64)))
-        if classes:
-            archive.writestr("labels.npy", npy_bytes(np.asarray(classes, np.int64)))
+        if labels:
+            archive.writestr("labels.npy", npy_bytes(np.asarray(labels, np.int64)))
 
 
 def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
@@ -73,7 +207,3 @@ def npy_bytes(array: npt.NDArray[np.int64]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def columns(n: int) -> int:
-    return math.ceil(math.sqrt(n))

@@ -33,7 +33,8 @@ def test_sample_takes_the_newest_run_and_writes_a_grid_and_singles(run: Path) ->
     folder = run / "samples" / "00000"
     assert result.stdout == f"64 images: {folder}\n"
     assert f"using the newest run, {run}" in result.stderr
-    assert sorted(p.name for p in folder.iterdir()) == ["grid.png", *(f"seed{seed:04d}.png" for seed in range(64))]
+    names = ["grid.png", "provenance.json", *(f"seed{seed:04d}.png" for seed in range(64))]
+    assert sorted(p.name for p in folder.iterdir()) == names
     grid = read(folder / "grid.png")
     assert grid.shape == (64, 64)
     for seed in range(64):
@@ -43,7 +44,7 @@ def test_sample_takes_the_newest_run_and_writes_a_grid_and_singles(run: Path) ->
     assert gancli("sample").stdout == f"64 images: {run / 'samples' / '00001'}\n"
 
 
-def test_a_model_file_alone_gives_the_same_bytes_elsewhere(run: Path, tmp_path: Path) -> None:
+def test_a_model_file_alone_gives_the_same_pixels_elsewhere(run: Path, tmp_path: Path) -> None:
     gancli("sample", run, "--seeds", "0-9,40", "-o", "here")
     alone = tmp_path / "elsewhere"
     alone.mkdir()
@@ -52,10 +53,10 @@ def test_a_model_file_alone_gives_the_same_bytes_elsewhere(run: Path, tmp_path: 
     shutil.rmtree(tmp_path / "tiny")
     result = gancli("sample", alone / "digits.safetensors", "--seeds", "0-9,40")
     assert result.exit_code == 0, result.output
-    made = sorted(Path("samples/00000").iterdir())
+    made = sorted(Path("samples/00000").glob("*.png"))
     assert len(made) == 12
     for path in made:
-        assert path.read_bytes() == (Path("here") / path.name).read_bytes()
+        assert np.array_equal(read(path), read(Path("here") / path.name))
 
 
 def test_outputs_by_name_agree_pixel_for_pixel(run: Path) -> None:
@@ -81,6 +82,92 @@ def test_class_chooses_by_name_or_number(run: Path) -> None:
     assert result.exit_code == 2 and "unknown class '9' (known: 0, 1, 2)" in result.stderr
 
 
+def test_every_seed_is_drawn_in_every_class_named_a_row_per_seed(run: Path) -> None:
+    gancli("sample", run, "--seeds", "5,9", "--class", "2,0,2", "-o", "out")
+    names = [f"seed{seed:04d}-class{label}.png" for seed in (5, 9) for label in (2, 0)]
+    assert {p.name for p in Path("out").glob("seed*")} == set(names)
+    grid = read(Path("out/grid.png"))
+    assert grid.shape == (16, 16)
+    cells = [grid[y : y + 8, x : x + 8] for y in (0, 8) for x in (0, 8)]
+    for name, cell in zip(names, cells, strict=True):
+        assert np.array_equal(cell, read(Path("out") / name))
+    gancli("sample", run, "--seeds", "5,9", "--class", "2,0", "-o", "out.npz")
+    with np.load("out.npz") as arrays:
+        assert np.array_equal(arrays["images"][..., 0], np.stack(cells))
+        assert arrays["seeds"].tolist() == [5, 5, 9, 9] and arrays["labels"].tolist() == [2, 0, 2, 0]
+    gancli("sample", run, "--seeds", "9", "--class", "2", "-o", "alone")
+    assert np.array_equal(read(Path("alone/seed0009.png")), cells[2])
+
+
+def test_all_classes_make_a_sheet_of_eight_rows(run: Path) -> None:
+    assert gancli("sample", run, "--class", "all", "-o", "sheet.png").stdout == "24 images: sheet.png\n"
+    assert read(Path("sheet.png")).shape == (64, 24)
+
+
+def test_truncation_draws_towards_one_picture_and_one_changes_nothing(run: Path) -> None:
+    spread = []
+    for trunc in ("0", "0.5", "1"):
+        gancli("sample", run, "--n", "40", "--class", "1", "--trunc", trunc, "-o", f"{trunc}.npz")
+        with np.load(f"{trunc}.npz") as arrays:
+            spread.append(arrays["images"].std(axis=0).mean())
+    assert spread[0] == 0 < spread[1] < spread[2]
+    gancli("sample", run, "--n", "40", "--class", "1", "-o", "plain.npz")
+    assert Path("plain.npz").read_bytes() == Path("1.npz").read_bytes()
+
+
+def test_scale_makes_squares_of_pixels_in_every_kind_of_output(run: Path) -> None:
+    for output in ("out", "out.png", "out.npz"):
+        gancli("sample", run, "--seeds", "3,4,5", "-o", output)
+        gancli("sample", run, "--seeds", "3,4,5", "--scale", "3", "-o", f"large-{output}")
+    for name in ("out.png", "out/grid.png", "out/seed0004.png"):
+        assert np.array_equal(read(Path(f"large-{name}")), np.kron(read(Path(name)), np.ones((3, 3), np.uint8)))
+    with np.load("out.npz") as small, np.load("large-out.npz") as large:
+        assert large["images"].shape == (3, 24, 24, 1)
+        assert np.array_equal(large["images"][..., 0], np.kron(small["images"][..., 0], np.ones((1, 3, 3), np.uint8)))
+
+
+def test_grid_and_singles_come_alone_by_one_flag(run: Path) -> None:
+    gancli("sample", run, "--n", "5", "--grid", "none", "-o", "singles")
+    assert {p.name for p in Path("singles").iterdir()} == {"provenance.json", *(f"seed000{i}.png" for i in range(5))}
+    gancli("sample", run, "--n", "5", "--grid", "2x4", "--no-singles", "-o", "sheet")
+    assert {p.name for p in Path("sheet").iterdir()} == {"provenance.json", "grid.png"}
+    grid = read(Path("sheet/grid.png"))
+    assert grid.shape == (16, 32)
+    assert np.array_equal(grid[8:, :8], read(Path("singles/seed0004.png"))) and not grid[8:, 8:].any()
+
+
+def test_formats_of_a_folder_agree_pixel_for_pixel(run: Path) -> None:
+    for form in ("png", "webp", "npz"):
+        gancli("sample", run, "--n", "3", "--format", form, "-o", form)
+    with np.load("npz/images.npz") as arrays:
+        images = arrays["images"][..., 0]
+    for seed in range(3):
+        assert np.array_equal(read(Path(f"png/seed000{seed}.png")), images[seed])
+        assert np.array_equal(read(Path(f"webp/seed000{seed}.webp"))[..., 0], images[seed])
+    assert np.array_equal(read(Path("webp/grid.webp"))[..., 0], read(Path("png/grid.png")))
+    assert {p.name for p in Path("npz").iterdir()} == {"grid.png", "images.npz", "provenance.json"}
+    assert np.array_equal(read(Path("npz/grid.png")), read(Path("png/grid.png")))
+    gancli("sample", run, "--n", "3", "--format", "webp", "--no-singles", "-o", "sheet")
+    assert {p.name for p in Path("sheet").iterdir()} == {"grid.webp", "provenance.json"}
+
+
+def test_a_seed_named_twice_is_drawn_once(run: Path) -> None:
+    assert gancli("sample", run, "--seeds", "7,3,7,1-3", "-o", "out.npz").stdout == "4 images: out.npz\n"
+    with np.load("out.npz") as arrays:
+        assert arrays["seeds"].tolist() == [7, 3, 1, 2]
+
+
+def test_a_failure_while_writing_leaves_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(Path().iterdir())
+    monkeypatch.setattr("gancli.provenance.write_sidecar", fail)
+    result = gancli("sample", run, "--n", "3", "-o", "out")
+    assert result.exit_code == 1 and "cannot write" in result.stderr
+    assert sorted(Path().iterdir()) == before
+
+
 def test_class_of_an_unconditional_model_is_refused(tiny_idx: Path) -> None:
     gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--unconditional", *FAST)
     result = gancli("sample", "--class", "1")
@@ -94,12 +181,15 @@ def test_class_of_an_unconditional_model_is_refused(tiny_idx: Path) -> None:
 
 
 def test_nothing_is_overwritten_without_force(run: Path) -> None:
-    for output in ("out", "out.png", "out.npz"):
+    for output in ("out", "out.png", "out.webp", "out.npz"):
         gancli("sample", run, "--n", "4", "-o", output)
         result = gancli("sample", run, "--n", "9", "-o", output)
         assert result.exit_code == 1 and f"{output} exists" in result.stderr
         assert gancli("sample", run, "--n", "9", "-o", output, "--force").exit_code == 0
-    assert len(list(Path("out").iterdir())) == 10
+    assert len(list(Path("out").iterdir())) == 11
+    Path("out.npz").unlink()
+    result = gancli("sample", run, "-o", "out.npz")
+    assert result.exit_code == 1 and "out.npz.json exists" in result.stderr and not Path("out.npz").exists()
     assert read(Path("out.png")).shape == (24, 24)
 
 
@@ -142,6 +232,23 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         ([str(run), "--device", "cuda"], 2, "--device cuda is not available"),
         ([str(run), "--device", "warp"], 2, "warp"),
         ([str(run), "-o", "cut.safetensors/x.npz"], 1, "cannot write"),
+        ([str(run), "--grid", "8"], 2, "cannot read the grid '8'; write it as ROWSxCOLUMNS"),
+        ([str(run), "--grid", "0x8"], 2, "cannot read the grid '0x8'"),
+        ([str(run), "--grid", "7x9"], 2, "a grid of 7x9 does not hold 64 images"),
+        ([str(run), "--grid", "99x99"], 2, "a grid holds at most 1024 images, asked for 9801"),
+        ([str(run), "--no-singles", "--n", "2000"], 2, "a grid holds at most 1024 images"),
+        ([str(run), "--no-singles", "--grid", "none"], 2, "--grid none leaves nothing to write"),
+        ([str(run), "--grid", "none", "-o", "x.png"], 2, "--grid none leaves nothing to write"),
+        ([str(run), "--grid", "8x8", "-o", "x.npz"], 2, "an npz holds single pictures and no grid"),
+        ([str(run), "--no-singles", "-o", "x.npz"], 2, "an npz holds single pictures and no grid"),
+        ([str(run), "--format", "webp", "-o", "x.png"], 2, "--format webp and -o x.png contradict each other"),
+        ([str(run), "--format", "gif"], 2, "gif"),
+        ([str(run), "--trunc", "2.1"], 2, "--trunc"),
+        ([str(run), "--trunc", "nan"], 2, "--trunc"),
+        ([str(run), "--scale", "0"], 2, "--scale"),
+        ([str(run), "--scale", "64", "--n", "400", "--no-singles"], 2, "at most 256 images of 512 pixels a side"),
+        ([str(run), "--class", "1,9"], 2, "unknown class '9'"),
+        ([str(run), "--class", "all", "--n", "9999999"], 2, "29,999,997 images are too many"),
     ]
     before = sorted(p for p in Path().rglob("*") if "samples" not in p.parts)
     for arguments, code, message in rows:
@@ -150,7 +257,7 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
     assert sorted(p for p in Path().rglob("*") if "samples" not in p.parts) == before
-    assert len(rows) == 16
+    assert len(rows) == 33
 
 
 DAMAGE = {

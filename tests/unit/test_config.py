@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import random
 import typing
 from typing import Any
 
@@ -132,3 +133,34 @@ def test_model_spec_refuses_each_bad_value_by_name() -> None:
     assert visited == 7 * len(SPEC)
     with pytest.raises(ConfigError, match=r"did you mean 'mlp'\?"):
         ModelSpec(**{**SPEC, "model": "mpl"})
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [
+        ([], ""),
+        ([7], "7"),
+        ([0, 1, 2], "0-2"),
+        ([0, 1, 4, 5, 6, 2], "0-1,4-6,2"),
+        ([3, 2, 1], "3,2,1"),
+        ([5, 5], "5,5"),
+    ],
+)
+def test_seeds_are_written_as_they_are_read(seeds: list[int], text: str) -> None:
+    assert config.format_seeds(seeds) == text
+    assert not seeds or config.parse_seeds(text) == seeds
+
+
+def test_any_seeds_survive_being_written() -> None:
+    draw = random.Random(0)
+    for _ in range(200):
+        seeds = [draw.randrange(12) for _ in range(draw.randrange(1, 30))]
+        assert config.parse_seeds(config.format_seeds(seeds)) == seeds
+
+
+def test_a_grid_is_rows_by_columns() -> None:
+    assert config.parse_grid("8x10") == (8, 10)
+    assert config.parse_grid(" 1X99999 ") == (1, 99999)
+    for text in ("", "8", "8x", "x8", "0x8", "8x0", "-1x8", "8x8x8", "1x100000", "8\u00d78", "axb"):
+        with pytest.raises(ConfigError, match="ROWSxCOLUMNS"):
+            config.parse_grid(text)

@@ -42,6 +42,12 @@ def test_grid_is_filled_row_by_row_and_black_where_pictures_run_out() -> None:
     assert np.array_equal(picture, np.kron(picture[::2, ::3], np.ones((2, 3), np.uint8)))
 
 
+def test_grid_has_at_least_the_rows_asked_for() -> None:
+    picture = images.grid(numbered(3, 1), columns=2, rows=4)
+    assert picture[::2, ::3].tolist() == [[1, 2], [3, 0], [0, 0], [0, 0]]
+    assert np.array_equal(images.grid(numbered(3, 1), columns=2, rows=1), images.grid(numbered(3, 1), columns=2))
+
+
 def test_grid_of_colour_pictures_keeps_channels_last() -> None:
     picture = images.grid(numbered(4, 3), columns=2)
     assert picture.shape == (4, 6, 3)

@@ -1,0 +1,87 @@
+"""Samples in the terminal: each character is two pixels, its upper half in one colour on the other as background."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.color import Color
+from rich.console import Console
+from rich.segment import Segment, Segments
+from rich.style import Style
+
+if TYPE_CHECKING:
+    from gancli.core.modelfile import Model
+    from gancli.core.samples import Draw, Shape
+    from gancli.media import Picture
+
+HALF = "\N{UPPER HALF BLOCK}"
+MOST_LINES = 24
+SMALLEST = 12  # pixels a side, fewer than which show little
+
+
+def can_show(console: Console) -> bool:
+    """Whether this is a terminal with colours and with the character that it takes."""
+    is_colourful = console.color_system is not None and not console.no_color
+    return console.is_terminal and not console.is_dumb_terminal and is_colourful and console.encoding == "utf-8"
+
+
+def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None:
+    """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
+    from gancli.core import samples
+
+    side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
+    factor, rows, columns = layout(shape, side, console.width, height)
+    if not rows * columns:
+        return
+    several = len(draw.classes) > 1
+    part = dataclasses.replace(
+        draw,
+        seeds=draw.seeds[: rows if several else rows * columns],
+        classes=draw.classes[:columns] if several else draw.classes,
+    )
+    made = [pictures for _, pictures, _ in samples.make(model, part)]
+    picture = shrunk(samples.sheet(made, (rows, columns), 1), factor)
+    with contextlib.suppress(OSError):
+        console.print(Segments(segments(picture)), end="")
+
+
+def layout(shape: "Shape", side: int, width: int, height: int) -> "tuple[int, int, int]":
+    """By what to shrink pictures of so many pixels a side, and the rows and columns of a grid to show.
+
+    All of it at the largest size that fits; where none does, the most that fits at the smallest.
+    """
+    factors = [factor for factor in range(1, side + 1) if side % factor == 0 and side // factor >= SMALLEST] or [1]
+    for factor in factors:
+        rows, columns = (min(n, room * factor // side) for n, room in zip(shape, (height, width), strict=True))
+        if (rows, columns) == shape:
+            break
+    return factor, rows, columns
+
+
+def shrunk(picture: "Picture", factor: int) -> "Picture":
+    """Means of squares of factor x factor pixels, which divides the sides."""
+    import numpy as np
+
+    height, width = (n // factor for n in picture.shape[:2])
+    squares = picture.reshape(height, factor, width, factor, *picture.shape[2:])
+    means: Picture = squares.mean(axis=(1, 3)).round().astype(np.uint8)
+    return means
+
+
+def segments(picture: "Picture") -> Iterator[Segment]:
+    """One line of characters for two rows of pixels; below an odd last row is black."""
+    import numpy as np
+
+    colours = np.broadcast_to(picture.reshape(*picture.shape[:2], -1), (*picture.shape[:2], 3))
+    colours = np.pad(colours, ((0, len(colours) % 2), (0, 0), (0, 0)))
+    for upper, lower in zip(colours[::2].tolist(), colours[1::2].tolist(), strict=True):
+        for above, below in zip(upper, lower, strict=True):
+            yield Segment(HALF, style(tuple(above), tuple(below)))
+        yield Segment.line()
+
+
+@functools.cache
+def style(above: tuple[int, int, int], below: tuple[int, int, int]) -> Style:
+    return Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))

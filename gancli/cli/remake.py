@@ -1,0 +1,145 @@
+"""gancli sample --like: make a picture again from what it says of itself."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from gancli import config, provenance
+from gancli.cli import options as opt
+from gancli.cli.sources import find_model, run_of
+from gancli.errors import ConfigError, FileFormatError, RunError
+from gancli.provenance import Record
+from gancli.rundir import RunDir, atomic_folder, check_free, numbered
+
+if TYPE_CHECKING:
+    import torch
+
+    from gancli.core.modelfile import Model
+    from gancli.core.samples import Draw, Shape
+
+DECIDED = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
+WHY_OTHERWISE = "another version, device or kind of processor, or it was changed since"
+
+
+class Again(NamedTuple):
+    """A picture made again."""
+
+    model: Path
+    sha256: str
+    n: int
+    output: Path
+    is_same: bool  # byte for byte
+
+
+def check_alone(ctx: typer.Context) -> None:
+    for name in filter(lambda name: opt.given(ctx, name), DECIDED):
+        flag = next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
+        raise ConfigError(f"--like makes a picture as it was made before, so {flag} has no say in it; leave it out")
+
+
+def remake(
+    like: Path, source: Path | None, output: Path | None, outdir: Path, device: "torch.device", *, force: bool
+) -> Again:
+    """Write the picture again, to a .png or into a new folder."""
+    from gancli.core import samples
+
+    is_file = output is not None and bool(output.suffix) and not output.is_dir()
+    if output and is_file and output.suffix.lower() != ".png":
+        raise ConfigError(f"cannot write {output}: --like makes a .png; give one, or a folder")
+    record = read(like)
+    before = like.read_bytes()
+    path, model = find(record, like, source, outdir, device)
+    draw, shape = drawn(record, like, model)
+    run = run_of(path)
+    target = output or numbered((run.path if run else Path()) / "samples")
+    check_free(target, force=force)
+    with contextlib.nullcontext(target.parent) if is_file else atomic_folder(target, force=force) as folder:
+        name = target.name if is_file else f"{like.stem}.png"
+        for _ in samples.write_grid(folder / name, model, draw, record, shape):
+            pass
+        if not is_file:
+            provenance.write_sidecar(folder, record)
+    made = target if is_file else target / name
+    return Again(path, model.digest, len(draw), made, made.read_bytes() == before)
+
+
+def report(like: Path, again: Again, *, as_json: bool) -> None:
+    from gancli.cli import render
+
+    if not again.is_same:
+        render.say(f"warning: {again.output} is not {like} byte for byte: that was made by {WHY_OTHERWISE}")
+    if as_json:
+        shown = {"model": str(again.model), "sha256": again.sha256, "n": again.n, "output": str(again.output)}
+        render.print_json({**shown, "identical": again.is_same})
+    else:
+        render.images_at(again.n, again.output)
+
+
+def read(like: Path) -> Record:
+    """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
+    from gancli import media
+
+    if like.exists() and not like.is_file():
+        raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
+    texts = media.read_png_text(like)
+    if provenance.KEY not in texts:
+        raise FileFormatError(
+            f"{like} does not say what made it: it is not of gancli, or another program saved it anew"
+        )
+    record = provenance.parse(texts[provenance.KEY], str(like))
+    command = record.command.split()[1:2]
+    if command != ["sample"]:
+        raise FileFormatError(f"{like} was not made by gancli sample, but by: {record.command}")
+    return record
+
+
+def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
+    """The pictures of a record and their grid, held to the limits that the flags have."""
+    from gancli.core import samples
+
+    scale, grid = record.settings.get("scale"), record.settings.get("grid")
+    if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
+        raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
+    try:
+        classes = tuple(model.info.class_index(name) for name in record.classes)
+        draw = samples.Draw(config.parse_seeds(record.seeds), classes, record.trunc, scale)
+        return draw, samples.shape_of(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
+    except ConfigError as err:
+        raise FileFormatError(f"{like} cannot be made again: {err}") from err
+
+
+def find(record: Record, like: Path, source: Path | None, outdir: Path, device: "torch.device") -> tuple[Path, "Model"]:
+    """The model with the digest of the record: the one given, else where it was, else near the picture."""
+    from gancli.core import modelfile
+
+    others = []
+    for path in given(source, outdir) if source else nearby(record, like):
+        try:
+            model = modelfile.load(path, device)
+        except FileFormatError:
+            if source:
+                raise
+            continue
+        if model.digest == record.sha256:
+            return path, model
+        others.append(str(path))
+    known = f"{like} was made by the model of sha256 {record.sha256[:16]}, then {record.model}"
+    tried = f"; {' and '.join(others)} {'are others' if others[1:] else 'is another'}" if others else ""
+    raise RunError(f"{known}{tried}; name its file: gancli sample --like {like} MODEL")
+
+
+def given(source: Path, outdir: Path) -> list[Path]:
+    path, place = find_model(source, outdir)
+    best = RunDir(place).best_model
+    return [path, best] if path.parent == place and path != best and best.is_file() else [path]
+
+
+def nearby(record: Record, like: Path) -> Iterator[Path]:
+    """Where the model may lie: as recorded, or in the run that the picture lies in."""
+    runs = [RunDir(folder) for folder in like.absolute().parents[:3]]
+    for path in dict.fromkeys([Path(record.model), *(p for run in runs for p in (run.model, run.best_model))]):
+        if path.is_file():
+            yield path

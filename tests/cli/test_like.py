@@ -1,0 +1,234 @@
+"""gancli sample --like: a picture again from what it says of itself."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import FAST, gancli
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from gancli import media
+from gancli.cli import remake
+
+
+@pytest.fixture
+def run(tiny_idx: Path) -> Path:
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    assert result.exit_code == 0, result.output
+    return Path("runs/00000-quick-tiny")
+
+
+def record(path: Path | str) -> dict[str, Any]:
+    return dict(json.loads(media.read_png_text(Path(path))["gancli"]))
+
+
+def with_text(picture: Path | str, path: str, text: str) -> None:
+    """The picture, saying something else of itself."""
+    info = PngInfo()
+    info.add_text("gancli", text)
+    with Image.open(picture) as image:
+        image.save(path, pnginfo=info)
+
+
+WAYS = {
+    "as it comes": ["--n", "9"],
+    "several classes": ["--seeds", "5,9", "--class", "2,0"],
+    "all classes, truncated": ["--class", "all", "--trunc", "0.7"],
+    "large, in a wide grid": ["--n", "5", "--scale", "3", "--grid", "2x4"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_picture_of_a_folder_is_made_again_byte_for_byte(run: Path, way: str) -> None:
+    gancli("sample", run, *WAYS[way], "-o", "out")
+    pictures = sorted(Path("out").glob("*.png"))
+    assert len(pictures) >= 5
+    for path in pictures:
+        result = gancli("sample", "--like", path, "-o", "again.png", "--force")
+        assert result.exit_code == 0 and not result.stderr, result.output
+        assert Path("again.png").read_bytes() == path.read_bytes(), path
+
+
+def test_a_lone_grid_is_the_same_bytes_wherever_and_however_it_is_written(run: Path) -> None:
+    gancli("sample", run, "--n", "4", "-o", "a.png")
+    gancli("sample", run, "--n", "4", "-o", "b", "-q", "--device", "cpu", "--no-preview", "--json")
+    assert Path("a.png").read_bytes() == Path("b/grid.png").read_bytes()
+    assert record("a.png")["command"] == f"gancli sample {run} --n 4"
+
+
+def test_what_a_picture_says_of_itself(run: Path) -> None:
+    gancli("sample", run, "--seeds", "4,6-8", "--class", "1,2", "--trunc", "0.5", "-o", "out")
+    sha256 = json.loads(gancli("sample", run, "--n", "1", "-o", "x.png", "--json").stdout)["sha256"]
+    said = record("out/grid.png")
+    assert said["model"] == str(run / "model.safetensors") and said["sha256"] == sha256
+    assert (said["seeds"], said["classes"], said["trunc"]) == ("4,6-8", ["1", "2"], 0.5)
+    assert said["settings"] == {"grid": "4x2", "scale": 1}
+    assert json.loads(Path("out/provenance.json").read_text()) == said
+    single = record("out/seed0006-class2.png")
+    assert single == {**said, "seeds": "6", "classes": ["2"], "settings": {"grid": "1x1", "scale": 1}}
+
+
+def test_outputs_that_carry_no_text_have_it_beside_them(run: Path) -> None:
+    for output in ("out.npz", "out.webp"):
+        gancli("sample", run, "--n", "4", "-o", output)
+        assert json.loads(Path(f"{output}.json").read_text())["seeds"] == "0-3"
+    gancli("sample", run, "--n", "4", "-o", "out.png")
+    assert not Path("out.png.json").exists()
+
+
+def test_the_grid_of_a_long_folder_tells_of_what_it_shows(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 8)
+    gancli("sample", run, "--n", "9", "--class", "all", "-o", "long")
+    assert record("long/grid.png")["seeds"] == "0-1"
+    assert json.loads(Path("long/provenance.json").read_text())["seeds"] == "0-8"
+    assert gancli("sample", "--like", "long/grid.png", "-o", "again.png").exit_code == 0
+    assert Path("again.png").read_bytes() == Path("long/grid.png").read_bytes()
+
+
+def test_without_a_place_it_goes_to_a_new_folder_of_the_run(run: Path) -> None:
+    gancli("sample", run, "--n", "3")
+    result = gancli("sample", "--like", run / "samples/00000/seed0002.png", "--json")
+    made = run / "samples/00001/seed0002.png"
+    shown = json.loads(result.stdout)
+    assert (shown["output"], shown["identical"], shown["n"]) == (str(made), True, 1)
+    assert made.read_bytes() == (run / "samples/00000/seed0002.png").read_bytes()
+    assert sorted(p.name for p in made.parent.iterdir()) == ["provenance.json", "seed0002.png"]
+
+
+def test_the_model_is_found_where_it_was_named_recorded_or_beside_the_picture(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gancli("sample", run, "--n", "3")
+    picture = run / "samples/00000/grid.png"
+    before = picture.read_bytes()
+    shutil.copy(run / "model.safetensors", "copy.safetensors")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move("runs", elsewhere / "moved")
+    monkeypatch.chdir(elsewhere)
+    picture = Path("moved/00000-quick-tiny/samples/00000/grid.png")
+    assert gancli("sample", "--like", picture, "-o", "beside.png").exit_code == 0
+    shutil.copy(picture, "lone.png")
+    assert gancli("sample", "--like", "lone.png", "../copy.safetensors", "-o", "named.png").exit_code == 0
+    assert gancli("sample", "--like", "lone.png", "moved/00000-quick-tiny", "-o", "run.png").exit_code == 0
+    assert [Path(name).read_bytes() for name in ("beside.png", "named.png", "run.png")] == [before] * 3
+    result = gancli("sample", "--like", "lone.png")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert "lone.png was made by the model of sha256" in result.stderr and f"then {run}" in result.stderr
+
+
+def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
+    gancli("sample", run, "--n", "3", "-o", "a.png")
+    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--seed", "1", *FAST)
+    before = sorted(Path().rglob("*"))
+    result = gancli("sample", "--like", "a.png", "runs/00001-quick-tiny")
+    assert result.exit_code == 1 and "runs/00001-quick-tiny/model.safetensors is another" in result.stderr
+    shutil.copy("runs/00001-quick-tiny/model.safetensors", run / "model.safetensors")  # as if trained on
+    result = gancli("sample", "--like", "a.png")
+    assert result.exit_code == 1 and f"{run}/model.safetensors is another" in result.stderr
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_picture_changed_since_is_said_to_be_another(run: Path) -> None:
+    gancli("sample", run, "--n", "3", "-o", "a.png")
+    text = media.read_png_text(Path("a.png"))
+    media.write_png(Path("changed.png"), 255 - media.read_png(Path("a.png")), text)
+    result = gancli("sample", "--like", "changed.png", "-o", "b.png")
+    assert result.exit_code == 0 and "warning: b.png is not changed.png byte for byte" in result.stderr
+    assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
+
+
+DECIDED = {
+    "--n": "3",
+    "--seeds": "1",
+    "--class": "1",
+    "--trunc": "1",
+    "--grid": "auto",
+    "--no-singles": None,
+    "--scale": "1",
+    "--format": "png",
+    "--best": None,
+}
+
+
+def test_flags_that_the_picture_decides_are_refused() -> None:
+    refused = 0
+    for flag, value in DECIDED.items():
+        result = gancli("sample", "--like", "a.png", flag, *([] if value is None else [value]))
+        shown = "--singles" if flag == "--no-singles" else flag
+        assert result.exit_code == 2 and f"so {shown} has no say in it" in result.stderr
+        refused += 1
+    assert refused == len(DECIDED) == len(remake.DECIDED)
+
+
+BAD = {
+    "no JSON": ("{", "does not say what made it"),
+    "no object": ("[]", "does not say what made it"),
+    "a field that is empty": ({"sha256": None}, "does not say what made it"),
+    "deep nesting": ("[" * 100_000, "does not say what made it"),
+    "text for a number": ({"trunc": "1"}, "does not say what made it"),
+    "text for classes": ({"classes": "12"}, "does not say what made it"),
+    "a newer version": ({"version": "99.0", "colour": 3}, "was made by gancli 99.0 and says things that this one"),
+    "another command": (
+        {"command": "gancli interpolate x"},
+        "was not made by gancli sample, but by: gancli interpolate",
+    ),
+    "an absurd scale": ({"settings": {"scale": 10**9, "grid": "2x2"}}, "in a way that gancli sample cannot"),
+    "a scale that is a truth": ({"settings": {"scale": True, "grid": "2x2"}}, "in a way that gancli sample cannot"),
+    "no settings": ({"settings": {}}, "in a way that gancli sample cannot"),
+    "an absurd truncation": ({"trunc": 10**400}, "in a way that gancli sample cannot"),
+    "no number": ({"trunc": float("nan")}, "in a way that gancli sample cannot"),
+    "an absurd grid": ({"settings": {"scale": 1, "grid": "99999x99999"}}, "a grid holds at most 1024"),
+    "a grid of words": ({"settings": {"scale": 1, "grid": ["2x2"]}}, "cannot read the grid"),
+    "too many seeds": ({"seeds": "0-99999999999"}, "at most 10,000,000 go at once"),
+    "more seeds than places": ({"seeds": "0-99"}, "does not hold 100 images"),
+    "an unknown class": ({"classes": ["\x1b[2J"]}, "unknown class '\\x1b[2J'"),
+    "another model": ({"sha256": "\x1b[2J" * 99, "model": "/dev/zero"}, "was made by the model of sha256 \\x1b[2J"),
+}
+
+
+def test_what_cannot_be_made_again_gets_one_line(run: Path) -> None:
+    gancli("sample", run, "--n", "3", "-o", "a.png")
+    said, refused = record("a.png"), 0
+    Path("odd.png").touch()
+    before = sorted(Path().iterdir())
+    for case, (change, message) in BAD.items():
+        with_text("a.png", "odd.png", change if isinstance(change, str) else json.dumps({**said, **change}))
+        result = gancli("sample", "--like", "odd.png", "-o", "again.png")
+        assert result.exit_code == 1, (case, result.output)
+        assert result.stderr.count("\n") == 1 and "odd.png" in result.stderr and message in result.stderr, case
+        assert "\x1b" not in result.stderr
+        assert sorted(Path().iterdir()) == before
+        refused += 1
+    assert refused == len(BAD) >= 18
+
+
+def test_files_that_are_no_picture_of_gancli_get_one_line(run: Path) -> None:
+    gancli("sample", run, "--n", "3", "-o", "a.png")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("plain.png")
+    Path("cut.png").write_bytes(Path("a.png").read_bytes()[:60])
+    Path("empty.png").touch()
+    os.mkfifo("pipe.png")
+    rows = [
+        (["plain.png"], 1, "plain.png does not say what made it: it is not of gancli"),
+        (["cut.png"], 1, "cannot read the text in cut.png"),
+        (["empty.png"], 1, "cannot read the text in empty.png"),
+        (["absent.png"], 1, "cannot read the text in absent.png"),
+        (["runs"], 1, "runs is not a file"),
+        (["pipe.png"], 1, "pipe.png is not a file"),
+        ([str(run / "model.safetensors")], 1, "cannot read the text in"),
+        (["a.png", "-o", "x.webp"], 2, "cannot write x.webp: --like makes a .png"),
+        (["a.png", "-o", "a.png"], 1, "a.png exists"),
+        (["a.png", "absent"], 1, "no run folder, model file or images absent"),
+        (["a.png", "a.png"], 1, "a.png is one picture; give a model"),
+    ]
+    for arguments, code, message in rows:
+        result = gancli("sample", "--like", *arguments)
+        assert result.exit_code == code, (arguments, result.output)
+        assert result.stderr.count("\n") == 1 and message in result.stderr, (arguments, result.stderr)
+    assert len(rows) == 11

@@ -1,0 +1,65 @@
+"""What was typed, in one form: the command that a picture's record holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gancli.cli import options as opt
+
+app = typer.Typer()
+seen: dict[str, object] = {}
+
+
+@app.command("make")
+def make(
+    ctx: typer.Context,
+    sources: Annotated[list[Path] | None, typer.Argument()] = None,
+    number: Annotated[int, typer.Option("--number", "-n")] = 1,
+    loop: Annotated[bool, typer.Option("--loop/--no-loop")] = True,
+    best: opt.Best = False,
+    trunc: opt.Trunc = 1,
+    scale: opt.Scale = 1,
+    output: Annotated[Path | None, typer.Option("--output", "-o")] = None,
+    force: opt.Force = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    device: str = "cpu",
+) -> None:
+    seen.update(typed=opt.typed(ctx), given=[name for name in ("number", "loop", "scale") if opt.given(ctx, name)])
+
+
+def typed(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return str(seen["typed"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "gancli make"),
+        (["-n", "3", "a", "b c"], "gancli make a 'b c' --number 3"),
+        (["--number=3"], "gancli make --number 3"),
+        (["--number", "1"], "gancli make --number 1"),  # typed, though it is the default
+        (["--loop", "--best"], "gancli make --loop --best"),
+        (["--no-loop"], "gancli make --no-loop"),
+        (["--scale", "4", "--trunc", "0.70"], "gancli make --trunc 0.7 --scale 4"),
+        (["-o", "x.png", "--force", "-q", "--json", "--device", "cuda"], "gancli make"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_command_in_one_form_without_what_changes_no_pixel(arguments: list[str], expected: str) -> None:
+    assert typed(*arguments) == expected
+
+
+def test_what_was_given_is_told_from_defaults() -> None:
+    typed("--number", "1", "--no-loop")
+    assert seen["given"] == ["number", "loop"]
+
+
+@pytest.mark.parametrize("arguments", [["--trunc", "-1"], ["--trunc", "2.01"], ["--scale", "0"], ["--scale", "65"]])
+def test_values_out_of_range_are_refused(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2

@@ -1,0 +1,140 @@
+"""Samples shown in the terminal, read back from its characters."""
+
+import contextlib
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import FAST, gancli
+from rich.console import Console
+
+from gancli import media
+from gancli.cli import preview
+from gancli.core import modelfile, samples
+from gancli.core.images import to_hwc
+
+
+def terminal(width: int = 80, height: int = 40) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        force_terminal=True,
+        color_system="truecolor",
+        width=width,
+        height=height,
+        no_color=False,
+        _environ={"TERM": "xterm"},
+    )
+    return console, text
+
+
+def pixels(text: str) -> np.ndarray:
+    """What half blocks show -> uint8 [H, W, 3]."""
+    rows = []
+    for line in text.splitlines():
+        cells = re.findall(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", line)
+        values = np.array(cells, np.uint8)
+        rows += [values[:, :3], values[:, 3:]]
+    return np.stack(rows)
+
+
+def test_a_character_is_two_pixels_and_a_missing_row_is_black() -> None:
+    picture = np.arange(45, dtype=np.uint8).reshape(3, 5, 3)
+    console, text = terminal()
+    console.print(preview.Segments(preview.segments(picture)), end="")
+    shown = pixels(text.getvalue())
+    assert np.array_equal(shown[:3], picture) and shown.shape == (4, 5, 3) and not shown[3].any()
+
+
+def test_shrinking_takes_means() -> None:
+    grey = np.array([[0, 2, 9, 9], [4, 6, 9, 9]], np.uint8)
+    assert preview.shrunk(grey, 2).tolist() == [[3, 9]]
+    assert preview.shrunk(np.stack([grey, grey, grey], axis=-1), 2).tolist() == [[[3, 3, 3], [9, 9, 9]]]
+    assert preview.shrunk(grey, 1) is not grey and np.array_equal(preview.shrunk(grey, 1), grey)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "width", "expected"),
+    [
+        ((1, 1), 28, 80, (1, 1, 1)),  # at its own size
+        ((2, 4), 28, 80, (2, 2, 4)),  # all of it at half size
+        ((8, 8), 28, 80, (2, 3, 5)),  # as much as fits at half size
+        ((8, 10), 28, 160, (2, 3, 10)),
+        ((8, 8), 64, 80, (4, 3, 5)),  # at 16 pixels a side
+        ((8, 8), 8, 80, (1, 6, 8)),  # small ones stay as they are
+        ((1, 1), 28, 13, (2, 1, 0)),  # no room for one
+    ],
+)
+def test_the_largest_size_that_fits_is_shown(
+    shape: tuple[int, int], side: int, width: int, expected: tuple[int, int, int]
+) -> None:
+    assert preview.layout(shape, side, width, 48) == expected
+
+
+@pytest.fixture
+def run(tiny_idx: Path) -> Path:
+    assert gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST).exit_code == 0
+    return Path("runs/00000-quick-tiny")
+
+
+def test_what_is_shown_are_the_samples(run: Path) -> None:
+    model = modelfile.load(run / "model.safetensors")
+    for draw, columns, rows in ((samples.Draw(range(64)), 3, 6), (samples.Draw(range(9), (2, 0, 1)), 3, 6)):
+        console, text = terminal(width=31)
+        preview.show(console, model, draw, samples.natural_shape(draw))
+        shown = pixels(text.getvalue())
+        assert shown.shape == (8 * rows, 8 * columns, 3)
+        made = [picture for _, pictures, _ in samples.make(model, draw) for picture in to_hwc(pictures)]
+        for i in range(rows * columns):
+            row, column = divmod(i, columns)
+            cell = shown[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8, 0]
+            assert np.array_equal(cell, made[i]), i
+
+
+def test_a_terminal_that_cannot_show_it_is_spared() -> None:
+    def can(**changes: object) -> bool:
+        settings = dict(force_terminal=True, color_system="truecolor", no_color=False, _environ={"TERM": "xterm"})
+        settings["file"] = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        return preview.can_show(Console(**{**settings, **changes}))
+
+    assert can()
+    assert not can(force_terminal=False)
+    assert not can(color_system=None)
+    assert not can(no_color=True)
+    assert not can(_environ={"TERM": "dumb"})
+    assert not can(file=io.TextIOWrapper(io.BytesIO(), "latin-1"))
+
+
+def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gancli", "sample", str(run), "--n", "2", "-o", "out.png"]
+    end = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # what Linux says where a terminal ends
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    lines = [line for line in shown.decode().splitlines() if preview.HALF in line]
+    grid = media.read_png(Path("out.png"))
+    assert np.array_equal(pixels("\n".join(lines))[..., 0], grid)
+    assert end.stdout.decode() == "2 images: out.png\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [([], True), (["--no-preview"], False), (["-q"], False), (["--json"], False)]
+)
+def test_it_is_left_out_where_it_is_unwanted(
+    run: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], wanted: bool
+) -> None:
+    monkeypatch.setattr(preview, "can_show", lambda console: True)
+    result = gancli("sample", run, "--n", "2", "-o", "out.npz", *flags)
+    assert (preview.HALF in result.stderr) == wanted and preview.HALF not in result.stdout
