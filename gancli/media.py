@@ -146,7 +146,9 @@ def inflate(data: bytes) -> bytes:
 def encode_webp(picture: Picture) -> bytes:
     """Lossless; WebP knows no grey, so a grey picture comes back as RGB."""
     check_picture(picture)
-    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".webp", is_batch=False, lossless=True)
+    # Of libwebp's settings, the fastest that are not much larger: the default takes half as long again for 0 to 4 %.
+    options = {"lossless": True, "method": 2, "quality": 50}
+    return iio.imwrite("<bytes>", picture, plugin="pillow", extension=".webp", is_batch=False, **options)
 
 
 def decode(data: bytes) -> Picture:

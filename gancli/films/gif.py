@@ -61,6 +61,7 @@ def encode(index: Picture, duration_ms: int, palette: Picture) -> bytes:
         palette=palette.tobytes(),
         duration=duration_ms,
         loop=0,
+        interlace=False,
     )
 
 

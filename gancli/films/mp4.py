@@ -18,7 +18,10 @@ LONGEST_SIDE = 8_192
 SHORTEST_STEP_MS = 10
 CODEC = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
 # Where no tag says what the numbers mean, players guess it from the size of the picture.
-COLOUR = "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709"
+COLOUR = (
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,"  # else grey gets a tint
+    "setparams=color_primaries=bt709:color_trc=bt709"
+)
 
 
 def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:

@@ -48,6 +48,7 @@ def test_each_frame_comes_as_often_as_its_time_has_steps(folder, shape):
     words, frames = shown(folder / "a.mp4", 20, 24)
     expected = np.repeat([10, 90, 160, 230], [2, 4, 1, 10])
     assert np.abs(frames.astype(int) - expected[:, None, None, None]).max() <= 4
+    assert np.ptp(frames.astype(int), axis=3).max() <= 1, "grey stays grey"
     assert "Duration: 00:00:00.68" in words
     assert "25 fps" in words
 
