@@ -75,7 +75,7 @@ def run_ffmpeg(arguments: list[str], pixels: Iterable[bytes], output: Path) -> N
         if process.returncode:
             log.seek(0)
             reason, *_ = [*log.read().decode(errors="replace").splitlines(), "nothing"]
-            raise RunError(f"cannot write an .mp4 film in {output.parent}: ffmpeg said: {reason}")
+            raise RunError(f"cannot write an .mp4 film in {output.parent}: ffmpeg said: {reason.rpartition('] ')[2]}")
 
 
 def find_ffmpeg() -> str:

@@ -89,7 +89,10 @@ def test_time_too_short_for_a_film_is_refused(folder, duration):
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("exec >&2; echo No space left on device; echo more; exit 1", "ffmpeg said: No space left on device$"),
+        (
+            "exec >&2; echo '[mp4 @ 0x55] No space left on device'; echo more; exit 1",
+            "ffmpeg said: No space left on device$",
+        ),
         ("exit 3", "ffmpeg said: nothing$"),
         ("cat > /dev/null; echo late >&2; exit 1", "ffmpeg said: late$"),
     ],
