@@ -1,0 +1,47 @@
+"""Picture files made in memory for the tests of decoding."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Array = npt.NDArray[Any]
+
+
+def noise(*shape: int, top: int = 256) -> Array:
+    return np.random.default_rng(len(shape)).integers(0, top, shape).astype(np.uint8 if top == 256 else np.uint16)
+
+
+def encoded(picture: Image.Image | Array, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png(
+    width: int, height: int, depth: int, colour: int, filtered: bytes, *between: bytes, is_interlaced: bool = False
+) -> bytes:
+    """A file by the book. filtered: the rows, each after a byte 0 for no filter; between: chunks before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, is_interlaced)
+    body = [chunk(b"IHDR", header), *between, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def rows(values: Array) -> bytes:
+    """[H, ...] -> rows for png(); 16-bit values high byte first."""
+    big = values.astype(values.dtype.newbyteorder(">"))
+    return b"".join(b"\0" + row.tobytes() for row in big)
+
+
+def exif(orientation: int) -> bytes:
+    found = Image.Exif()
+    found[274] = orientation
+    return found.tobytes()
