@@ -1,12 +1,9 @@
 """Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
 
-import io
 import itertools
 import logging
 import os
-import re
 import struct
-import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,9 +14,9 @@ from typing import IO, TypeVar
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import PngImagePlugin
 
-from gancli.errors import ContractError, DataError, RunError
+from gancli.errors import ContractError, RunError
 from gancli.rundir import atomic_write
 
 Picture = npt.NDArray[np.uint8]
@@ -28,8 +25,7 @@ Result = TypeVar("Result")
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else what it logs of damaged files goes to stderr
 
-DECODED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-MOST_PIXELS = 1 << 26  # fewer than those that Pillow warns of
+MOST_PIXELS = 1 << 26  # as many as picture files may have to be read; Pillow warns of more
 MOST_TEXT = 1 << 20
 PNG_START = b"\x89PNG\r\n\x1a\n"
 THREADED_PIXELS = 1 << 12  # below, handing a picture to a thread takes longer than encoding it
@@ -150,45 +146,6 @@ def encode_webp(picture: Picture) -> bytes:
     return iio.imwrite(
         "<bytes>", picture, plugin="pillow", extension=".webp", is_batch=False, lossless=True, method=2, quality=50
     )
-
-
-def decode(data: bytes) -> Picture:
-    """The picture in a file of one of the formats DECODED, the first if it holds several; opaque alpha is dropped.
-
-    Raises DataError, its text the reason alone, for damage, for more than MOST_PIXELS, and for what 8-bit grey or RGB
-    cannot hold: 16-bit, CMYK, transparency.
-    """
-    if not data:
-        raise DataError("empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=DECODED) as image:
-                return to_picture(image)
-        except DataError:
-            raise
-        except UnidentifiedImageError as err:
-            raise DataError("not a picture") from err
-        except Image.DecompressionBombError as err:
-            raise DataError("too many pixels") from err
-        except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
-            raise DataError("truncated" if "truncated" in str(err).lower() else "damaged") from err
-
-
-def to_picture(image: Image.Image) -> Picture:
-    """An image just opened, its header read but no pixels yet. Raises DataError, or what Pillow raises."""
-    if image.width * image.height > MOST_PIXELS:
-        raise DataError("too many pixels")
-    tile = str(getattr(image, "tile", [])[:1])
-    if image.mode.startswith("I;16") or re.search(r"'(?:LA?|RGB[AXa]?);16", tile):  # Pillow would cut RGB to 8 bits
-        raise DataError("16-bit")
-    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        kind = {"I": "32-bit", "F": "float"}.get(image.mode, image.mode)
-        raise DataError(f"{kind} instead of 8-bit grey or RGB")
-    image.load()
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise DataError("transparent in places")
-    return np.array(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
 
 
 def enlarge(picture: Picture, scale: int) -> Picture:

@@ -37,7 +37,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.records": PURE | {"", "config", "rundir"},
     "core.gallery": PURE | {"config", "rundir", "media"},
     "core.samples": PURE | {"rundir", "media", "provenance"},
-    "core.imagefiles": PURE | {"media"},
     "core.walks": PURE | {"config", "media"},
     "core.trainer": PURE | {"config", "events", "rundir"},
     "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*"},

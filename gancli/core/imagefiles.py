@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancli import media
+from gancli.core import decode
+from gancli.core.decode import Pixels
 from gancli.errors import ContractError, DataError, printable
 from gancli.wording import listed
 
@@ -104,7 +105,7 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
     return ImageFiles(path, shape, labels, source, range(len(source)))
 
 
-def fitted(picture: media.Picture, shape: Shape | None) -> media.Picture:
+def fitted(picture: Pixels, shape: Shape | None) -> Pixels:
     """uint8 [H,W] or [H,W,1 or 3] -> [H,W,C] of this shape, or with the channels it has.
 
     Raises DataError, its text the reason alone.
@@ -133,14 +134,14 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.names)
 
-    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[media.Picture]:
+    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[Pixels]:
         """uint8 [H,W,C] of those rows that can be read and have the shape; then DataError if there were others."""
         faults = []
         with open_zip(self.path) if self.infos else contextlib.nullcontext() as archive:
             for row in rows:
                 try:
                     data = read_entry(archive, self.infos[row]) if archive else read_file(self.path / self.names[row])
-                    picture = fitted(media.decode(data), shape)
+                    picture = fitted(decode.exact(data), shape)
                 except DataError as err:
                     faults.append(f"{shortened(self.names[row])} ({err})")
                 else:
@@ -162,7 +163,7 @@ class Array:
     def __len__(self) -> int:
         return self.n
 
-    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[media.Picture]:
+    def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[Pixels]:
         """uint8 [H,W,C] of these rows, ascending. Raises DataError at the first that does not fit the shape."""
         n_bytes = math.prod(self.shape)
         with open_zip(self.path) as archive, open_array(self.path, archive, self.info) as (entry, _, _):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from gancli import media
-from gancli.core import imagefiles
+from gancli.core import decode, imagefiles
 from gancli.core.imagefiles import open_images
 from gancli.errors import ContractError, DataError
 
@@ -134,13 +134,13 @@ def test_a_batch_is_bounded_in_count_and_bytes(tmp_path: Path, make: Make, monke
 @pytest.mark.parametrize("pack", [folder, zipped])
 def test_picture_files_are_opened_batch_by_batch(tmp_path: Path, pack: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     found = open_images(pack(tmp_path, GREY))
-    decode, decoded = media.decode, []
+    exact, decoded = decode.exact, []
 
-    def spy(data: bytes) -> media.Picture:
+    def spy(data: bytes) -> decode.Pixels:
         decoded.append(len(data))
-        return decode(data)
+        return exact(data)
 
-    monkeypatch.setattr(media, "decode", spy)
+    monkeypatch.setattr(decode, "exact", spy)
     monkeypatch.setattr(imagefiles, "BATCH", 4)
     batches = found.batches()
     for n in (4, 8, 12):
@@ -350,7 +350,7 @@ def test_what_is_small_packed_and_large_unpacked_is_refused_unread(
     (tmp_path / "good.png").write_bytes(png(GREY[0]))
     decoded = []
     monkeypatch.setattr(imagefiles, "LARGEST_BYTES", 1000)
-    monkeypatch.setattr(media, "decode", lambda data: decoded.append(len(data)) or GREY[0])
+    monkeypatch.setattr(decode, "exact", lambda data: decoded.append(len(data)) or GREY[0])
     assert "1 of 2 images" in refusal(tmp_path / "made.zip" if is_zip else tmp_path)
     assert decoded == [len(png(GREY[0]))] * 2
 
