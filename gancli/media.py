@@ -1,5 +1,6 @@
 """Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
 
+import io
 import itertools
 import logging
 import os
@@ -14,7 +15,7 @@ from typing import IO, TypeVar
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-from PIL import PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from gancli.errors import ContractError, RunError
 from gancli.rundir import atomic_write
