@@ -35,6 +35,12 @@ def png(
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
+def tiff(*entries: tuple[int, int, int, int], pixels: bytes = bytes(64), next_at: int = 0) -> bytes:
+    """An IFD by the book, with what its entries claim: (tag, type, count, value or offset); then the pixels."""
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + struct.pack("<I", next_at) + pixels
+
+
 def rows(values: Array) -> bytes:
     """[H, ...] -> rows for png(); 16-bit values high byte first."""
     big = values.astype(values.dtype.newbyteorder(">"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picturefiles import Array, chunk, encoded, exif, noise, png, rows
+from picturefiles import Array, chunk, encoded, exif, noise, png, rows, tiff
 from PIL import Image, ImageCms
 
 from gancli.core import decode, picturefile
@@ -157,6 +157,12 @@ def test_a_16_bit_tiff_whose_white_is_0_is_turned_round() -> None:
     assert data[at + 8] == 1
     data[at + 8] = 0
     assert np.array_equal(converted(bytes(data), IN_GREY)[..., 0], 255 - (DEEP >> 8))
+
+
+def test_12_bits_become_8_by_the_high_byte() -> None:
+    entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 98)]
+    data = tiff(*entries, (279, 4, 1, 3), pixels=b"\xff\xf8\x01")
+    assert converted(data, Wanted(2, 1, "stretch"))[0, :, 0].tolist() == [255, 128]
 
 
 def test_jpegs_of_all_modes_show_their_colours() -> None:
@@ -319,6 +325,10 @@ def test_interlaced_and_split_png_files_are_read() -> None:
 def test_a_wrong_checksum_is_damage() -> None:
     data = bytearray(encoded(COLOUR, "PNG"))
     data[data.index(b"IDAT") + 60] ^= 1
+    with pytest.raises(DataError, match=r"^damaged$"):
+        converted(bytes(data))
+    data = bytearray(encoded(PALETTE, "PNG"))
+    data[data.index(b"PLTE") + 5] ^= 1
     with pytest.raises(DataError, match=r"^damaged$"):
         converted(bytes(data))
 

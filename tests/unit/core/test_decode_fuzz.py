@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from picturefiles import Array, chunk, encoded, exif, noise, png
+from picturefiles import Array, chunk, encoded, exif, noise, png, tiff
 from PIL import Image
 
 from gancli.core import decode
@@ -146,12 +146,6 @@ HONEST = [
     (273, 4, 1, 98),
     (279, 4, 1, 16),
 ]
-
-
-def tiff(*entries: tuple[int, int, int, int], next_at: int = 0) -> bytes:
-    """An IFD by the book, with what its entries claim: (tag, type, count, value or offset)."""
-    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + struct.pack("<I", next_at) + bytes(64)
 
 
 @functools.cache
