@@ -19,7 +19,7 @@ class FilmOptions:
     rows: of the grid of pictures, from the top; None shows all.
     """
 
-    fps: float = 12.0
+    fps: float = 12
     duration_s: float | None = None
     hold_s: float = 2.0
     every: int = 1
