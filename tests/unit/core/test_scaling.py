@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from gancli import presets
+from gancli.config import TrainConfig
+from gancli.core import records
+from gancli.core.imageset import image_set
+from gancli.core.scaling import batch_size, follow, gamma
+
+
+def followed(resolution: int, preset: str = "quick", **flags: object) -> tuple[TrainConfig, dict[str, str]]:
+    _, config, sources = presets.resolve(preset, flags=flags)
+    return follow(config, sources, presets.PRESETS[preset], resolution)
+
+
+def test_the_batch_halves_with_each_doubling_above_32_px_but_not_below_16() -> None:
+    sizes = (8, 28, 32, 36, 64, 68, 128, 132, 256)
+    assert [batch_size(64, size) for size in sizes] == [64, 64, 64, 32, 32, 16, 16, 16, 16]
+    assert [batch_size(256, size) for size in sizes] == [256, 256, 256, 128, 128, 64, 64, 32, 32]
+    assert batch_size(8, 256) == 8
+
+
+def test_gamma_grows_with_the_pixels_and_falls_with_the_batch_above_32_px() -> None:
+    assert [gamma(0.5, size, 64, 64) for size in (8, 28, 32, 64, 256)] == [0.5, 0.5, 0.5, 2.0, 32.0]
+    assert gamma(0.5, 64, 64, 16) == 8 and gamma(0.5, 64, 64, 128) == 1
+    assert gamma(0.5, 32, 64, 16) == 0.5
+    assert gamma(0.0, 256, 64, 16) == 0
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("resolution", [8, 28, 32])
+def test_up_to_32_px_a_preset_is_left_as_it_is(preset: str, resolution: int) -> None:
+    _, config, sources = presets.resolve(preset)
+    assert followed(resolution, preset) == (config, sources)
+
+
+def test_what_moved_comes_from_the_rule() -> None:
+    config, sources = followed(64)
+    assert (config.batch_size, config.gamma) == (32, 0.5 * 4 * 2)
+    assert (sources["batch_size"], sources["gamma"], sources["lr"]) == ("rule", "rule", "preset quick")
+    config, sources = followed(64, "classic")
+    assert (config.batch_size, config.gamma) == (16, 0)
+    assert (sources["batch_size"], sources["gamma"]) == ("rule", "preset classic")
+
+
+def test_what_a_flag_says_stays_and_the_rest_follows_it() -> None:
+    config, sources = followed(64, batch_size=128)
+    assert (config.batch_size, config.gamma) == (128, 0.5 * 4 / 2)
+    assert (sources["batch_size"], sources["gamma"]) == ("flag", "rule")
+    config, sources = followed(64, gamma=3.0)
+    assert (config.batch_size, config.gamma) == (32, 3.0)
+    assert (sources["batch_size"], sources["gamma"]) == ("rule", "flag")
+
+
+def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
+    images = image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
+    record = records.make(*presets.resolve("quick"), images)
+    assert (record["train"]["batch_size"], record["train"]["gamma"]) == (32, 4.0)
+    assert record["sources"]["batch_size"] == record["sources"]["gamma"] == "rule"
