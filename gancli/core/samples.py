@@ -61,7 +61,7 @@ def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bo
     """
     across = max(1, len(draw.classes))
     most = most_in_grid(resolution, draw.scale)
-    places = math.prod(asked) if asked else min(len(draw), most - most % across) if cut else len(draw)
+    places = math.prod(asked) if asked else len(draw.first(most) if cut else draw)
     if asked and places < len(draw):
         raise ConfigError(f"a grid of {asked[0]}x{asked[1]} does not hold {len(draw):,} images; ask for a larger one")
     if not 0 < places <= most:
@@ -93,7 +93,7 @@ def named(shape: Shape | None) -> str:
 def sheet(made: Sequence[Tensor], shape: Shape, scale: int) -> Picture:
     """Pictures [b,C,H,W] -> one, each pixel enlarged."""
     rows, columns = shape
-    return media.enlarge(images.grid(torch.cat([*made])[: rows * columns], columns, rows), scale)
+    return media.enlarge(images.grid(torch.cat([*made]), columns, rows), scale)
 
 
 def write_grid(path: Path, model: Model, draw: Draw, record: Record, shape: Shape) -> Iterator[int]:

@@ -199,6 +199,10 @@ def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: p
     assert len(list(Path("long").glob("seed*.png"))) == 130
     gancli("sample", run, "--n", "64", "-o", "start.png")
     assert np.array_equal(read(Path("long/grid.png")), read(Path("start.png")))
+    monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 2)
+    result = gancli("sample", run, "--class", "all", "--n", "1", "-o", "wide")
+    assert result.exit_code == 2 and "at most 2 images, asked for 3" in result.stderr
+    assert gancli("sample", run, "--class", "all", "--n", "1", "--grid", "none", "-o", "wide").exit_code == 0
 
 
 def test_json_names_the_model_and_the_output(run: Path) -> None:
