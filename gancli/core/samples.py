@@ -187,9 +187,11 @@ def fill_npz(path: Path, made: Iterable[Made], info: ModelInfo, draw: Draw) -> I
         with archive.open("images.npy", "w", force_zip64=True) as entry:
             write_npy_header(entry, (len(draw), side, side, info.spec.channels))
             for some, pictures, classes in made:
-                for block in torch.split(pictures, len(pictures) if draw.scale == 1 else 1):
-                    large = block.repeat_interleave(draw.scale, 2).repeat_interleave(draw.scale, 3)
-                    entry.write(images.to_hwc(large).tobytes())
+                if draw.scale == 1:
+                    entry.write(images.to_hwc(pictures).tobytes())
+                else:  # one by one: a batch of large ones may not fit in memory
+                    for picture in images.to_hwc(pictures):
+                        entry.write(media.enlarge(picture, draw.scale).tobytes())
                 seeds += some
                 labels += classes or []
                 yield len(seeds)
