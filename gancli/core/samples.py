@@ -57,7 +57,7 @@ def make(model: Model, draw: Draw) -> Iterator[Made]:
 def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bool = False) -> Shape:
     """Rows and columns of a grid: as asked, else the natural ones.
 
-    cut: where all would be too much for one picture, the first rows. Raises ConfigError for what does not fit.
+    cut: where all would be too much for one picture, as many full rows as it may hold. Raises ConfigError for what does not fit.
     """
     across = max(1, len(draw.classes))
     most = most_in_grid(resolution, draw.scale)
@@ -68,7 +68,8 @@ def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bo
         size = f" of {resolution * draw.scale} pixels a side" if most < GRID_LIMIT else ""
         instead = "ask for fewer, or for --grid none, or write an .npz"
         raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
-    return asked or natural_shape(draw.first(places))
+    rows, columns = asked or natural_shape(draw.first(places))
+    return (rows, columns) if asked or places == len(draw) else (places // columns, columns)
 
 
 def natural_shape(draw: Draw) -> Shape:

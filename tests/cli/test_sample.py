@@ -197,7 +197,7 @@ def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: p
     monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 60)
     gancli("sample", run, "--n", "130", "-o", "long")
     assert len(list(Path("long").glob("seed*.png"))) == 130
-    gancli("sample", run, "--n", "60", "-o", "start.png")
+    gancli("sample", run, "--n", "56", "-o", "start.png")
     assert np.array_equal(read(Path("long/grid.png")), read(Path("start.png")))
     monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 2)
     result = gancli("sample", run, "--class", "all", "--n", "1", "-o", "wide")
