@@ -57,7 +57,8 @@ def make(model: Model, draw: Draw) -> Iterator[Made]:
 def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bool = False) -> Shape:
     """Rows and columns of a grid: as asked, else the natural ones.
 
-    cut: where all would be too much for one picture, as many full rows as it may hold. Raises ConfigError for what does not fit.
+    cut: where all would be too much for one picture, as many full rows as it may hold.
+    Raises ConfigError for what does not fit.
     """
     across = max(1, len(draw.classes))
     most = most_in_grid(resolution, draw.scale)
