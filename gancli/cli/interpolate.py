@@ -1,7 +1,6 @@
 """gancli interpolate: films that walk from picture to picture."""
 
 import dataclasses
-import functools
 import itertools
 import shlex
 import typing
@@ -27,7 +26,7 @@ MOST_FRAMES, MOST_WALKS = 20_000, 1024
 FRAMES, STRIP_FRAMES = 60, 8
 KEYS = 5
 WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
-PALETTE_FRAMES = 16
+PALETTE_FRAMES = 32
 PATHS = "|".join(typing.get_args(config.PathName))
 
 
@@ -164,25 +163,11 @@ def interpolate(
     if kind == ".gif" and step_ms * fps != 1000:
         render.notes([f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps}"])
 
-    target, n_frames = output or numbered(place / "walks"), len(some[0])
+    film, n_frames = output or numbered(place / "walks") / FILM, len(some[0])
     with render.tracker(quiet=quiet) as track:
         stream = counted(walks.pictures(model, some, columns, scale), lambda done: track("frames", done, n_frames))
-        write = functools.partial(
-            films.write_film,
-            frames=stream,
-            durations_ms=[step_ms] * n_frames,
-            palette=palette(model, some) if kind == ".gif" else None,
-            text=provenance.to_text(record),
-        )
-        if output is None:
-            with atomic_folder(target) as folder:
-                write(folder / FILM)
-                provenance.write_sidecar(folder, record)
-        else:
-            write(output, force=force)
-            if kind != ".png":  # which carries the record in its text
-                provenance.write_sidecar(output, record)
-    film = target / FILM if output is None else target
+        colours = palette(model, some) if kind == ".gif" else None
+        save(film, stream, [step_ms] * n_frames, colours, record, in_new_folder=output is None, force=force)
     if kind and (note := films.size_note(film, "fewer frames, a lower --scale or a smaller --grid make it smaller")):
         render.notes([note])
     if as_json:
@@ -190,6 +175,30 @@ def interpolate(
     else:
         length = f", {n_frames * step_ms / 1000:.3g} s" if is_film else ""
         render.stdout_line(f"{n_frames} frames{length}: {shlex.quote(str(film))}")
+
+
+def save(
+    film: Path,
+    frames: "Iterable[Picture]",
+    durations_ms: Sequence[int],
+    colours: "Picture | None",
+    record: provenance.Record,
+    *,
+    in_new_folder: bool,
+    force: bool,
+) -> None:
+    """Write the film and what made it; a strip carries that in its text."""
+    from gancli import films
+
+    text = provenance.to_text(record)
+    if in_new_folder:
+        with atomic_folder(film.parent) as folder:
+            films.write_film(folder / film.name, frames, durations_ms, palette=colours, text=text)
+            provenance.write_sidecar(folder, record)
+    else:
+        films.write_film(film, frames, durations_ms, palette=colours, text=text, force=force)
+        if films.film_kind(film) != ".png":
+            provenance.write_sidecar(film, record)
 
 
 def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:

@@ -30,7 +30,9 @@ def save_model(path: Path, *, channels: int = 1, n_classes: int = 3, z_dim: int 
     torch.manual_seed(0)
     names, counts = ("round", "bar", "dot")[:n_classes], (5, 3, 2)[:n_classes]
     info = modelfile.ModelInfo(spec, "quick", 0, {"name": "tiny", "digest": "0"}, names, counts)
-    modelfile.save(path, build_generator(spec), info)
+    G = build_generator(spec).requires_grad_(False)
+    G.get_submodule("out").get_parameter("weight").mul_(40)  # else all of it is about as grey
+    modelfile.save(path, G, info)
     return path
 
 
@@ -181,7 +183,11 @@ def test_films_are_enlarged_so_that_they_can_be_seen_and_stills_are_not(model: P
         assert read(path).shape[0] == height, output
 
 
-def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(tmp_path: Path) -> None:
+def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the film is too long for a palette of its own accord to look beyond its first frames."""
+    monkeypatch.setattr("gancli.films.gif.PALETTE_PIXELS", 64)
     colour = save_model(tmp_path / "colour.safetensors", channels=3)
     options = [colour, "--n", "6", "--frames", "8", "--scale", "1"]
     made(*options, "-o", "w.gif")
@@ -191,7 +197,7 @@ def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(tmp_path: Path) 
         np.abs(frame.astype(int) - read(path)).mean()
         for frame, path in zip(frames, sorted(Path("w").glob("*.png")), strict=True)
     ]
-    assert len(errors) == 48 and max(errors) < 8
+    assert len(errors) == 48 and max(errors) < 10
 
 
 def test_nothing_is_overwritten_without_force(model: Path) -> None:
