@@ -63,11 +63,13 @@ A, B = (row.unsqueeze(0) for row in latents.from_seeds([3, 7], 64))
 PATHS = {"lerp": latents.lerp, "slerp": latents.slerp}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("path", PATHS)
-def test_ends_of_a_path_are_exact_and_not_the_same_memory(path: str) -> None:
-    for t, end in ((0, A), (1, B), (0.0, A), (1.0, B)):
-        found = PATHS[path](A, B, t)
-        assert found.numpy().tobytes() == end.numpy().tobytes()
+def test_ends_of_a_path_are_exact_and_not_the_same_memory(path: str, dtype: torch.dtype) -> None:
+    a, b = A.to(dtype) / 3, B.to(dtype) / 3
+    for t, end in ((0, a), (1, b), (0.0, a), (1.0, b)):
+        found = PATHS[path](a, b, t)
+        assert found.dtype == dtype and found.numpy().tobytes() == end.numpy().tobytes()
         assert found.data_ptr() != end.data_ptr()
 
 
@@ -129,14 +131,14 @@ def test_angle_is_exact_where_the_cosine_is_not() -> None:
     assert latents.angle(x, y).item() == pytest.approx(math.pi / 2)
 
 
-def test_circle_passes_both_latents_exactly_and_closes() -> None:
-    turn = float(latents.turn(A, B))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_circle_passes_both_latents_exactly_and_closes(dtype: torch.dtype) -> None:
+    a, b = A.to(dtype) / 3, B.to(dtype) / 3
+    turn = float(latents.turn(a, b))
     assert 0.2 < turn < 0.3
-    for t, latent in ((0, A), (1, A), (turn, B), (turn + 1, B)):
-        found = latents.circle(A, B, t)
-        if t <= 1:
-            assert found.numpy().tobytes() == latent.numpy().tobytes()
-        torch.testing.assert_close(found, latent, atol=1e-5, rtol=0)
+    for t, latent in ((0, a), (1, a), (turn, b)):
+        assert latents.circle(a, b, t).numpy().tobytes() == latent.numpy().tobytes()
+    torch.testing.assert_close(latents.circle(a, b, turn + 1), b, atol=1e-5, rtol=0)
 
 
 def test_circle_by_hand() -> None:
