@@ -117,17 +117,18 @@ def test_what_made_it_is_in_every_png_and_beside_the_rest(model: Path) -> None:
 
 def test_film_loops_and_strip_does_not_unless_asked(model: Path) -> None:
     rows = [
-        ("w.gif", [], 8, [3, 7]),
-        ("x.gif", ["--no-loop"], 5, [3, 7]),
-        ("w.png", [], 5, [3, 7]),
-        ("x.png", ["--loop"], 8, [3, 7]),
-        ("y.png", ["--path", "circle"], 8, [3, 7]),
+        ("w.gif", ["--frames", "4"], 8),
+        ("x.gif", ["--frames", "4", "--no-loop"], 5),
+        ("w.png", ["--frames", "4"], 5),
+        ("x.png", ["--frames", "4", "--loop"], 8),
+        ("y.png", ["--frames", "4", "--path", "circle"], 8),
+        ("z.png", ["--duration", "1s", "--path", "circle"], 20),
     ]
-    for output, options, n, _ in rows:
-        assert made(model, "--seeds", "3,7", "--frames", "4", *options, "-o", output).startswith(f"{n} frames")
+    for output, options, n in rows:
+        assert made(model, "--seeds", "3,7", *options, "-o", output).startswith(f"{n} frames")
     assert read(Path("w.png")).shape == (8, 5 * 8)
-    made(model, "--n", "3", "-o", "z.png")
-    assert read(Path("z.png")).shape == (8, 17 * 8)
+    made(model, "--n", "3", "-o", "three.png")
+    assert read(Path("three.png")).shape == (8, 17 * 8)
 
 
 @pytest.mark.parametrize(
