@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST = 1000
+SHORTEST_TYPO = 3  # shorter words resemble anything
 
 
 class GancliError(Exception):
@@ -53,6 +54,6 @@ def printable(text: str) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word, then all of them: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= SHORTEST_TYPO else []
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f" ({guess}known: {', '.join(names)})"
