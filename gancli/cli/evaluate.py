@@ -132,7 +132,7 @@ def save(
 ) -> None:
     """scores.json and the nearest pairs of each entry, over those of an evaluation that is there already."""
     from gancli import evaluation
-    from gancli.core.imagefiles import SCORES
+    from gancli.core.sources import SCORES
 
     before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
