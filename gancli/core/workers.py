@@ -9,8 +9,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -127,12 +129,21 @@ def unpacked(values: list[Any]) -> Counter[Facts]:
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     first = json.loads(requests.readline())
     wanted = Wanted(**{**first["wanted"], "background": tuple(first["wanted"]["background"])})
-    with sources.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def listen() -> None:
         for line in requests:
+            waiting.put(line)
+        waiting.put(b"")
+
+    # Read while an answer is being written: else each side could wait for the other to empty a full pipe.
+    threading.Thread(target=listen, daemon=True).start()
+    with sources.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
+        while line := waiting.get():
             done = block(json.loads(line), read, wanted)
             answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts)}
             answers.write(json.dumps(answer).encode() + b"\n")
-            answers.write(done.pixels.data)
+            answers.write(done.pixels.reshape(-1).data)
             answers.flush()
 
 
