@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gancli.core.imageset import ImageSet
     from gancli.core.modelfile import Model
+    from gancli.core.preparation import Options
     from gancli.evaluation import Fakes
     from gancli.metrics import Evaluation
 
@@ -82,7 +83,7 @@ def evaluate(
         render.notes([f"using the newest run, {entries[0].place}"])
     if output is not None:
         check_free(output, force=force)
-    images = own_data(entries) if data is None else datasets.load(data)
+    images = own_data(entries) if data is None else datasets.load(data, options_for(entries))
     render.notes(images.notes)
     for entry in entries:
         if entry.model and entry.model.info.data["digest"] != images.digest:
@@ -166,6 +167,14 @@ def common_place(entries: list[Entry]) -> Path:
     return places.pop() if len(places) == 1 else Path()
 
 
+def options_for(entries: list[Entry]) -> "Options":
+    """What makes pictures comparable with those of the models: their size and channels."""
+    from gancli.core.preparation import Options
+
+    specs = [entry.model.info.spec for entry in entries if entry.model]
+    return Options(specs[0].resolution, specs[0].channels) if specs else Options()
+
+
 def own_data(entries: list[Entry]) -> "ImageSet":
     """The data set that the models were trained on; it must be one."""
     from gancli.core import data, named, records
@@ -176,10 +185,11 @@ def own_data(entries: list[Entry]) -> "ImageSet":
             continue
         name, digest = entry.model.info.data["name"], entry.model.info.data["digest"]
         run = run_of(entry.path)
-        source = records.read(run)["data"]["source"] if run else name
+        record = records.read(run) if run else None
+        source = record["data"]["source"] if record else name
         if not run and name not in named.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
-        found = found or data.load(str(source))
+        found = found or data.load(str(source), records.data_options(record) if record else data.DEFAULTS)
         if found.digest != digest and found.name != name:
             raise ConfigError(
                 f"{entry.name} was trained on {name}, not on {found.name}; score them apart, or give --data"

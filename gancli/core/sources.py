@@ -62,12 +62,12 @@ def listing(path: Path, *, conditional: bool = True) -> Listing:
     if not names:
         found = f"it has {listed([f'{n:,} {kind}' for kind, n in others.most_common()], 3)} files" if others else ""
         raise DataError(f"no pictures in {path}{': ' + found if found else ''}; {zips.ACCEPTED}")
-    labels, class_names, notes = None, (), ()
     try:
         labels, class_names, notes = labelled(path, names)
     except DataError:
         if conditional:
             raise
+        labels, class_names, notes = None, (), ()
     times = [(size, mtime) for _, size, mtime in files]
     stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
     stamp.update(np.array(times, np.int64).tobytes())

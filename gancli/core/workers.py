@@ -31,7 +31,7 @@ AHEAD = 2  # tasks that a process has been given
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file with its reason, and facts."""
+    """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file and why, and facts."""
 
     n: int
     pixels: npt.NDArray[np.uint8]
