@@ -20,7 +20,7 @@ from gancli.core.preparation import Options
 from gancli.core.sources import Listing
 from gancli.core.workers import Block
 from gancli.errors import DataError, printable
-from gancli.wording import listed
+from gancli.wording import counted, listed
 
 SAMPLE = 256
 SAMPLE_BYTES = 1 << 26
@@ -115,7 +115,7 @@ def load(path: Path, options: Options, progress: Progress) -> ImageSet:
     check_faults(source, cached, options)
     if len(cached.rows) < FEWEST_IMAGES:
         raise DataError(
-            f"{path} holds {len(cached.rows)} pictures that can be used; at least {FEWEST_IMAGES} are needed"
+            f"{path} holds {counted(len(cached.rows), 'usable picture')}; at least {FEWEST_IMAGES} are needed"
         )
     labels, heldout_labels = (
         None if source.labels is None else torch.from_numpy(source.labels[rows])
@@ -173,12 +173,12 @@ def told(source: ingest.Source, cached: Cached, options: Options) -> list[str]:
     """What the user should know about the pictures before they are trained on."""
     said = [*cached.notes, *preparation.notes(cached.facts, cached.wanted, options)]
     if cached.faults:
-        said.append(f"{len(cached.faults):,} of {len(source):,} pictures are skipped: {named(source, cached)}")
+        said.append(f"{counted(len(cached.faults), 'picture')} of {len(source):,} skipped: {named(source, cached)}")
     if n := cached.duplicates["n"]:
         pairs = [" = ".join(map(zips.shortened, pair)) for pair in cached.duplicates["pairs"][:1]]
         across = cached.duplicates["n_across"]
-        held = f"; {across:,} of them are held out, so scores flatter a little" if across else ""
-        said.append(f"{n:,} pictures are exact copies of others, such as {pairs[0]}{held}")
+        held = f"; {across:,} of the held-out pictures are copies of training ones" if across else ""
+        said.append(f"{counted(n, 'picture')}: exact copies of others, such as {pairs[0]}{held}")
     if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
         said.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gancli.core.decode import Facts, Fit, Wanted
+from gancli.wording import counted
 
 LOWEST, HIGHEST = 8, 256
 LOWEST_AUTO, HIGHEST_AUTO = 16, 64
@@ -53,31 +54,25 @@ def is_resolution(side: int) -> bool:
 
 
 def notes(facts: Counter[Facts], wanted: Wanted, options: Options) -> list[str]:
-    """What is done to the pictures that is not plain copying, a sentence each."""
+    """What is done to the pictures that is not plain copying, and to how many."""
     R = wanted.resolution
-    said = []
-    if others := counted(facts, lambda found: (found.width, found.height) != (R, R)):
-        ways = {"crop": "cropped to their middle square", "pad": "padded to a square", "stretch": "stretched"}
-        turned = counted(facts, lambda found: found.width != found.height)
-        way = f"{ways[wanted.fit]} and resized" if turned else "resized"
-        auto = "" if options.resolution else ", chosen by their sizes; --resolution asks for another"
-        said.append(f"{others:,} of {facts.total():,} pictures are {way} to {R}x{R}{auto}")
-    if wanted.channels == 1 and (n := counted(facts, lambda found: not found.is_grey)):
-        said.append(f"{n:,} colour pictures become grey")
-    if n := counted(facts, lambda found: found.has_alpha):
-        said.append(f"transparent places of {n:,} pictures show the background; --background sets its colour")
-    if n := counted(facts, lambda found: found.mode.startswith("16-bit")):
-        said.append(f"{n:,} pictures of 16 bits a channel are scaled to 8")
-    if n := counted(facts, lambda found: found.is_oriented):
-        said.append(f"{n:,} pictures are turned as their EXIF says")
-    if n := counted(facts, lambda found: found.has_profile):
-        said.append(f"{n:,} pictures have a colour profile, which is ignored")
-    if n := counted(facts, lambda found: found.has_more_frames):
-        said.append(f"of {n:,} files with several frames, the first is used")
-    return said
+    auto = "" if options.resolution else ", which their sizes suggest (--resolution asks for another)"
+    way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[wanted.fit]
+    treatments: dict[str, Callable[[Facts], bool]] = {
+        f"made {R}x{R}{auto}": lambda found: (found.width, found.height) != (R, R),
+        f"not square, so {way} (--fit)": lambda found: found.width != found.height,
+        "turned from colour to grey": lambda found: wanted.channels == 1 and not found.is_grey,
+        "laid on the background where they are transparent (--background)": lambda found: found.has_alpha,
+        "scaled from 16 bits a channel to 8": lambda found: found.mode.startswith("16-bit"),
+        "turned as their EXIF says": lambda found: found.is_oriented,
+        "shown without their colour profile, which is ignored": lambda found: found.has_profile,
+        "the first of several frames": lambda found: found.has_more_frames,
+    }
+    numbers = {said: number(facts, applies) for said, applies in treatments.items()}
+    return [f"{counted(n, 'picture')}: {said}" for said, n in numbers.items() if n]
 
 
-def counted(facts: Counter[Facts], has: Callable[[Facts], bool]) -> int:
+def number(facts: Counter[Facts], has: Callable[[Facts], bool]) -> int:
     return sum(n for found, n in facts.items() if has(found))
 
 

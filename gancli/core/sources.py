@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gancli.core import zips
 from gancli.errors import DataError, printable
-from gancli.wording import listed
+from gancli.wording import counted, listed
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SCORES = "scores.json"  # pictures beside it are of an evaluation
@@ -60,8 +60,9 @@ def listing(path: Path, *, conditional: bool = True) -> Listing:
     files.sort()
     names = [name for name, _, _ in files]
     if not names:
-        found = f"it has {listed([f'{n:,} {kind}' for kind, n in others.most_common()], 3)} files" if others else ""
-        raise DataError(f"no pictures in {path}{': ' + found if found else ''}; {zips.ACCEPTED}")
+        kinds = [f"{n:,} {kind}" for kind, n in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
+        found = f"; it has {listed(kinds, MOST_NAMED)} files" if kinds else ""
+        raise DataError(f"no pictures in {path}{found}; {zips.ACCEPTED}")
     try:
         labels, class_names, notes = labelled(path, names)
     except DataError:
@@ -82,7 +83,9 @@ def in_folder(path: Path) -> tuple[list[tuple[str, int, int]], Counter[str]]:
 
     def takes(folder: str, names: set[str]) -> bool:
         if names >= RUN_FILES:
-            raise DataError(f"{folder} is a run folder, not training data; give the folder of pictures it learnt from")
+            raise DataError(
+                f"{folder.rstrip(os.sep)} is a run folder, not training data; give the pictures it learnt from"
+            )
         return SCORES not in names
 
     return files_below(path, takes)
@@ -164,7 +167,8 @@ def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | Non
     inside = f"{path / base}"
     if without:
         some = listed(sorted(classes), MOST_NAMED)
-        beside = f"{len(without):,} pictures such as {without[0]} lie beside the class folders {some} of {inside}"
+        n = counted(len(without), "picture")
+        beside = f"{n}, such as {zips.shortened(without[0])}, beside the class folders {some} of {inside}"
         raise DataError(f"{beside}; move them into one, or give --unconditional")
     if classes <= SPLITS and "train" in {name.removesuffix("ing") for name in classes}:
         train = sorted(classes & {"train", "training"})[0]
@@ -191,15 +195,15 @@ def by_dataset_json(
     missing = [name for name in names if name not in known]
     if missing:
         raise DataError(
-            f"{where} has no label for {len(missing):,} pictures, such as {zips.shortened(missing[0])}; add them, or "
-            "give --unconditional"
+            f"{where} has no label for {counted(len(missing), 'picture')}, such as {zips.shortened(missing[0])}; "
+            "add them, or give --unconditional"
         )
     values = [known[name] for name in names]
     if not all(type(value) is int and value >= 0 for value in values):
         raise DataError(f"{where} has labels that are not whole numbers from 0; change them, or give --unconditional")
     check_classes(max(values) + 1, f"{where} has labels that mean classes")
     absent = len(known.keys() - set(names))
-    notes = (f"{where} names {absent:,} pictures that are not there",) if absent else ()
+    notes = (f"{where} names {counted(absent, 'picture')} not in it",) if absent else ()
     return np.array(values, np.int64), tuple(map(str, range(max(values) + 1))), notes
 
 

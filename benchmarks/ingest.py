@@ -1,0 +1,157 @@
+"""Taking in pictures: many small files against torchvision, and a set larger than the memory it may use.
+
+    python benchmarks/ingest.py [--n 100000] [--pairs 2]
+    python benchmarks/ingest.py --large [--gib 4] [--pairs 3]
+
+The first makes n grey PNGs of 28x28 in ten class folders and times a cold `data.load`, which lists, checks and decodes
+them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers (ToTensor, batches
+of 256), turn by turn. The second makes a cache of so many GiB, trains on it and on a small one of the same shape, turn
+by turn, and tells images/s and the anonymous memory of each process.
+"""
+
+import argparse
+import io
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+
+import numpy as np
+import torch
+from PIL import Image
+
+from gancli import presets
+from gancli.core import data, records
+from gancli.core.decode import Wanted
+from gancli.core.imageset import ImageSet
+from gancli.core.ingest import mapped
+from gancli.core.trainer import Trainer
+from gancli.rundir import RunDir
+
+CLASSES = 10
+SHAPE = (3, 32, 32)
+SMALL_N = 20_000
+
+
+def make_pictures(folder: Path, n: int) -> None:
+    """Soft blobs with a little noise: files of some 500 bytes, as digits have."""
+    draws = np.random.default_rng(0)
+    rows, columns = np.mgrid[:28, :28]
+    for label in range(CLASSES):
+        (folder / f"{label}").mkdir(parents=True)
+    for i in range(n):
+        y, x, size = draws.uniform(8, 20), draws.uniform(8, 20), draws.uniform(3, 7)
+        blob = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / size**2) + draws.normal(0, 3, (28, 28))
+        file = io.BytesIO()
+        Image.fromarray(blob.clip(0, 255).astype(np.uint8)).save(file, "PNG")
+        (folder / f"{i % CLASSES}" / f"{i:06d}.png").write_bytes(file.getvalue())
+
+
+def ours(folder: Path) -> float:
+    """Seconds of a first `data.load`, with a new cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["GANCLI_CACHE"] = cache
+        started = time.perf_counter()
+        found = data.load(str(folder))
+        took = time.perf_counter() - started
+        started = time.perf_counter()
+        data.load(str(folder))
+        print(f"  gancli       {took:6.2f} s for {len(found.images) + len(found.heldout_images):,} pictures; ", end="")
+        print(f"the second time {time.perf_counter() - started:.2f} s", flush=True)
+        return took
+
+
+def theirs(folder: Path) -> float:
+    """Seconds of one pass."""
+    from torch.utils.data import DataLoader
+    from torchvision import datasets, transforms
+
+    started = time.perf_counter()
+    loader = DataLoader(datasets.ImageFolder(str(folder), transforms.ToTensor()), batch_size=256, num_workers=2)
+    n = sum(len(pictures) for pictures, _ in loader)
+    took = time.perf_counter() - started
+    print(f"  torchvision  {took:6.2f} s for {n:,} pictures", flush=True)
+    return took
+
+
+def small_files(n: int, pairs: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        make_pictures(Path(folder, "pictures"), n)
+        print(f"{n:,} PNGs of 28x28, {len(os.sched_getaffinity(0))} cores")
+        ratios = [theirs(Path(folder, "pictures")) / ours(Path(folder, "pictures")) for _ in range(pairs)]
+        print(f"times as fast: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def anonymous_mib() -> float:
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"RssAnon:\s*(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024
+
+
+def train(folder: Path, n: int, kimg: float) -> None:
+    """Train on a made cache; prints images/s and memory as JSON."""
+    images = mapped(folder, "train", n, Wanted(SHAPE[1], SHAPE[0]))
+    made = ImageSet("made", "made", images, None, images[:0], None, (), "", ())
+    flags = {"kimg": kimg, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": len(os.sched_getaffinity(0))}
+    name, config, sources = presets.resolve("quick", flags=flags)
+    with tempfile.TemporaryDirectory() as outdir:
+        trainer = Trainer(RunDir.create(Path(outdir), name), records.make(name, config, sources, made), made)
+        for _ in range(5):
+            trainer.step()
+        started, before = time.perf_counter(), trainer.state.nimg
+        while not trainer.is_finished:
+            trainer.step()
+        rate = (trainer.state.nimg - before) / (time.perf_counter() - started)
+    print(json.dumps({"images_per_s": rate, "anonymous_mib": anonymous_mib()}))
+
+
+def large(gib: float, pairs: int, kimg: float) -> None:
+    row = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    sizes = {"small": SMALL_N, "large": int(gib * 2**30) // row}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, n in sizes.items():
+            Path(folder, name).mkdir()
+            draws = np.random.default_rng(0)
+            with open(Path(folder, name, "train.u8"), "wb") as file:
+                for start in range(0, n, SMALL_N):
+                    file.write(draws.bytes(min(SMALL_N, n - start) * row))
+        print(f"{sizes['large']:,} images of {SHAPE[1]}x{SHAPE[2]}x{SHAPE[0]}, {gib:g} GiB, against {SMALL_N:,}")
+        rates: dict[str, list[float]] = {name: [] for name in sizes}
+        for _ in range(pairs):
+            for name, n in sizes.items():
+                command = [sys.executable, __file__, "--train", folder + "/" + name, "--n", str(n), "--kimg", str(kimg)]
+                shown = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                rates[name].append(shown["images_per_s"])
+                print(f"  {name}: {shown['images_per_s']:,.0f} images/s, {shown['anonymous_mib']:,.0f} MiB anonymous")
+        ratios = [b / a for a, b in zip(rates["small"], rates["large"], strict=True)]
+        print(f"large / small: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--n", type=int, default=100_000)
+    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--gib", type=float, default=4)
+    parser.add_argument("--kimg", type=float, default=8)
+    parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if args.train:
+        train(args.train, args.n, args.kimg)
+    elif args.large:
+        large(args.gib, args.pairs, args.kimg)
+    else:
+        small_files(args.n, args.pairs)
+
+
+if __name__ == "__main__":
+    main()
