@@ -49,7 +49,7 @@ class TrainConfig:
     channels: ChannelsName = setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
     background: str = setting("black", "Colour behind transparent and padded pictures: black, white or #rrggbb.")
     mirror: bool = setting(False, "Show each image flipped left to right half of the time.")
-    max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1e9)
+    max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
 
     model: ModelName = setting("conv", "Network family.")
     z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)

@@ -115,7 +115,7 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[lis
         if not takes(folder, {entry.name for entry in entries}):
             continue
         for entry in entries:
-            if is_wanted(entry.name):
+            if entry.name.lower().endswith(EXTENSIONS):
                 with contextlib.suppress(OSError):  # a link to nothing
                     status = entry.stat()
                     if stat.S_ISREG(status.st_mode):

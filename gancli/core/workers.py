@@ -26,6 +26,7 @@ from gancli.core import decode, sources
 from gancli.core.decode import Facts, Wanted
 from gancli.errors import DataError
 
+PIPE_BYTES = 1 << 20  # where the system allows it, so that an answer need not wait for its reader
 AHEAD = 2  # tasks that a process has been given
 
 
@@ -93,6 +94,7 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
         stderr=subprocess.DEVNULL,
         env=environment,
         process_group=0,
+        pipesize=PIPE_BYTES,
     )
     try:
         yield worker
