@@ -36,6 +36,7 @@ BAD_FILES = "bad-files.txt"
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
 MOST_NAMED = 3
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -105,7 +106,7 @@ def ingest(source: Source, options: Options, progress: Progress) -> Cached:
     with translated(root), locked(root / f"{place}.lock", progress):
         notes = []
         if (folder / "meta.json").exists():
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with contextlib.suppress(*DAMAGE):
                 return opened(folder, source, held)
             notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
             shutil.rmtree(folder)
@@ -227,7 +228,7 @@ def continued(folder: Path) -> State | None:
             state.faults += [(row, reason) for row, reason in line["faults"]]
             state.facts += unpacked(line["facts"])
         sizes = [(folder / f"{split}.u8").stat().st_size for split in SPLITS]
-    except (OSError, RunError, KeyError, TypeError, ValueError):
+    except (RunError, *DAMAGE):
         return None
     is_whole = all(size >= size_of(n, state.wanted) for size, n in zip(sizes, state.written, strict=True))
     return state if is_whole else None
@@ -242,7 +243,7 @@ def check_space(folder: Path, path: Path, n_bytes: int, wanted: Wanted) -> None:
 
 
 def opened(folder: Path, source: Source, held: npt.NDArray[np.bool_]) -> Cached:
-    """A complete cache. Raises OSError, ValueError, KeyError or TypeError if it is damaged."""
+    """A complete cache. Raises one of DAMAGE if it is damaged."""
     meta = json.loads((folder / "meta.json").read_bytes())
     wanted, faults = wanted_from(meta["wanted"]), [(row, reason) for row, reason in meta["faults"]]
     both = kept_rows(held, faults)

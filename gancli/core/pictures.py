@@ -114,9 +114,9 @@ def load(path: Path, options: Options, progress: Progress) -> ImageSet:
     cached = ingest.ingest(source, options, progress)
     check_faults(source, cached, options)
     if len(cached.rows) < FEWEST_IMAGES:
-        raise DataError(
-            f"{path} holds {counted(len(cached.rows), 'usable picture')}; at least {FEWEST_IMAGES} are needed"
-        )
+        bad = f", {len(cached.faults)} bad: {named(source, cached)}" if cached.faults else ""
+        n = counted(len(cached.rows), "usable picture")
+        raise DataError(f"{path} holds {n}{bad}; at least {FEWEST_IMAGES} are needed")
     labels, heldout_labels = (
         None if source.labels is None else torch.from_numpy(source.labels[rows])
         for rows in (cached.rows, cached.heldout_rows)
@@ -142,8 +142,12 @@ def opened(path: Path, options: Options) -> tuple[Files | Rows, tuple[str, ...],
             raise DataError(f"{path} is one picture; {zips.ACCEPTED}")
         found, labels = imagefiles.in_file(path)
         if isinstance(found, imagefiles.Array):
+            try:
+                zips.check_packing(found.info)
+            except DataError as err:
+                raise DataError(f"{path} is not read: its images are {err}") from err
             status = path.stat()
-            n_classes = 0 if labels is None else int(labels.max()) + 1
+            n_classes = 0 if labels is None or not len(labels) else int(labels.max()) + 1
             if n_classes > sources.MOST_CLASSES and not options.conditional:
                 labels, n_classes = None, 0
             sources.check_classes(n_classes, f"{path} has labels that mean classes")

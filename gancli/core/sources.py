@@ -130,10 +130,12 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[lis
 
 def in_zip(path: Path) -> tuple[list[tuple[str, int, int]], Counter[str]]:
     """The same for a zip; the time of each is that of the zip."""
-    mtime = path.stat().st_mtime_ns
+    status = path.stat()
     with zips.open_zip(path) as archive:
         infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    files = [(name, info.file_size, mtime) for name, info in infos.items() if is_wanted(name)]
+    if sum(info.compress_size for info in infos.values()) > status.st_size:
+        raise DataError(f"{path} is damaged or a trap: its entries overlap")
+    files = [(name, info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)]
     others = Counter(os.path.splitext(name)[1].lower() or "nameless" for name in infos if not is_wanted(name))
     return files, others
 

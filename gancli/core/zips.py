@@ -69,8 +69,7 @@ def open_array(
 
 def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     check_size(info.file_size)
-    if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
-        raise DataError(f"packed more than {MOST_DEFLATED} times")
+    check_packing(info)
     with open_entry(archive, info) as entry:
         return read_exactly(entry, info.file_size)
 
@@ -98,6 +97,11 @@ def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
 def check_size(n_bytes: int) -> None:
     if n_bytes > LARGEST_BYTES:
         raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB")
+
+
+def check_packing(info: zipfile.ZipInfo) -> None:
+    if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
+        raise DataError(f"packed more than {MOST_DEFLATED} times")
 
 
 def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

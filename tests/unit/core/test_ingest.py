@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.core import ingest, pictures, workers
+from gancli.core import ingest, pictures, workers, zips
 from gancli.core.decode import Facts, Wanted
 from gancli.core.imageset import ImageSet, digest, hold_out
 from gancli.core.preparation import Options
@@ -135,7 +135,7 @@ def test_an_interrupted_process_goes_on_where_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gancli.core import ingest, pictures, workers
+from gancli.core import ingest, pictures, workers, zips
 from gancli.core.preparation import Options
 pictures.TASK, ingest.SYNC_S = 16, 0
 blocks = workers.blocks
@@ -299,7 +299,9 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
     for i in range(3):
         spoiled = path / f"{i}.png"
         spoiled.write_bytes(b"bad")
-    with pytest.raises(DataError, match="holds 9 usable pictures; at least 10 are needed"):
+    with pytest.raises(
+        DataError, match=r"holds 9 usable pictures, 3 bad: 0.png \(not a picture\), .*; at least 10 are needed"
+    ):
         load(path)
 
 
@@ -338,6 +340,16 @@ def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
 def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "made.npz", images=np.array([{"a": 1}] * 20, dtype=object))
     with pytest.raises(DataError, match="must be uint8"):
+        load(tmp_path / "made.npz")
+
+
+def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zips, "SMALL_BYTES", 1000)
+    np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
+    with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
+        load(tmp_path / "made.npz")
+    np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
+    with pytest.raises(DataError, match="no images in|holds 0 usable pictures"):
         load(tmp_path / "made.npz")
 
 
