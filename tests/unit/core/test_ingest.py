@@ -349,7 +349,7 @@ def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: p
     with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
         load(tmp_path / "made.npz")
     np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
-    with pytest.raises(DataError, match="no images in|holds 0 usable pictures"):
+    with pytest.raises(DataError, match="holds 0 usable pictures"):
         load(tmp_path / "made.npz")
 
 
