@@ -127,22 +127,28 @@ def train(folder: Path, n: int, kimg: float) -> None:
 
 def large(gib: float, pairs: int, kimg: float) -> None:
     row = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    noise = np.random.default_rng(0).bytes(SMALL_N * row)
     sizes = {"small": SMALL_N, "large": int(gib * 2**30) // row}
     with tempfile.TemporaryDirectory() as folder:
         for name, n in sizes.items():
             Path(folder, name).mkdir()
-            draws = np.random.default_rng(0)
             with open(Path(folder, name, "train.u8"), "wb") as file:
                 for start in range(0, n, SMALL_N):
-                    file.write(draws.bytes(min(SMALL_N, n - start) * row))
-        print(f"{sizes['large']:,} images of {SHAPE[1]}x{SHAPE[2]}x{SHAPE[0]}, {gib:g} GiB, against {SMALL_N:,}")
+                    file.write(noise[: min(SMALL_N, n - start) * row])
+        print(
+            f"{sizes['large']:,} images of {SHAPE[1]}x{SHAPE[2]}x{SHAPE[0]}, {gib:g} GiB, against {SMALL_N:,}",
+            flush=True,
+        )
         rates: dict[str, list[float]] = {name: [] for name in sizes}
         for _ in range(pairs):
             for name, n in sizes.items():
                 command = [sys.executable, __file__, "--train", folder + "/" + name, "--n", str(n), "--kimg", str(kimg)]
                 shown = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 rates[name].append(shown["images_per_s"])
-                print(f"  {name}: {shown['images_per_s']:,.0f} images/s, {shown['anonymous_mib']:,.0f} MiB anonymous")
+                print(
+                    f"  {name}: {shown['images_per_s']:,.0f} images/s, {shown['anonymous_mib']:,.0f} MiB anonymous",
+                    flush=True,
+                )
         ratios = [b / a for a, b in zip(rates["small"], rates["large"], strict=True)]
         print(f"large / small: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 

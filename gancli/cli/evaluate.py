@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from gancli.core.imageset import ImageSet
     from gancli.core.modelfile import Model
-    from gancli.core.preparation import Options
     from gancli.evaluation import Fakes
     from gancli.metrics import Evaluation
 
@@ -83,7 +82,7 @@ def evaluate(
         render.notes([f"using the newest run, {entries[0].place}"])
     if output is not None:
         check_free(output, force=force)
-    images = own_data(entries) if data is None else datasets.load(data, options_for(entries))
+    images = own_data(entries) if data is None else datasets.load(data)
     render.notes(images.notes)
     for entry in entries:
         if entry.model and entry.model.info.data["digest"] != images.digest:
@@ -165,14 +164,6 @@ def common_place(entries: list[Entry]) -> Path:
     """The run's folder if all are of one run, else the current one."""
     places = {entry.place for entry in entries}
     return places.pop() if len(places) == 1 else Path()
-
-
-def options_for(entries: list[Entry]) -> "Options":
-    """What makes pictures comparable with those of the models: their size and channels."""
-    from gancli.core.preparation import Options
-
-    specs = [entry.model.info.spec for entry in entries if entry.model]
-    return Options(specs[0].resolution, specs[0].channels) if specs else Options()
 
 
 def own_data(entries: list[Entry]) -> "ImageSet":
