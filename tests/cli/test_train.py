@@ -258,8 +258,8 @@ def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
 BAD: list[tuple[list[str], int, str]] = [
     (["--preset", "quik"], 2, "unknown preset 'quik' (did you mean 'quick'?"),
     (["--data", "mnits"], 1, "unknown data set 'mnits' (did you mean 'mnist'?"),
-    (["--data", "no/such/folder"], 1, "no folder no/such/folder"),
-    (["--data", "empty"], 1, "no IDX files in empty"),
+    (["--data", "no/such/folder"], 1, "no folder or file no/such/folder"),
+    (["--data", "empty"], 1, "no pictures in "),
     (["--model", "cnov"], 2, "model cannot be 'cnov' (did you mean 'conv'?"),
     (["--loss", "hinged"], 2, "loss cannot be 'hinged'"),
     (["--device", "gpu"], 2, "device cannot be 'gpu'"),
