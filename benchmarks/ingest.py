@@ -135,6 +135,8 @@ def large(gib: float, pairs: int, kimg: float) -> None:
             with open(Path(folder, name, "train.u8"), "wb") as file:
                 for start in range(0, n, SMALL_N):
                     file.write(noise[: min(SMALL_N, n - start) * row])
+                file.flush()
+                os.fsync(file.fileno())  # else writing goes on behind the first runs and slows them down
         print(
             f"{sizes['large']:,} images of {SHAPE[1]}x{SHAPE[2]}x{SHAPE[0]}, {gib:g} GiB, against {SMALL_N:,}",
             flush=True,
