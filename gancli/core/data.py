@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from gancli.core.imageset import ImageSet, digest
 from gancli.core.ingest import Progress
 from gancli.core.named import SOURCES
 from gancli.core.preparation import Options
-from gancli.core.workers import stacked
+from gancli.core.workers import channels_first
 from gancli.errors import DataError, did_you_mean, printable
 
 DEFAULTS = Options()
@@ -54,9 +55,10 @@ def fitted(found: ImageSet, options: Options) -> ImageSet:
         return found
 
     def fit(images: Tensor) -> Tensor:
-        return torch.from_numpy(
-            stacked([fit_pixels(image, wanted) for image in images.permute(0, 2, 3, 1).numpy()], wanted)
-        )
+        pixels = np.empty((len(images), wanted.resolution, wanted.resolution, wanted.channels), np.uint8)
+        for row, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+            pixels[row] = fit_pixels(image, wanted)
+        return torch.from_numpy(channels_first(pixels))
 
     images, heldout = fit(found.images), fit(found.heldout_images)
     return replace(

@@ -175,7 +175,7 @@ class Array:
 def in_folder(path: Path) -> tuple[Pictures, None]:
     """The pictures of a folder and its subfolders, sorted by path, but for those of an evaluation."""
     files, _ = sources.files_below(path, lambda _, names: SCORES not in names)
-    return Pictures(path, without_sheets(sorted(name for name, _, _ in files))), None
+    return Pictures(path, without_sheets(sorted(files))), None
 
 
 def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:

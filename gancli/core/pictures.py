@@ -105,7 +105,7 @@ class Rows:
         per_task = max(1, min(TASK, TASK_BYTES // ingest.size_of(1, wanted)))
         pictures = self.array.pictures(range(start, len(self)))
         while part := [decode.fit_pixels(picture, wanted) for picture in itertools.islice(pictures, per_task)]:
-            yield Block(len(part), workers.stacked(part, wanted), [], Counter({self.facts: len(part)}))
+            yield Block(len(part), workers.channels_first(np.stack(part)), [], Counter({self.facts: len(part)}))
 
 
 def load(path: Path, options: Options, progress: Progress) -> ImageSet:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ MOST_CLASSES = 1000
 MOST_NAMED = 5
 
 Labels = npt.NDArray[np.int64]
+Found = dict[str, tuple[int, int]]  # name -> size in bytes, time of the last change in ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,30 +56,28 @@ def listing(path: Path, *, conditional: bool = True) -> Listing:
     folders below the one that holds everything. Raises DataError for labels that cannot be right, unless conditional
     is False: then there are none. Raises DataError without pictures, and for pictures that gancli made of a run.
     """
-    files, others = in_zip(path) if path.is_file() else in_folder(path)
-    files.sort()
-    names = [name for name, _, _ in files]
+    found, others = in_zip(path) if path.is_file() else in_folder(path)
+    names = sorted(found)
     if not names:
         kinds = [f"{n:,} {kind}" for kind, n in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
-        found = f"; it has {listed(kinds, MOST_NAMED)} files" if kinds else ""
-        raise DataError(f"no pictures in {path}{found}; {zips.ACCEPTED}")
+        holds = f"; it has {listed(kinds, MOST_NAMED)} files" if kinds else ""
+        raise DataError(f"no pictures in {path}{holds}; {zips.ACCEPTED}")
     try:
         labels, class_names, notes = labelled(path, names)
     except DataError:
         if conditional:
             raise
         labels, class_names, notes = None, (), ()
-    times = [(size, mtime) for _, size, mtime in files]
+    sizes, times = zip(*map(found.__getitem__, names), strict=True)
     stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
-    stamp.update(np.array(times, np.int64).tobytes())
+    stamp.update(np.array([sizes, times], np.int64).tobytes())
     if labels is not None:
         stamp.update("\0".join(class_names).encode() + labels.tobytes())
-    sizes = [size for size, _ in times]
     return Listing(path, path.is_file(), names, sizes, labels, class_names, stamp.hexdigest(), notes)
 
 
-def in_folder(path: Path) -> tuple[list[tuple[str, int, int]], Counter[str]]:
-    """Name, size and time of each picture, and how many other files there are by extension."""
+def in_folder(path: Path) -> tuple[Found, Counter[str]]:
+    """The pictures, and how many other files there are by extension."""
 
     def takes(folder: str, names: set[str]) -> bool:
         if names >= RUN_FILES:
@@ -91,12 +89,12 @@ def in_folder(path: Path) -> tuple[list[tuple[str, int, int]], Counter[str]]:
     return files_below(path, takes)
 
 
-def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[list[tuple[str, int, int]], Counter[str]]:
-    """Name, size and time (ns) of each picture below a folder, links to folders included, and a count of other files.
+def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[Found, Counter[str]]:
+    """The pictures below a folder, links to folders included, and how many other files there are by extension.
 
     takes: given a folder and the names in it, whether to go on there. Raises DataError for what cannot be read.
     """
-    files: list[tuple[str, int, int]] = []
+    files: Found = {}
     others: Counter[str] = Counter()
     seen = set()
     waiting = [""]
@@ -108,34 +106,31 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[lis
             if (status.st_dev, status.st_ino) in seen:  # a link led back
                 continue
             seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as found:
-                entries = [entry for entry in found if not is_hidden(entry.name)]
+            with os.scandir(folder) as entries:
+                shown = [entry for entry in entries if not is_hidden(entry.name)]
+            if not takes(folder, {entry.name for entry in shown}):
+                continue
+            for entry in shown:
+                if entry.name.lower().endswith(EXTENSIONS) and entry.is_file():
+                    status = entry.stat()
+                    files[below + entry.name] = status.st_size, status.st_mtime_ns
+                elif entry.is_dir():
+                    waiting.append(f"{below}{entry.name}/")
+                else:
+                    others[os.path.splitext(entry.name)[1].lower() or "nameless"] += 1
         except OSError as err:
             raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
-        if not takes(folder, {entry.name for entry in entries}):
-            continue
-        for entry in entries:
-            if entry.name.lower().endswith(EXTENSIONS):
-                with contextlib.suppress(OSError):  # a link to nothing
-                    status = entry.stat()
-                    if stat.S_ISREG(status.st_mode):
-                        files.append((below + entry.name, status.st_size, status.st_mtime_ns))
-                        continue
-            if entry.is_dir():
-                waiting.append(f"{below}{entry.name}/")
-            else:
-                others[os.path.splitext(entry.name)[1].lower() or "nameless"] += 1
     return files, others
 
 
-def in_zip(path: Path) -> tuple[list[tuple[str, int, int]], Counter[str]]:
+def in_zip(path: Path) -> tuple[Found, Counter[str]]:
     """The same for a zip; the time of each is that of the zip."""
     status = path.stat()
     with zips.open_zip(path) as archive:
         infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     if sum(info.compress_size for info in infos.values()) > status.st_size:
         raise DataError(f"{path} is damaged or a trap: its entries overlap")
-    files = [(name, info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)]
+    files = {name: (info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)}
     others = Counter(os.path.splitext(name)[1].lower() or "nameless" for name in infos if not is_wanted(name))
     return files, others
 
@@ -161,9 +156,10 @@ def labelled(path: Path, names: Sequence[str]) -> tuple[Labels | None, tuple[str
 
 def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | None, tuple[str, ...], tuple[str, ...]]:
     """The first folder of each name below `base` is its class; files that lie there without one have none."""
-    folders = [name[len(base) :].partition("/") for name in names]
-    without = [name for name, (_, slash, _) in zip(names, folders, strict=True) if not slash]
-    classes = {first for first, slash, _ in folders if slash}
+    ends = [name.find("/", len(base)) for name in names]
+    folders = [name[len(base) : end] if end >= 0 else "" for name, end in zip(names, ends, strict=True)]
+    without = [name for name, folder in zip(names, folders, strict=True) if not folder]
+    classes = set(folders) - {""}
     if not classes:
         return None, (), ()
     inside = f"{path / base}"
@@ -178,7 +174,7 @@ def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | Non
     check_classes(len(classes), f"{inside} has class folders")
     order = sorted(classes, key=int) if all(map(str.isdecimal, classes)) else sorted(classes)
     place = {name: label for label, name in enumerate(order)}
-    labels = np.fromiter((place[first] for first, _, _ in folders), np.int64, len(names))
+    labels = np.fromiter(map(place.__getitem__, folders), np.int64, len(names))
     return labels, tuple(map(printable, order)), ()
 
 
@@ -232,7 +228,8 @@ def reader(path: Path, *, is_zip: bool) -> Iterator[Callable[[str], bytes]]:
         with zips.open_zip(path) as archive:
             yield lambda name: zips.read_entry(archive, entry_of(archive, name))
     else:
-        yield lambda name: zips.read_file(f"{path}/{name}")
+        folder = str(path)
+        yield lambda name: zips.read_file(f"{folder}/{name}")
 
 
 def entry_of(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

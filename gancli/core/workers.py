@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from gancli.core import decode, sources
+from gancli.core import decode, png, sources
 from gancli.core.decode import Facts, Wanted
 from gancli.errors import DataError
 
@@ -41,24 +41,33 @@ class Block:
 
 
 def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) -> Block:
-    """Decode these files."""
-    pictures, faults, facts = [], [], Counter[Facts]()
+    """Decode these files; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
+    R, C = wanted.resolution, wanted.channels
+    plain: dict[int, bytes] = {}
+    others: dict[int, npt.NDArray[np.uint8]] = {}
+    faults, facts = [], Counter[Facts]()
     for place, name in enumerate(names):
         try:
-            pixels, found = decode.convert(read(name), wanted)
+            data = read(name)
+            if rows := png.plain_rows(data, R, C):
+                plain[place] = rows
+            else:
+                others[place], found = decode.convert(data, wanted)
+                facts[found] += 1
         except DataError as err:
             faults.append((place, str(err)))
-        else:
-            pictures.append(pixels)
-            facts[found] += 1
-    return Block(len(names), stacked(pictures, wanted), faults, facts)
+    pixels = np.empty((len(names), R, R, C), np.uint8)
+    if plain:
+        pixels[list(plain)] = png.unfiltered([*plain.values()], R, C)
+        facts[Facts("PNG", R, R, "grey" if C == 1 else "RGB", is_grey=C == 1)] += len(plain)
+    for place, picture in others.items():
+        pixels[place] = picture
+    return Block(len(names), channels_first(pixels[sorted(plain.keys() | others.keys())]), faults, facts)
 
 
-def stacked(pictures: Sequence[npt.NDArray[np.uint8]], wanted: Wanted) -> npt.NDArray[np.uint8]:
-    """uint8 [R,R,C] each -> [N,C,R,R]."""
-    R, C = wanted.resolution, wanted.channels
-    pixels = np.concatenate(pictures) if pictures else np.empty((0, R, C), np.uint8)
-    return np.ascontiguousarray(pixels.reshape(-1, R, R, C).transpose(0, 3, 1, 2))
+def channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 [N,R,R,C] -> [N,C,R,R]."""
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
 def blocks(path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Wanted, n_workers: int) -> Iterator[Block]:

@@ -1,10 +1,13 @@
+import io
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.core import ingest, pictures, workers, zips
+from gancli.core import decode, ingest, pictures, workers, zips
 from gancli.core.decode import Facts, Wanted
 from gancli.core.imageset import ImageSet, digest, hold_out
 from gancli.core.preparation import Options
@@ -135,7 +138,7 @@ def test_an_interrupted_process_goes_on_where_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gancli.core import ingest, pictures, workers, zips
+from gancli.core import decode, ingest, pictures, workers, zips
 from gancli.core.preparation import Options
 pictures.TASK, ingest.SYNC_S = 16, 0
 blocks = workers.blocks
@@ -363,6 +366,48 @@ def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(DataError, match=r"a process that decodes .* died"):
         load(folder)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
+    """Every filter in every row, the first one too, with other files and bad ones between."""
+    draws = np.random.default_rng(0)
+    mode, wanted = {1: "L", 3: "RGB"}[channels], Wanted(8, channels)
+    files = {}
+    for i in range(40):
+        row = 1 + 8 * channels
+        rows = draws.integers(0, 256, (8, row), dtype=np.uint8)
+        rows[:, 0] = draws.integers(0, 5, 8)
+        files[f"{i}.png"] = png_file(rows.tobytes(), channels)
+        rows[i % 8, 0] = 5
+        if i % 5 == 0:
+            files[f"{i}-filter.png"] = png_file(rows.tobytes(), channels)
+            files[f"{i}-short.png"] = png_file(rows.tobytes()[:-1], channels)
+            files[f"{i}-long.png"] = png_file(rows.tobytes() + b"x", channels)
+            file = io.BytesIO()
+            Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
+            files[f"{i}-other.png"] = file.getvalue()
+    found = workers.block([*files], files.__getitem__, wanted)
+    alone, faults = [], []
+    for place, data in enumerate(files.values()):
+        try:
+            alone.append(decode.convert(data, wanted))
+        except DataError as err:
+            faults.append((place, str(err)))
+    assert found.faults == faults and len(faults) == 24
+    assert found.facts == Counter(facts for _, facts in alone) and len(found.facts) == 2
+    assert np.array_equal(found.pixels, np.stack([pixels for pixels, _ in alone]).transpose(0, 3, 1, 2))
+    assert Image.open(io.BytesIO(files["0.png"])).mode == mode
+
+
+def png_file(rows: bytes, channels: int) -> bytes:
+    """A PNG of 8x8 with these filtered rows."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
