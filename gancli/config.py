@@ -13,6 +13,10 @@ ModelName = Literal["mlp", "conv"]
 LossName = Literal["non-saturating"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PathName = Literal["slerp", "lerp", "circle"]
+FitName = Literal["crop", "pad", "stretch"]
+ChannelsName = Literal["auto", "1", "3"]
+
+COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 MAX_SEEDS = 10_000_000
 MAX_TRUNC = 2
@@ -36,8 +40,16 @@ def setting(
 class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
-    data: str = setting("mnist", "Named data set, or a folder of IDX files.")
+    data: str = setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
     conditional: bool = setting(True, "Use the labels where the data have them.")
+    resolution: int = setting(
+        0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
+    )
+    fit: FitName = setting("crop", "What becomes of pictures that are not square.")
+    channels: ChannelsName = setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
+    background: str = setting("black", "Colour behind transparent and padded pictures: black, white or #rrggbb.")
+    mirror: bool = setting(False, "Show each image flipped left to right half of the time.")
+    max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
 
     model: ModelName = setting("conv", "Network family.")
     z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
@@ -81,6 +93,9 @@ class TrainConfig:
             check(name, getattr(self, name))
         if 0 < self.eval_kimg < 0.01:
             raise ConfigError(f"eval_kimg must be 0 or at least 0.01, got {self.eval_kimg}")
+        if self.resolution and (self.resolution < 8 or self.resolution % 4):
+            raise ConfigError(f"resolution must be a multiple of 4 from 8 to 256, or 0, got {self.resolution}")
+        parse_colour(self.background)
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"
@@ -157,6 +172,15 @@ def parse_seconds(text: str) -> float:
         raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in parts.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """'white' or '#fa0' or '#ffaa00' -> (255, 170, 0)."""
+    digits = COLOURS.get(text.lower(), text).removeprefix("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
+        raise ConfigError(f"cannot read the colour {text!r}; write {', '.join(COLOURS)} or #rrggbb")
+    return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -51,8 +51,13 @@ PRESET_FOR_DATA: dict[str, str] = {}
 
 
 def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a time budget such as '90s' in seconds."""
-    return {k: config.parse_seconds(v) if k == "time_budget" and isinstance(v, str) else v for k, v in values.items()}
+    """The values with a time budget such as '90s' in seconds, and channels = 3 as the choice "3"."""
+    values = dict(values)
+    if isinstance(values.get("time_budget"), str):
+        values["time_budget"] = config.parse_seconds(values["time_budget"])
+    if type(values.get("channels")) is int:
+        values["channels"] = str(values["channels"])
+    return values
 
 
 def resolve(

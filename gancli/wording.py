@@ -14,3 +14,8 @@ def listed(names: Sequence[str], most: int) -> str:
     if others <= 0:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {others:,} other{'s' if others > 1 else ''}"
+
+
+def counted(n: int, noun: str) -> str:
+    """'1 picture', '2,000 pictures'."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.gallery": PURE | {"config", "rundir", "media"},
     "core.samples": PURE | {"rundir", "media", "provenance"},
     "core.walks": PURE | {"config", "media"},
+    "core.ingest": PURE | {"rundir"},
     "core.trainer": PURE | {"config", "events", "rundir"},
     "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*"},
     "metrics": {"errors", "contracts", "metrics.*"},

@@ -132,7 +132,7 @@ def save(
 ) -> None:
     """scores.json and the nearest pairs of each entry, over those of an evaluation that is there already."""
     from gancli import evaluation
-    from gancli.core.imagefiles import SCORES
+    from gancli.core.sources import SCORES
 
     before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
@@ -176,10 +176,11 @@ def own_data(entries: list[Entry]) -> "ImageSet":
             continue
         name, digest = entry.model.info.data["name"], entry.model.info.data["digest"]
         run = run_of(entry.path)
-        source = records.read(run)["data"]["source"] if run else name
+        record = records.read(run) if run else None
+        source = record["data"]["source"] if record else name
         if not run and name not in named.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
-        found = found or data.load(str(source))
+        found = found or data.load(str(source), records.data_options(record) if record else data.DEFAULTS)
         if found.digest != digest and found.name != name:
             raise ConfigError(
                 f"{entry.name} was trained on {name}, not on {found.name}; score them apart, or give --data"

@@ -11,7 +11,7 @@ IMAGE_FILES = (".npz", ".zip")
 def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is not None and source.is_file():
-        from gancli.core.imagefiles import EXTENSIONS
+        from gancli.core.sources import EXTENSIONS
 
         if source.suffix.lower() in EXTENSIONS:
             raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")

@@ -38,6 +38,12 @@ def train(
         Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
     ] = None,
     conditional: opt.Conditional = None,
+    resolution: opt.Resolution = None,
+    fit: opt.Fit = None,
+    channels: opt.Channels = None,
+    background: opt.Background = None,
+    mirror: opt.Mirror = None,
+    max_bad: opt.MaxBad = None,
     model: opt.Model = None,
     z_dim: opt.ZDim = None,
     g_width: opt.GWidth = None,
@@ -95,7 +101,8 @@ def new_run(
     from gancli.core.trainer import Trainer
 
     devices.resolve(config.device)
-    images = data.load(config.data)
+    with render.tracker(quiet=quiet) as track:
+        images = data.load(config.data, records.options(config), track)
     render.notes(images.notes)
     record = records.make(name, config, sources, images)
     render.plan(record, as_json=as_json and dry_run, quiet=quiet and not dry_run)
@@ -119,7 +126,8 @@ def old_run(
         preset_in_file = asked.pop("preset", None)
         records.check_unchanged(record, preset or preset_in_file, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-        images = data.load(record["data"]["source"])
+        with render.tracker(quiet=quiet) as track:
+            images = data.load(record["data"]["source"], records.data_options(record), track)
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images, make_probe(record, images, quiet=quiet))
         render.notes(trainer.notes)

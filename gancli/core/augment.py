@@ -17,3 +17,8 @@ def shift(images: Tensor, offsets: Tensor, limit: int) -> Tensor:
     from_columns = (columns + limit - offsets[:, 1:]).view(n, 1, 1, w).expand(n, c, h, w)
     padded = F.pad(images, (limit, limit, limit, limit), value=-1.0)
     return padded.gather(2, from_rows).gather(3, from_columns)
+
+
+def mirror(images: Tensor, chosen: Tensor) -> Tensor:
+    """Flip those pictures of [N,C,H,W] left to right where chosen, bool [N], says so."""
+    return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)

@@ -2,30 +2,72 @@
 
 import functools
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.core import idxfolder, rng
-from gancli.core.imageset import ImageSet
+from gancli.core import idx, idxfolder, pictures, preparation, rng
+from gancli.core.decode import Facts, fit_pixels
+from gancli.core.imageset import ImageSet, digest
+from gancli.core.ingest import Progress
 from gancli.core.named import SOURCES
-from gancli.errors import DataError, did_you_mean
+from gancli.core.preparation import Options
+from gancli.core.workers import channels_first
+from gancli.errors import DataError, did_you_mean, printable
+
+DEFAULTS = Options()
 
 
-def load(name: str) -> ImageSet:
-    """A named data set, or the folder of IDX files at a path. Raises DataError."""
+def silent(what: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+def load(name: str, options: Options = DEFAULTS, progress: Progress = silent) -> ImageSet:
+    """A named data set, or the pictures or IDX files at a path. Raises DataError.
+
+    Named sets and IDX files are fitted to the options in memory; pictures are decoded into the cache.
+    """
     if name in SOURCES:
-        return SOURCES[name]()
-    path = os.path.expanduser(name)
-    if os.path.isdir(path):
-        found = idxfolder.load(name, Path(path))
-        return replace(found, name=Path(os.path.abspath(path)).name, source=os.path.abspath(path))
-    if os.path.exists(path) or os.sep in name:
-        fault = f"{name} is not a folder" if os.path.exists(path) else f"no folder {name}"
-        raise DataError(f"{fault}; --data takes a folder of IDX files or one of {', '.join(SOURCES)}")
-    raise DataError(f"unknown data set {name!r}{did_you_mean(name.lower(), SOURCES)}, and no folder of that name")
+        return fitted(SOURCES[name](), options)
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    if os.path.isdir(path) and idx.find(path, "train", "images-idx3"):
+        found = replace(idxfolder.load(name, path), name=printable(path.name), source=str(path))
+        return fitted(found, options)
+    if name and os.path.exists(path):
+        return pictures.load(path, options, progress)
+    if os.sep in name:
+        raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(SOURCES)}")
+    raise DataError(
+        f"unknown data set {name!r}{did_you_mean(name.lower(), SOURCES)}, and no folder or file of that name"
+    )
+
+
+def fitted(found: ImageSet, options: Options) -> ImageSet:
+    """The set with every image of the size and channels that are wanted."""
+    n, channels, height, width = found.images.shape
+    facts = Counter({Facts("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
+    wanted = preparation.choose(facts, options)
+    if (wanted.channels, wanted.resolution, wanted.resolution) == (channels, height, width):
+        return found
+
+    def fit(images: Tensor) -> Tensor:
+        pixels = np.empty((len(images), wanted.resolution, wanted.resolution, wanted.channels), np.uint8)
+        for row, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+            pixels[row] = fit_pixels(image, wanted)
+        return torch.from_numpy(channels_first(pixels))
+
+    images, heldout = fit(found.images), fit(found.heldout_images)
+    return replace(
+        found,
+        images=images,
+        heldout_images=heldout,
+        digest=digest(images, found.labels, heldout, found.heldout_labels),
+        notes=(*found.notes, *preparation.notes(facts, wanted, options)),
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -72,6 +72,8 @@ def exact(data: bytes) -> Pixels:
 
 def flattened(image: Image.Image, wanted: Wanted) -> Image.Image:
     """L, LA, RGB or RGBA -> the mode wanted, laid on the background where it is transparent."""
+    if image.mode == wanted.mode:
+        return image
     if "A" not in image.mode:
         return image if image.mode == wanted.mode else image.convert(wanted.mode)
     canvas = empty(image.size, wanted)

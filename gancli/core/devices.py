@@ -3,6 +3,7 @@
 import os
 
 import torch
+from torch import Tensor
 
 from gancli.errors import ConfigError, did_you_mean
 
@@ -29,3 +30,9 @@ def prepare_cpu(threads: int) -> None:
     """Fix what makes CPU results and speed depend on the machine: the thread count and denormal numbers."""
     torch.set_num_threads(threads or cores())
     torch.set_flush_denormal(True)
+
+
+def holds(device: torch.device, images: Tensor) -> bool:
+    """Whether all images should lie on the device: those that fill more than a quarter of a GPU's free memory stay
+    where they are, and batches move."""
+    return device.type != "cuda" or images.numel() <= torch.cuda.mem_get_info(device)[0] // 4

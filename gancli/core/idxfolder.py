@@ -18,18 +18,14 @@ def load(name: str, folder: Path, class_names: tuple[str, ...] = ()) -> ImageSet
 
 
 def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | None:
-    """images uint8 [N,1,H,H] and labels int64 [N] of one split; None if it has no images."""
+    """images uint8 [N,1,H,W] and labels int64 [N] of one split; None if it has no images."""
     images_path, labels_path = idx.find(folder, split, "images-idx3"), idx.find(folder, split, "labels-idx1")
     if images_path is None:
         return None
     images = idx.read(images_path, ndim=3)
-    n, height, width = images.shape
-    if height != width or height % 4 or not 8 <= height <= 256:
-        wanted = "they must be square, with a side from 8 to 256 that is a multiple of 4"
-        raise DataError(f"{images_path} holds images of {height}x{width} pixels; {wanted}")
     if labels_path is None:
         return images[:, None], None
     labels = idx.read(labels_path, ndim=1)
-    if len(labels) != n:
-        raise DataError(f"{labels_path} holds {len(labels)} labels for the {n} images of {images_path}")
+    if len(labels) != len(images):
+        raise DataError(f"{labels_path} holds {len(labels)} labels for the {len(images)} images of {images_path}")
     return images[:, None], labels.long()

@@ -1,41 +1,39 @@
 """Images in a folder, a zip or an npz, made by any tool: read one after another, checked while they are read."""
 
 import contextlib
-import io
 import itertools
 import math
 import os
-import struct
-import warnings
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.core import decode
+from gancli.core import decode, sources
 from gancli.core.decode import Pixels
-from gancli.errors import ContractError, DataError, printable
+from gancli.core.sources import SCORES, is_wanted
+from gancli.core.zips import (
+    ACCEPTED,
+    LARGEST_BYTES,
+    open_array,
+    open_zip,
+    read_entry,
+    read_exactly,
+    read_file,
+    shortened,
+)
+from gancli.errors import ContractError, DataError
 from gancli.wording import listed
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-ACCEPTED = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
 CONTACT_SHEETS = ("grid.png", "grid.webp")
-SCORES = "scores.json"  # pictures beside it are of an evaluation
 BATCH = 256
 BATCH_BYTES = 1 << 25
-LARGEST_BYTES = 1 << 28
 MOST_IMAGES = 1 << 24
-LONGEST_HEADER = 1 << 14
 MOST_NAMED = 5
-LONGEST_NAME = 60
-
-ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
 
 Shape = tuple[int, int, int]
 
@@ -175,28 +173,9 @@ class Array:
 
 
 def in_folder(path: Path) -> tuple[Pictures, None]:
-    """The pictures of a folder and its subfolders, links to folders included, sorted by path."""
-
-    def refuse(err: OSError) -> NoReturn:
-        raise DataError(f"cannot read the folder {err.filename}: {err.strerror}") from err
-
-    names: list[str] = []
-    seen = set()
-    for folder, folders, files in os.walk(path, onerror=refuse, followlinks=True):
-        try:
-            status = os.stat(folder)
-        except OSError as err:
-            refuse(err)
-        if (status.st_dev, status.st_ino) in seen:  # a link led back
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        if SCORES in files:
-            continue
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        below = Path(folder).relative_to(path)
-        names += [str(below / name) for name in files if is_wanted(name) and os.path.isfile(os.path.join(folder, name))]
-    return Pictures(path, without_sheets(sorted(names))), None
+    """The pictures of a folder and its subfolders, sorted by path, but for those of an evaluation."""
+    files, _ = sources.files_below(path, lambda _, names: SCORES not in names)
+    return Pictures(path, without_sheets(sorted(files))), None
 
 
 def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:
@@ -210,14 +189,6 @@ def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:
             return Pictures(path, names, [infos[name] for name in names]), None
         arrays = {name.removesuffix(".npy"): info for name, info in infos.items() if name.endswith(".npy")}
         return in_npz(path, archive, arrays) if arrays else (Pictures(path, ()), None)
-
-
-def is_wanted(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not any(map(is_hidden, name.replace("\\", "/").split("/")))
-
-
-def is_hidden(part: str) -> bool:
-    return part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
 
 
 def without_sheets(names: list[str]) -> list[str]:
@@ -257,106 +228,3 @@ def read_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: 
         wanted = f"must be whole numbers from 0, one for each of {n:,} images"
         raise DataError(f"labels in {path} {wanted}; got {dtype} {list(shape)}")
     return torch.from_numpy(labels.astype(np.int64))
-
-
-@contextlib.contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except ZIP_FAULTS as err:
-        if isinstance(err, OSError) and err.strerror:
-            raise DataError(f"cannot read {path}: {err.strerror}") from err
-        raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED}") from err
-    with archive:
-        yield archive
-
-
-@contextlib.contextmanager
-def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """One entry of a zip, and DataError for what goes wrong while it is open, its text the reason alone.
-
-    Only deflate is read: what others unpack from a few bytes has no bound.
-    """
-    if info.flag_bits & 1:
-        raise DataError("encrypted")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("compressed by another method than deflate")
-    try:
-        with archive.open(info) as entry:
-            yield entry
-    except ZIP_FAULTS as err:
-        raise DataError("damaged") from err
-
-
-@contextlib.contextmanager
-def open_array(
-    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
-) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[np.generic]]]:
-    """One array of an npz, open at its first element, with its shape and type."""
-    try:
-        with open_entry(archive, info) as entry:
-            yield entry, *read_header(entry)
-    except DataError as err:
-        name = shortened(info.filename.removesuffix(".npy"))
-        raise DataError(f"cannot use the array {name} in {path}: {err}; write it again") from err
-
-
-def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    check_size(info.file_size)
-    with open_entry(archive, info) as entry:
-        return read_exactly(entry, info.file_size)
-
-
-def read_file(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            check_size(os.fstat(file.fileno()).st_size)
-            return file.read()
-    except OSError as err:
-        raise DataError(err.strerror or "damaged") from err
-
-
-def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
-    data = entry.read(n_bytes)
-    if len(data) < n_bytes:
-        raise DataError("truncated")
-    return data
-
-
-def check_size(n_bytes: int) -> None:
-    if n_bytes > LARGEST_BYTES:
-        raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB")
-
-
-def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Shape and type of the array in a .npy file, which is left open at its first element.
-
-    Raises DataError, its text the reason alone. Source: the documentation of numpy.lib.format.
-    """
-    formats = {
-        (1, 0): (2, np.lib.format.read_array_header_1_0),
-        (2, 0): (4, np.lib.format.read_array_header_2_0),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            n_length_bytes, reader = formats[np.lib.format.read_magic(entry)]
-            length = read_exactly(entry, n_length_bytes)
-            n_bytes = int.from_bytes(length, "little")
-            if n_bytes > LONGEST_HEADER:
-                raise DataError(f"its header of {n_bytes:,} bytes is too long")
-            shape, is_fortran, dtype = reader(io.BytesIO(length + read_exactly(entry, n_bytes)))
-        except DataError:
-            raise
-        except Exception as err:  # the header is a Python literal, and there are many ways to get one wrong
-            raise DataError("not an array in NumPy's format 1 or 2, or damaged") from err
-    if min(shape, default=0) < 0:
-        raise DataError(f"its shape {list(shape)} has a negative size")
-    if is_fortran and len(shape) > 1:
-        raise DataError("stored in Fortran order, which numpy.ascontiguousarray undoes")
-    return shape, dtype
-
-
-def shortened(name: str) -> str:
-    """The end of a file's name, in one line."""
-    return printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")

@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class ImageSet:
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
     without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
     bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
-    should be told once.
+    should be told once, report plain facts about the files they came from, {} where there is nothing to say.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def resolution(self) -> int:

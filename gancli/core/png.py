@@ -3,8 +3,10 @@
 Source: W3C, Portable Network Graphics (PNG) Specification, third edition.
 """
 
+import functools
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,8 @@ KEPT = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL"}
 MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
+PLAIN = {b"IHDR", b"PLTE", b"IDAT"}
+HIGHEST_FILTER = 4
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
@@ -37,7 +41,9 @@ class Png:
     def load(self) -> Image.Image:
         """The pixels, of mode L, LA, RGB or RGBA; 16 bits become 8 by their high byte. Raises DataError."""
         mode, layout = pillow_modes(self.mode, self.depth)
-        rows = zlib.compress(self.rows(), level=0)  # as they are: Pillow takes away the filters, and wants zlib
+        rows = zlib.compress(
+            inflated(self.chunks[b"IDAT"], self.n_bytes()), level=0
+        )  # as they are: Pillow takes away the filters, and wants zlib
         try:
             image = Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
         except ValueError as err:
@@ -48,20 +54,6 @@ class Png:
         if mode == "1":
             image = image.convert("L")
         return image if transparent is None else without_colour(image, transparent, self.depth)
-
-    def rows(self) -> bytes:
-        """The filtered rows, all of them and no more: a stream that ends early would leave Pillow's picture black."""
-        n_bytes = self.n_bytes()
-        stream = zlib.decompressobj()
-        try:
-            rows = stream.decompress(self.chunks[b"IDAT"], n_bytes + 1)
-        except zlib.error as err:
-            raise DataError("damaged") from err
-        if len(rows) < n_bytes:
-            raise DataError("truncated")
-        if len(rows) > n_bytes or not stream.eof:
-            raise DataError("damaged")
-        return rows
 
     def n_bytes(self) -> int:
         """How many bytes all rows have, with one before each for its filter."""
@@ -87,6 +79,55 @@ def take_apart(data: bytes) -> Png:
         raise DataError("damaged")
     colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)
     return Png(width, height, MODES[colour], depth, interlaced == 1, colours, chunks)
+
+
+@functools.cache
+def plain_header(side: int, channels: int) -> bytes:
+    """How a PNG starts that is side x side, of 8 bits, grey or RGB as `channels` 1 or 3 says, and not interlaced."""
+    return MAGIC + struct.pack(">I4sIIBBBBB", 13, b"IHDR", side, side, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
+
+
+def plain_rows(data: bytes, side: int, channels: int) -> bytes | None:
+    """The filtered rows of a PNG with such a header, if that is all it has; else None. Raises DataError."""
+    if not data.startswith(plain_header(side, channels)):
+        return None
+    chunks = read_chunks(data)
+    if b"IDAT" not in chunks or not chunks.keys() <= PLAIN:
+        return None
+    row = 1 + side * channels
+    rows = inflated(chunks[b"IDAT"], side * row)
+    if max(rows[::row]) > HIGHEST_FILTER:
+        raise DataError("damaged")
+    return rows
+
+
+def unfiltered(rows: Sequence[bytes], side: int, channels: int) -> npt.NDArray[np.uint8]:
+    """The plain rows of N files -> uint8 [N, side, side, channels].
+
+    They are decoded as one tall picture, in half the time, with a row of zeros before each file, which is what filters
+    take to lie above the first row. Raises DataError.
+    """
+    blank = bytes(1 + side * channels)
+    tall, mode = zlib.compress(blank + blank.join(rows), level=0), {1: "L", 3: "RGB"}[channels]
+    try:
+        image = Image.frombytes(mode, (side, len(rows) * (side + 1)), tall, "zip", mode, False)
+    except ValueError as err:
+        raise DataError("damaged") from err
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(len(rows), side + 1, side, channels)[:, 1:]
+
+
+def inflated(packed: bytes, n_bytes: int) -> bytes:
+    """The filtered rows, all of them and no more: a stream that ends early would leave Pillow's picture black."""
+    stream = zlib.decompressobj()
+    try:
+        rows = stream.decompress(packed, n_bytes + 1)
+    except zlib.error as err:
+        raise DataError("damaged") from err
+    if len(rows) < n_bytes:
+        raise DataError("truncated")
+    if len(rows) > n_bytes or not stream.eof:
+        raise DataError("damaged")
+    return rows
 
 
 def read_chunks(data: bytes) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices, scaling
 from gancli.core.imageset import ImageSet
 from gancli.core.losses import LOSSES
+from gancli.core.preparation import Options
 from gancli.errors import ConfigError, RunError
 from gancli.presets import PRESETS
 from gancli.rundir import RunDir
@@ -56,6 +57,23 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "g_loss_name": loss.g_ideal_name,
         },
     }
+
+
+def options(config: TrainConfig) -> Options:
+    """What the settings ask to be done to pictures."""
+    return Options(
+        resolution=config.resolution,
+        channels=0 if config.channels == "auto" else int(config.channels),
+        fit=config.fit,
+        background=configs.parse_colour(config.background),
+        max_bad=config.max_bad,
+        conditional=config.conditional,
+    )
+
+
+def data_options(record: dict[str, Any]) -> Options:
+    """What a run does to pictures."""
+    return options(configs.from_values(record["train"]))
 
 
 def read(run: RunDir) -> dict[str, Any]:

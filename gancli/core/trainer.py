@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gancli import config as configs
 from gancli import events
-from gancli.core import checkpoint, devices, modelfile, records, rng, schedules
+from gancli.core import augment, checkpoint, devices, modelfile, records, rng, schedules
 from gancli.core.clock import Clock
 from gancli.core.data import batch_indices
 from gancli.core.gallery import Gallery
@@ -41,7 +41,7 @@ class Trainer:
         self.device = devices.resolve(machine["device"])
         self.spec = records.spec(record)
         self.state = TrainState(self.config, self.spec, self.device)
-        self.images = data.images.to(self.device)
+        self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
         self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)
         about = {} if probe is None else probe.about
@@ -118,10 +118,17 @@ class Trainer:
     def step(self) -> None:
         nimg, config = self.state.nimg, self.config
         n = schedules.batch_size(nimg, config.batch_size, config.batch_ramp_kimg * 1000)
-        index = self.batch_indices(nimg, n).to(self.device)
-        labels = None if self.labels is None else self.labels[index]
+        index = self.batch_indices(nimg, n)
+        real, labels = self.taken(index), None if self.labels is None else self.labels[index.to(self.device)]
+        if config.mirror:
+            chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
+            real = augment.mirror(real, chosen.to(self.device))
         t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
-        self.state.step(self.images[index], labels, t, epochs)
+        self.state.step(real, labels, t, epochs)
+
+    def taken(self, index: Tensor) -> Tensor:
+        """Training images at these places, on the device, wherever all of them are."""
+        return self.images[index.to(self.images.device)].to(self.device)
 
     def batch_indices(self, nimg: int, n: int) -> Tensor:
         return batch_indices(len(self.images), self.config.seed, nimg, n)
@@ -190,7 +197,7 @@ class Trainer:
         seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
         unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
         return self.state.signals(
-            self.images[seen.to(self.device)],
+            self.taken(seen),
             None if self.labels is None else self.labels[seen.to(self.device)],
             data.heldout_images[unseen].to(self.device),
             data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,

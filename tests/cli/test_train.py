@@ -101,6 +101,74 @@ def test_resume_finds_its_data_from_any_folder(tiny_idx: Path, monkeypatch: pyte
     assert result.exit_code == 0, result.output
 
 
+@pytest.fixture
+def animals() -> Path:
+    """300 colour pictures of 20x16 in two classes."""
+    folder = Path("animals").resolve()
+    for i in range(300):
+        place = folder / ("cat" if i % 3 else "dog") / f"{i:03d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (i % 256, 255 - i % 256, 40)).save(place)
+    return folder
+
+
+def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> None:
+    (animals / "dog" / "bad.png").write_bytes(b"no picture")
+    result = gancli("train", "--data", animals, "--kimg", "0.2", "--channels", "3", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "270 images of 16x16, 30 held out, 2 classes: conditional" in result.stderr
+    assert "300 pictures: made 16x16, which their sizes suggest (--resolution asks for another)" in result.stderr
+    assert "1 picture of 301 skipped: dog/bad.png (not a picture)" in result.stderr
+    run = Path("runs/00000-quick-animals")
+    record = json.loads((run / "config.json").read_text())
+    assert record["data"]["class_names"] == ["cat", "dog"] and record["data"]["class_counts"] == [180, 90]
+    assert (record["train"]["channels"], record["train"]["fit"], record["train"]["max_bad"]) == ("3", "crop", 10)
+    assert record["data"]["source"] == str(animals)
+    result = gancli("train", "--resume", run, "--kimg", "0.3")
+    assert result.exit_code == 0, result.output
+    result = gancli("evaluate", run, "--n", "50", "--json", "-q")
+    assert result.exit_code == 0, result.output
+
+    Image.new("RGB", (20, 16), (1, 2, 3)).save(animals / "dog" / "002.png")
+    result = gancli("train", "--resume", run, "--kimg", "0.4")
+    assert result.exit_code == 1 and "not the one this run was trained on" in result.stderr
+
+
+def test_a_resumed_run_keeps_what_is_done_to_its_pictures(animals: Path) -> None:
+    asked = ["--resolution", "8", "--fit", "pad", "--background", "#fff", "--unconditional", "--max-bad", "0"]
+    assert gancli("train", "--data", animals, "--kimg", "0.1", *asked, *FAST).exit_code == 0
+    with Image.open("runs/00000-quick-animals/reals.png") as reals:
+        assert reals.getpixel((0, 0)) == (255, 255, 255)
+    result = gancli("train", "--resume", "00000-quick-animals", "--kimg", "0.2", "--json", "-q")
+    assert result.exit_code == 0 and json.loads(result.stdout)["nimg"] == 200
+    result = gancli("train", "--resume", "00000-quick-animals", "--fit", "crop")
+    assert result.exit_code == 2 and "--fit crop differs from the run's pad" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["--data", "animals", "--max-bad", "2"], 1, "3 of 303 pictures in "),
+        (["--data", "animals/cat/001.png"], 1, "001.png is one picture; give a folder or zip"),
+        (["--data", "animals/none.zip"], 1, "no folder or file animals/none.zip"),
+        (["--data", "empty"], 1, "no pictures in "),
+        (["--data", "animals", "--resolution", "30"], 2, "resolution must be a multiple of 4 from 8 to 256"),
+        (["--data", "animals", "--fit", "cover"], 2, "fit cannot be 'cover'"),
+        (["--data", "animals", "--channels", "2"], 2, "channels cannot be '2'"),
+        (["--data", "animals", "--background", "sky"], 2, "cannot read the colour 'sky'; write black, grey, white or"),
+    ],
+)
+def test_data_that_cannot_be_right_are_refused_in_one_line(
+    animals: Path, arguments: list[str], code: int, reason: str
+) -> None:
+    Path("empty").mkdir()
+    for i in range(3):
+        (animals / "dog" / f"bad{i}.png").write_bytes(b"no picture")
+    result = gancli("train", *arguments, *FAST)
+    assert result.exit_code == code and reason in result.stderr
+    assert result.stderr.count("\n") == 1 and not Path("runs").exists()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "gancli", "train", "--data", str(tiny_idx), "--kimg", "1000", *FAST]
@@ -190,8 +258,8 @@ def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
 BAD: list[tuple[list[str], int, str]] = [
     (["--preset", "quik"], 2, "unknown preset 'quik' (did you mean 'quick'?"),
     (["--data", "mnits"], 1, "unknown data set 'mnits' (did you mean 'mnist'?"),
-    (["--data", "no/such/folder"], 1, "no folder no/such/folder"),
-    (["--data", "empty"], 1, "no IDX files in empty"),
+    (["--data", "no/such/folder"], 1, "no folder or file no/such/folder"),
+    (["--data", "empty"], 1, "no pictures in "),
     (["--model", "cnov"], 2, "model cannot be 'cnov' (did you mean 'conv'?"),
     (["--loss", "hinged"], 2, "loss cannot be 'hinged'"),
     (["--device", "gpu"], 2, "device cannot be 'gpu'"),

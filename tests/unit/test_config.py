@@ -102,6 +102,26 @@ def test_parse_seconds_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "colour"),
+    [("black", (0, 0, 0)), ("White", (255, 255, 255)), ("#0a1B2c", (10, 27, 44)), ("#fa0", (255, 170, 0))],
+)
+def test_parse_colour_reads_names_and_hexadecimals(text: str, colour: tuple[int, int, int]) -> None:
+    assert config.parse_colour(text) == colour
+
+
+@pytest.mark.parametrize("text", ["", "#", "sky", "#12", "#1234567", "#gggggg", "##fff", "255,0,0"])
+def test_parse_colour_refuses(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read the colour"):
+        config.parse_colour(text)
+
+
+@pytest.mark.parametrize("resolution", [4, 7, 30, 254])
+def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
+    with pytest.raises(ConfigError, match=f"resolution must be a multiple of 4 from 8 to 256, or 0, got {resolution}"):
+        TrainConfig(kimg=1.0, resolution=resolution)
+
+
+@pytest.mark.parametrize(
     ("text", "seeds"),
     [("7", [7]), ("0,1,4-6", [0, 1, 4, 5, 6]), ("3-3", [3]), (" 2 , 1 ", [2, 1]), ("5,5", [5, 5])],
 )

@@ -59,3 +59,10 @@ def test_shift_is_differentiable_twice() -> None:
 
     assert torch.autograd.gradcheck(moved_squares, (x,))
     assert torch.autograd.gradgradcheck(moved_squares, (x,))
+
+
+def test_mirror_flips_those_that_are_chosen() -> None:
+    x = pictures(3, channels=2)
+    flipped = augment.mirror(x, torch.tensor([True, False, True]))
+    assert torch.equal(flipped[1], x[1]) and torch.equal(augment.mirror(flipped, torch.tensor([True, False, True])), x)
+    assert torch.equal(flipped[0, :, :, 0], x[0, :, :, 2])

@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gancli import media
 from gancli.core import cache as caches
 from gancli.core import data, imageset, named, stacked
+from gancli.core.preparation import Options
 from gancli.errors import DataError
 
 Install = Callable[[Callable[[Path], None]], None]
@@ -164,19 +166,48 @@ def test_the_digest_sees_every_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "reason"),
-    [
-        ((40, 8, 12), "8x12 pixels; they must be square"),
-        ((40, 30, 30), "30x30 pixels"),
-        ((40, 4, 4), "4x4 pixels"),
-        ((10, 260, 260), "260x260 pixels"),
-        ((9, 8, 8), "9 training images; at least 10 are needed"),
-    ],
+    ("shape", "side"),
+    [((40, 8, 12), 16), ((40, 30, 30), 28), ((40, 4, 4), 16), ((12, 260, 260), 64), ((40, 50, 80), 48)],
 )
-def test_unsuitable_images_are_refused(tmp_path: Path, shape: tuple[int, ...], reason: str) -> None:
+def test_images_that_no_network_takes_are_fitted_with_a_note(
+    tmp_path: Path, shape: tuple[int, int, int], side: int
+) -> None:
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
-    with pytest.raises(DataError, match=reason):
+    found = data.load(str(tmp_path))
+    assert found.images.shape == (shape[0], 1, side, side)
+    assert f"{shape[0]} pictures: made {side}x{side}, which their sizes suggest" in found.notes[1]
+
+
+def test_too_few_images_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "train-images-idx3-ubyte", torch.zeros(9, 8, 8))
+    with pytest.raises(DataError, match="9 training images; at least 10 are needed"):
         data.load(str(tmp_path))
+
+
+def test_options_fit_named_sets_and_idx_files_alike(tmp_path: Path, mlxtend: list[int]) -> None:
+    write_split(tmp_path, "train", 40)
+    write_split(tmp_path, "t10k", 20)
+    plain, asked = data.load(str(tmp_path)), data.load(str(tmp_path), Options(resolution=12, channels=3))
+    assert asked.images.shape == (40, 3, 12, 12) and asked.heldout_images.shape == (20, 3, 12, 12)
+    assert asked.labels is not None and asked.labels.equal(plain.labels) and asked.digest != plain.digest
+    assert data.load(str(tmp_path), Options(resolution=8, channels=1)).digest == plain.digest
+    assert data.load("mnist-5k", Options(resolution=32)).images.shape[1:] == (1, 32, 32)
+
+
+def test_pictures_in_class_folders_are_the_same_set_as_in_idx_files(tmp_path: Path) -> None:
+    """Sorted by class, as folders are: the same images, labels and held-out split, so the same digest."""
+    images, labels = numbered_images(300), torch.arange(300) // 100
+    (tmp_path / "idx").mkdir()
+    write(tmp_path / "idx" / "train-images-idx3-ubyte", images)
+    write(tmp_path / "idx" / "train-labels-idx1-ubyte", labels)
+    for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        (tmp_path / "png" / f"{label}").mkdir(parents=True, exist_ok=True)
+        media.write_png(tmp_path / "png" / f"{label}" / f"{i:03d}.png", image.numpy())
+    np.savez(tmp_path / "made.npz", images=images.numpy(), labels=labels.numpy())
+    found = [data.load(str(tmp_path / name)) for name in ("idx", "png", "made.npz")]
+    assert len({some.digest for some in found}) == 1
+    assert [some.name for some in found] == ["idx", "png", "made.npz"]
+    assert found[0].class_names == found[1].class_names == found[2].class_names == ("0", "1", "2")
 
 
 def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
@@ -195,10 +226,10 @@ def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
         "fashion_mnist": "unknown data set 'fashion_mnist' .did you mean 'fashion-mnist'",
         "MNIST": "did you mean 'mnist'",
         "": "unknown data set ''",
-        str(tmp_path): "no IDX files in .*; expected train-images-idx3-ubyte",
-        str(tmp_path / "file"): "file is not a folder",
-        str(tmp_path / "none"): "no folder .*none",
-        "some/where": "no folder some/where",
+        str(tmp_path): "no pictures in .*; it has 1 nameless files; give a folder or zip",
+        str(tmp_path / "file"): "file is not a zip or npz, or is damaged",
+        str(tmp_path / "none"): "no folder or file .*none",
+        "some/where": "no folder or file some/where",
     }
     for name, reason in refusals.items():
         with pytest.raises(DataError, match=reason):

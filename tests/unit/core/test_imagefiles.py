@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from gancli import media
-from gancli.core import decode, imagefiles
+from gancli.core import decode, imagefiles, zips
 from gancli.core.imagefiles import open_images
 from gancli.errors import ContractError, DataError
 
@@ -349,7 +349,7 @@ def test_what_is_small_packed_and_large_unpacked_is_refused_unread(
     (tmp_path / "bomb.png").write_bytes(bytes(1001))
     (tmp_path / "good.png").write_bytes(png(GREY[0]))
     decoded = []
-    monkeypatch.setattr(imagefiles, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(zips, "LARGEST_BYTES", 1000)
     monkeypatch.setattr(decode, "exact", lambda data: decoded.append(len(data)) or GREY[0])
     assert "1 of 2 images" in refusal(tmp_path / "made.zip" if is_zip else tmp_path)
     assert decoded == [len(png(GREY[0]))] * 2

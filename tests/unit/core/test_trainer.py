@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gancli import events, media, presets
-from gancli.core import checkpoint, data, images, latents, modelfile, records, tensorfile
+from gancli.core import checkpoint, data, devices, images, latents, modelfile, records, tensorfile
 from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
 from gancli.core.watch import Probe
@@ -87,6 +87,7 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
         ("quick", {}),
         ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0.0}),
         ("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
+        ("quick", {"mirror": True}),
     ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
@@ -115,6 +116,42 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, 
     assert_same_run(runs[0], runs[1])
     weights = [tensorfile.unpack("model", run.model)[0] for run in (runs[0], runs[2])]
     assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_mirror_shows_half_of_the_images_flipped(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[bool, list[torch.Tensor]] = {}
+    for mirror in (False, True):
+        trainer = start(tmp_path, tiny_idx, mirror=mirror)
+        trainer.images = torch.arange(64 * 64, dtype=torch.int64).remainder(251).to(torch.uint8).view(64, 1, 8, 8)
+        seen = shown.setdefault(mirror, [])
+        monkeypatch.setattr(trainer.state, "step", lambda real, *_, seen=seen: seen.append(real))
+        for nimg in range(0, 256, 8):
+            trainer.state.nimg = nimg
+            trainer.step()
+    plain, mirrored = torch.cat(shown[False]), torch.cat(shown[True])
+    is_flipped = (mirrored == plain.flip(3)).flatten(1).all(1)
+    is_plain = (mirrored == plain).flatten(1).all(1)
+    assert bool((is_flipped ^ is_plain).all()) and 90 < int(is_flipped.sum()) < 166
+
+
+def test_images_that_do_not_fit_the_device_stay_where_they_are(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.Tensor] = []
+    monkeypatch.setattr(devices, "holds", lambda device, images: bool(asked.append(images)))
+    trainer = start(tmp_path, tiny_idx)
+    assert trainer.images is trainer.data.images and len(asked) == 1
+    monkeypatch.undo()
+    whole = start(tmp_path, tiny_idx)
+    for one in (trainer, whole):
+        one.step()
+    assert torch.equal(next(trainer.state.G.parameters()), next(whole.state.G.parameters()))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 800))
+    small, large = torch.zeros(100, dtype=torch.uint8), torch.zeros(101, dtype=torch.uint8)
+    assert devices.holds(torch.device("cuda"), small) and not devices.holds(torch.device("cuda"), large)
+    assert devices.holds(torch.device("cpu"), large)
 
 
 CHILD = """

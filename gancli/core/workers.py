@@ -1,0 +1,163 @@
+"""Picture files decoded by several processes, in order. Needs no torch, so that a process starts fast.
+
+A process is `python -m gancli.core.workers`. It reads lines of JSON: first what to read and what is wanted, then lists
+of names. It answers each list with a line of JSON, then the pixels. Unlike those of multiprocessing, it does not import
+the program that asked for it, and unpickles nothing.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gancli.core import decode, png, sources
+from gancli.core.decode import Facts, Wanted
+from gancli.errors import DataError
+
+PIPE_BYTES = 1 << 20  # where the system allows it, so that an answer need not wait for its reader
+AHEAD = 2  # tasks that a process has been given
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file and why, and facts."""
+
+    n: int
+    pixels: npt.NDArray[np.uint8]
+    faults: list[tuple[int, str]]
+    facts: Counter[Facts]
+
+
+def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) -> Block:
+    """Decode these files; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
+    R, C = wanted.resolution, wanted.channels
+    plain: dict[int, bytes] = {}
+    others: dict[int, npt.NDArray[np.uint8]] = {}
+    faults, facts = [], Counter[Facts]()
+    for place, name in enumerate(names):
+        try:
+            data = read(name)
+            if rows := png.plain_rows(data, R, C):
+                plain[place] = rows
+            else:
+                others[place], found = decode.convert(data, wanted)
+                facts[found] += 1
+        except DataError as err:
+            faults.append((place, str(err)))
+    pixels = np.empty((len(names), R, R, C), np.uint8)
+    if plain:
+        pixels[list(plain)] = png.unfiltered([*plain.values()], R, C)
+        facts[Facts("PNG", R, R, "grey" if C == 1 else "RGB", is_grey=C == 1)] += len(plain)
+    for place, picture in others.items():
+        pixels[place] = picture
+    return Block(len(names), channels_first(pixels[sorted(plain.keys() | others.keys())]), faults, facts)
+
+
+def channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 [N,R,R,C] -> [N,C,R,R]."""
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def blocks(path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Wanted, n_workers: int) -> Iterator[Block]:
+    """Each task's block, in order; with no workers by this process, one after another. Raises DataError."""
+    if n_workers == 0:
+        with sources.reader(path, is_zip=is_zip) as read:
+            yield from (block(names, read, wanted) for names in tasks)
+        return
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(process()) for _ in range(min(n_workers, len(tasks)))]
+        try:
+            for worker in workers:
+                send(worker, {"path": str(path), "is_zip": is_zip, "wanted": dataclasses.asdict(wanted)})
+            for number in range(min(AHEAD * len(workers), len(tasks))):
+                send(workers[number % len(workers)], tasks[number])
+            for number in range(len(tasks)):
+                worker = workers[number % len(workers)]
+                yield received(worker, wanted)
+                if (following := number + AHEAD * len(workers)) < len(tasks):
+                    send(worker, tasks[following])
+        except (OSError, EOFError, ValueError) as err:
+            raise DataError(f"a process that decodes {path} died; is there too little memory?") from err
+
+
+@contextlib.contextmanager
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    """One worker; Ctrl-C on a terminal reaches only its parent, whose end it notices."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "gancli.core.workers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        process_group=0,
+        pipesize=PIPE_BYTES,
+    )
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        with contextlib.suppress(OSError):
+            worker.communicate()
+
+
+def send(worker: "subprocess.Popen[bytes]", message: Any) -> None:
+    assert worker.stdin
+    worker.stdin.write(json.dumps(message).encode() + b"\n")
+    worker.stdin.flush()
+
+
+def received(worker: "subprocess.Popen[bytes]", wanted: Wanted) -> Block:
+    assert worker.stdout
+    line = json.loads(worker.stdout.readline())
+    shape = (line["n"] - len(line["faults"]), wanted.channels, wanted.resolution, wanted.resolution)
+    pixels = np.empty(shape, np.uint8)
+    if pixels.size and worker.stdout.readinto(pixels.reshape(-1).data) < pixels.size:  # type: ignore[attr-defined]
+        raise EOFError
+    return Block(line["n"], pixels, [(place, why) for place, why in line["faults"]], unpacked(line["facts"]))
+
+
+def packed(facts: Counter[Facts]) -> list[Any]:
+    return [[dataclasses.asdict(found), n] for found, n in facts.items()]
+
+
+def unpacked(values: list[Any]) -> Counter[Facts]:
+    return Counter({Facts(**found): n for found, n in values})
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    first = json.loads(requests.readline())
+    wanted = Wanted(**{**first["wanted"], "background": tuple(first["wanted"]["background"])})
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in requests:
+            waiting.put(line)
+        waiting.put(b"")
+
+    # Read while an answer is being written: else each side could wait for the other to empty a full pipe.
+    threading.Thread(target=listen, daemon=True).start()
+    with sources.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
+        while line := waiting.get():
+            done = block(json.loads(line), read, wanted)
+            answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts)}
+            answers.write(json.dumps(answer).encode() + b"\n")
+            answers.write(done.pixels.reshape(-1).data)
+            answers.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(OSError):  # the one who asked has gone
+        serve(sys.stdin.buffer, sys.stdout.buffer)

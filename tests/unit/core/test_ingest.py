@@ -1,0 +1,420 @@
+import io
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gancli.core import decode, ingest, pictures, workers, zips
+from gancli.core.decode import Facts, Wanted
+from gancli.core.imageset import ImageSet, digest, hold_out
+from gancli.core.preparation import Options
+from gancli.errors import DataError
+
+N = 230
+PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8), dtype=np.uint8)
+
+
+def silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small tasks, so that there are many, and a journal that is written after each."""
+    monkeypatch.setattr(pictures, "TASK", 16)
+    monkeypatch.setattr(ingest, "SYNC_S", 0)
+    monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pictures"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """230 grey pictures of 8x8 in two classes, of which 23 are held out."""
+    path = tmp_path / "mine"
+    for i, pixels in enumerate(PIXELS):
+        (path / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path / "ab"[i % 2] / f"{i:03d}.png")
+    return path
+
+
+def load(path: Path, **options: Any) -> ImageSet:
+    return pictures.load(path, Options(**options), silent)
+
+
+def contents(cache: Path) -> dict[str, bytes]:
+    """The files of the only cache, but for what depends on the time."""
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    found = {path.name: path.read_bytes() for path in made.iterdir()}
+    found["meta.json"] = json.dumps({**json.loads(found["meta.json"]), "files": None}).encode()
+    return found
+
+
+def expected(labels: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """What training and held-out images must be: by class, then by number."""
+    order = [i for start in (0, 1) for i in range(start, N, 2)]
+    images = torch.from_numpy(PIXELS[order])[:, None]
+    held = hold_out(N, torch.tensor([i % 2 for i in order]) if labels else None)
+    return images[~held], images[held]
+
+
+def test_every_picture_is_in_the_cache_once_in_order_with_its_label(folder: Path, cache: Path) -> None:
+    found = load(folder)
+    images, heldout = expected()
+    assert torch.equal(found.images, images) and torch.equal(found.heldout_images, heldout)
+    assert len(found.images) == 207 and len(found.heldout_images) == 23
+    assert found.class_names == ("a", "b") and found.labels is not None and found.heldout_labels is not None
+    assert found.labels.tolist() == [0] * 104 + [1] * 103
+    assert found.digest == digest(found.images, found.labels, found.heldout_images, found.heldout_labels)
+    assert (found.name, found.source, found.notes) == ("mine", str(folder), ())
+    assert contents(cache).keys() == {"train.u8", "heldout.u8", "meta.json"}
+
+
+def test_a_second_start_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(folder)
+    monkeypatch.setattr(workers, "blocks", None)
+    second = load(folder)
+    assert torch.equal(first.images, second.images) and first.digest == second.digest
+    assert first.report == second.report
+
+
+def test_processes_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a" / "bad.png").write_bytes(b"bad")
+    load(folder)
+    alone = contents(cache)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(pictures, "FEW", 0)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: 3)
+    load(folder)
+    assert contents(cache) == alone
+
+
+@pytest.mark.parametrize("n_tasks", [0, 1, 7, 14])
+def test_an_interrupted_process_goes_on_where_it_was(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
+) -> None:
+    (folder / "b" / "bad.png").write_bytes(b"bad")
+    load(folder)
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    blocks, decoded = workers.blocks, []
+
+    def failing(*arguments: Any) -> Iterator[workers.Block]:
+        for n, block in enumerate(blocks(*arguments)):
+            if n == n_tasks:
+                raise KeyboardInterrupt
+            yield block
+
+    def counting(*arguments: Any) -> Iterator[workers.Block]:
+        for block in blocks(*arguments):
+            decoded.append(block.n)
+            yield block
+
+    monkeypatch.setattr(workers, "blocks", failing)
+    with pytest.raises(KeyboardInterrupt):
+        load(folder)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    with open(made / "train.u8", "ab") as file:
+        file.write(b"rows that the journal does not know")
+    monkeypatch.setattr(workers, "blocks", counting)
+    load(folder)
+    assert contents(cache) == whole
+    assert sum(decoded) == N + 1 - 16 * n_tasks
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gancli.core import decode, ingest, pictures, workers, zips
+from gancli.core.preparation import Options
+pictures.TASK, ingest.SYNC_S = 16, 0
+blocks = workers.blocks
+def killing(*arguments):
+    for n, block in enumerate(blocks(*arguments)):
+        if n == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield block
+workers.blocks = killing
+pictures.load(Path(sys.argv[1]), Options(), lambda *_: None)
+"""
+
+
+def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> None:
+    load(folder)
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    child = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=os.environ.copy(), timeout=100)
+    assert child.returncode == -signal.SIGKILL
+    (journal,) = cache.glob("*/journal")
+    assert json.loads(journal.read_text().splitlines()[-1])["done"] == 80
+    load(folder)
+    assert contents(cache) == whole
+
+
+def test_a_journal_that_promises_more_than_there_is_is_not_believed(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    (made / "meta.json").unlink()
+    (made / "train.u8").write_bytes(b"")
+    wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
+    lines = [{"wanted": wanted}, {"done": 32, "written": [30, 2], "faults": [], "facts": []}]
+    (made / "journal").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    load(folder)
+    assert contents(cache) == whole
+
+
+def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cache: Path) -> None:
+    first = load(folder)
+    before = {place for place in cache.iterdir() if place.is_dir()}
+    Image.fromarray(PIXELS[0] ^ 255).save(folder / "a" / "000.png")
+    os.utime(folder / "a" / "000.png", (1, 1))
+    second = load(folder)
+    assert second.digest != first.digest
+    assert before.isdisjoint(cache.iterdir())
+    assert int(first.images.sum()) != int(second.images.sum()), "what was mapped before stays as it was"
+
+
+def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> None:
+    load(folder)
+    assert load(folder, resolution=16).images.shape[1:] == (1, 16, 16)
+    assert load(folder, channels=3).images.shape[1:] == (3, 8, 8)
+    assert load(folder, max_bad=3, conditional=False).class_names == ("a", "b")
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == 3
+
+
+@pytest.mark.parametrize("file", ["train.u8", "heldout.u8", "meta.json"])
+@pytest.mark.parametrize("damage", ["flipped", "short", "long"])
+def test_a_damaged_cache_is_made_again_with_a_note(folder: Path, cache: Path, file: str, damage: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (path,) = cache.glob(f"*/{file}")
+    data = path.read_bytes()
+    damaged = {"flipped": bytes([data[0] ^ 1]) + data[1:], "short": data[:-1], "long": data + b"x"}[damage]
+    path.write_bytes(damaged)
+    os.utime(path, (1, 1))
+    found = load(folder)
+    assert len(found.notes) == 1 and "were damaged, so they were decoded again" in found.notes[0]
+    assert contents(cache) == whole
+
+
+def test_a_cache_that_was_only_touched_is_still_good(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder)
+    for path in cache.glob("*/*.u8"):
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(workers, "blocks", None)
+    assert load(folder).notes == ()
+
+
+def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
+    monkeypatch.setattr(ingest, "SPARE_BYTES", 400_000_000)
+    with pytest.raises(DataError, match=r"at 8x8 needs 0.0 GB in .*, where 0.4 GB are free; free some, lower --res"):
+        load(folder)
+
+
+def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) -> None:
+    cache.parent.write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=r"cannot use the cache folder .*: Not a directory; set GANCLI_CACHE"):
+        load(folder)
+
+
+def spoil(folder: Path, n: int) -> list[str]:
+    """Spoil the first n of class a."""
+    names = [f"a/{2 * i:03d}.png" for i in range(n)]
+    for name in names:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-30])
+    return names
+
+
+def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
+    names = spoil(folder, 3)
+    found = load(folder, max_bad=3)
+    assert len(found.images) + len(found.heldout_images) == N - 3
+    images, heldout = expected()
+    assert found.images[-1].equal(images[-1]) and found.heldout_images[-1].equal(heldout[-1])
+    assert found.labels is not None and len(found.labels) == len(found.images)
+    assert [name for name, _ in found.report["faults"]] == names
+    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.notes[0]
+
+
+def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
+    names = spoil(folder, 7)
+    with pytest.raises(DataError) as caught:
+        load(folder, max_bad=6)
+    text = str(caught.value)
+    assert f"7 of 230 pictures in {folder} cannot be used: {names[0]} (truncated), " in text and "\n" not in text
+    assert "and 2 others" in text and "skip them with --max-bad 7" in text
+    listed = Path(text.split("all are listed in ")[1].split(";")[0])
+    assert listed.read_text().splitlines() == [f"{name}: truncated" for name in names]
+    assert len(load(folder, max_bad=7).images) > 200
+
+
+def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guess is grey 8x8; but one file in colour makes all of them colour."""
+    Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
+    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(pictures.Files, "sample", lambda self: grey)
+    found = load(folder)
+    assert found.channels == 3 and len(found.images) + len(found.heldout_images) == N + 1
+
+
+def test_copies_are_counted_across_the_split(folder: Path) -> None:
+    shutil.copy(folder / "a" / "000.png", folder / "b" / "copy.png")
+    found = load(folder)
+    assert found.report["duplicates"]["n"] == 1
+    assert found.report["duplicates"]["pairs"] in ([["a/000.png", "b/copy.png"]], [["b/copy.png", "a/000.png"]])
+    assert "1 picture: exact copies of others, such as" in found.notes[0]
+
+    train = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
+    counts = ingest.duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == {"n": 2, "n_across": 2, "pairs": [["2", "1"], ["2", "3"]]}
+
+
+def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "few"
+    path.mkdir()
+    for i in range(12):
+        Image.fromarray(PIXELS[i]).save(path / f"{i}.png")
+    found = load(path)
+    assert found.heldout_images.shape == (0, 1, 8, 8) and found.labels is None
+    assert found.notes == ("few holds only 12 images, so none are held out to watch for overfitting",)
+    spoiled = path / "3.png"
+    for i in range(3):
+        spoiled = path / f"{i}.png"
+        spoiled.write_bytes(b"bad")
+    with pytest.raises(
+        DataError, match=r"holds 9 usable pictures, 3 bad: 0.png \(not a picture\), .*; at least 10 are needed"
+    ):
+        load(path)
+
+
+def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None:
+    """The second waits, says so, and finds the cache complete."""
+    code = (
+        "import sys; from pathlib import Path; from gancli.core import pictures; from gancli.core.preparation import "
+    )
+    code += "Options; pictures.load(Path(sys.argv[1]), Options(), lambda *about: print(*about, flush=True))"
+    load(folder)
+    (lock,) = cache.glob("*.lock")
+    with ingest.locked(lock, silent):
+        child = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        assert "waiting for another process" in child.stdout.readline()
+        time.sleep(0.05)
+        assert child.poll() is None
+    assert child.communicate(timeout=60)[0] == "" and child.returncode == 0
+
+
+@pytest.mark.parametrize("pack", [np.savez, np.savez_compressed])
+def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
+    pack(tmp_path / "made.npz", images=PIXELS, labels=np.arange(N) % 3)
+    found = load(tmp_path / "made.npz")
+    held = hold_out(N, torch.arange(N) % 3)
+    assert torch.equal(found.images[:, 0], torch.from_numpy(PIXELS)[~held])
+    assert found.labels is not None and found.labels.equal((torch.arange(N) % 3)[~held])
+    assert found.class_names == ("0", "1", "2")
+    colour = np.stack([PIXELS] * 3, axis=3)[:, :, :6]
+    pack(tmp_path / "colour.npz", colour)
+    found = load(tmp_path / "colour.npz", resolution=12, fit="pad", background=(255, 0, 0))
+    assert found.images.shape == (207, 3, 12, 12) and found.labels is None
+    assert found.images[0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "made.npz", images=np.array([{"a": 1}] * 20, dtype=object))
+    with pytest.raises(DataError, match="must be uint8"):
+        load(tmp_path / "made.npz")
+
+
+def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zips, "SMALL_BYTES", 1000)
+    np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
+    with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
+        load(tmp_path / "made.npz")
+    np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
+    with pytest.raises(DataError, match="holds 0 usable pictures"):
+        load(tmp_path / "made.npz")
+
+
+def test_one_picture_is_no_data_set(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"000\.png is one picture; give a folder or zip"):
+        load(folder / "a" / "000.png")
+
+
+def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "FEW", 0)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(DataError, match=r"a process that decodes .* died"):
+        load(folder)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
+    """Every filter in every row, the first one too, with other files and bad ones between."""
+    draws = np.random.default_rng(0)
+    mode, wanted = {1: "L", 3: "RGB"}[channels], Wanted(8, channels)
+    files = {}
+    for i in range(40):
+        row = 1 + 8 * channels
+        rows = draws.integers(0, 256, (8, row), dtype=np.uint8)
+        rows[:, 0] = draws.integers(0, 5, 8)
+        files[f"{i}.png"] = png_file(rows.tobytes(), channels)
+        rows[i % 8, 0] = 5
+        if i % 5 == 0:
+            files[f"{i}-filter.png"] = png_file(rows.tobytes(), channels)
+            files[f"{i}-short.png"] = png_file(rows.tobytes()[:-1], channels)
+            files[f"{i}-long.png"] = png_file(rows.tobytes() + b"x", channels)
+            file = io.BytesIO()
+            Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
+            files[f"{i}-other.png"] = file.getvalue()
+    found = workers.block([*files], files.__getitem__, wanted)
+    alone, faults = [], []
+    for place, data in enumerate(files.values()):
+        try:
+            alone.append(decode.convert(data, wanted))
+        except DataError as err:
+            faults.append((place, str(err)))
+    assert found.faults == faults and len(faults) == 24
+    assert found.facts == Counter(facts for _, facts in alone) and len(found.facts) == 2
+    assert np.array_equal(found.pixels, np.stack([pixels for pixels, _ in alone]).transpose(0, 3, 1, 2))
+    assert Image.open(io.BytesIO(files["0.png"])).mode == mode
+
+
+def png_file(rows: bytes, channels: int) -> bytes:
+    """A PNG of 8x8 with these filtered rows."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
+    """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
+    (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
+    images = ingest.mapped(tmp_path, "train", N, Wanted(8, 1))
+    batch = images[torch.tensor([5, 0, 5])]
+    assert batch.equal(torch.from_numpy(PIXELS[[5, 0, 5]])[:, None]) and batch.untyped_storage().nbytes() == 3 * 64
+    images[0] = 7
+    assert (tmp_path / "train.u8").read_bytes() == PIXELS.tobytes()
