@@ -1,21 +1,18 @@
 """gancli animate: the film of a training, or of several side by side."""
 
-import shlex
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gancli import provenance
+from gancli.cli import filming
 from gancli.cli import options as opt
+from gancli.cli.sources import find_run
 from gancli.config import parse_seconds
 from gancli.errors import ConfigError
-from gancli.report.timing import FilmOptions, frame_ms
-from gancli.rundir import RunDir, check_free, newest, numbered
-
-if TYPE_CHECKING:
-    from gancli.media import Picture
+from gancli.report.timing import FilmOptions
+from gancli.rundir import numbered
 
 STANDARD = FilmOptions()
 SMALLER = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
@@ -29,7 +26,7 @@ def animate(
             metavar="RUN", help="Run folders, shown side by side; left out, the newest run.", show_default=False
         ),
     ] = None,
-    fps: Annotated[float, typer.Option("--fps", help="Frames a second.")] = STANDARD.fps,
+    fps: opt.Fps = STANDARD.fps,
     duration: Annotated[
         str | None,
         typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
@@ -54,7 +51,7 @@ def animate(
             "--output",
             "-o",
             help="x.gif, .webp, .mp4, .png (a strip) or a folder of frames; left out, progress.gif of the run is made "
-            "anew, and several runs go to films/.",
+            "anew, or with other options, or several runs, a new one in films/.",
             show_default=False,
         ),
     ] = None,
@@ -69,6 +66,7 @@ def animate(
     """
     if duration is not None and opt.given(ctx, "fps"):
         raise ConfigError("--fps and --duration exclude each other; give one")
+    kind = filming.kind_of(output, force=force)
     options = FilmOptions(
         fps=fps,
         duration_s=None if duration is None else parse_seconds(duration),
@@ -77,49 +75,33 @@ def animate(
         rows=rows,
         caption=caption,
         plots=plots,
+        kind=kind,
     )
-    from gancli import films
-    from gancli.cli import render
-    from gancli.report import film as reports
+    from gancli.report import film as progress
 
-    kind = ".gif" if output is None else films.film_kind(output)
+    chosen: list[Path | None] = [*sources] if sources else [None]
+    runs = [find_run(source, outdir) for source in chosen]
+    plan = progress.plan(runs, options)
+    if duration is None:
+        filming.note_rate(kind, fps)
+
+    is_alone = len(runs) == 1
+    is_standard = output is None and is_alone and options == STANDARD
     if output is not None:
-        check_free(output, force=force)
-    runs = [RunDir.find(source, outdir) for source in sources] if sources else [newest(outdir)]
-    if not sources:
-        render.notes([f"using the newest run, {runs[0].path}"])
-    film = reports.plan(runs, options)
-    shown_fps = 1000 / frame_ms(fps)
-    is_timed = kind not in ("", ".png")
-    if is_timed and opt.given(ctx, "fps") and abs(shown_fps / fps - 1) > 0.01:
-        render.notes([f"frames last whole hundredths of a second: {fps:g} a second become {shown_fps:.3g}"])
-
-    target = output or (runs[0].film if len(runs) == 1 else numbered(Path("films"), "side-by-side.gif"))
-    made = provenance.FilmRecord.make(opt.typed(ctx), [run.path.resolve().name for run in runs], film.moments)
-    with render.tracker(quiet=quiet) as track:
-        frames = counted(film.frames(film.moments), lambda done: track("frames", done, len(film.moments)))
-        films.write_film(
-            target,
-            frames,
-            film.durations_ms,
-            palette=film.palette() if kind == ".gif" else None,
-            text=provenance.to_text(made),
-            force=force,
-        )
-    if kind == "":
-        provenance.write_sidecar(target, made)
-    elif note := films.size_note(target, SMALLER):
-        render.notes([note])
-    seconds = sum(film.durations_ms) / 1000 if is_timed else None
-    if as_json:
-        names = [str(run.path) for run in runs]
-        render.print_json({"runs": names, "frames": len(film.moments), "seconds": seconds, "output": str(target)})
+        path = output
+    elif is_standard:
+        path = runs[0].film
     else:
-        size = f", {seconds:g} s, {target.stat().st_size / 1e6:.2g} MB" if seconds is not None else ""
-        render.stdout_line(f"{len(film.moments)} frames{size}: {shlex.quote(str(target))}")
-
-
-def counted(frames: "Iterable[Picture]", tell: Callable[[int], None]) -> "Iterator[Picture]":
-    for done, frame in enumerate(frames, start=1):
-        yield frame
-        tell(done)
+        place, name = (runs[0].path, runs[0].film.name) if is_alone else (Path(), "side-by-side.gif")
+        path = numbered(place / "films") / name
+    names = [run.path.resolve().name for run in runs]
+    film = filming.Film(
+        kind=kind,
+        frames=plan.frames(plan.moments),
+        durations_ms=plan.durations_ms,
+        palette=plan.palette,
+        record=None if is_standard else provenance.FilmRecord.make(opt.typed(ctx), names, plan.moments),
+    )
+    in_new_folder = output is None and not is_standard
+    filming.write(film, path, in_new_folder=in_new_folder, force=force or is_standard, quiet=quiet)
+    filming.report(film, path, {"runs": [str(run.path) for run in runs]}, smaller=SMALLER, as_json=as_json)

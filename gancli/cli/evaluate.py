@@ -61,7 +61,7 @@ def evaluate(
     ] = None,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
-    device: Annotated[str, typer.Option("--device", help="Where to generate.", metavar=opt.DEVICES)] = "cpu",
+    device: opt.ModelDevice = "cpu",
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -78,8 +78,6 @@ def evaluate(
     names = metrics.known(names)
     chosen: list[Path | None] = [*sources] if sources else [None]
     entries = [open_source(source, outdir, best, devices.resolve(device)) for source in chosen]
-    if not sources:
-        render.notes([f"using the newest run, {entries[0].place}"])
     if output is not None:
         check_free(output, force=force)
     images = own_data(entries) if data is None else datasets.load(data)

@@ -2,19 +2,19 @@
 
 import dataclasses
 import itertools
-import shlex
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gancli import config, provenance
+from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
-from gancli.rundir import atomic_folder, check_free, numbered
+from gancli.rundir import numbered
 
 if TYPE_CHECKING:
     from gancli.core.modelfile import Model
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from gancli.media import Picture
 
 FILM = "walk.gif"
+SMALLER = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 MOST_FRAMES, MOST_WALKS = 20_000, 1024
 FRAMES, STRIP_FRAMES = 60, 8
 KEYS = 5
 WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
-PALETTE_FRAMES = 32
+PALETTE_FRAMES = 16
 PATHS = "|".join(typing.get_args(config.PathName))
 
 
@@ -72,7 +73,7 @@ def interpolate(
     duration: Annotated[
         str | None, typer.Option("--duration", help="Of the whole film, such as 6s.", show_default=False)
     ] = None,
-    fps: Annotated[int, typer.Option("--fps", min=1, max=50, help="Frames per second.")] = 20,
+    fps: opt.Fps = 20,
     loop: Annotated[
         bool | None,
         typer.Option(
@@ -105,7 +106,7 @@ def interpolate(
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
-    device: Annotated[str, typer.Option("--device", help="Where to compute.", metavar=opt.DEVICES)] = "cpu",
+    device: opt.ModelDevice = "cpu",
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -117,29 +118,27 @@ def interpolate(
     if path == "circle" and loop is False:
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)
-    from gancli import films
-    from gancli.cli import render
+    kind = filming.kind_of(output, force=force)
     from gancli.core import devices, modelfile, walks
+    from gancli.report import timing
 
-    kind = ".gif" if output is None else films.film_kind(output)
-    is_film = kind not in ("", ".png")
-    is_loop = path == "circle" or (kind != ".png" if loop is None else loop)
-    step_ms = frame_ms(kind, fps)
+    step_ms = timing.frame_ms(kind, fps)
+    wanted = None if duration is None else seconds_of(duration) * 1000 / step_ms
     model_path, place = find_model(source, outdir, best=best)
-    if source is None:
-        render.notes([f"using the newest run, {model_path.parent}"])
     model = modelfile.load(model_path, devices.resolve(device))
     classes = [] if class_name is None else model.info.class_indices(class_name)
     dealt = deal(seeds, n or (2 if path == "circle" else 1 if len(classes) > 1 else KEYS), rows * columns)
-    keys = len(dealt[0]) if len(dealt[0]) > 1 else max(1, len(classes))
-    if duration is not None:
-        frames = segment_frames(config.parse_seconds(duration), step_ms, keys - (not is_loop))
+    is_loop = kind != ".png" if loop is None else loop
     frames = frames or (STRIP_FRAMES if kind == ".png" else FRAMES)
-    scale = scale or (visible_scale(rows, columns, model.info.spec.resolution) if is_film else 1)
-    check_size(rows * columns * (model.info.spec.resolution * scale) ** 2, keys * frames)
     some = [
-        walks.plan(model.info, cell, classes, path=path, frames=frames, is_loop=is_loop, trunc=trunc) for cell in dealt
+        walks.plan(model.info, cell, classes, path=path, segment_frames=frames, is_loop=is_loop, trunc=trunc)
+        for cell in dealt
     ]
+    some = some if wanted is None else [walk.of_length(wanted) for walk in some]
+    resolution = model.info.spec.resolution
+    scale = scale or (visible_scale(rows, columns, resolution) if filming.is_timed(kind) else 1)
+    check_size(rows * columns * (resolution * scale) ** 2, len(some[0]))
+    filming.note_rate(kind, fps)
     record = provenance.make(
         opt.typed(ctx),
         model_path,
@@ -149,56 +148,23 @@ def interpolate(
         trunc=trunc,
         settings={
             "path": path,
-            "frames": frames,
-            "loop": is_loop,
+            "frames": some[0].segment_frames,
+            "loop": some[0].is_loop,
             "grid": f"{rows}x{columns}",
             "scale": scale,
-            "frame_ms": step_ms if is_film else None,
+            "frame_ms": step_ms if filming.is_timed(kind) else None,
         },
     )
-    if output is not None:
-        check_free(output, force=force)
-    if output is not None and is_film:
-        check_free(provenance.sidecar(output), force=force)
-    if kind == ".gif" and step_ms * fps != 1000:
-        render.notes([f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps}"])
-
-    film, n_frames = output or numbered(place / "walks") / FILM, len(some[0])
-    with render.tracker(quiet=quiet) as track:
-        stream = counted(walks.pictures(model, some, columns, scale), lambda done: track("frames", done, n_frames))
-        colours = palette(model, some) if kind == ".gif" else None
-        save(film, stream, [step_ms] * n_frames, colours, record, in_new_folder=output is None, force=force)
-    if kind and (note := films.size_note(film, "fewer frames, a lower --scale or a smaller --grid make it smaller")):
-        render.notes([note])
-    if as_json:
-        render.print_json({**dataclasses.asdict(record), "n": n_frames, "output": str(film)})
-    else:
-        length = f", {n_frames * step_ms / 1000:.3g} s" if is_film else ""
-        render.stdout_line(f"{n_frames} frames{length}: {shlex.quote(str(film))}")
-
-
-def save(
-    film: Path,
-    frames: "Iterable[Picture]",
-    durations_ms: Sequence[int],
-    colours: "Picture | None",
-    record: provenance.Record,
-    *,
-    in_new_folder: bool,
-    force: bool,
-) -> None:
-    """Write the film and what made it; a strip carries that in its text."""
-    from gancli import films
-
-    text = provenance.to_text(record)
-    if in_new_folder:
-        with atomic_folder(film.parent) as folder:
-            films.write_film(folder / film.name, frames, durations_ms, palette=colours, text=text)
-            provenance.write_sidecar(folder, record)
-    else:
-        films.write_film(film, frames, durations_ms, palette=colours, text=text, force=force)
-        if films.film_kind(film) != ".png":
-            provenance.write_sidecar(film, record)
+    film = filming.Film(
+        kind=kind,
+        frames=walks.pictures(model, some, columns, scale),
+        durations_ms=timing.durations(len(some[0]), step_ms, kind),
+        palette=lambda: palette(model, some),
+        record=record,
+    )
+    target = output or numbered(place / "walks") / FILM
+    filming.write(film, target, in_new_folder=output is None, force=force, quiet=quiet)
+    filming.report(film, target, dataclasses.asdict(record), smaller=SMALLER, as_json=as_json)
 
 
 def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
@@ -212,16 +178,10 @@ def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
     return [list(chosen[cell * each : (cell + 1) * each]) for cell in range(cells)]
 
 
-def frame_ms(kind: str, fps: int) -> int:
-    """How long a frame lasts; GIF counts hundredths of a second."""
-    return round(100 / fps) * 10 if kind == ".gif" else round(1000 / fps)
-
-
-def segment_frames(seconds: float, step_ms: int, segments: int) -> int:
-    """Frames from one key to the next, so that all segments are alike and the film comes closest to its length."""
-    if not seconds:
+def seconds_of(duration: str) -> float:
+    if not (seconds := config.parse_seconds(duration)):
         raise ConfigError("--duration must be above 0")
-    return max(1, round(seconds * 1000 / step_ms / max(1, segments)))
+    return seconds
 
 
 def visible_scale(rows: int, columns: int, resolution: int) -> int:
@@ -240,18 +200,12 @@ def check_size(frame_pixels: int, frames: int) -> None:
 
 
 def palette(model: "Model", some: "Sequence[Walk]") -> "Picture | None":
-    """Of a GIF in colour: one that suits the whole way, not only its first frames."""
+    """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
     from gancli.core import walks
     from gancli.films import gif
 
     if model.info.spec.channels == 1:
         return None
-    coarse = [dataclasses.replace(walk, frames=4) for walk in some]
-    return gif.palette_of(itertools.islice(walks.pictures(model, coarse), PALETTE_FRAMES))
-
-
-def counted(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":
-    """Hand on what is made, and say how much it was."""
-    for done, frame in enumerate(frames, start=1):
-        yield frame
-        show(done)
+    coarse = [walk.of_length(PALETTE_FRAMES) for walk in some]
+    every = -(-len(coarse[0]) // PALETTE_FRAMES)
+    return gif.palette_of(itertools.islice(walks.pictures(model, coarse), 0, None, every))

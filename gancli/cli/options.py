@@ -82,6 +82,9 @@ Seed = Annotated[int | None, setting("seed")]
 Device = Annotated[str | None, setting("device")]
 Threads = Annotated[int | None, setting("threads")]
 
+ModelDevice = Annotated[str, typer.Option("--device", help="Where to generate.", metavar=DEVICES)]
+Fps = Annotated[float, typer.Option("--fps", help="Frames a second.")]
+
 Outdir = Annotated[Path, typer.Option("--outdir", help="Where the numbered run folders are.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

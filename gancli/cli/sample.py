@@ -83,7 +83,7 @@ def sample(
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
-    device: Annotated[str, typer.Option("--device", help="Where to compute.", metavar=opt.DEVICES)] = "cpu",
+    device: opt.ModelDevice = "cpu",
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -109,8 +109,6 @@ def sample(
         remake.report(like, again, as_json=as_json)
         return
     path, place = find_model(source, outdir, best=best)
-    if source is None:
-        render.notes([f"using the newest run, {path.parent}"])
     model = modelfile.load(path, devices.resolve(device))
     classes = chosen_classes(model.info, class_name)
     draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)

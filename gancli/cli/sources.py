@@ -20,12 +20,23 @@ def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tupl
         return source, Path()
     if source is not None and not source.exists() and not (outdir / source).exists():
         raise RunError(f"no run folder, model file or images {source}")
-    run = newest(outdir) if source is None else RunDir.find(source, outdir)
+    run = find_run(source, outdir)
     path = run.best_model if best else run.model
     if not path.is_file():
         why = "it is lost, or the run was not scored" if best else "train it first, or wait for its first snapshot"
         raise RunError(f"{run.path} has no {path.name}: {why}")
     return path, run.path
+
+
+def find_run(source: Path | None, outdir: Path) -> RunDir:
+    """The run asked for, or the newest one, which is said."""
+    if source is not None:
+        return RunDir.find(source, outdir)
+    from gancli.cli import render
+
+    run = newest(outdir)
+    render.notes([f"using the newest run, {run.path}"])
+    return run
 
 
 def run_of(model: Path) -> RunDir | None:

@@ -1,5 +1,6 @@
 """Walks between pictures: from key to key through latents and classes, frame by frame."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,16 +33,17 @@ class Step:
 class Walk:
     """k keys in order, each a seed with its z [k, z_dim] and class weights [k, n_classes], and how to pass them.
 
-    frames: per segment, which reaches from one key up to, not including, the next. is_loop: one more segment leads
-    from the last key to the first; without, the film ends with the last key. A circle has two keys and always loops;
-    its frames are dealt out by the length of its two arcs, so that the pace is even all the way round.
+    segment_frames: of a segment, which reaches from one key up to, not including, the next. All have as many, so the
+    pace differs from one to another as the keys lie nearer or farther. is_loop: one more segment leads from the last
+    key to the first; without, the film ends with the last key. A circle has two keys and always loops; its frames are
+    dealt out by the length of its two arcs, so the pace is as even all the way round as whole frames allow.
     """
 
     seeds: tuple[int, ...]
     z: Tensor
     weights: Tensor | None
     path: PathName
-    frames: int
+    segment_frames: int
     is_loop: bool
 
     @property
@@ -50,12 +52,16 @@ class Walk:
 
     def __len__(self) -> int:
         """How many frames there are."""
-        return self.segments * self.frames + (not self.is_loop)
+        return self.segments * self.segment_frames + (not self.is_loop)
+
+    def of_length(self, n: float) -> "Walk":
+        """The same walk in about n frames, as near as segments of whole frames come."""
+        return dataclasses.replace(self, segment_frames=max(1, round((n - (not self.is_loop)) / self.segments)))
 
     def lengths(self) -> list[int]:
         """Frames of each segment."""
         if self.path != "circle":
-            return [self.frames] * self.segments
+            return [self.segment_frames] * self.segments
         there = round(len(self) * float(latents.turn(self.z[0], self.z[1])))
         there = min(max(there, 1), len(self) - 1)
         return [there, len(self) - there]
@@ -77,9 +83,10 @@ class Walk:
         a, b, share = self.at(start), self.at((start + 1) % len(self.seeds)), t
         if self.path == "circle":
             a, b, turn = self.at(0), self.at(1), latents.turn(self.z[0], self.z[1])
-            t = float(turn + (1 - turn) * t if start else turn * t)
-            share = float(latents.toward(turn, t))
-        z = PATHS[self.path](a.z, b.z, t)
+            arc = turn + (1 - turn) * t if start else turn * t
+            z, share = latents.circle(a.z, b.z, float(arc)), float(latents.toward(turn, float(arc)))
+        else:
+            z = PATHS[self.path](a.z, b.z, t)
         if a.weights is None or b.weights is None:
             return Step(z, None, None)
         return Step(z, latents.lerp(a.weights, b.weights, share), None)
@@ -91,7 +98,7 @@ def plan(
     classes: Sequence[int] = (),
     *,
     path: PathName = "slerp",
-    frames: int = 60,
+    segment_frames: int = 60,
     is_loop: bool = True,
     trunc: float = 1,
 ) -> Walk:
@@ -111,7 +118,7 @@ def plan(
         if classes:
             labels = torch.tensor([classes[key % len(classes)] for key in range(len(seeds))])
         weights = F.one_hot(labels, info.spec.n_classes).float()
-    walk = Walk(tuple(seeds), z, weights, path, frames, is_loop or path == "circle")
+    walk = Walk(tuple(seeds), z, weights, path, segment_frames, is_loop or path == "circle")
     check(walk)
     return walk
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from gancli.errors import ConfigError, did_you_mean
 from gancli.films import gif, mp4, webp
 from gancli.films.frames import steady
-from gancli.media import MOST_PIXELS, Picture, write_png, write_pngs
-from gancli.rundir import atomic_file, atomic_folder
+from gancli.media import MOST_PIXELS, Picture, encode_png, write_pngs
+from gancli.rundir import atomic_file, atomic_folder, check_free
 
 KINDS = (".gif", ".webp", ".mp4", ".png")
 # More than this no decoder takes; a strip any wider is not shown by browsers.
@@ -36,7 +36,7 @@ def write_film(
     frames: Iterable[Picture],
     durations_ms: Sequence[int],
     *,
-    palette: Picture | None = None,
+    palette: Callable[[], Picture | None] | None = None,
     text: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> None:
@@ -44,9 +44,9 @@ def write_film(
 
     frames: of one shape, as many as durations, each an array of its own; drawn one by one, and only a few are held.
     durations_ms: at least 20; for a GIF in steps of 10. A strip and a folder have no time.
-    palette: of a GIF, uint8 [n, 3]; left out, it suits the first frames. text: for every PNG.
-    force: a folder that is there gets these frames in place of its own. A file is always replaced.
-    Raises ConfigError for frames too large for the format.
+    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames. text: for every PNG.
+    force: a file that is there is replaced, and a folder gets these frames in place of its own. Raises RunError for
+    what is there without it, ConfigError for frames too large for the format.
     """
     kind = film_kind(path)
     stream = steady(frames, len(durations_ms))
@@ -55,16 +55,17 @@ def write_film(
     check_size(path, kind, first, len(durations_ms))
     if kind == "":
         write_frames(path, stream, text, force=force)
-    elif kind == ".png":
-        write_png(path, np.concatenate(list(stream), axis=1), text)
-    else:
-        with atomic_file(path) as file:
-            if kind == ".gif":
-                gif.write(file, stream, durations_ms, palette)
-            elif kind == ".webp":
-                webp.write(file, stream, durations_ms)
-            else:
-                mp4.write(file, stream, durations_ms)
+        return
+    with atomic_file(path) as file:
+        if kind == ".gif":
+            gif.write(file, stream, durations_ms, palette() if palette else None)
+        elif kind == ".webp":
+            webp.write(file, stream, durations_ms)
+        elif kind == ".mp4":
+            mp4.write(file, stream, durations_ms)
+        else:
+            file.write(encode_png(np.concatenate(list(stream), axis=1), text))
+        check_free(path, force=force)  # again: another process may have been faster
 
 
 def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:

@@ -1,10 +1,10 @@
 """MP4 films that browsers play: H.264 by ffmpeg, which the package imageio-ffmpeg brings (extra gancli[video])."""
 
 import itertools
-import math
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,6 @@ from gancli.films.frames import check_durations
 from gancli.media import Picture
 
 LONGEST_SIDE = 8_192
-SHORTEST_STEP_MS = 10
 CODEC = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
 # Where no tag says what the numbers mean, players guess it from the size of the picture.
 COLOUR = (
@@ -27,21 +26,23 @@ COLOUR = (
 def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
     """A film without sound. frames: of one shape, as many as durations; drawn one by one.
 
-    Frames come at one rate, the longer ones several times. Odd sides grow by one pixel, since yuv420p has none.
+    Frames come at one rate, the mean of all but the last; what is longer, such as a last one that is held, comes
+    several times, its end as near as whole frames allow. Odd sides grow by one pixel, since yuv420p has none.
     file: one with a path, which ffmpeg opens itself. Raises RunError where ffmpeg fails.
     """
     check_durations(durations_ms, step=1, longest=(1 << 31) - 1)
-    step_ms = max(SHORTEST_STEP_MS, math.gcd(*durations_ms))
+    paced_ms = durations_ms[:-1] or durations_ms
+    step_ms = Fraction(sum(paced_ms), len(paced_ms))
     stream = iter(frames)
     first = next(stream)
     height, width = even(first).shape[:2]
     pixels = "gray" if first.ndim == 2 else "rgb24"
-    source = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", f"1000/{step_ms}", "-i", "-"]
+    source = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", f"{1000 / step_ms}", "-i", "-"]
     target = [*CODEC, "-vf", COLOUR, "-movflags", "+faststart", "-f", "mp4", f"file:{file.name}"]
     run_ffmpeg([*source, *target], paced(itertools.chain([first], stream), durations_ms, step_ms), Path(file.name))
 
 
-def paced(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: int) -> Iterator[bytes]:
+def paced(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: Fraction) -> Iterator[bytes]:
     """The pixels of each frame as often as its time has steps, rounded so that no error adds up."""
     end_ms = shown = 0
     for frame, duration in zip(frames, durations_ms, strict=True):

@@ -21,7 +21,8 @@ from gancli.rundir import RunDir, nimg_of
 LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone; the width is also that of curves
 ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
 MOST_RUNS, PER_ROW = 8, 4
-GAP = 16
+GAP = 16  # between runs
+STRIP_MARGIN = 3 * GAP  # so that runs of one moment stand together
 SAMPLE_FRAMES = 16
 
 
@@ -59,6 +60,7 @@ class Film:
     durations_ms: list[int]
     size: tuple[int, int]
     caption: bool
+    margin: int  # beside each frame
 
     @property
     def is_grey(self) -> bool:
@@ -73,7 +75,8 @@ class Film:
             for i, track in enumerate(self.tracks):
                 if (place := track.place(nimg)) != shown[i]:
                     shown[i], parts[i] = place, self.part(i, place)
-            yield arranged(parts)
+            page = arranged(parts)
+            yield padded(page, page.shape[0], page.shape[1] + self.margin)
 
     def part(self, i: int, place: int) -> Picture:
         """A run's frame with its curves, beside it if the run is alone, else below, above its caption."""
@@ -103,7 +106,7 @@ class Film:
 def make(run: RunDir) -> Path:
     """Write the film that training leaves, progress.gif, and return its path."""
     film = plan([run])
-    films.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette())
+    films.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette, force=True)
     return run.film
 
 
@@ -132,7 +135,8 @@ def plan(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film: 
         below = len(found[0]) * curves.MIN_HEIGHT
         height = max(height, below) if is_alone else height
         growing = [curves.grow(own, moments, width, height if is_alone else below) for own in found]
-    return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption)
+    margin = STRIP_MARGIN if options.kind == ".png" and not is_alone else 0
+    return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
 
 
 def open_track(run: RunDir, label: str, rows: int | None) -> Track:

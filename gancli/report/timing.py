@@ -1,4 +1,7 @@
-"""How a film runs: its options, which moments it keeps, and how long each frame stays. Plain Python."""
+"""How a film runs: its options, which moments it keeps, and how long each frame stays. Plain Python.
+
+A kind of film is its ending, as films.film_kind has it.
+"""
 
 import itertools
 import math
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 from gancli.errors import ConfigError
 
-FASTEST_MS = 20  # browsers show what is shorter at a tenth of a second
+FASTEST_MS, SLOWEST_MS = 20, 10_000  # browsers show what is shorter at a tenth of a second
 LONGEST_S = 600
 
 
@@ -16,46 +19,51 @@ class FilmOptions:
     """The defaults are those of the film that training leaves.
 
     duration_s: of all frames but the last, instead of fps. hold_s: of the last. every: show each so many-th moment.
-    rows: of the grid of pictures, from the top; None shows all.
+    rows: of the grid of pictures, from the top; None shows all. kind: see above.
     """
 
-    fps: float = 12
+    fps: float = 12.5
     duration_s: float | None = None
     hold_s: float = 2.0
     every: int = 1
     rows: int | None = None
     caption: bool = True
     plots: bool = False
+    kind: str = ".gif"
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.fps <= 1000 / FASTEST_MS:
-            raise ConfigError(f"fps must be from 0.1 to {1000 / FASTEST_MS:g}, got {self.fps:g}")
+        frame_ms(self.kind, self.fps)
         for name, value in (("hold", self.hold_s), ("duration", self.duration_s or 0)):
             if not 0 <= value <= LONGEST_S:
                 raise ConfigError(f"{name} must be from 0 to {LONGEST_S} seconds, got {value:g}")
 
 
 def timeline(n: int, options: FilmOptions) -> list[int]:
-    """Milliseconds for each of n frames, in whole hundredths of a second; the last one is held.
-
-    By fps the steps are equal, the nearest to it; by duration they differ by a hundredth so that their sum is exact.
-    """
-    if options.duration_s is None:
-        steps = [frame_ms(options.fps)] * n
-    else:
-        ends = [round(100 * options.duration_s * i / max(n - 1, 1)) for i in range(n)]
-        steps = [10 * (end - start) for start, end in itertools.pairwise(ends)]
-        if steps and min(steps) < FASTEST_MS:
+    """Milliseconds for each of n frames, evenly by rate or by duration; the last one is held."""
+    step_ms = frame_ms(options.kind, options.fps)
+    if options.duration_s is not None and n > 1:
+        step_ms = 1000 * options.duration_s / (n - 1)
+        if step_ms < FASTEST_MS:
             raise ConfigError(
                 f"{n} frames in {options.duration_s:g} s are more than {1000 / FASTEST_MS:g} a second; "
                 f"make it {math.ceil((n - 1) * FASTEST_MS / 100) / 10:g} s or longer, or leave out some with --every"
             )
-        steps.append(steps[-1] if steps else FASTEST_MS)
-    return [*steps[:-1], max(steps[-1], 10 * round(100 * options.hold_s))]
+    *steps, last = durations(n, step_ms, options.kind)
+    return [*steps, max(last, *durations(1, 1000 * options.hold_s, options.kind))]
 
 
-def frame_ms(fps: float) -> int:
-    return 10 * round(100 / fps)
+def frame_ms(kind: str, fps: float) -> float:
+    """How long a frame lasts; in a GIF the nearest hundredth of a second. Raises ConfigError for rates no film has."""
+    if not 1000 / SLOWEST_MS <= fps <= 1000 / FASTEST_MS:
+        raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {1000 / FASTEST_MS:g}, got {fps:g}")
+    return 10 * round(100 / fps) if kind == ".gif" else 1000 / fps
+
+
+def durations(n: int, step_ms: float, kind: str) -> list[int]:
+    """n frames of step_ms, in whole milliseconds or, in a GIF, hundredths of a second, so that no error adds up."""
+    tick = 10 if kind == ".gif" else 1
+    ends = [tick * round(i * step_ms / tick) for i in range(n + 1)]
+    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def joint(runs: Sequence[Sequence[int]]) -> list[int]:

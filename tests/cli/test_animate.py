@@ -56,7 +56,7 @@ def test_without_arguments_the_newest_run_gets_its_film_anew(run):
     assert end.exit_code == 0
     assert durations(newest.film) == [80, 80, 80, 80, 2000]
     assert f"using the newest run, {newest.path}" in end.stderr
-    assert end.stdout.startswith("5 frames, 2.32 s, ") and str(newest.film) in end.stdout
+    assert end.stdout == f"5 frames, 2.32 s: {newest.film}\n"
     assert not run.film.exists()
 
 
@@ -70,7 +70,7 @@ def test_it_makes_the_film_that_training_leaves(run):
 
 def test_frames_config_and_metrics_are_all_it_needs(run):
     assert gancli("animate", run.path, "--plots").exit_code == 0
-    assert {path.name for path in run.path.iterdir()} == {"config.json", "metrics.jsonl", "frames", "progress.gif"}
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "metrics.jsonl", "frames", "films"}
 
 
 IMPORTS = """
@@ -87,7 +87,7 @@ print(",".join(name for name in ("torch", "matplotlib", "safetensors", "imageio_
 
 def test_it_needs_neither_torch_nor_matplotlib_nor_ffmpeg(run):
     end = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
-    assert end.returncode == 0 and run.film.exists()
+    assert end.returncode == 0 and (run.path / "films/00000/progress.gif").exists()
     assert end.stdout.splitlines()[-1] == ""
 
 
@@ -102,13 +102,29 @@ def test_it_needs_neither_torch_nor_matplotlib_nor_ffmpeg(run):
     ids=str,
 )
 def test_times_are_those_asked_for(run, flags, expected):
-    assert gancli("animate", *flags).exit_code == 0
-    assert durations(run.film) == expected
+    assert gancli("animate", *flags, "-o", "x.gif").exit_code == 0
+    assert durations("x.gif") == expected
 
 
 def test_a_rate_that_hundredths_cannot_show_is_said(run):
-    assert "30 a second become 33.3" in gancli("animate", "--fps", "30").stderr
-    assert "become" not in gancli("animate", "--fps", "25").stderr + gancli("animate").stderr
+    assert "33.33 frames a second instead of 30" in gancli("animate", "--fps", "30").stderr
+    for flags in ([], ["--fps", "25"], ["--duration", "3s"], ["--fps", "30", "-o", "x.webp"]):
+        assert "instead" not in gancli("animate", *flags).stderr, flags
+    assert durations("x.webp") == [33, 34, 33, 33, 2000]
+
+
+def test_only_the_film_that_training_leaves_takes_its_place(run):
+    film.make(run)
+    first = run.film.read_bytes()
+    for number, flags in enumerate((["--plots"], ["--every", "2"], ["--no-caption"])):
+        end = gancli("animate", *flags)
+        place = run.path / "films" / f"0000{number}"
+        assert end.stdout.endswith(f": {place / 'progress.gif'}\n")
+        assert {path.name for path in place.iterdir()} == {"progress.gif", "provenance.json"}
+    assert run.film.read_bytes() == first
+    run.film.write_bytes(b"old")
+    assert gancli("animate", "--hold", "2s", "--fps", "12.5").exit_code == 0
+    assert run.film.read_bytes() == first
 
 
 @pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.mp4"])
@@ -121,6 +137,9 @@ def test_films_of_every_kind(run, name):
     assert about == {"runs": [str(run.path)], "frames": 5, "seconds": 2.32, "output": name}
     assert Path(name).stat().st_size > 1000
     assert not run.film.exists()
+    made = json.loads(Path(f"{name}.json").read_text())
+    assert (made["command"], made["runs"]) == ("gancli animate", [run.path.name])
+    assert made["moments"] == list(NIMGS)
 
 
 def test_strip_and_folder_say_what_made_them(run):
@@ -141,16 +160,18 @@ def test_runs_side_by_side_go_to_a_new_numbered_film(run):
     for number in range(2):
         end = gancli("animate", run.path, classic.path.name, "--plots")
         assert end.exit_code == 0
-        assert str(Path(f"films/0000{number}-side-by-side.gif")) in end.stdout
-    assert durations("films/00000-side-by-side.gif") == [80, 80, 80, 80, 2000]
+        assert end.stdout.endswith(f": films/0000{number}/side-by-side.gif\n")
+    assert durations("films/00000/side-by-side.gif") == [80, 80, 80, 80, 2000]
+    made = json.loads(Path("films/00000/provenance.json").read_text())
+    assert made["runs"] == [run.path.name, classic.path.name]
     assert not run.film.exists() and not classic.film.exists()
 
 
 def test_captions_curves_and_rows_change_the_size(run):
     sizes = []
     for flags in ([], ["--no-caption"], ["--plots"], ["--rows", "1"]):
-        assert gancli("animate", *flags).exit_code == 0
-        with Image.open(run.film) as pictures:
+        assert gancli("animate", *flags, "--force", "-o", "x.gif").exit_code == 0
+        with Image.open("x.gif") as pictures:
             sizes.append(pictures.size)
     (width, height), without, plots, rows = sizes
     assert without == (width, 368) and height > 368
@@ -165,6 +186,9 @@ def test_what_exists_is_overwritten_only_by_force(run):
     assert Path("x.gif").read_bytes() == b"mine"
     assert gancli("animate", "-o", "x.gif", "--force").exit_code == 0
     assert len(durations("x.gif")) == 5
+    Path("y.webp.json").write_text("mine")
+    refused = gancli("animate", "-o", "y.webp")
+    assert refused.exit_code == 1 and "y.webp.json exists" in refused.stderr and not Path("y.webp").exists()
 
 
 def without_frames(run):
@@ -199,6 +223,8 @@ def nothing(run):
         (nothing, ["runs/99999-no-such"], 1, "no run folder"),
         (nothing, ["home"], 1, "not a run folder"),
         (nothing, ["--fps", "99"], 2, "fps must be from 0.1 to 50"),
+        (nothing, ["--fps", "0"], 2, "fps must be from 0.1 to 50"),
+        (nothing, ["--fps", "nan"], 2, "fps must be from 0.1 to 50"),
         (nothing, ["--hold", "soon"], 2, "cannot read the time"),
         (nothing, ["--duration", "0.01s"], 2, "5 frames in 0.01 s are more than 50 a second"),
         (nothing, ["--duration", "8s", "--fps", "12"], 2, "exclude each other"),

@@ -10,6 +10,7 @@ from commands import FAST, gancli
 from PIL import Image, ImageSequence
 
 from gancli import provenance
+from gancli.films import gif
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +154,36 @@ def test_time_of_a_gif_is_whole_hundredths_and_what_was_asked(
     assert len(notes) == (1000 / step_ms != fps)
 
 
-def test_a_webp_takes_any_whole_milliseconds(model: Path) -> None:
-    made(model, "--n", "2", "--frames", "3", "--fps", "30", "-o", "w.webp")
-    assert set(film(Path("w.webp"))[1]) == {33}
+def test_a_webp_has_the_very_rate(model: Path) -> None:
+    result = gancli("interpolate", model, "--n", "2", "--frames", "3", "--fps", "24", "-o", "w.webp")
+    assert film(Path("w.webp"))[1] == [42, 41, 42] * 2
+    assert "instead" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "frames"),
+    [
+        (["--duration", "2s", "--n", "3"], 39),  # 40 cannot be shared out to three segments
+        (["--duration", "2s", "--n", "3", "--no-loop"], 41),
+        (["--duration", "1s", "--n", "2", "--no-loop"], 20),
+        (["--duration", "3s", "--class", "0,1,2"], 60),
+        (["--duration", "2s", "--n", "2", "--path", "circle"], 40),
+    ],
+)
+def test_a_film_is_as_long_as_asked_whether_it_loops_or_not(model: Path, options: list[str], frames: int) -> None:
+    shown = json.loads(made(model, *options, "-o", "w.gif", "--scale", "1", "--json"))
+    assert (shown["frames"], shown["seconds"]) == (frames, frames / 20)
+    assert len(film(Path("w.gif"))[0]) == frames
+    strip = json.loads(made(model, *options, "-o", "w.png", "--json"))
+    assert abs(strip["frames"] - frames) <= 2 and strip["seconds"] is None
+
+
+def test_as_many_frames_as_a_film_has_are_not_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only those there are count: without the way back, two pictures have one segment."""
+    monkeypatch.setattr("gancli.cli.interpolate.MOST_FRAMES", 20)
+    assert made(model, "--n", "2", "--frames", "19", "--no-loop", "-o", "w").startswith("20 frames")
+    refused = gancli("interpolate", model, "--n", "2", "--frames", "20", "--no-loop", "-o", "v")
+    assert refused.exit_code == 2 and "21 frames are too many" in refused.stderr
 
 
 def test_a_grid_shows_many_walks_and_deals_out_the_seeds(model: Path) -> None:
@@ -187,10 +215,11 @@ def test_films_are_enlarged_so_that_they_can_be_seen_and_stills_are_not(model: P
 def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the film is too long for a palette of its own accord to look beyond its first frames."""
-    monkeypatch.setattr("gancli.films.gif.PALETTE_PIXELS", 64)
     colour = save_model(tmp_path / "colour.safetensors", channels=3)
-    options = [colour, "--n", "6", "--frames", "8", "--scale", "1"]
+    asked = []
+    palette_of = gif.palette_of
+    monkeypatch.setattr(gif, "palette_of", lambda frames: asked.append([*frames]) or palette_of(asked[-1]))
+    options = [colour, "--n", "6", "--frames", "6", "--scale", "1"]
     made(*options, "-o", "w.gif")
     made(*options, "-o", "w")
     frames, _ = film(Path("w.gif"))
@@ -198,7 +227,12 @@ def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(
         np.abs(frame.astype(int) - read(path)).mean()
         for frame, path in zip(frames, sorted(Path("w").glob("*.png")), strict=True)
     ]
-    assert len(errors) == 48 and max(errors) < 10
+    assert len(errors) == 36 and max(errors) < 10
+    (some,) = asked
+    passed = [i for i, path in enumerate(sorted(Path("w").glob("*.png"))) for one in some if (read(path) == one).all()]
+    assert passed == [0, 4, 8, 12, 16, 20, 24, 28, 32]
+    made(colour, "--n", "40", "--frames", "1", "--scale", "1", "-o", "many.gif")
+    assert len(asked[1]) == 14, "not only the first keys of many"
 
 
 def test_nothing_is_overwritten_without_force(model: Path) -> None:
@@ -222,7 +256,7 @@ def test_the_same_command_gives_the_same_bytes(model: Path) -> None:
 
 def test_json_is_one_object(model: Path) -> None:
     shown = json.loads(made(model, "--seeds", "3,7", "--frames", "2", "-o", "w.gif", "--json"))
-    assert (shown["n"], shown["seeds"], shown["output"]) == (4, "3,7", "w.gif")
+    assert (shown["frames"], shown["seconds"], shown["seeds"], shown["output"]) == (4, 0.2, "3,7", "w.gif")
 
 
 def test_a_large_film_is_told_of(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,8 +294,9 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([model, "--duration", "10h"], 2, "frames are too many"),
         ([model, "--duration", "0s"], 2, "--duration must be above 0"),
         ([model, "--duration", "soon"], 2, "cannot read the time"),
-        ([model, "--fps", "0"], 2, "--fps"),
-        ([model, "--fps", "51"], 2, "--fps"),
+        ([model, "--fps", "0"], 2, "fps must be from 0.1 to 50"),
+        ([model, "--fps", "51"], 2, "fps must be from 0.1 to 50"),
+        ([model, "--fps", "nan"], 2, "fps must be from 0.1 to 50"),
         ([model, "--grid", "four"], 2, "cannot read the grid"),
         ([model, "--grid", "40x40"], 2, "1,600 walks past 5 pictures each are too many"),
         ([model, "--grid", "30x30", "--n", "2", "--scale", "64"], 2, "too large"),
@@ -279,7 +314,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         errors = [part for part in result.stderr.splitlines() if part.startswith("error: ")]
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
         assert sorted(Path().rglob("*")) == before, arguments
-    assert len(rows) == 35
+    assert len(rows) == 36
 
 
 def is_opposite(seed: int) -> bool:

@@ -34,7 +34,7 @@ def test_every_path_that_has_a_name_can_be_walked() -> None:
 def test_keys_are_where_they_belong_and_exact(
     seeds: list[int], path: PathName, frames: int, is_loop: bool, keys: dict[int, int]
 ) -> None:
-    walk = walks.plan(INFO, seeds, path=path, frames=frames, is_loop=is_loop)
+    walk = walks.plan(INFO, seeds, path=path, segment_frames=frames, is_loop=is_loop)
     steps = list(walk.steps())
     assert len(steps) == len(walk) == (len(seeds) * frames if is_loop else (len(seeds) - 1) * frames + 1)
     assert {i: step.seed for i, step in enumerate(steps) if step.seed is not None} == keys
@@ -53,7 +53,7 @@ def one_hot(label: int) -> list[float]:
 def test_key_frames_are_the_pictures_of_their_seeds(path: PathName, n_classes: int) -> None:
     model = make_model("conv", n_classes)
     seeds = [3, 40] if path == "circle" else [3, 40, 12]
-    walk = walks.plan(model.info, seeds, path=path, frames=30, trunc=0.7)
+    walk = walks.plan(model.info, seeds, path=path, segment_frames=30, trunc=0.7)
     frames = list(walks.pictures(model, [walk]))
     ((_, pictures, _),) = generate.from_seeds(model, seeds, trunc=0.7)
     compared = 0
@@ -67,7 +67,7 @@ def test_key_frames_are_the_pictures_of_their_seeds(path: PathName, n_classes: i
 @pytest.mark.parametrize("path", ["slerp", "lerp"])
 def test_all_steps_of_a_segment_are_equal_and_the_loop_adds_one_segment(path: PathName) -> None:
     """Steps of slerp turn by one angle; those of lerp have one length. The segment back to the start is no exception"""
-    walk = walks.plan(INFO, [3, 7, 12], path=path, frames=10)
+    walk = walks.plan(INFO, [3, 7, 12], path=path, segment_frames=10)
     z = torch.stack([step.z for step in walk.steps()])
     following = z.roll(-1, dims=0)
     sizes = latents.angle(z, following) if path == "slerp" else latents.length(z - following)
@@ -79,7 +79,7 @@ def test_all_steps_of_a_segment_are_equal_and_the_loop_adds_one_segment(path: Pa
 @pytest.mark.parametrize("frames", [1, 2, 60])
 def test_a_circle_goes_round_once_at_an_even_pace(frames: int) -> None:
     """With whole frames on both arcs, steps differ by at most the part of one frame in those of the shorter arc."""
-    walk = walks.plan(INFO, [3, 7], path="circle", frames=frames, is_loop=False)
+    walk = walks.plan(INFO, [3, 7], path="circle", segment_frames=frames, is_loop=False)
     steps = list(walk.steps())
     z = torch.stack([step.z for step in steps])
     assert len(z) == len(walk) == 2 * frames
@@ -93,7 +93,7 @@ def test_a_circle_goes_round_once_at_an_even_pace(frames: int) -> None:
 
 
 def test_class_weights_go_from_the_class_of_one_key_to_that_of_the_next() -> None:
-    walk = walks.plan(INFO, [5], [0, 2], frames=4)
+    walk = walks.plan(INFO, [5], [0, 2], segment_frames=4)
     steps = list(walk.steps())
     weights = [step.weights.tolist() for step in steps if step.weights is not None]
     there = [[1, 0, 0], [0.75, 0, 0.25], [0.5, 0, 0.5], [0.25, 0, 0.75], [0, 0, 1]]
@@ -132,7 +132,7 @@ def test_one_class_weighs_as_its_label_does() -> None:
 def test_many_walks_go_side_by_side() -> None:
     """In a grid of three, cells hold what each walk gives alone, also where a frame is wider than a batch."""
     for n in (3, 70):
-        some = [walks.plan(INFO, [2 * cell, 2 * cell + 1], frames=5) for cell in range(n)]
+        some = [walks.plan(INFO, [2 * cell, 2 * cell + 1], segment_frames=5) for cell in range(n)]
         alone = [list(walks.pictures(MODEL, [walk])) for walk in some[:3]]
         together = list(walks.pictures(MODEL, some, columns=3))
         assert len(together) == 10
@@ -147,7 +147,7 @@ def test_frames_come_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     made = generate.generate
     monkeypatch.setattr(walks, "generate", lambda *args: calls.append(len(args[1])) or made(*args))
-    stream = walks.pictures(MODEL, [walks.plan(INFO, [3, 7], frames=1_000_000)])
+    stream = walks.pictures(MODEL, [walks.plan(INFO, [3, 7], segment_frames=1_000_000)])
     next(stream)
     assert calls == [generate.BATCH]
 

@@ -142,9 +142,30 @@ def test_frames_too_large_for_their_film_are_refused_at_the_first(folder, name, 
 
 def test_the_palette_of_a_gif_can_be_given(folder):
     palette = np.array([[0, 0, 0], [200, 0, 0]], np.uint8)
-    films.write_film(folder / "a.gif", noise(2, 8, 8, 3), [20, 20], palette=palette)
+    films.write_film(folder / "a.gif", noise(2, 8, 8, 3), [20, 20], palette=lambda: palette)
     with Image.open(folder / "a.gif") as film:
         assert {colour for _, colour in film.convert("RGB").getcolors()} <= {(0, 0, 0), (200, 0, 0)}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "a.gif"])
+def test_nothing_but_a_gif_is_asked_for_its_palette(folder, name):
+    films.write_film(folder / name, noise(2, 8, 8, 3), [20, 20], palette=lambda: pytest.fail("asked"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "frames"])
+def test_what_another_process_wrote_meanwhile_stays_unless_by_force(folder, name):
+    """Both may have seen that the name was free, before they drew their frames."""
+
+    def frames():
+        yield noise(8, 8)
+        if not (folder / name).exists():
+            films.write_film(folder / name, [noise(8, 8, seed=1)], [40])
+        yield noise(8, 8, seed=2)
+
+    with pytest.raises(RunError, match=f"{name}.* exists"):
+        films.write_film(folder / name, frames(), [20, 20])
+    assert [path.name for path in folder.iterdir()] == [name]
+    films.write_film(folder / name, frames(), [20, 20], force=True)
 
 
 def test_large_files_are_spoken_of(tmp_path):

@@ -2,6 +2,7 @@ import re
 import stat
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -42,14 +43,14 @@ def shown(path, height, width):
 
 
 @pytest.mark.parametrize("shape", [(20, 24), (20, 24, 3)])
-def test_each_frame_comes_as_often_as_its_time_has_steps(folder, shape):
+def test_frames_come_at_their_rate_and_the_last_is_held(folder, shape):
     levels = [10, 90, 90, 160, 230]
-    films.write_film(folder / "a.mp4", (flat(level, shape) for level in levels), [80, 40, 120, 40, 400])
+    films.write_film(folder / "a.mp4", (flat(level, shape) for level in levels), [40] * 4 + [400])
     words, frames = shown(folder / "a.mp4", 20, 24)
-    expected = np.repeat([10, 90, 160, 230], [2, 4, 1, 10])
+    expected = np.repeat([10, 90, 160, 230], [1, 2, 1, 10])
     assert np.abs(frames.astype(int) - expected[:, None, None, None]).max() <= 4
     assert np.ptp(frames.astype(int), axis=3).max() <= 1, "grey stays grey"
-    assert "Duration: 00:00:00.68" in words
+    assert "Duration: 00:00:00.56" in words
     assert "25 fps" in words
 
 
@@ -72,11 +73,25 @@ def test_odd_sides_grow_by_their_last_pixels_and_nothing_is_rescaled(folder, sha
     assert frames[0, :, : shape[1] - 2].max() < 15
 
 
+def test_a_rate_that_whole_milliseconds_only_meet_on_average_is_exact_and_no_frame_comes_twice(folder):
+    films.write_film(folder / "a.mp4", (flat(8 * i) for i in range(25)), [*[42, 41, 42] * 8, 1000])
+    words, frames = shown(folder / "a.mp4", 20, 24)
+    assert "24 fps" in words
+    assert len(frames) == 24 + 24
+    assert np.abs(frames[:, 0, 0, 0].astype(int) - np.minimum(8 * np.arange(48), 192)).max() <= 4
+
+
 def test_rounded_times_add_up():
     frames = [flat(i, (2, 2)) for i in range(50)]
-    levels = [pixels[0] for pixels in mp4.paced(frames, [33] * 50, 10)]
+    levels = [pixels[0] for pixels in mp4.paced(frames, [33] * 50, Fraction(10))]
     assert len(levels) == 165
     assert set(np.bincount(levels)) == {3, 4}
+
+
+def test_a_single_frame_is_a_film_too(folder):
+    films.write_film(folder / "a.mp4", [flat(90)], [2000])
+    words, frames = shown(folder / "a.mp4", 20, 24)
+    assert len(frames) == 1 and "Duration: 00:00:02.00" in words
 
 
 @pytest.mark.parametrize("duration", [19, 0, -20])

@@ -234,6 +234,27 @@ def test_frames_are_read_one_by_one_and_only_where_a_run_goes_on(make_run, monke
     assert len(read) == 12
 
 
+def test_frames_of_several_runs_stand_apart_in_a_strip(make_run):
+    """Further than the runs of one frame do: else nobody would see which belong together."""
+    runs = [make_run(0, 500), make_run(0, 500, config=CLASSIC)]
+    row, strip = (drawn(film.plan(runs, FilmOptions(kind=kind)))[1] for kind in (".gif", ".png"))
+    beside = film.STRIP_MARGIN // 2
+    assert np.array_equal(strip[:, beside:-beside], row)
+    assert (strip[:, :beside] == lettering.PAPER).all() and (strip[:, -beside:] == lettering.PAPER).all()
+    assert 2 * beside > film.GAP
+    alone = drawn(film.plan(runs[:1], FilmOptions(kind=".png")))[1]
+    assert alone.shape[1] == film.LONG_SIDE
+
+
+def test_the_palette_suits_the_end_of_a_film_as_well_as_its_beginning(make_run):
+    run = make_run()
+    for place in range(40):
+        colour = np.full((28, 56, 3), (place, 250 if place > 30 else 0, 0), np.uint8)
+        media.write_png(run.frame(1000 * place), colour)
+    palette = film.plan([run], FilmOptions(caption=False)).palette()
+    assert palette[:, 1].min() == 0 and palette[:, 1].max() == 250
+
+
 def test_narrow_picture_is_centred(make_run):
     run = make_run(0, shape=(300, 30))
     [frame] = drawn(film.plan([run]))

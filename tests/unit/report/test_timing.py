@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from gancli.errors import ConfigError
@@ -15,7 +16,7 @@ def test_timeline_has_equal_steps_of_whole_hundredths_and_a_hold(fps, hold_s, ex
 
 def test_one_frame_is_held():
     assert timing.timeline(1, FilmOptions(hold_s=3)) == [3000]
-    assert timing.timeline(1, FilmOptions(duration_s=8, hold_s=0)) == [20]
+    assert timing.timeline(1, FilmOptions(duration_s=8, hold_s=0)) == [80]
 
 
 @pytest.mark.parametrize("n", [2, 3, 80, 81, 401])
@@ -49,6 +50,25 @@ def test_a_duration_too_short_for_its_frames_says_what_would_do():
 def test_times_that_no_film_has_are_refused(wrong):
     with pytest.raises(ConfigError, match="must be from"):
         FilmOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("fps", "gif_ms"), [(12.5, 80), (15, 70), (24, 40), (30, 30), (45, 20), (50, 20), (0.1, 10_000), (12, 80)]
+)
+def test_a_gif_has_the_nearest_hundredth_and_the_others_the_very_rate(fps, gif_ms):
+    assert timing.frame_ms(".gif", fps) == gif_ms
+    assert timing.durations(4, gif_ms, ".gif") == [gif_ms] * 4
+    for kind in (".webp", ".mp4", ".png", ""):
+        assert timing.frame_ms(kind, fps) == 1000 / fps
+        exact = np.arange(1, 100) * 1000 / fps
+        steps = timing.durations(99, 1000 / fps, kind)
+        assert np.abs(np.cumsum(steps) - exact).max() <= 0.5 and min(steps) >= 20
+
+
+@pytest.mark.parametrize("kind", [".webp", ".mp4"])
+def test_a_film_that_counts_milliseconds_meets_them(kind):
+    assert timing.timeline(4, FilmOptions(fps=24, hold_s=0.123, kind=kind)) == [42, 41, 42, 123]
+    assert timing.timeline(4, FilmOptions(duration_s=0.1, hold_s=0, kind=kind)) == [33, 34, 33, 33]
 
 
 def test_thinning_keeps_the_first_and_the_last():
