@@ -11,8 +11,7 @@ from gancli.cli import options as opt
 from gancli.cli.sources import find_run
 from gancli.config import parse_seconds
 from gancli.errors import ConfigError
-from gancli.report.timing import FilmOptions
-from gancli.rundir import numbered
+from gancli.report.timing import FilmOptions, frame_ms
 
 STANDARD = FilmOptions()
 SMALLER = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
@@ -83,25 +82,18 @@ def animate(
     runs = [find_run(source, outdir) for source in chosen]
     plan = progress.plan(runs, options)
     if duration is None:
-        filming.note_rate(kind, fps)
-
-    is_alone = len(runs) == 1
-    is_standard = output is None and is_alone and options == STANDARD
-    if output is not None:
-        path = output
-    elif is_standard:
-        path = runs[0].film
-    else:
-        place, name = (runs[0].path, runs[0].film.name) if is_alone else (Path(), "side-by-side.gif")
-        path = numbered(place / "films") / name
+        filming.note_rate(kind, fps, frame_ms(kind, fps))
+    is_standard = output is None and len(runs) == 1 and options == STANDARD
     names = [run.path.resolve().name for run in runs]
     film = filming.Film(
-        kind=kind,
         frames=plan.frames(plan.moments),
         durations_ms=plan.durations_ms,
         palette=plan.palette,
         record=None if is_standard else provenance.FilmRecord.make(opt.typed(ctx), names, plan.moments),
+        about={"runs": [str(run.path) for run in runs]},
+        smaller=SMALLER,
     )
-    in_new_folder = output is None and not is_standard
-    filming.write(film, path, in_new_folder=in_new_folder, force=force or is_standard, quiet=quiet)
-    filming.report(film, path, {"runs": [str(run.path) for run in runs]}, smaller=SMALLER, as_json=as_json)
+    if is_standard:
+        output, force = runs[0].film, True
+    place = runs[0].path if len(runs) == 1 else Path()
+    filming.make(film, output, place / "films" / runs[0].film.name, force=force, quiet=quiet, as_json=as_json)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancli import provenance
-from gancli.provenance import FilmRecord, Record
-from gancli.rundir import atomic_folder, check_free
+from gancli.rundir import atomic_folder, check_free, numbered
 
 if TYPE_CHECKING:
     from gancli.media import Picture
@@ -17,21 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
-    """A film to be written: its frames, as many as durations, and the rest as films.write_film takes it.
+    """What films.write_film takes, and what to say of it.
 
-    record: what made it; none for a run's own film, which the run folder tells of.
+    record: what made it; none for a run's own film, which the run folder tells of. about: for JSON. smaller: what would
+    shrink a large one.
     """
 
-    kind: str
     frames: "Iterable[Picture]"
     durations_ms: Sequence[int]
     palette: "Callable[[], Picture | None]"
-    record: Record | FilmRecord | None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it runs, if it does."""
-        return sum(self.durations_ms) / 1000 if is_timed(self.kind) else None
+    record: provenance.Record | provenance.FilmRecord | None
+    about: Mapping[str, Any]
+    smaller: str
 
 
 def is_timed(kind: str) -> bool:
@@ -52,47 +48,39 @@ def kind_of(output: Path | None, *, force: bool) -> str:
     return kind
 
 
-def note_rate(kind: str, fps: float) -> None:
+def note_rate(kind: str, fps: float, step_ms: float) -> None:
     """Say which rate a GIF shows instead of one that it cannot."""
     from gancli.cli import render
-    from gancli.report.timing import frame_ms
 
-    step_ms = frame_ms(kind, fps)
     if kind == ".gif" and step_ms * fps != 1000:
         render.notes([f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps:g}"])
 
 
-def write(film: Film, path: Path, *, in_new_folder: bool, force: bool, quiet: bool) -> None:
-    """The film and, unless PNGs carry it in their text, what made it: beside it, or in a new folder with it."""
+def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool) -> None:
+    """Write the film, with its record beside it unless PNGs carry that, and say so.
+
+    default: without an output, its parent gets a numbered folder with a film of this name.
+    """
     from gancli import films
     from gancli.cli import render
 
-    place = atomic_folder(path.parent) if in_new_folder else contextlib.nullcontext(path.parent)
+    path, n = output or numbered(default.parent) / default.name, len(film.durations_ms)
+    kind = films.film_kind(path)
+    place = contextlib.nullcontext(path.parent) if output else atomic_folder(path.parent)
     with render.tracker(quiet=quiet) as show, place as folder:
-        films.write_film(
-            folder / path.name,
-            counted(film.frames, lambda done: show("frames", done, len(film.durations_ms))),
-            film.durations_ms,
-            palette=film.palette,
-            text=provenance.to_text(film.record) if film.record else None,
-            force=force,
-        )
-        if film.record and film.kind != ".png":
-            provenance.write_sidecar(folder if in_new_folder else path, film.record)
-
-
-def report(film: Film, path: Path, about: Mapping[str, Any], *, smaller: str, as_json: bool) -> None:
-    """The result; `about` is what JSON says besides, `smaller` what would shrink a large file."""
-    from gancli import films
-    from gancli.cli import render
-
-    if film.kind and (note := films.size_note(path, smaller)):
+        frames = counted(film.frames, lambda done: show("frames", done, n))
+        text = provenance.to_text(film.record) if film.record else None
+        target = folder / path.name
+        films.write_film(target, frames, film.durations_ms, palette=film.palette, text=text, force=force)
+        if film.record and kind != ".png":
+            provenance.write_sidecar(target if output else folder, film.record)
+    if kind and (note := films.size_note(path, film.smaller)):
         render.notes([note])
-    n = len(film.durations_ms)
+    seconds = sum(film.durations_ms) / 1000 if is_timed(kind) else None
     if as_json:
-        render.print_json({**about, "frames": n, "seconds": film.seconds, "output": str(path)})
+        render.print_json({**film.about, "frames": n, "seconds": seconds, "output": str(path)})
     else:
-        length = "" if film.seconds is None else f", {film.seconds:g} s"
+        length = "" if seconds is None else f", {seconds:g} s"
         render.stdout_line(f"{n} frames{length}: {shlex.quote(str(path))}")
 
 

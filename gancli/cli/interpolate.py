@@ -14,14 +14,12 @@ from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
-from gancli.rundir import numbered
 
 if TYPE_CHECKING:
     from gancli.core.modelfile import Model
     from gancli.core.walks import Walk
     from gancli.media import Picture
 
-FILM = "walk.gif"
 SMALLER = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 MOST_FRAMES, MOST_WALKS = 20_000, 1024
 FRAMES, STRIP_FRAMES = 60, 8
@@ -138,7 +136,7 @@ def interpolate(
     resolution = model.info.spec.resolution
     scale = scale or (visible_scale(rows, columns, resolution) if filming.is_timed(kind) else 1)
     check_size(rows * columns * (resolution * scale) ** 2, len(some[0]))
-    filming.note_rate(kind, fps)
+    filming.note_rate(kind, fps, step_ms)
     record = provenance.make(
         opt.typed(ctx),
         model_path,
@@ -156,15 +154,14 @@ def interpolate(
         },
     )
     film = filming.Film(
-        kind=kind,
         frames=walks.pictures(model, some, columns, scale),
         durations_ms=timing.durations(len(some[0]), step_ms, kind),
         palette=lambda: palette(model, some),
         record=record,
+        about=dataclasses.asdict(record),
+        smaller=SMALLER,
     )
-    target = output or numbered(place / "walks") / FILM
-    filming.write(film, target, in_new_folder=output is None, force=force, quiet=quiet)
-    filming.report(film, target, dataclasses.asdict(record), smaller=SMALLER, as_json=as_json)
+    filming.make(film, output, place / "walks" / "walk.gif", force=force, quiet=quiet, as_json=as_json)
 
 
 def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:

@@ -160,8 +160,8 @@ def test_runs_side_by_side_go_to_a_new_numbered_film(run):
     for number in range(2):
         end = gancli("animate", run.path, classic.path.name, "--plots")
         assert end.exit_code == 0
-        assert end.stdout.endswith(f": films/0000{number}/side-by-side.gif\n")
-    assert durations("films/00000/side-by-side.gif") == [80, 80, 80, 80, 2000]
+        assert end.stdout.endswith(f": films/0000{number}/progress.gif\n")
+    assert durations("films/00000/progress.gif") == [80, 80, 80, 80, 2000]
     made = json.loads(Path("films/00000/provenance.json").read_text())
     assert made["runs"] == [run.path.name, classic.path.name]
     assert not run.film.exists() and not classic.film.exists()
