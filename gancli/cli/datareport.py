@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gancli.cli.render import duration, say, stdout_line
 from gancli.errors import printable
-from gancli.wording import counted, listed, significant
+from gancli.wording import listed, significant
 
 if TYPE_CHECKING:
     from gancli.core.imageset import ImageSet
@@ -51,7 +51,11 @@ def full(report: dict[str, Any], record: dict[str, Any]) -> None:
     """The long form, on stdout; every bad file by its name."""
     rows = [*plan(record), *files(report), *modes(report), *classes(report, most=MOST_CLASSES), *cost(report)]
     rows += [("cache", report["cache"])] if "cache" in report else []
-    rows += [*picture(report), *(("note", line) for line in report["notes"]), *(("warning", line) for line in report["warnings"])]
+    rows += [
+        *picture(report),
+        *(("note", line) for line in report["notes"]),
+        *(("warning", line) for line in report["warnings"]),
+    ]
     for label, text in rows:
         fold(label, printable(text))
     if len(faults := report.get("faults", [])) > FEW_FAULTS:

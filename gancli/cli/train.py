@@ -67,7 +67,9 @@ def train(
     seed: opt.Seed = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
+    ] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:

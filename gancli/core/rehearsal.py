@@ -50,11 +50,9 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     except RuntimeError as err:
         if not isinstance(err, torch.OutOfMemoryError) and "allocate" not in str(err):
             raise
-        side = record["data"]["resolution"]
-        raise ConfigError(
-            f"a batch of {batch} images of {side}x{side} does not fit into the memory of {record['machine']['device']}; "
-            f"try --batch-size {max(2, batch // 2)}"
-        ) from err
+        side, device = record["data"]["resolution"], record["machine"]["device"]
+        what = f"a batch of {batch} images of {side}x{side} does not fit into the memory of {device}"
+        raise ConfigError(f"{what}; try --batch-size {max(2, batch // 2)}") from err
     cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])  # the first has R1
     peak, there = memory(trainer.device)
     return Rehearsal(batch * interval / cycle_s, peak, there, trainer.device.type)

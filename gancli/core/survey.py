@@ -59,10 +59,8 @@ def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
         return []
     shown = "" if passes is None else f"; this run shows each {significant(passes)} times"
     score = "closer_than_heldout" if n_heldout else "auth_pct"
-    return [
-        f"{counted(n, 'image')} to train on are few{shown}, and the model may learn them by heart: gancli evaluate tells "
-        f"({score}), and a shorter run, --mirror or more images help"
-    ]
+    risk = f"{counted(n, 'image')} to train on are few{shown}, and the model may learn them by heart"
+    return [f"{risk}: gancli evaluate tells ({score}); more images, a shorter run or --mirror help"]
 
 
 def uneven(data: ImageSet) -> list[str]:
