@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gancli.core.rehearsal import Rehearsal
 
 LABEL = 9
-MOST_SIZES = 3
+MOST_SIZES, MOST_COPIES = 3, 3
 MOST_CLASSES = 60
 ENDS = 5  # classes named at either end where not all are
 FEW_FAULTS = 5  # as many as a note names
@@ -41,7 +41,8 @@ def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal") -> dict[s
 
 def start(report: dict[str, Any], record: dict[str, Any]) -> None:
     """The short form, on stderr."""
-    for label, text in (*plan(record), *files(report), *classes(report, most=0), *cost(report), *picture(report)):
+    rows = [*plan(record), *files(report), *classes(report, most=2 * ENDS), *copies(report, most=1), *cost(report)]
+    for label, text in (*rows, ("grid", f"training images: {report['picture']}")):
         say(f"{label:{LABEL}}{text}")
     for line in report["warnings"]:
         say(f"warning: {line}")
@@ -49,13 +50,13 @@ def start(report: dict[str, Any], record: dict[str, Any]) -> None:
 
 def full(report: dict[str, Any], record: dict[str, Any]) -> None:
     """The long form, on stdout; every bad file by its name."""
-    rows = [*plan(record), *files(report), *modes(report), *classes(report, most=MOST_CLASSES), *cost(report)]
-    rows += [("cache", report["cache"])] if "cache" in report else []
-    rows += [
-        *picture(report),
-        *(("note", line) for line in report["notes"]),
-        *(("warning", line) for line in report["warnings"]),
-    ]
+    rows = [*plan(record), *files(report), *modes(report), *classes(report, most=MOST_CLASSES)]
+    rows += [*copies(report, most=MOST_COPIES), *cost(report)]
+    if report["picture"]:
+        rows.append(("grid", f"what D will see: {report['picture']}"))
+    if "cache" in report:
+        rows.append(("cache", report["cache"]))
+    rows += [(kind, line) for kind in ("note", "warning") for line in report[f"{kind}s"]]
     for label, text in rows:
         fold(label, printable(text))
     if len(faults := report.get("faults", [])) > FEW_FAULTS:
@@ -103,10 +104,20 @@ def classes(report: dict[str, Any], *, most: int) -> Iterator[Row]:
     rows = sorted(report["classes"], key=lambda row: -row[1])
     if len(rows) < 2:
         return
-    said = [f"{name} {n:,}" for name, n, _ in rows]
-    if len(rows) > max(most, 2 * ENDS):
+    is_even = rows[0][1] == rows[-1][1]
+    said = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
+    if len(said) > most:
         said = [*said[:ENDS], "...", *said[-ENDS:]]
-    yield "classes", ", ".join(said)
+    yield "classes", ", ".join(said) + (f"; {rows[0][1]:,} each" if is_even else "")
+
+
+def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
+    found = report.get("duplicates", {"n": 0})
+    if not found["n"]:
+        return
+    pairs = ", ".join(" = ".join(pair) for pair in found["pairs"][:most])
+    across = f"; {found['n_across']:,} held-out ones are copies of training ones" if found["n_across"] else ""
+    yield "copies", f"{found['n']:,} exactly like an earlier one, such as {pairs}{across}"
 
 
 def cost(report: dict[str, Any]) -> Iterator[Row]:
@@ -115,8 +126,3 @@ def cost(report: dict[str, Any]) -> Iterator[Row]:
     yield "time", f"about {duration(report['train_s'])} of training ({rate}), {shown}"
     needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
     yield "memory", f"about {needed} of {there}"
-
-
-def picture(report: dict[str, Any]) -> Iterator[Row]:
-    if report["picture"]:
-        yield "grid", f"training images as they will be shown: {report['picture']}"

@@ -126,11 +126,13 @@ def new_run(
 def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, rehearsal
+    from gancli.core import gallery, rehearsal, survey
 
     render.status("trying a few steps", quiet=quiet or as_json)
     report = datareport.make(record, images, rehearsal.rehearse(record, images))
     grid = gallery.as_shown(record, images)
+    if "duplicates" not in report:
+        report["duplicates"] = survey.copies(images)
     report["picture"] = gallery.save_preview(slug(images.name), grid, images.resolution)
     if as_json:
         render.print_json({**record, "report": report})

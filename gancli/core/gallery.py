@@ -1,5 +1,7 @@
 """The pictures a run shows of itself: frames of fixed latents, samples, and training images in the same layout."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +82,13 @@ def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
     """Training images of these classes, or the first that are shown -> int64 [80]."""
     if labels is None or data.labels is None:
         return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
-    members = {label: torch.nonzero(data.labels == label).flatten() for label in set(labels.tolist())}
-    picks = [(members[label], position // COLUMNS) for position, label in enumerate(labels.tolist())]
-    return torch.stack([some[row % len(some)] for some, row in picks])
+    members = {label: iter_members(data.labels, label) for label in set(labels.tolist())}
+    return torch.stack([next(members[label]) for label in labels.tolist()])
+
+
+def iter_members(labels: Tensor, label: int) -> Iterator[Tensor]:
+    """The places of a class in order, again and again."""
+    return itertools.cycle(torch.nonzero(labels == label).flatten())
 
 
 def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:

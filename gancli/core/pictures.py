@@ -178,11 +178,6 @@ def told(source: ingest.Source, cached: Cached, options: Options) -> list[str]:
     said = [*cached.notes, *preparation.notes(cached.facts, cached.wanted, options)]
     if cached.faults:
         said.append(f"{counted(len(cached.faults), 'picture')} of {len(source):,} skipped: {named(source, cached)}")
-    if n := cached.duplicates["n"]:
-        pairs = ", ".join(" = ".join(map(zips.shortened, pair)) for pair in cached.duplicates["pairs"])
-        across = cached.duplicates["n_across"]
-        held = f"; {across:,} of the held-out pictures are copies of training ones" if across else ""
-        said.append(f"{counted(n, 'picture')}: exact copies of others, such as {pairs}{held}")
     if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
         said.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:

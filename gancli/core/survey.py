@@ -3,7 +3,10 @@
 import itertools
 from typing import Any
 
+import numpy as np
+
 from gancli.core.imageset import ImageSet
+from gancli.core.ingest import duplicates
 from gancli.wording import counted, listed, significant
 
 FEW_IMAGES = 1000
@@ -54,10 +57,20 @@ def warnings(data: ImageSet, passes: float | None) -> list[str]:
     return [*few_images(len(data.images), len(data.heldout_images), passes), *uneven(data)]
 
 
+def copies(data: ImageSet) -> dict[str, Any]:
+    """The exact copies in a set that was not read from picture files, which know theirs."""
+    n, m = len(data.images), len(data.heldout_images)
+
+    def name(row: np.int64) -> str:
+        return f"image {row}" if row < n else f"held-out image {row - n}"
+
+    return duplicates(data.images, data.heldout_images, name, np.arange(n), np.arange(n, n + m))
+
+
 def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
     if n >= FEW_IMAGES:
         return []
-    shown = "" if passes is None else f"; this run shows each {significant(passes)} times"
+    shown = "" if passes is None else f"; this run shows each {passes:,.1f} times"
     score = "closer_than_heldout" if n_heldout else "auth_pct"
     risk = f"{counted(n, 'image')} to train on are few{shown}, and the model may learn them by heart"
     return [f"{risk}: gancli evaluate tells ({score}); more images, a shorter run or --mirror help"]
