@@ -121,8 +121,8 @@ def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
 
 
 def cost(report: dict[str, Any]) -> Iterator[Row]:
-    shown = f"each image {significant(report['passes'])} times" if report["passes"] else ""
     rate = f"{significant(report['images_per_s'])} images/s in a trial"
-    yield "time", f"about {duration(report['train_s'])} of training ({rate}), {shown}"
+    shown = f"each image is shown {report['passes']:,.1f} times"
+    yield "time", f"about {duration(report['train_s'])} of training ({rate}); {shown}"
     needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
     yield "memory", f"about {needed} of {there}"

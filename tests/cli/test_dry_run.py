@@ -51,7 +51,7 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
     assert "modes    150 RGB, 60 grey\n" in said
     assert "classes  cat 135, owl 54\n" in said
-    assert "each image 10.6 times\n" in said and " GB of " in said and "images/s in a trial" in said
+    assert "; each image is shown 10.6 times\n" in said and " GB of " in said and "images/s in a trial" in said
     assert "note     210 pictures: made 16x16" in said
     assert "warning  189 images to train on are few; this run shows each 10.6 times" in said
     assert not Path("runs").exists(), "a dry run leaves no run"
