@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.samples": PURE | {"rundir", "media", "provenance"},
     "core.walks": PURE | {"config", "media"},
     "core.ingest": PURE | {"rundir"},
+    "core.rehearsal": PURE | {"rundir"},
     "core.trainer": PURE | {"config", "events", "rundir"},
     "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*"},
     "metrics": {"errors", "contracts", "metrics.*"},

@@ -42,7 +42,18 @@ def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None
         classes=draw.classes[:columns] if several else draw.classes,
     )
     made = [pictures for _, pictures, _ in samples.make(model, part)]
-    picture = shrunk(samples.sheet(made, (rows, columns), 1), factor)
+    draw_on(console, shrunk(samples.sheet(made, (rows, columns), 1), factor))
+
+
+def show_grid(console: Console, picture: "Picture", side: int) -> None:
+    """A grid of pictures of so many pixels a side, or what fits of it."""
+    shape = picture.shape[0] // side, picture.shape[1] // side
+    factor, rows, columns = layout(shape, side, console.width, 2 * min(MOST_LINES, console.height - 2))
+    if rows * columns:
+        draw_on(console, shrunk(picture[: rows * side, : columns * side], factor))
+
+
+def draw_on(console: Console, picture: "Picture") -> None:
     with contextlib.suppress(OSError):
         console.print(Segments(segments(picture)), end="")
 

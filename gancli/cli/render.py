@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -67,27 +67,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
-
-
-def plan(record: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    """What is about to be done."""
-    if as_json:
-        print_json(record)
-        return
-    if quiet:
-        return
-    data, machine, train = record["data"], record["machine"], record["train"]
-    total = record["plan"]["total_nimg"]
-    classes = f"{len(data['class_names'])} classes: conditional" if data["class_names"] else "unconditional"
-    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {duration(train['time_budget'])}"
-    lines = [
-        f"preset {record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}",
-        f"data   {data['name']}: {data['n_train']:,} images of {data['resolution']}x{data['resolution']}, "
-        f"{data['n_heldout']:,} held out, {classes}",
-        f"on     {machine['device']}, {machine['threads']} threads, {machine['precision']}",
-    ]
-    for line in lines:
-        say(line)
 
 
 def going_on(trainer: "Trainer", *, extended: bool) -> None:

@@ -1,9 +1,11 @@
 """gancli train: from a data set to a model, samples, plots and a progress film."""
 
 import contextlib
+import dataclasses
 import re
 import shlex
 import signal
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import typer
 from gancli import config as configs
 from gancli import presets
 from gancli.cli import options as opt
-from gancli.errors import ConfigError
+from gancli.errors import ConfigError, DataError
 from gancli.events import RunEnded
 from gancli.rundir import RunDir
 
@@ -65,7 +67,9 @@ def train(
     seed: opt.Seed = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
+    ] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -96,21 +100,52 @@ def new_run(
     quiet: bool,
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
-    from gancli.cli import render
-    from gancli.core import data, devices, records
+    from gancli.cli import datareport, render
+    from gancli.core import data, devices, records, rehearsal
     from gancli.core.trainer import Trainer
 
     devices.resolve(config.device)
-    with render.tracker(quiet=quiet) as track:
-        images = data.load(config.data, records.options(config), track)
-    render.notes(images.notes)
-    record = records.make(name, config, sources, images)
-    render.plan(record, as_json=as_json and dry_run, quiet=quiet and not dry_run)
+    options = records.options(config)
     if dry_run:
+        options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
+    with render.tracker(quiet=quiet) as track:
+        images = data.load(config.data, options, track)
+    record = records.make(name, config, sources, images)
+    if dry_run:
+        rehearse(record, images, as_json=as_json, quiet=quiet)
         return
+    render.notes(images.notes)
+    report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, images))
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
+        if report:
+            datareport.start({**report, "picture": str(run.reals)}, record)
         finish(Trainer(run, record, images, make_probe(record, images, quiet=quiet)), as_json=as_json, quiet=quiet)
+
+
+def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet: bool) -> None:
+    """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
+    from gancli.cli import datareport, preview, render
+    from gancli.core import gallery, rehearsal, survey
+
+    render.status("trying a few steps", quiet=quiet or as_json)
+    report = datareport.make(record, images, rehearsal.rehearse(record, images))
+    grid = gallery.as_shown(record, images)
+    if "duplicates" not in report:
+        report["duplicates"] = survey.copies(images)
+    report["picture"] = gallery.save_preview(slug(images.name), grid, images.resolution)
+    if as_json:
+        render.print_json({**record, "report": report})
+    else:
+        if not quiet and preview.can_show(console := render.stderr()):
+            preview.show_grid(console, grid, images.resolution)
+        datareport.full(report, record)
+    n_bad, most = len(report.get("faults", [])), record["train"]["max_bad"]
+    if n_bad > most:
+        raise DataError(
+            f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; repair or delete them, or skip them with "
+            f"--max-bad {n_bad}"
+        )
 
 
 def old_run(

@@ -1,5 +1,7 @@
 """The pictures a run shows of itself: frames of fixed latents, samples, and training images in the same layout."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from torch import Tensor, nn
 
 from gancli import media
 from gancli.config import ModelSpec
-from gancli.core import images, latents
+from gancli.core import augment, images, latents, rng
+from gancli.core.cache import cache_folder
 from gancli.core.data import batch_indices
 from gancli.core.generate import generate
 from gancli.core.imageset import ImageSet
+from gancli.errors import RunError
 from gancli.rundir import RunDir
 
 COLUMNS, ROWS = 10, 8
@@ -27,7 +31,7 @@ class Gallery:
         self.run, self.spec, self.data, self.G = run, spec, data, G
         self.seed: int = record["train"]["seed"]
         self.class_counts: list[int] = record["data"]["class_counts"]
-        self.scale = max(1, PICTURE_PX // (COLUMNS * spec.resolution))
+        self.scale = scale_of(spec.resolution)
 
     def picture(self) -> npt.NDArray[np.uint8]:
         """The same latents at every point of training, classes in columns when there are some."""
@@ -35,10 +39,7 @@ class Gallery:
         return images.grid(generate(self.G, z, self.column_labels()), COLUMNS)
 
     def column_labels(self) -> Tensor | None:
-        if not self.spec.n_classes:
-            return None
-        present = torch.tensor(self.class_counts).nonzero().flatten()
-        return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
+        return column_labels(self.class_counts)
 
     def save_frame(self, nimg: int) -> Path:
         path = self.run.frame(nimg)
@@ -50,12 +51,7 @@ class Gallery:
 
     def save_reals(self) -> None:
         """Training images in the layout of the samples."""
-        labels = self.column_labels()
-        chosen = batch_indices(len(self.data.images), self.seed, 0, COLUMNS * ROWS)
-        if labels is not None and self.data.labels is not None:
-            members = [torch.nonzero(self.data.labels == label).flatten() for label in range(self.spec.n_classes)]
-            picks = [(members[label], position // COLUMNS) for position, label in enumerate(labels.tolist())]
-            chosen = torch.stack([some[row % len(some)] for some, row in picks])
+        chosen = some_of_each(self.data, self.column_labels(), self.seed)
         picture = images.grid(self.data.images[chosen], COLUMNS)
         media.write_png(self.run.reals, media.enlarge(picture, self.scale))
 
@@ -68,3 +64,52 @@ class Gallery:
         if not self.run.frame_paths():
             self.run.frames.mkdir(exist_ok=True)
             self.save_frame(nimg)
+
+
+def scale_of(resolution: int) -> int:
+    return max(1, PICTURE_PX // (COLUMNS * resolution))
+
+
+def column_labels(class_counts: list[int]) -> Tensor | None:
+    """The class of each place of a picture, int64 [80]: one for each column; None without classes."""
+    if not class_counts:
+        return None
+    present = torch.tensor(class_counts).nonzero().flatten()
+    return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
+
+
+def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
+    """Training images of these classes, or the first that are shown -> int64 [80]."""
+    if labels is None or data.labels is None:
+        return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
+    members = {label: iter_members(data.labels, label) for label in set(labels.tolist())}
+    return torch.stack([next(members[label]) for label in labels.tolist()])
+
+
+def iter_members(labels: Tensor, label: int) -> Iterator[Tensor]:
+    """The places of a class in order, again and again."""
+    return itertools.cycle(torch.nonzero(labels == label).flatten())
+
+
+def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
+    """Training images as D sees them, a class for each column: mirrored and moved as often as they will be at most."""
+    train = record["train"]
+    chosen = some_of_each(data, column_labels(record["data"]["class_counts"]), train["seed"])
+    draws = rng.generator(train["seed"], "as shown")
+    x = images.to_float(data.images[chosen])
+    if train["mirror"]:
+        x = augment.mirror(x, torch.rand(len(x), generator=draws) < 0.5)
+    moved = torch.rand(len(x), 1, generator=draws) < train["shift"]
+    x = augment.shift(x, torch.randint(-1, 2, (len(x), 2), generator=draws) * moved, 1)
+    return images.grid(images.to_uint8(x), COLUMNS)
+
+
+def save_preview(name: str, picture: npt.NDArray[np.uint8], resolution: int) -> str | None:
+    """Keep a grid as a PNG in the cache folder; None if that cannot be written."""
+    path = cache_folder() / "previews" / f"{name}.png"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        media.write_png(path, media.enlarge(picture, scale_of(resolution)))
+    except (OSError, RunError):
+        return None
+    return str(path)

@@ -131,7 +131,7 @@ def load(path: Path, options: Options, progress: Progress) -> ImageSet:
         class_names=class_names,
         digest=cached.digest,
         notes=(*notes, *told(source, cached, options)),
-        report=report(source, cached),
+        report=report(source, cached, options),
     )
 
 
@@ -178,11 +178,6 @@ def told(source: ingest.Source, cached: Cached, options: Options) -> list[str]:
     said = [*cached.notes, *preparation.notes(cached.facts, cached.wanted, options)]
     if cached.faults:
         said.append(f"{counted(len(cached.faults), 'picture')} of {len(source):,} skipped: {named(source, cached)}")
-    if n := cached.duplicates["n"]:
-        pairs = [" = ".join(map(zips.shortened, pair)) for pair in cached.duplicates["pairs"][:1]]
-        across = cached.duplicates["n_across"]
-        held = f"; {across:,} of the held-out pictures are copies of training ones" if across else ""
-        said.append(f"{counted(n, 'picture')}: exact copies of others, such as {pairs[0]}{held}")
     if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
         said.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
@@ -197,7 +192,7 @@ def is_colourless(cached: Cached) -> bool:
     return all((piece[:, 1:] == piece[:, :1]).all() for piece in pieces)
 
 
-def report(source: ingest.Source, cached: Cached) -> dict[str, Any]:
+def report(source: ingest.Source, cached: Cached, options: Options) -> dict[str, Any]:
     """Facts about the pictures as plain values."""
     return {
         **preparation.summary(cached.facts),
@@ -205,6 +200,7 @@ def report(source: ingest.Source, cached: Cached) -> dict[str, Any]:
         "channels": cached.wanted.channels,
         "fit": cached.wanted.fit,
         "background": list(cached.wanted.background),
+        "done": preparation.notes(cached.facts, cached.wanted, options),
         "n_files": len(source),
         "n_train": len(cached.rows),
         "n_heldout": len(cached.heldout_rows),

@@ -116,7 +116,7 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     (animals / "dog" / "bad.png").write_bytes(b"no picture")
     result = gancli("train", "--data", animals, "--kimg", "0.2", "--channels", "3", *FAST)
     assert result.exit_code == 0, result.output
-    assert "270 images of 16x16, 30 held out, 2 classes: conditional" in result.stderr
+    assert "270 images of 16x16 RGB, 30 held out, 2 classes: conditional" in result.stderr
     assert "300 pictures: made 16x16, which their sizes suggest (--resolution asks for another)" in result.stderr
     assert "1 picture of 301 skipped: dog/bad.png (not a picture)" in result.stderr
     run = Path("runs/00000-quick-animals")

@@ -1,0 +1,128 @@
+"""What is said of the data and the plan before training: all of it by --dry-run, what matters by every run."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gancli.cli.render import duration, say, stdout_line
+from gancli.errors import printable
+from gancli.wording import listed, significant
+
+if TYPE_CHECKING:
+    from gancli.core.imageset import ImageSet
+    from gancli.core.rehearsal import Rehearsal
+
+LABEL = 9
+MOST_SIZES, MOST_COPIES = 3, 3
+MOST_CLASSES = 60
+ENDS = 5  # classes named at either end where not all are
+FEW_FAULTS = 5  # as many as a note names
+
+
+Row = tuple[str, str]
+
+
+def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal") -> dict[str, Any]:
+    """The survey of the data, and what training on them will take."""
+    from gancli.core.survey import survey
+
+    total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
+    n_shown = total or int(budget_s * trial.images_per_s)
+    return {
+        **survey(data, n_shown),
+        "n_shown": n_shown,
+        "images_per_s": round(trial.images_per_s, 1),
+        "train_s": round(total / trial.images_per_s if total else budget_s, 1),
+        "memory_bytes": trial.memory_bytes,
+        "memory_there_bytes": trial.there_bytes,
+    }
+
+
+def start(report: dict[str, Any], record: dict[str, Any]) -> None:
+    """The short form, on stderr."""
+    rows = [*plan(record), *files(report), *classes(report, most=2 * ENDS), *copies(report, most=1), *cost(report)]
+    for label, text in (*rows, ("grid", f"training images: {report['picture']}")):
+        say(f"{label:{LABEL}}{text}")
+    for line in report["warnings"]:
+        say(f"warning: {line}")
+
+
+def full(report: dict[str, Any], record: dict[str, Any]) -> None:
+    """The long form, on stdout; every bad file by its name."""
+    rows = [*plan(record), *files(report), *modes(report), *classes(report, most=MOST_CLASSES)]
+    rows += [*copies(report, most=MOST_COPIES), *cost(report)]
+    if report["picture"]:
+        rows.append(("grid", f"what D will see: {report['picture']}"))
+    if "cache" in report:
+        rows.append(("cache", report["cache"]))
+    rows += [(kind, line) for kind in ("note", "warning") for line in report[f"{kind}s"]]
+    for label, text in rows:
+        fold(label, printable(text))
+    if len(faults := report.get("faults", [])) > FEW_FAULTS:
+        stdout_line(f"all {len(faults):,} that cannot be used:")
+        for name, reason in faults:
+            stdout_line(f"  {printable(name)}: {reason}")
+
+
+def fold(label: str, text: str) -> None:
+    """A paragraph as wide as the terminal, its label before it."""
+    width = max(50, shutil.get_terminal_size().columns) - LABEL
+    for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False):
+        stdout_line(f"{label:{LABEL}}{line}")
+        label = ""
+
+
+def plan(record: dict[str, Any]) -> Iterator[Row]:
+    data, machine, train = record["data"], record["machine"], record["train"]
+    total, n_classes = record["plan"]["total_nimg"], len(data["class_names"])
+    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {duration(train['time_budget'])}"
+    known = f"{n_classes} classes: conditional" if n_classes else "unconditional"
+    size = f"{data['resolution']}x{data['resolution']} {'grey' if data['channels'] == 1 else 'RGB'}"
+    yield "preset", f"{record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}"
+    yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
+    yield "on", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
+
+
+def files(report: dict[str, Any]) -> Iterator[Row]:
+    """Kinds and sizes: '200 PNG, 98 JPEG; 640x480 (120), 800x600 (90) and 34 other sizes, from 120x90 to 4000x3000'."""
+    if "kinds" not in report:
+        return
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in report["kinds"].items())
+    sizes = [f"{size} ({n:,})" for size, n in report["sizes"].items()]
+    ends = f", from {report['smallest']} to {report['largest']}" if len(sizes) > 1 else ""
+    yield "files", f"{kinds}; {listed(sizes, MOST_SIZES)}{ends}"
+
+
+def modes(report: dict[str, Any]) -> Iterator[Row]:
+    if "modes" in report:
+        yield "modes", ", ".join(f"{n:,} {mode}" for mode, n in report["modes"].items())
+
+
+def classes(report: dict[str, Any], *, most: int) -> Iterator[Row]:
+    """Training images of each class; of more than `most` classes, those with most and those with fewest."""
+    rows = sorted(report["classes"], key=lambda row: -row[1])
+    if len(rows) < 2:
+        return
+    is_even = rows[0][1] == rows[-1][1]
+    said = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
+    if len(said) > most:
+        said = [*said[:ENDS], "...", *said[-ENDS:]]
+    yield "classes", ", ".join(said) + (f"; {rows[0][1]:,} each" if is_even else "")
+
+
+def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
+    found = report.get("duplicates", {"n": 0})
+    if not found["n"]:
+        return
+    pairs = ", ".join(" = ".join(pair) for pair in found["pairs"][:most])
+    across = f"; {found['n_across']:,} held-out ones are copies of training ones" if found["n_across"] else ""
+    yield "copies", f"{found['n']:,} exactly like an earlier one, such as {pairs}{across}"
+
+
+def cost(report: dict[str, Any]) -> Iterator[Row]:
+    rate = f"{significant(report['images_per_s'])} images/s in a trial"
+    shown = f"each image is shown {report['passes']:,.1f} times"
+    yield "time", f"about {duration(report['train_s'])} of training ({rate}); {shown}"
+    needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
+    yield "memory", f"about {needed} of {there}"

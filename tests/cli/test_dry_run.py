@@ -1,0 +1,169 @@
+"""gancli train --dry-run, and what every run says before its first step."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import FAST, gancli
+from PIL import Image
+from test_preview import pixels, terminal
+
+from gancli import rundir
+from gancli.cli import datareport, preview
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """150 RGB PNGs of cats, 20x16, and 60 grey JPEGs of owls, 16x24, all different."""
+    folder, draws = tmp_path / "animals", np.random.default_rng(0)
+    for name, n, shape, ending in (("cat", 150, (16, 20, 3), "png"), ("owl", 60, (24, 16), "JPG")):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(draws.integers(0, 256, shape, np.uint8)).save(folder / name / f"{i:03d}.{ending}")
+    return folder
+
+
+def dry_run(folder: Path, *more: str) -> dict[str, Any]:
+    result = gancli("train", "--data", folder, "--kimg", "2", "--dry-run", "--json", *more, *FAST)
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)["report"]
+    return report
+
+
+def flat(text: str) -> str:
+    """A page's paragraphs as lines."""
+    return re.sub(r"\n {9}", " ", text)
+
+
+def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> None:
+    result = gancli("train", "--data", animals, "--kimg", "2", "--dry-run", *FAST)
+    assert result.exit_code == 0, result.output
+    said = flat(result.stdout)
+    assert "data     animals: 189 images of 16x16 RGB, 21 held out, 2 classes: conditional\n" in said
+    assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
+    assert "modes    150 RGB, 60 grey\n" in said
+    assert "classes  cat 135, owl 54\n" in said
+    assert "; each image is shown 10.6 times\n" in said and " GB of " in said and "images/s in a trial" in said
+    assert "note     210 pictures: made 16x16" in said
+    assert "warning  189 images to train on are few; this run shows each 10.6 times" in said
+    assert not Path("runs").exists(), "a dry run leaves no run"
+
+
+def test_json_holds_everything(animals: Path) -> None:
+    found = dry_run(animals)
+    assert found["classes"] == [["cat", 135, 15], ["owl", 54, 6]]
+    assert found["kinds"] == {"PNG": 150, "JPEG": 60} and found["sizes"] == {"20x16": 150, "16x24": 60}
+    assert found["n_shown"] == 2000 and found["passes"] == pytest.approx(2000 / 189)
+    assert found["images_per_s"] > 0 and found["memory_bytes"] > 0 and found["train_s"] >= 0
+    assert any("made 16x16" in line for line in found["done"])
+    assert found["faults"] == [] and found["duplicates"]["n"] == 0
+    assert Path(found["cache"]).is_dir()
+
+
+def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> None:
+    bad = [animals / "cat" / f"bad {i}.png" for i in range(12)]
+    for path in bad:
+        path.write_bytes(b"no picture")
+    (animals / "owl" / "two\nlines.png").write_bytes(b"")
+    result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
+    assert result.exit_code == 1
+    for path in bad:
+        assert f"  cat/{path.name}: not a picture\n" in result.stdout
+    assert "  owl/two\\nlines.png: empty\n" in result.stdout
+    assert "13 files cannot be used, and --max-bad allows 10" in result.stderr
+    assert len(dry_run(animals, "--max-bad", "13")["faults"]) == 13
+
+
+def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path) -> None:
+    shutil.copy(animals / "cat" / "000.png", animals / "cat" / "copy.png")
+    result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
+    assert "copies   1 exactly like an earlier one, such as cat/" in flat(result.stdout)
+    assert dry_run(tiny_idx)["duplicates"]["n_across"] == 32, "its test pictures are the first of its training ones"
+
+
+def test_the_grid_shows_what_the_discriminator_sees(animals: Path) -> None:
+    path = Path(dry_run(animals, "--shift", "0")["picture"])
+    with Image.open(path) as image:
+        scale = image.width // 160
+        small = np.asarray(image)[::scale, ::scale]
+    assert path.parent.name == "previews" and small.shape == (128, 160, 3)
+    with Image.open(animals / "cat" / "000.png") as image:
+        first = np.asarray(image)[:, 2:18]
+    cells = [small[row : row + 16, column : column + 16] for row in range(0, 128, 16) for column in range(0, 160, 16)]
+    assert sum((cell == first).all() for cell in cells) == 1, "the middle square, once"
+    is_grey = [(cell == cell[..., :1]).all() for cell in cells]
+    assert is_grey == [False, True] * 40, "a class for each column"
+
+    dry_run(animals, "--shift", "0", "--mirror")
+    with Image.open(path) as image:
+        mirrored = np.asarray(image)[::scale, ::scale]
+    others = [
+        mirrored[row : row + 16, column : column + 16] for row in range(0, 128, 16) for column in range(0, 160, 16)
+    ]
+    flipped = [(b == a[:, ::-1]).all() for a, b in zip(cells, others, strict=True)]
+    assert all((b == a).all() or is_flipped for a, b, is_flipped in zip(cells, others, flipped, strict=True))
+    assert 20 < sum(flipped) < 60
+
+
+def test_a_terminal_shows_the_grid() -> None:
+    console, text = terminal(width=40, height=40)
+    picture = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
+    preview.show_grid(console, picture, 16)
+    shown = pixels(text.getvalue())
+    assert shown.shape == (48, 32, 3) and (shown == picture[:48, :32]).all()
+
+
+def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise rundir.write_error(path, OSError(errno.EROFS, "read-only"))
+
+    monkeypatch.setattr("gancli.media.atomic_write", refuse)
+    result = gancli("train", "--data", tiny_idx, "--kimg", "2", "-n", *FAST)
+    assert result.exit_code == 0 and "what D will see" not in result.stdout
+
+
+def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
+    result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "classes  cat 135, owl 54\n" in result.stderr and "modes" not in result.stderr
+    assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
+    assert "warning: 189 images to train on are few" in result.stderr
+    assert "time     about" in result.stderr and "memory   about" in result.stderr
+
+    (animals / "cat" / "bad.png").write_bytes(b"")
+    quiet = gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST)
+    assert "warning" not in quiet.stderr and "cat/bad.png (empty)" in quiet.stderr
+
+
+def test_many_classes_are_named_at_both_ends() -> None:
+    rows = [[f"c{i}", 1000 - i, 0] for i in range(100)]
+    ((_, said),) = datareport.classes({"classes": rows}, most=60)
+    assert said == "c0 1,000, c1 999, c2 998, c3 997, c4 996, ..., c95 905, c96 904, c97 903, c98 902, c99 901"
+    ((_, even),) = datareport.classes({"classes": [["a", 1000, 0], ["b", 1000, 0]]}, most=60)
+    assert even == "a, b; 1,000 each"
+    assert not list(datareport.classes({"classes": [["a", 5, 0]]}, most=60))
+
+
+def test_paragraphs_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:  # type: ignore[type-arg]
+    monkeypatch.setenv("COLUMNS", "60")
+    datareport.fold("note", "word " * 30)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and max(map(len, lines)) <= 60
+    assert lines[0].startswith("note     word") and lines[1].startswith("         word")
+
+
+def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
+    code = "import os, signal; from gancli.core import rehearsal; from gancli.cli.app import app\n"
+    code += "rehearsal.step_s = lambda trainer: os.kill(os.getpid(), signal.SIGINT)\napp()"
+    command = [sys.executable, "-c", code, "train", "--data", str(animals), "-n", *FAST]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    assert not Path("runs").exists()

@@ -1,0 +1,81 @@
+"""The trial before training."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gancli import presets
+from gancli.core import data, records, rehearsal
+from gancli.core.imageset import ImageSet
+from gancli.core.state import TrainState
+from gancli.core.trainer import Trainer
+from gancli.errors import ConfigError
+
+FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture
+def plan(tiny_idx: Path) -> tuple[dict[str, Any], ImageSet]:
+    images = data.load(str(tiny_idx))
+    return records.make(*presets.resolve("quick", flags={**FLAGS, "batch_ramp_kimg": 20.0}), images), images
+
+
+def test_a_trial_writes_nothing_and_changes_no_plan(plan: tuple[dict[str, Any], ImageSet], tmp_path: Path) -> None:
+    record, images = plan
+    before, files = copy.deepcopy(record), sorted(tmp_path.rglob("*"))
+    found = rehearsal.rehearse(record, images)
+    assert record == before and sorted(tmp_path.rglob("*")) == files
+    assert found.images_per_s > 0 and found.device == "cpu"
+    assert 1e7 < found.memory_bytes < found.there_bytes
+
+
+def test_a_trial_takes_whole_batches_through_one_turn_of_r1(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    step = TrainState.step
+
+    def counted(self: TrainState, real: torch.Tensor, *rest: Any) -> None:
+        sizes.append(len(real))
+        step(self, real, *rest)
+
+    monkeypatch.setattr(TrainState, "step", counted)
+    rehearsal.rehearse(*plan)
+    assert sizes == [8] * (2 + plan[0]["train"]["r1_interval"])
+
+
+def test_the_step_with_r1_counts_as_often_as_it_comes(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = iter([0.0, 0.0, 0.8, 0.1, 0.3])  # two to warm up, one with R1, two without: a second is over
+    monkeypatch.setattr(rehearsal, "step_s", lambda trainer: next(took))
+    found = rehearsal.rehearse(*plan)
+    assert found.images_per_s == pytest.approx(8 * 8 / (0.8 + 7 * 0.2))
+
+
+@pytest.mark.parametrize(
+    "fault", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, fault: RuntimeError
+) -> None:
+    def step(self: Trainer) -> None:
+        raise fault
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(ConfigError, match=r"a batch of 8 images of 8x8 does not fit .* of cpu; try --batch-size 4"):
+        rehearsal.rehearse(*plan)
+
+
+def test_other_faults_stay_what_they_are(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: Trainer) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(RuntimeError, match="a bug"):
+        rehearsal.rehearse(*plan)

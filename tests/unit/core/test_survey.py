@@ -1,0 +1,58 @@
+"""What is said of a data set before it is trained on."""
+
+import pytest
+import torch
+
+from gancli.core import survey
+from gancli.core.imageset import ImageSet, image_set
+
+
+def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
+    """counts[i] images of class i, all different."""
+    n = sum(counts)
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    images = torch.zeros(n, 1, 8, 8, dtype=torch.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = torch.arange(n) // 256, torch.arange(n) % 256
+    return image_set("made", (images, labels), (images[:0], labels[:0]), names or tuple(map(str, range(len(counts)))))
+
+
+def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
+    (said,) = survey.survey(made([300]), 60_000)["warnings"]
+    assert said.startswith("300 images to train on are few; this run shows each 200.0 times")
+    assert "auth_pct" in said, "the one score of copying that needs no held-out images"
+    assert "closer_than_heldout" in survey.few_images(300, 30, None)[0]
+    assert "shows" not in survey.few_images(300, 30, None)[0]
+    assert survey.few_images(999, 0, 1.0) and not survey.few_images(1000, 0, 1.0)
+
+
+def test_a_class_with_a_tenth_of_the_images_makes_classes_uneven() -> None:
+    assert survey.uneven(made([600, 61], ("cat", "owl"))) == []
+    (said,) = survey.uneven(made([600, 60], ("cat", "owl")))
+    assert said.startswith("classes are uneven: cat has 600 images, owl 60, 10.0 times fewer")
+
+
+def test_small_classes_are_named_smallest_first() -> None:
+    data = made([49, 50, 3, 20, 10, 0], ("a", "b", "c", "d", "e", "none"))
+    said = survey.uneven(data)[-1]
+    assert said.startswith("4 classes have fewer than 50 images to train on (c 3, e 10, d 20 and 1 other)")
+    assert survey.uneven(made([20])) == [], "nothing to compare with"
+
+
+def test_sizes_are_compared_by_area() -> None:
+    data = made([10])
+    data.report.update(sizes={"9x100": 5, "1000x2": 4, "30x29": 1})
+    found = survey.survey(data, None)
+    assert (found["smallest"], found["largest"]) == ("30x29", "1000x2")
+    assert found["passes"] is None and found["classes"] == [["0", 10, 0]]
+
+
+def test_copies_are_found_in_sets_without_files() -> None:
+    images = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    train, held = images[[0, 1, 2, 3, 4, 5, 6, 7, 8, 1]], images[[9, 3]]
+    found = survey.copies(image_set("made", (train, None), (held, None)))
+    assert found == {"n": 2, "n_across": 1, "pairs": [["image 1", "image 9"], ["image 3", "held-out image 1"]]}
+
+
+@pytest.mark.parametrize(("size", "pixels"), [("1x1", 1), ("640x480", 307_200)])
+def test_area(size: str, pixels: int) -> None:
+    assert survey.area(size) == pixels
