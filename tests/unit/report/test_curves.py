@@ -37,10 +37,38 @@ def test_nothing_is_shown_before_it_was_measured():
     assert ends[1] <= growing.axis.x(2) + 2
 
 
-def test_what_was_shown_stays_where_it_is():
+@pytest.mark.parametrize("scale", ["linear", "share", "log"])
+@pytest.mark.parametrize("n", [9, 80])
+def test_what_comes_later_changes_no_moment_before(scale, n):
+    kimg = np.linspace(0.1, 8, n)
+    values = np.random.default_rng(0).uniform(0.1, 0.9, n)
+    compared = 0
+    for end in (1, n // 4, n // 2, n - 1):
+        others = np.where(np.arange(n) < end, values, values[::-1] + 0.05)
+        first, second = (grown(chart(kimg, kind, scale=scale, range=(0.01, 1.0))) for kind in (values, others))
+        for known in kimg[:end]:
+            assert np.array_equal(first.at(known), second.at(known))
+            compared += 1
+        assert not np.array_equal(first.at(kimg[end]), second.at(kimg[end]))
+    assert compared == 1 + n // 4 + n // 2 + n - 1
+
+
+def test_what_was_shown_stays_as_it_was():
     growing = grown(chart([0.5, 1, 2, 4, 8], [1, 1.5, 1, 0.5, 1]))
-    end = int(growing.axis.x(2))
-    assert np.array_equal(growing.at(4)[:, :end], growing.at(8)[:, :end])
+    before, after = growing.at(2), growing.at(8)
+    drawn = (before[40:] == ImageColor.getrgb(SKY)).all(axis=2)
+    assert drawn.sum() > 100
+    assert np.array_equal(before[40:][drawn], after[40:][drawn])
+
+
+def test_a_curve_measured_more_rarely_waits_for_its_next_point():
+    often = Line("training", SKY, np.array([1.0, 2, 4, 8]), np.full(4, 0.5))
+    rarely = Line("held out", ORANGE, np.array([1.0, 8]), np.array([0.2, 0.2]))
+    growing = grown(Chart("accuracy", "share", (often, rarely), ()))
+    ends = [[columns(growing.at(kimg), color).max() for color in (SKY, ORANGE)] for kimg in (1, 4, 8)]
+    (often_1, rarely_1), (often_4, rarely_4), (often_8, rarely_8) = ends
+    assert often_1 < often_4 < often_8 == rarely_8
+    assert rarely_1 == rarely_4
 
 
 def test_moments_of_the_film_are_equal_steps_on_the_axis():
