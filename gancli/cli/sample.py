@@ -13,6 +13,7 @@ from gancli.rundir import check_free, numbered
 
 if TYPE_CHECKING:
     from gancli.core.modelfile import ModelInfo
+    from gancli.core.samples import Draw
 
 Format = Literal["png", "webp", "npz"]
 
@@ -112,9 +113,7 @@ def sample(
     model = modelfile.load(path, devices.resolve(device))
     classes = chosen_classes(model.info, class_name)
     draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
-    if len(draw) > config.MAX_SEEDS:
-        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
-    samples.most_in_grid(model.info.spec.resolution, scale)
+    check_draw(draw, model.info)
     shape = None
     if grid != "none" and ending != ".npz":
         shape = samples.shape_of(draw, model.info.spec.resolution, asked, cut=not ending and singles)
@@ -131,14 +130,14 @@ def sample(
     check_free(target, force=force)
     if ending in (".npz", ".webp"):
         check_free(provenance.sidecar(target), force=force)
+    if ending == ".npz":
+        work = samples.write_npz(target, model, draw, record)
+    elif ending and shape:
+        work = samples.write_grid(target, model, draw, record, shape)
+    else:
+        parts = samples.Parts(shape, form or "png", singles)
+        work = samples.write_folder(target, model, draw, record, parts, force=force)
     with render.tracker(quiet=quiet) as track:
-        if ending == ".npz":
-            work = samples.write_npz(target, model, draw, record)
-        elif ending and shape:
-            work = samples.write_grid(target, model, draw, record, shape)
-        else:
-            kept = samples.Parts(shape, form or "png", singles)
-            work = samples.write_folder(target, model, draw, record, kept, force=force)
         for done in work:
             track("images", done, len(draw))
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
@@ -162,6 +161,14 @@ def check_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) ->
         raise ConfigError("an npz holds single pictures and no grid; leave --grid and --no-singles out")
     if grid == "none" and (ending or not singles) and ending != ".npz":
         raise ConfigError("--grid none leaves nothing to write; give a folder, and leave --no-singles out")
+
+
+def check_draw(draw: "Draw", info: "ModelInfo") -> None:
+    from gancli.core import samples
+
+    if len(draw) > config.MAX_SEEDS:
+        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+    samples.check_scale(info.spec.resolution, draw.scale)
 
 
 def chosen_classes(info: "ModelInfo", text: str | None) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from gancli.films.frames import changes, check_durations
 from gancli.media import Picture
 
 LONGEST_SIDE = 65_535
-# At most 4 off, so that a ramp shows no bands; 20 greys would make a film a sixth smaller, and be 7 off.
+# At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
 GREYS = np.repeat(np.linspace(0, 255, 32).round().astype(np.uint8), 3).reshape(32, 3)
 COLOURS = 256
 SAMPLE_PIXELS = 1 << 20
@@ -103,9 +103,11 @@ class Nearest:
         new = np.unique(codes[self.found[codes] == 0])
         for part in np.array_split(new, 1 + len(new) // 65_536):
             self.found[part] = 1 + self.search(np.stack([part >> 16, part >> 8 & 255, part & 255], axis=1))
-        return (self.found[codes] - 1).astype(np.uint8)
+        places: Picture = (self.found[codes] - 1).astype(np.uint8)
+        return places
 
     def search(self, colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
         """[m, 3] -> [m]: |c - p|^2 is least where |p|^2 - 2 c.p is, and these whole numbers are exact."""
         scores = (self.palette**2).sum(axis=1) - 2 * (colours.astype(np.float32) @ self.palette.T)
-        return scores.argmin(axis=1)
+        nearest: npt.NDArray[np.intp] = scores.argmin(axis=1)
+        return nearest

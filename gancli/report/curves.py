@@ -60,9 +60,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A curve as it grows: its colour, how opaque it is, and for each fine pixel [h, w] the kimg that brings it, or inf.
+    """A curve as it grows. since: for each fine pixel [h, w], the kimg from which it is covered, or inf.
 
-    top: the row of the page that the pixels start at.
+    top: the row of the page where its pixels start.
     """
 
     color: str

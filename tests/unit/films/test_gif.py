@@ -110,7 +110,7 @@ def test_grey_is_not_dithered():
     assert len(np.unique(shown(written([colour], [20], gif.GREYS))[0][0])) == 1
 
 
-def test_greys_are_at_most_four_off_and_a_ramp_has_no_bands():
+def test_greys_are_at_most_four_off_and_equally_far_apart():
     ramp = np.arange(256, dtype=np.uint8)[None]
     index = gif.Nearest(gif.GREYS)(ramp)
     assert np.abs(gif.GREYS[index, 0].astype(int) - ramp).max() == 4

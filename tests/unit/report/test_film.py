@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from gancli import media
-from gancli.films import gif
 from gancli.errors import ConfigError, RunError
+from gancli.films import gif
 from gancli.report import caption, curves, film, lettering
 from gancli.report.timing import FilmOptions
 from gancli.rundir import RunDir
