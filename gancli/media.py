@@ -1,4 +1,4 @@
-"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
+"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]; many of them on all cores."""
 
 import io
 import itertools
