@@ -128,6 +128,15 @@ def test_every_pixel_takes_the_nearest_colour_of_all(shape):
         assert np.array_equal(chosen, distances.min(axis=-1))
 
 
+def test_a_colour_is_looked_for_once(monkeypatch):
+    nearest, looked_for = gif.Nearest(gif.GREYS), []
+    search = nearest.search
+    monkeypatch.setattr(nearest, "search", lambda colours: looked_for.extend(colours.tolist()) or search(colours))
+    for frame in (np.full((4, 4), 7, np.uint8), np.full((4, 4, 3), 7, np.uint8), np.full((4, 4), 9, np.uint8)):
+        nearest(frame)
+    assert looked_for == [[7, 7, 7], [9, 9, 9]]
+
+
 def test_more_new_colours_than_are_looked_for_at_once():
     frame = np.stack(np.meshgrid(*[np.arange(0, 256, 5, dtype=np.uint8)] * 3), axis=-1).reshape(52, -1, 3)
     assert frame.size // 3 > 2 * 65_536
