@@ -15,72 +15,73 @@ if TYPE_CHECKING:
     from gancli.core.modelfile import ModelInfo
     from gancli.core.samples import Draw
 
-Format = Literal["png", "webp", "npz"]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        "--n",
+        min=1,
+        max=config.MAX_SEEDS,
+        help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
+        "takes one of its own.",
+        show_default=False,
+    ),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        "--grid",
+        metavar="ROWSxCOLUMNS|auto|none",
+        help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
+        "none: single pictures alone.",
+    ),
+]
+Singles = Annotated[
+    bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
+]
+Format = Annotated[
+    Literal["png", "webp", "npz"] | None,
+    typer.Option(
+        "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
+    ),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--like", metavar="FILE.png", help="Make this picture again, byte for byte, from its text.", show_default=False
+    ),
+]
+Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")]
 
 
 def sample(
     ctx: typer.Context,
     source: opt.Source = None,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "--n",
-            min=1,
-            max=config.MAX_SEEDS,
-            help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
-            show_default=False,
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
-            "takes one of its own.",
-            show_default=False,
-        ),
-    ] = None,
+    n: Count = None,
+    seeds: Seeds = None,
+    class_name: Classes = None,
     trunc: opt.Trunc = 1,
-    grid: Annotated[
-        str,
-        typer.Option(
-            "--grid",
-            metavar="ROWSxCOLUMNS|auto|none",
-            help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
-            "none: single pictures alone.",
-        ),
-    ] = "auto",
-    singles: Annotated[
-        bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
-    ] = True,
+    grid: Grid = "auto",
+    singles: Singles = True,
     scale: opt.Scale = 1,
-    form: Annotated[
-        Format | None,
-        typer.Option(
-            "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
-        ),
-    ] = None,
-    like: Annotated[
-        Path | None,
-        typer.Option(
-            "--like",
-            metavar="FILE.png",
-            help="Make this picture again, byte for byte, from its text.",
-            show_default=False,
-        ),
-    ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")
-    ] = True,
+    form: Format = None,
+    output: Output = None,
+    like: Like = None,
+    preview: Preview = True,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
