@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from gancli.errors import ConfigError
-from gancli.films import frames
 from gancli.report import timing
 from gancli.report.timing import FilmOptions
 
