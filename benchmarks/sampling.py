@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
-"""What part of `sample -o x.npz` is spent in the network, and how many single PNGs are written per second.
+"""What part of `sample -o x.npz` is spent in the network, and how many PNGs are written per second.
 
 usage: benchmarks/sampling.py MODEL [--n 10000] [--threads 2]
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 from gancli import media, provenance
 from gancli.core import devices, modelfile, samples
+from gancli.core.images import to_hwc
+from gancli.media import Picture
+
+ROUNDS = 5
 
 
 class Timed(torch.nn.Module):
@@ -38,6 +44,18 @@ def exhaust(work: Iterator[int]) -> float:
     return time.perf_counter() - start
 
 
+def png_rates(folder: Path, pictures: list[Picture], text: dict[str, str]) -> dict[int, float]:
+    """Threads -> PNGs written per second, medians of ROUNDS in turn after one to warm up; small ones take no thread."""
+    threads = (1, 2) if pictures[0].size >= media.THREADED_PIXELS else (1,)
+    spent_s: dict[int, list[float]] = {cores: [] for cores in threads}
+    for _ in range(1 + ROUNDS):
+        for cores, times in spent_s.items():
+            with mock.patch("os.cpu_count", return_value=cores):
+                named = ((folder / f"{i}.png", picture, text) for i, picture in enumerate(pictures))
+                times.append(exhaust(media.write_pictures(named)))
+    return {cores: len(pictures) / statistics.median(times[1:]) for cores, times in spent_s.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -51,20 +69,16 @@ def main() -> None:
     record = provenance.make("gancli sample", chosen.model, model.digest, seeds=draw.seeds, settings=settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for _ in range(3):
+        for _ in range(1 + ROUNDS):
             G = Timed(model.G)
             wall_s = exhaust(samples.write_npz(folder / "x.npz", modelfile.Model(G, model.info, ""), draw, record))
             print(f"npz: {chosen.n / wall_s:,.0f} images/s, {G.spent_s / wall_s:.0%} of the time in the network")
         for scale in (1, 4, 16):
-            some = samples.Draw(range(2048 // scale), scale=scale)
-            side = model.info.spec.resolution * scale
-            rates = []
-            for cores in (1, 2):
-                media.os.cpu_count = lambda cores=cores: cores  # type: ignore[attr-defined, misc]
-                out = folder / f"{scale}-{cores}"
-                wall_s = exhaust(samples.write_folder(out, model, some, record, samples.Parts(None)))
-                rates.append(len(some) / wall_s)
-            print(f"PNG of {side} pixels a side: {rates[0]:,.0f}/s on one thread, {rates[1]:,.0f}/s on two")
+            made = samples.make(model, samples.Draw(range(1024 // scale)))
+            pictures = [media.enlarge(one, scale) for _, some, _ in made for one in to_hwc(some)]
+            rates = png_rates(folder, pictures, provenance.to_text(record))
+            shown = ", ".join(f"{rate:,.0f}/s on {cores}" for cores, rate in rates.items())
+            print(f"PNGs of {len(pictures[0])} pixels a side, by threads: {shown}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 MAX_SEEDS = 10_000_000
 MAX_TRUNC = 2
 MAX_SCALE = 64
+MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
 LENGTHS = ("kimg", "epochs", "time_budget")
 
 

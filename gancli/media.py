@@ -1,4 +1,4 @@
-"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
+"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]; many of them on all cores."""
 
 import io
 import itertools
@@ -47,15 +47,20 @@ def write_png(path: Path, picture: Picture, text: Mapping[str, str] | None = Non
     atomic_write(path, encode_png(picture, text))
 
 
-def write_pngs(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None]]) -> Iterator[int]:
-    """Write many (path, picture, text), large ones on all cores; yields how many are done, in order.
+def encode(picture: Picture, path: Path, text: Mapping[str, str] | None = None) -> bytes:
+    """What the ending of a path asks for: WebP, which carries no text, or else PNG."""
+    return encode_webp(picture) if path.suffix.lower() == ".webp" else encode_png(picture, text)
+
+
+def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None]]) -> Iterator[int]:
+    """Write many (path, picture, text) as `encode` does, large ones on all cores; yields how many are done, in order.
 
     Each file is written where it is named: put them in a folder that appears when it is complete (atomic_folder).
     """
 
     def write(item: tuple[Path, Picture, Mapping[str, str] | None]) -> None:
         path, picture, text = item
-        path.write_bytes(encode_png(picture, text))
+        path.write_bytes(encode(picture, path, text))
 
     stream = iter(items)
     first = next(stream, None)

@@ -14,7 +14,7 @@ from gancli.errors import FileFormatError
 from gancli.rundir import atomic_write
 
 KEY = "gancli"  # of the text in a PNG
-FOREIGN = "does not say what made it as a picture of gancli does"
+FOREIGN = "does not say what made it as a picture of gancli sample does"
 SIDECAR = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
 
 

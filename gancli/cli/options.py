@@ -41,7 +41,8 @@ def typed(ctx: typer.Context) -> str:
     return shlex.join(["gancli", ctx.command.name or "", *words])
 
 
-SILENT = {"output", "force", "as_json", "quiet", "preview", "device", "like"}
+# What goes where, and how it is told. "form" and "singles" say which files a picture is in, not what it shows.
+SILENT = {"output", "outdir", "form", "singles", "force", "as_json", "quiet", "preview", "device", "like"}
 
 DEVICES = "|".join(typing.get_args(config.DeviceName))
 

@@ -87,7 +87,7 @@ def read(like: Path) -> Record:
     texts = media.read_png_text(like)
     if provenance.KEY not in texts:
         raise FileFormatError(
-            f"{like} does not say what made it: it is not of gancli, or another program saved it anew"
+            f"{like} does not say what made it: it is not of gancli sample, or another program saved it anew"
         )
     record = provenance.parse(texts[provenance.KEY], str(like))
     command = record.command.split()[1:2]
@@ -116,7 +116,7 @@ def find(record: Record, like: Path, source: Path | None, outdir: Path, device: 
     from gancli.core import modelfile
 
     others = []
-    for path in given(source, outdir) if source else nearby(record, like):
+    for path in candidates(source, outdir) if source else nearby(record, like):
         try:
             model = modelfile.load(path, device)
         except FileFormatError:
@@ -131,7 +131,8 @@ def find(record: Record, like: Path, source: Path | None, outdir: Path, device: 
     raise RunError(f"{known}{tried}; name its file: gancli sample --like {like} MODEL")
 
 
-def given(source: Path, outdir: Path) -> list[Path]:
+def candidates(source: Path, outdir: Path) -> list[Path]:
+    """The model given; of a run, its best one too."""
     path, place = find_model(source, outdir)
     best = RunDir(place).best_model
     return [path, best] if path.parent == place and path != best and best.is_file() else [path]

@@ -13,73 +13,75 @@ from gancli.rundir import check_free, numbered
 
 if TYPE_CHECKING:
     from gancli.core.modelfile import ModelInfo
+    from gancli.core.samples import Draw
 
-Format = Literal["png", "webp", "npz"]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        "--n",
+        min=1,
+        max=config.MAX_SEEDS,
+        help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
+        "takes one of its own.",
+        show_default=False,
+    ),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        "--grid",
+        metavar="ROWSxCOLUMNS|auto|none",
+        help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
+        "none: single pictures alone.",
+    ),
+]
+Singles = Annotated[
+    bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
+]
+Format = Annotated[
+    Literal["png", "webp", "npz"] | None,
+    typer.Option(
+        "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
+    ),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--like", metavar="FILE.png", help="Make this picture again, byte for byte, from its text.", show_default=False
+    ),
+]
+Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")]
 
 
 def sample(
     ctx: typer.Context,
     source: opt.Source = None,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "--n",
-            min=1,
-            max=config.MAX_SEEDS,
-            help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
-            show_default=False,
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
-            "takes one of its own.",
-            show_default=False,
-        ),
-    ] = None,
+    n: Count = None,
+    seeds: Seeds = None,
+    class_name: Classes = None,
     trunc: opt.Trunc = 1,
-    grid: Annotated[
-        str,
-        typer.Option(
-            "--grid",
-            metavar="ROWSxCOLUMNS|auto|none",
-            help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
-            "none: single pictures alone.",
-        ),
-    ] = "auto",
-    singles: Annotated[
-        bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
-    ] = True,
+    grid: Grid = "auto",
+    singles: Singles = True,
     scale: opt.Scale = 1,
-    form: Annotated[
-        Format | None,
-        typer.Option(
-            "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
-        ),
-    ] = None,
-    like: Annotated[
-        Path | None,
-        typer.Option(
-            "--like",
-            metavar="FILE.png",
-            help="Make this picture again, byte for byte, from its text.",
-            show_default=False,
-        ),
-    ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")
-    ] = True,
+    form: Format = None,
+    output: Output = None,
+    like: Like = None,
+    preview: Preview = True,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
@@ -112,9 +114,7 @@ def sample(
     model = modelfile.load(path, devices.resolve(device))
     classes = chosen_classes(model.info, class_name)
     draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
-    if len(draw) > config.MAX_SEEDS:
-        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
-    samples.most_in_grid(model.info.spec.resolution, scale)
+    check_draw(draw, model.info)
     shape = None
     if grid != "none" and ending != ".npz":
         shape = samples.shape_of(draw, model.info.spec.resolution, asked, cut=not ending and singles)
@@ -131,14 +131,14 @@ def sample(
     check_free(target, force=force)
     if ending in (".npz", ".webp"):
         check_free(provenance.sidecar(target), force=force)
+    if ending == ".npz":
+        work = samples.write_npz(target, model, draw, record)
+    elif ending and shape:
+        work = samples.write_grid(target, model, draw, record, shape)
+    else:
+        parts = samples.Parts(shape, form or "png", singles)
+        work = samples.write_folder(target, model, draw, record, parts, force=force)
     with render.tracker(quiet=quiet) as track:
-        if ending == ".npz":
-            work = samples.write_npz(target, model, draw, record)
-        elif ending and shape:
-            work = samples.write_grid(target, model, draw, record, shape)
-        else:
-            kept = samples.Parts(shape, form or "png", singles)
-            work = samples.write_folder(target, model, draw, record, kept, force=force)
         for done in work:
             track("images", done, len(draw))
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
@@ -162,6 +162,14 @@ def check_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) ->
         raise ConfigError("an npz holds single pictures and no grid; leave --grid and --no-singles out")
     if grid == "none" and (ending or not singles) and ending != ".npz":
         raise ConfigError("--grid none leaves nothing to write; give a folder, and leave --no-singles out")
+
+
+def check_draw(draw: "Draw", info: "ModelInfo") -> None:
+    from gancli.core import samples
+
+    if len(draw) > config.MAX_SEEDS:
+        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+    samples.check_scale(info.spec.resolution, draw.scale)
 
 
 def chosen_classes(info: "ModelInfo", text: str | None) -> tuple[int, ...]:

@@ -80,12 +80,16 @@ def natural_shape(draw: Draw) -> Shape:
 
 
 def most_in_grid(resolution: int, scale: int) -> int:
-    """How many pictures one grid may hold. Raises ConfigError where not even one is of a size that can be handled."""
+    """How many pictures one grid may hold."""
+    check_scale(resolution, scale)
+    return min(GRID_LIMIT, media.MOST_PIXELS // (resolution * scale) ** 2)
+
+
+def check_scale(resolution: int, scale: int) -> None:
+    """Raises ConfigError where not even one picture is of a size that can be handled."""
     side = resolution * scale
-    most = min(GRID_LIMIT, media.MOST_PIXELS // side**2)
-    if not most:
+    if side**2 > media.MOST_PIXELS:
         raise ConfigError(f"--scale {scale} makes pictures of {side}x{side} pixels, more than can be handled; lower it")
-    return most
 
 
 def named(shape: Shape | None) -> str:
@@ -104,17 +108,17 @@ def write_grid(path: Path, model: Model, draw: Draw, record: Record, shape: Shap
     for _, pictures, _ in make(model, draw):
         made.append(pictures)
         yield sum(map(len, made))
-    picture = sheet(made, shape, draw.scale)
-    if path.suffix.lower() == ".png":
-        media.write_png(path, picture, provenance.to_text(record))
-    else:
-        atomic_write(path, media.encode_webp(picture))
+    atomic_write(path, media.encode(sheet(made, shape, draw.scale), path, provenance.to_text(record)))
+    if path.suffix.lower() != ".png":
         provenance.write_sidecar(path, record)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a folder holds: a grid of this shape or none, and single pictures, as files or in one npz, or none."""
+    """What a folder holds: a grid of this shape or none, and single pictures or none.
+
+    kind: "png", "webp", or "npz" for single pictures in one file beside a grid.png.
+    """
 
     shape: Shape | None
     kind: str = "png"
@@ -136,19 +140,12 @@ def write_folder(
             yield from (sum(map(len, kept)) for _ in made)
         elif parts.kind == "npz":
             yield from fill_npz(folder / "images.npz", made, model.info, draw)
-        elif parts.kind == "webp":
-            for done, (file, picture, _) in enumerate(singles(made, folder, model.info, draw, record), start=1):
-                file.with_suffix(".webp").write_bytes(media.encode_webp(picture))
-                yield done
         else:
-            yield from media.write_pngs(singles(made, folder, model.info, draw, record))
+            yield from media.write_pictures(singles(made, folder, model.info, draw, record, parts.kind))
         if parts.shape:
-            picture = sheet(kept, parts.shape, draw.scale)
             text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(parts.shape)))
-            if parts.kind == "webp":
-                (folder / "grid.webp").write_bytes(media.encode_webp(picture))
-            else:
-                (folder / "grid.png").write_bytes(media.encode_png(picture, text))
+            file = folder / ("grid.webp" if parts.kind == "webp" else "grid.png")
+            file.write_bytes(media.encode(sheet(kept, parts.shape, draw.scale), file, text))
         provenance.write_sidecar(folder, record)
 
 
@@ -163,14 +160,14 @@ def keeping(made: Iterable[Made], kept: list[Tensor], most: int) -> Iterator[Mad
 
 
 def singles(
-    made: Iterable[Made], folder: Path, info: ModelInfo, draw: Draw, record: Record
+    made: Iterable[Made], folder: Path, info: ModelInfo, draw: Draw, record: Record, kind: str
 ) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
     """seed0007.png, or seed0007-class3.png where seeds come in several classes; each with a record of its own."""
     for seeds, pictures, classes in made:
         for i, picture in enumerate(images.to_hwc(pictures)):
             ending = f"-class{classes[i]}" if classes and len(draw.classes) > 1 else ""
             own = provenance.part(record, [seeds[i]], [info.class_names[classes[i]]] if classes else [], grid="1x1")
-            file = folder / f"seed{seeds[i]:04d}{ending}.png"
+            file = folder / f"seed{seeds[i]:04d}{ending}.{kind}"
             yield file, media.enlarge(picture, draw.scale), provenance.to_text(own)
 
 

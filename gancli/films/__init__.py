@@ -10,7 +10,7 @@ import numpy as np
 from gancli.errors import ConfigError, did_you_mean
 from gancli.films import gif, mp4, webp
 from gancli.films.frames import steady
-from gancli.media import MOST_PIXELS, Picture, encode_png, write_pngs
+from gancli.media import MOST_PIXELS, Picture, encode_png, write_pictures
 from gancli.rundir import atomic_file, atomic_folder, check_free
 
 KINDS = (".gif", ".webp", ".mp4", ".png")
@@ -87,7 +87,7 @@ def write_frames(path: Path, frames: Iterable[Picture], text: Mapping[str, str] 
     """00000.png, 00001.png, ...; with force, later frames of an earlier film go."""
     with atomic_folder(path, force=force) as folder:
         named = ((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(frames))
-        done = max(write_pngs(named))
+        done = max(write_pictures(named))
     for old in path.glob("[0-9]" * 5 + ".png"):
         if int(old.stem) >= done:
             old.unlink()

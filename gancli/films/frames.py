@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from gancli.config import MAX_FPS
 from gancli.errors import ContractError
 from gancli.media import Picture, check_picture
 
-SHORTEST_MS = 20  # browsers slow down what is less
+SHORTEST_MS = 1000 // MAX_FPS
 
 
 def check_durations(durations_ms: Sequence[int], *, step: int, longest: int) -> None:

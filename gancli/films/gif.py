@@ -7,14 +7,15 @@ from typing import IO
 
 import imageio.v3 as iio
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from gancli.films.frames import changes, check_durations
 from gancli.media import Picture
 
 LONGEST_SIDE = 65_535
-# As few as still look smooth on digits: 20 make a film a sixth smaller than 32 do.
-GREYS = np.repeat(np.linspace(0, 255, 20).round().astype(np.uint8), 3).reshape(20, 3)
+# At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
+GREYS = np.repeat(np.linspace(0, 255, 32).round().astype(np.uint8), 3).reshape(32, 3)
 COLOURS = 256
 SAMPLE_PIXELS = 1 << 20
 PALETTE_PIXELS = 1 << 25
@@ -40,7 +41,7 @@ def write(
         palette = palette_of(part)
         stream = itertools.chain(part, stream)
         del part
-    indices = (to_index(frame, palette) for frame in stream)
+    indices = map(Nearest(palette), stream)
     for i, ((x, y, rectangle), duration) in enumerate(zip(changes(indices), durations_ms, strict=True)):
         data = encode(rectangle, duration, palette)
         start = header_length(data)
@@ -76,7 +77,7 @@ def moved(frame: bytes, x: int, y: int) -> bytes:
 
 
 def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
-    """At most 256 colours [n, 3] that suit all of these frames: 20 greys, or a median cut of a sample of pixels."""
+    """At most 256 colours [n, 3] that suit all of these frames: 32 greys, or a median cut of a sample of pixels."""
     frames = list(frames)
     if frames[0].ndim == 2:
         return GREYS
@@ -86,12 +87,27 @@ def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
     return np.unique(np.array(few.getpalette(), np.uint8).reshape(-1, 3), axis=0)
 
 
-def to_index(frame: Picture, palette: Picture) -> Picture:
-    """[H, W] or [H, W, 3] -> [H, W], for every pixel the place of the nearest colour in the palette."""
-    if frame.ndim == 2:
-        distances = np.abs(np.arange(256)[:, None] - palette[:, 0].astype(int))
-        return np.asarray(distances.argmin(axis=1).astype(np.uint8)[frame])
-    table = Image.new("P", (1, 1))
-    table.putpalette(np.pad(palette, ((0, 256 - len(palette)), (0, 0)), mode="edge").tobytes())
-    index = np.asarray(Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE))
-    return index.clip(max=len(palette) - 1).astype(np.uint8)
+class Nearest:
+    """A frame, [H, W] or [H, W, 3] -> [H, W], for every pixel the place of the nearest colour of a palette [n, 3].
+
+    Each colour is looked for once, when it first comes.
+    """
+
+    def __init__(self, palette: Picture) -> None:
+        self.palette = palette.astype(np.float32)
+        self.found = np.zeros(1 << 24, np.uint16)  # by 0xRRGGBB; 0: not looked for yet, else the place + 1
+
+    def __call__(self, frame: Picture) -> Picture:
+        red, green, blue = (frame if frame.ndim == 2 else frame[..., i] for i in range(3))
+        codes = red.astype(np.uint32) << 16 | green.astype(np.uint32) << 8 | blue
+        new = np.unique(codes[self.found[codes] == 0])
+        for part in np.array_split(new, 1 + len(new) // 65_536):
+            self.found[part] = 1 + self.search(np.stack([part >> 16, part >> 8 & 255, part & 255], axis=1))
+        places: Picture = (self.found[codes] - 1).astype(np.uint8)
+        return places
+
+    def search(self, colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+        """[m, 3] -> [m]: |c - p|^2 is least where |p|^2 - 2 c.p is, and these whole numbers are exact."""
+        scores = (self.palette**2).sum(axis=1) - 2 * (colours.astype(np.float32) @ self.palette.T)
+        nearest: npt.NDArray[np.intp] = scores.argmin(axis=1)
+        return nearest

@@ -39,12 +39,11 @@ def strip(width: int, left: str, right: str, done: float) -> Picture:
 def draw_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
     """Draw text that ends at a point of its baseline, and return where it starts.
 
-    Every digit takes the same room, so that the line stands still while it counts.
+    Digits of this font take equal room, so the line stands still while it counts.
     """
     x, y = end
-    digit = max(font.getlength(figure) for figure in "0123456789")
     for char in reversed(text):
-        room = round(digit if char.isdigit() or char == FIGURE_SPACE else font.getlength(char))
+        room = round(font.getlength("0" if char == FIGURE_SPACE else char))
         if char != FIGURE_SPACE:
             draw.text((x - room // 2, y), char, fill=INK, font=font, anchor="ms")
         x -= room

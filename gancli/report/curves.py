@@ -6,20 +6,24 @@ grow as steadily as the pictures pass.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw
 
 from gancli.media import Picture
 from gancli.report.charts import GREEN, GREY, ORANGE, SKY, Chart, Line
 from gancli.report.lettering import DIM, INK, PAPER, load_font
-from gancli.report.series import Values, smoothed
+from gancli.report.series import Values, trailing
 
 MIN_HEIGHT = 130  # pixels of a chart
 FINER = 3  # curves are drawn so many times as large, and reduced
 GRID = "#262626"
-FAINT = 0.3  # of the measured values behind their moving average
+FAINT = 0.3  # opacity of the measured values behind their moving average
+FEW = 20  # values that need no average
+MARGIN = 4  # pixels that curves may reach beyond their box
+DOT = 2.2  # radius of a score, in pixels
 SHADES = 7  # of a colour in a palette
 DASH = (6, 4)
 
@@ -55,27 +59,41 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """A curve as it grows. since: for each fine pixel [h, w], the kimg from which it is covered, or inf.
+
+    top: the row of the page where its pixels start.
+    """
+
+    color: str
+    opacity: float
+    since: npt.NDArray[np.float32]
+    top: int
+
+    def mask(self, kimg: float) -> Image.Image:
+        covered = (self.since <= np.float32(kimg)) * np.uint8(round(255 * self.opacity))
+        return Image.fromarray(covered).reduce(FINER)
+
+
+@dataclass(frozen=True)
 class Growing:
-    """Charts, one below the other, that are uncovered from left to right. Pictures are [height, width, 3]."""
+    """Charts, one below the other, whose curves grow. empty: the page without them, [height, width, 3]."""
 
     empty: Picture
-    full: Picture
     axis: Axis
     boxes: list[Box]
+    strokes: list[Stroke]
 
     def at(self, kimg: float) -> Picture:
-        """The charts at that moment: nothing is shown that was measured later."""
-        picture = self.empty.copy()
-        now = round(self.axis.x(kimg))
+        """The charts at that moment: nothing that was measured later has a part in it."""
+        page = Image.fromarray(self.empty)
+        draw, now = ImageDraw.Draw(page), round(self.axis.x(kimg))
         for box in self.boxes:
             if now < box.right:
-                picture[box.top : box.bottom, now] = DIM
-            known = max((line.kimg[line.kimg <= kimg].max(initial=-1) for line in box.chart.lines), default=-1)
-            if known >= 0:
-                end = round(self.axis.x(known)) + 2  # half of a line
-                rows = slice(box.top - 4, box.bottom + 4)
-                picture[rows, :end] = self.full[rows, :end]
-        return picture
+                draw.line((now, box.top, now, box.bottom - 1), (DIM,) * 3)
+        for stroke in self.strokes:
+            page.paste(stroke.color, (0, stroke.top), stroke.mask(kimg))
+        return np.asarray(page)
 
 
 def grow(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> Growing:
@@ -93,11 +111,8 @@ def grow(charts: Sequence[Chart], moments: Sequence[int], width: int, height: in
     draw_kimg(draw, axis, boxes, height - size // 2, size)
     for box in boxes:
         draw_box(draw, box, size)
-    full = image.copy()
-    for box in boxes:
-        for line in box.chart.lines:
-            stroke(full, box, line, axis)
-    return Growing(np.asarray(image), np.asarray(full), axis, boxes)
+    strokes = [stroke for box in boxes for line in box.chart.lines for stroke in strokes_of(box, line, axis, width)]
+    return Growing(np.asarray(image), axis, boxes, strokes)
 
 
 def draw_kimg(draw: ImageDraw.ImageDraw, axis: Axis, boxes: Sequence[Box], baseline: int, size: int) -> None:
@@ -143,24 +158,34 @@ def draw_legend(draw: ImageDraw.ImageDraw, box: Box, baseline: int, size: int) -
         x += room + size
 
 
-def stroke(image: Image.Image, box: Box, line: Line, axis: Axis) -> None:
-    """Draw a curve: the values faint behind their moving average, or each as a dot where a score was taken."""
-    layers = [(line.values, 1.0)]
-    is_scored = box.chart.scale == "log"
-    if not is_scored and len(line.values) > 20:
-        layers = [(line.values, FAINT), (smoothed(line.values), 1.0)]
-    for values, strength in layers:
-        mask = Image.new("L", (image.width * FINER, image.height * FINER))
-        draw = ImageDraw.Draw(mask)
-        path = [
-            (FINER * (axis.x(kimg) + 0.5), FINER * (box.y(value) + 0.5))
-            for kimg, value in zip(line.kimg, values, strict=True)
-            if math.isfinite(value)
-        ]
-        draw.line(path, 255, round((2 if strength == 1 else 1.2) * FINER), joint="curve")
-        for point in path if is_scored or len(path) == 1 else ():
-            draw.circle(point, 2.2 * FINER, 255)
-        image.paste(line.color, mask=mask.reduce(FINER).point(lambda alpha, s=strength: round(alpha * s)))
+def strokes_of(box: Box, line: Line, axis: Axis, width: int) -> list[Stroke]:
+    """A curve: its values faint behind their moving average, or each as a dot where a score was taken."""
+    if box.chart.scale == "log":
+        return [stroke(box, line, axis, width, radius=DOT)]
+    if len(line.values) <= FEW:
+        return [stroke(box, line, axis, width)]
+    bold = replace(line, values=trailing(line.values))
+    return [stroke(box, line, axis, width, opacity=FAINT, thickness=1.2), stroke(box, bold, axis, width)]
+
+
+def stroke(
+    box: Box, line: Line, axis: Axis, width: int, *, opacity: float = 1, thickness: float = 2, radius: float = 0
+) -> Stroke:
+    """thickness of the curve and radius of its points, in pixels; at least so that the joints are round."""
+    top = box.top - MARGIN
+    path = [
+        (kimg, (FINER * (axis.x(kimg) + 0.5), FINER * (box.y(value) - top + 0.5)))
+        for kimg, value in zip(line.kimg, line.values, strict=True)
+        if math.isfinite(value)
+    ]
+    image = Image.new("F", (FINER * width, FINER * (box.bottom + MARGIN - top)), math.inf)
+    draw = ImageDraw.Draw(image)
+    for i in reversed(range(len(path))):  # what was there first goes on top
+        kimg, point = path[i]
+        if i:
+            draw.line((path[i - 1][1], point), kimg, round(FINER * thickness))
+        draw.circle(point, FINER * max(radius, thickness / 2), kimg)
+    return Stroke(line.color, opacity, np.asarray(image), top)
 
 
 def levels(box: Box, gap: float) -> Sequence[float]:

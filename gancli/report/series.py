@@ -36,6 +36,11 @@ def smoothed(values: Values) -> Values:
     return np.array([values[max(0, i - reach) : i + reach + 1].mean() for i, reach in enumerate(reaches)])
 
 
+def trailing(values: Values) -> Values:
+    """Moving average over the last tenth of the points so far: what comes later changes none of it."""
+    return np.array([values[i - i // 10 : i + 1].mean() for i in range(len(values))])
+
+
 def limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
     """A range that shows the ideals and every group without its spikes; from 0 where nothing is negative."""
     finite = [group[np.isfinite(group)] for group in groups if np.isfinite(group).any()]

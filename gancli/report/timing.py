@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gancli.config import MAX_FPS
 from gancli.errors import ConfigError
 
-FASTEST_MS, SLOWEST_MS = 20, 10_000  # browsers show what is shorter at a tenth of a second
+SLOWEST_MS = 10_000
 LONGEST_S = 600
 
 
@@ -43,10 +44,10 @@ def timeline(n: int, options: FilmOptions) -> list[int]:
     step_ms = frame_ms(options.kind, options.fps)
     if options.duration_s is not None and n > 1:
         step_ms = 1000 * options.duration_s / (n - 1)
-        if step_ms < FASTEST_MS:
+        if step_ms < 1000 / MAX_FPS:
             raise ConfigError(
-                f"{n} frames in {options.duration_s:g} s are more than {1000 / FASTEST_MS:g} a second; "
-                f"make it {math.ceil((n - 1) * FASTEST_MS / 100) / 10:g} s or longer, or leave out some with --every"
+                f"{n} frames in {options.duration_s:g} s are more than {MAX_FPS} a second; "
+                f"make it {math.ceil(10 * (n - 1) / MAX_FPS) / 10:g} s or longer, or leave out some with --every"
             )
     *steps, last = durations(n, step_ms, options.kind)
     return [*steps, max(last, *durations(1, 1000 * options.hold_s, options.kind))]
@@ -54,8 +55,8 @@ def timeline(n: int, options: FilmOptions) -> list[int]:
 
 def frame_ms(kind: str, fps: float) -> float:
     """How long a frame lasts; in a GIF the nearest hundredth of a second. Raises ConfigError for rates no film has."""
-    if not 1000 / SLOWEST_MS <= fps <= 1000 / FASTEST_MS:
-        raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {1000 / FASTEST_MS:g}, got {fps:g}")
+    if not 1000 / SLOWEST_MS <= fps <= MAX_FPS:
+        raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {MAX_FPS}, got {fps:g}")
     return 10 * round(100 / fps) if kind == ".gif" else 1000 / fps
 
 

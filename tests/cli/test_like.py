@@ -57,7 +57,9 @@ def test_every_picture_of_a_folder_is_made_again_byte_for_byte(run: Path, way: s
 def test_a_lone_grid_is_the_same_bytes_wherever_and_however_it_is_written(run: Path) -> None:
     gancli("sample", run, "--n", "4", "-o", "a.png")
     gancli("sample", run, "--n", "4", "-o", "b", "-q", "--device", "cpu", "--no-preview", "--json")
-    assert Path("a.png").read_bytes() == Path("b/grid.png").read_bytes()
+    gancli("sample", run, "--n", "4", "--no-singles", "--format", "png", "--outdir", "elsewhere", "-o", "c")
+    for other in ("b", "c"):
+        assert Path("a.png").read_bytes() == Path(other, "grid.png").read_bytes()
     assert record("a.png")["command"] == f"gancli sample {run} --n 4"
 
 
@@ -132,6 +134,24 @@ def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
     result = gancli("sample", "--like", "a.png")
     assert result.exit_code == 1 and f"{run}/model.safetensors is another" in result.stderr
     assert sorted(Path().rglob("*")) == before
+
+
+def test_of_a_run_its_best_model_is_tried_too(run: Path, tiny_idx: Path) -> None:
+    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--seed", "1", *FAST)
+    shutil.copy("runs/00001-quick-tiny/model.safetensors", run / "model-best.safetensors")
+    gancli("sample", run, "--n", "3", "--best", "-o", "a.png")
+    shutil.move(run, "moved")
+    assert gancli("sample", "--like", "a.png", "moved", "-o", "b.png").exit_code == 0
+    assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
+    result = gancli("sample", "--like", "a.png", "moved/model.safetensors", "-o", "c.png")
+    assert result.exit_code == 1 and "moved/model.safetensors is another" in result.stderr
+
+
+def test_what_training_leaves_does_not_say_what_made_it(run: Path) -> None:
+    result = gancli("sample", "--like", run / "samples.png")
+    assert (
+        result.exit_code == 1 and "samples.png does not say what made it: it is not of gancli sample" in result.stderr
+    )
 
 
 def test_a_picture_changed_since_is_said_to_be_another(run: Path) -> None:
@@ -215,7 +235,7 @@ def test_files_that_are_no_picture_of_gancli_get_one_line(run: Path) -> None:
     Path("empty.png").touch()
     os.mkfifo("pipe.png")
     rows = [
-        (["plain.png"], 1, "plain.png does not say what made it: it is not of gancli"),
+        (["plain.png"], 1, "plain.png does not say what made it: it is not of gancli sample"),
         (["cut.png"], 1, "cannot read the text in cut.png"),
         (["empty.png"], 1, "cannot read the text in empty.png"),
         (["absent.png"], 1, "cannot read the text in absent.png"),

@@ -56,6 +56,7 @@ def test_shrinking_takes_means() -> None:
     grey = np.array([[0, 2, 9, 9], [4, 6, 9, 9]], np.uint8)
     assert preview.shrunk(grey, 2).tolist() == [[3, 9]]
     assert preview.shrunk(np.stack([grey, grey, grey], axis=-1), 2).tolist() == [[[3, 3, 3], [9, 9, 9]]]
+    assert preview.shrunk(np.array([[1, 2], [2, 2]], np.uint8), 2).tolist() == [[2]]  # 1.75, rounded
     assert preview.shrunk(grey, 1) is not grey and np.array_equal(preview.shrunk(grey, 1), grey)
 
 

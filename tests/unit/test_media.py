@@ -176,15 +176,25 @@ def test_webp_keeps_every_pixel(shape):
 def test_many_pngs_are_written_in_order_and_counted(folder, side):
     pictures = noise(20, side, side)
     items = ((folder / f"{i}.png", picture, {"i": str(i)}) for i, picture in enumerate(pictures))
-    for done in media.write_pngs(items):
+    for done in media.write_pictures(items):
         assert (folder / f"{done - 1}.png").exists()
     assert done == 20
     for i, picture in enumerate(pictures):
         assert (folder / f"{i}.png").read_bytes() == media.encode_png(picture, {"i": str(i)})
 
 
+@pytest.mark.parametrize("side", [4, 80])
+def test_many_pictures_are_of_the_kind_that_their_names_end_in(folder, side):
+    picture, names = noise(side, side), ("a.png", "b.webp", "c.WEBP", "d.png")
+    assert list(media.write_pictures((folder / name, picture, {"k": "v"}) for name in names)) == [1, 2, 3, 4]
+    for name in names:
+        is_webp = name.lower().endswith("webp")
+        expected = media.encode_webp(picture) if is_webp else media.encode_png(picture, {"k": "v"})
+        assert (folder / name).read_bytes() == expected
+
+
 def test_no_pngs_are_none(folder):
-    assert list(media.write_pngs([])) == []
+    assert list(media.write_pictures([])) == []
 
 
 def test_only_a_few_of_many_pngs_are_drawn_ahead(folder, monkeypatch):
@@ -196,7 +206,7 @@ def test_only_a_few_of_many_pngs_are_drawn_ahead(folder, monkeypatch):
             drawn.append(i)
             yield folder / f"{i}.png", noise(80, 80), None
 
-    for done in media.write_pngs(items()):
+    for done in media.write_pictures(items()):
         assert len(drawn) <= done + 5
     assert done == 40
 
@@ -204,5 +214,5 @@ def test_only_a_few_of_many_pngs_are_drawn_ahead(folder, monkeypatch):
 def test_a_png_that_cannot_be_written_stops_the_rest(folder):
     items = [(folder / ("none/a.png" if i == 3 else f"{i}.png"), noise(80, 80), None) for i in range(30)]
     with pytest.raises(FileNotFoundError):
-        list(media.write_pngs(items))
+        list(media.write_pictures(items))
     assert len(list(folder.iterdir())) < 29

@@ -88,7 +88,7 @@ def test_equal_frames_are_all_there_each_with_its_own_time(shape, equal):
     assert shown(data)[1] == durations
     assert len(blocks(data)) == 6
     for a, b in zip(frames, shown(data)[0], strict=True):
-        assert np.array_equal(b, gif.palette_of(frames)[gif.to_index(a, gif.palette_of(frames))])
+        assert np.array_equal(b, gif.palette_of(frames)[gif.Nearest(gif.palette_of(frames))(a)])
 
 
 def test_colour_gif_is_close_to_its_frames_and_does_not_flicker():
@@ -108,6 +108,47 @@ def test_grey_is_not_dithered():
     assert len(np.unique(shown(written([flat], [20]))[0][0])) == 1
     colour = np.repeat(flat[..., None], 3, axis=2)
     assert len(np.unique(shown(written([colour], [20], gif.GREYS))[0][0])) == 1
+
+
+def test_greys_are_at_most_four_off_and_equally_far_apart():
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    index = gif.Nearest(gif.GREYS)(ramp)
+    assert np.abs(gif.GREYS[index, 0].astype(int) - ramp).max() == 4
+    assert np.unique(index).size == 32 and np.bincount(index[0]).max() == 9
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
+def test_every_pixel_takes_the_nearest_colour_of_all(shape):
+    palette, frames = noise(256, 3, seed=9), [noise(*shape), noise(*shape), noise(*shape, seed=1)]
+    nearest = gif.Nearest(palette)
+    for frame in frames:
+        pixels = np.broadcast_to(frame.reshape(30, 40, -1), (30, 40, 3)).astype(int)
+        distances = ((pixels[:, :, None] - palette.astype(int)) ** 2).sum(axis=-1)
+        chosen = np.take_along_axis(distances, nearest(frame)[..., None].astype(int), axis=-1)[..., 0]
+        assert np.array_equal(chosen, distances.min(axis=-1))
+
+
+def test_a_colour_is_looked_for_once(monkeypatch):
+    nearest, looked_for = gif.Nearest(gif.GREYS), []
+    search = nearest.search
+    monkeypatch.setattr(nearest, "search", lambda colours: looked_for.extend(colours.tolist()) or search(colours))
+    for frame in (np.full((4, 4), 7, np.uint8), np.full((4, 4, 3), 7, np.uint8), np.full((4, 4), 9, np.uint8)):
+        nearest(frame)
+    assert looked_for == [[7, 7, 7], [9, 9, 9]]
+
+
+def test_more_new_colours_than_are_looked_for_at_once():
+    frame = np.stack(np.meshgrid(*[np.arange(0, 256, 5, dtype=np.uint8)] * 3), axis=-1).reshape(52, -1, 3)
+    assert frame.size // 3 > 2 * 65_536
+    palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
+    assert np.array_equal(gif.Nearest(palette)(frame), frame.astype(int).sum(axis=2) * 2 > 765)
+
+
+def test_a_palette_suits_the_last_frame_as_well_as_the_first(monkeypatch):
+    monkeypatch.setattr(gif, "SAMPLE_PIXELS", 40)
+    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 0)], np.uint8)
+    frames = [np.broadcast_to(colour, (10, 10, 3)) for colour in colours]
+    assert {tuple(colour) for colour in colours.tolist()} <= {tuple(c) for c in gif.palette_of(frames).tolist()}
 
 
 def test_the_palette_is_made_from_the_first_frames_and_no_more_are_drawn_for_it(monkeypatch):

@@ -1,4 +1,5 @@
 import numpy as np
+from PIL import Image, ImageDraw
 
 from gancli.report import caption, lettering
 
@@ -20,6 +21,15 @@ def test_counting_moves_nothing_but_digits():
     assert all(len(columns) for columns in digits)
     wide = np.flatnonzero((ink(240_000) != lettering.PAPER)[: -caption.strip(560, "", "", 0).shape[0] // 4].any(axis=0))
     assert wide.max() < 560 and wide.min() > 280
+
+
+def test_a_figure_space_is_as_wide_as_a_digit():
+    draw = ImageDraw.Draw(Image.new("L", (100, 30)))
+    for size in (15, 18, 24):
+        starts = [
+            caption.draw_right(draw, (99, 20), text, lettering.load_font(size)) for text in ("1.5", "71.5", "\u20071.5")
+        ]
+        assert starts[0] > starts[1] == starts[2]
 
 
 def test_bar_fills_with_progress():

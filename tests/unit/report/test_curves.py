@@ -37,10 +37,38 @@ def test_nothing_is_shown_before_it_was_measured():
     assert ends[1] <= growing.axis.x(2) + 2
 
 
-def test_what_was_shown_stays_where_it_is():
+@pytest.mark.parametrize("scale", ["linear", "share", "log"])
+@pytest.mark.parametrize("n", [9, 80])
+def test_what_comes_later_changes_no_moment_before(scale, n):
+    kimg = np.linspace(0.1, 8, n)
+    values = np.random.default_rng(0).uniform(0.1, 0.9, n)
+    compared = 0
+    for end in (1, n // 4, n // 2, n - 1):
+        others = np.where(np.arange(n) < end, values, values[::-1] + 0.05)
+        first, second = (grown(chart(kimg, kind, scale=scale, range=(0.01, 1.0))) for kind in (values, others))
+        for known in kimg[:end]:
+            assert np.array_equal(first.at(known), second.at(known))
+            compared += 1
+        assert not np.array_equal(first.at(kimg[end]), second.at(kimg[end]))
+    assert compared == 1 + n // 4 + n // 2 + n - 1
+
+
+def test_what_was_shown_stays_as_it_was():
     growing = grown(chart([0.5, 1, 2, 4, 8], [1, 1.5, 1, 0.5, 1]))
-    end = int(growing.axis.x(2))
-    assert np.array_equal(growing.at(4)[:, :end], growing.at(8)[:, :end])
+    before, after = growing.at(2), growing.at(8)
+    drawn = (before[40:] == ImageColor.getrgb(SKY)).all(axis=2)
+    assert drawn.sum() > 100
+    assert np.array_equal(before[40:][drawn], after[40:][drawn])
+
+
+def test_a_curve_measured_more_rarely_waits_for_its_next_point():
+    often = Line("training", SKY, np.array([1.0, 2, 4, 8]), np.full(4, 0.5))
+    rarely = Line("held out", ORANGE, np.array([1.0, 8]), np.array([0.2, 0.2]))
+    growing = grown(Chart("accuracy", "share", (often, rarely), ()))
+    ends = [[columns(growing.at(kimg), color).max() for color in (SKY, ORANGE)] for kimg in (1, 4, 8)]
+    (often_1, rarely_1), (often_4, rarely_4), (often_8, rarely_8) = ends
+    assert often_1 < often_4 < often_8 == rarely_8
+    assert rarely_1 == rarely_4
 
 
 def test_moments_of_the_film_are_equal_steps_on_the_axis():
@@ -69,8 +97,43 @@ def test_dashed_lines_stand_from_the_start():
 
 
 def test_values_that_are_not_finite_and_charts_without_curves_are_left_out():
-    growing = grown(chart([1, 2, 8], [np.nan, np.inf, 1]), Chart("fd", "log", (), (), range=(0.1, 1.0)), height=260)
+    empty = Chart("fd", "log", (), (), range=(0.1, 1.0))
+    growing, without = (
+        grown(chart(kimg, values), empty, height=260)
+        for kimg, values in (([1, 2, 4, 8], [1, np.nan, np.inf, 0.5]), ([1, 8], [1, 0.5]))
+    )
+    assert all(np.array_equal(growing.at(kimg), without.at(kimg)) for kimg in (1, 2, 4, 8))
     assert len(columns(growing.at(8)))
+
+
+def test_a_line_marks_the_moment_until_the_last():
+    growing = grown(chart([8], [1], dashed=()))
+    [box] = growing.boxes
+    for nimg in MOMENTS:
+        now = round(growing.axis.x(nimg / 1000))
+        is_marked = (growing.at(nimg / 1000)[box.top : box.bottom, now] == lettering.DIM).all()
+        assert is_marked == (nimg < MOMENTS[-1])
+
+
+def test_measured_values_are_faint_behind_their_average():
+    values = np.full(80, 0.5)
+    values[60] = 1.5
+    growing = grown(chart(np.linspace(0.1, 8, 80), values, dashed=()))
+    [box] = growing.boxes
+    spike = growing.at(8)[round(box.y(1.4)), box.left : box.right].astype(int)
+    brightest = spike[spike[:, 2].argmax()]
+    full, faint = np.array(ImageColor.getrgb(SKY)), curves.FAINT
+    assert (brightest <= faint * full + (1 - faint) * 0x26 + 1).all() and brightest[2] > 50
+    assert (growing.at(8)[round(box.y(0.5)), box.left : box.right] == full).all(axis=1).sum() > 100
+
+
+def test_scores_are_dots():
+    def thickness(scale):
+        growing = grown(chart([4], [1], scale=scale, range=(0.1, 10.0), dashed=()))
+        page = growing.at(8)[:, round(growing.axis.x(4))]
+        return (page == ImageColor.getrgb(SKY)).all(axis=1).sum()
+
+    assert thickness("log") > thickness("linear") > 0
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1.49), (0, 6.2), (-1, 6), (0, 7e5), (0, 3e-4)])

@@ -7,7 +7,8 @@ from PIL import Image
 
 from gancli import media
 from gancli.errors import ConfigError, RunError
-from gancli.report import curves, film, lettering
+from gancli.films import gif
+from gancli.report import caption, curves, film, lettering
 from gancli.report.timing import FilmOptions
 from gancli.rundir import RunDir
 
@@ -147,6 +148,9 @@ def test_many_runs_stand_in_two_rows(make_run, n, rows, columns):
     page = film.arranged(parts)
     assert page.shape == (rows * 26 - 16, columns * 36 - 16)
     assert [(page == i + 100).sum() for i in range(n)] == [200] * n
+    for i in range(n):
+        top, left = i // columns * 26, i % columns * 36
+        assert (page[top : top + 10, left : left + 20] == i + 100).all()
 
 
 def test_more_runs_than_a_page_holds_are_refused(make_run):
@@ -172,6 +176,24 @@ def test_without_a_caption_only_the_pictures_are_left(make_run):
     run = make_run(0)
     [frame] = drawn(film.plan([run], FilmOptions(caption=False)))
     assert np.array_equal(frame, media.enlarge(media.read_png(run.frame(0)), 10))
+
+
+def test_the_page_has_its_greys_to_the_level():
+    assert {lettering.PAPER, lettering.DIM, lettering.INK} <= set(gif.GREYS[:, 0].tolist())
+
+
+def test_the_caption_says_where_the_run_is_and_its_bar_fills(make_run):
+    frames = drawn(film.plan([make_run(0, 500, 2000)]))
+    assert [(frame[-1] == lettering.INK).sum() for frame in frames] == [0, 140, 560]
+    expected = caption.strip(560, "quick · mnist-5k", caption.moment(500, 2000, 4500), 0.25)
+    assert np.array_equal(frames[1][280:], expected)
+
+
+def test_captions_side_by_side_have_kimg_alone(make_run):
+    [_, last] = drawn(film.plan([make_run(0, 500), make_run(0, 500, config=CLASSIC)]))
+    for left, name in ((0, "quick"), (560 + film.GAP, "classic")):
+        expected = caption.strip(560, f"{name} · mnist-5k", "0.5 kimg", 1)
+        assert np.array_equal(last[280:, left : left + 560], expected)
 
 
 def test_rows_cut_the_grid_of_pictures_from_the_top(make_run):

@@ -35,6 +35,14 @@ def test_smoothing_keeps_the_length_and_the_mean_level():
     assert np.array_equal(series.smoothed(np.array([5.0, 7.0])), [5.0, 7.0])
 
 
+def test_a_trailing_average_takes_the_last_tenth_so_far():
+    values = np.arange(40.0)
+    means = series.trailing(values)
+    assert np.array_equal(means[:10], values[:10])
+    assert [means[i] for i in (10, 19, 20, 39)] == [9.5, 18.5, 19, 37.5]
+    assert np.array_equal(series.trailing(np.append(values[:20], np.full(20, 1e9)))[:20], means[:20])
+
+
 def test_log_limits_show_every_value_and_at_least_a_decade():
     for values in ([], [0.0, -1.0], [7.7], [1e-300, 1e300], [0.2, 300.0], [5.0, 5.1]):
         low, high = series.log_limits(values)

@@ -86,6 +86,20 @@ def test_runs_whose_batches_end_a_little_apart_share_their_moments():
     assert timing.joint([[0, 512, 1008, 1504], [0, 512, 1024, 1520]]) == [0, 512, 1024, 1520]
 
 
+@pytest.mark.parametrize(
+    ("runs", "moments"),
+    [
+        ([[0, 10, 20], [15]], [0, 15, 20]),
+        ([[0, 10, 20], [16]], [0, 10, 16, 20]),
+        ([[0, 10], [15]], [0, 15]),  # the last step is taken for as long as the one before
+        ([[0, 10], [16]], [0, 10, 16]),
+        ([[7], [8]], [7, 8]),
+    ],
+)
+def test_frames_share_a_moment_up_to_half_a_step(runs, moments):
+    assert timing.joint(runs) == moments
+
+
 def test_a_run_that_ends_earlier_adds_its_end():
     assert timing.joint([[0, 500, 1000, 1500], [0, 500, 600]]) == [0, 500, 600, 1000, 1500]
 
