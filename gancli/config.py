@@ -19,6 +19,8 @@ ChannelsName = Literal["auto", "1", "3"]
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 MAX_SEEDS = 10_000_000
+MAX_GRID = 1024
+MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
 MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
@@ -172,7 +174,10 @@ def parse_seconds(text: str) -> float:
     if not parts or not any(parts.groups()):
         raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > MAX_SECONDS:
+        raise ConfigError(f"the time {text[:40]!r} is too long; at most {MAX_SECONDS:g} seconds can be asked for")
+    return total
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
@@ -184,8 +189,8 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 
 
-def parse_seeds(text: str) -> list[int]:
-    """'0,1,4-6' -> [0, 1, 4, 5, 6]."""
+def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:
+    """'0,1,4-6' -> [0, 1, 4, 5, 6]. Raises ConfigError for more than `most`, before there is a list of them."""
     ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
@@ -195,8 +200,8 @@ def parse_seeds(text: str) -> list[int]:
         if last < first:
             raise ConfigError(f"cannot read the seeds {text!r}: {first} is above {last}")
         ranges.append(range(first, last + 1))
-    if sum(map(len, ranges)) > MAX_SEEDS:
-        raise ConfigError(f"{text!r} names {sum(map(len, ranges)):,} seeds; at most {MAX_SEEDS:,} go at once")
+    if (n := sum(map(len, ranges))) > most:
+        raise ConfigError(f"{text!r} names {n:,} seeds; at most {most:,} go at once")
     return [seed for some in ranges for seed in some]
 
 

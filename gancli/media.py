@@ -86,10 +86,17 @@ def threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def read_png(path: Path) -> Picture:
-    """Raises RunError where the file is missing, damaged, or holds anything but 8-bit grey or RGB."""
+    """Raises RunError where the file is missing, damaged, too large, or holds anything but 8-bit grey or RGB."""
     try:
-        picture = iio.imread(path.read_bytes(), plugin="pillow", extension=".png", index=0)
-    except (OSError, SyntaxError, ValueError) as err:  # Pillow reports a broken PNG as a SyntaxError
+        if path.exists() and not path.is_file():
+            raise ValueError  # a pipe would be waited for
+        with open(path, "rb") as file:
+            width, height = png_size(file)
+            if width * height > MOST_PIXELS:
+                raise RunError(f"cannot use the picture {path}: {width}x{height} pixels are too many; replace it")
+            file.seek(0)
+            picture = iio.imread(file, plugin="pillow", extension=".png", index=0)
+    except (OSError, SyntaxError, ValueError, struct.error) as err:  # Pillow reports a broken PNG as a SyntaxError
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"
         raise RunError(f"cannot read the picture {path}: {reason}; restore or delete it") from err
     if not is_picture(picture):
@@ -97,10 +104,18 @@ def read_png(path: Path) -> Picture:
     return picture
 
 
+def png_size(file: IO[bytes]) -> tuple[int, int]:
+    """Width and height, from the beginning of a file. Source: PNG specification, third edition, 11.2.1."""
+    start, _length, kind, width, height = struct.unpack(">8s4s4sII", file.read(24))
+    if start != PNG_START or kind != b"IHDR":
+        raise ValueError("not a PNG")
+    return width, height
+
+
 def read_png_text(path: Path) -> dict[str, str]:
     """What text a PNG carries, wherever it stands in the file; no pixel is decoded.
 
-    Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT characters in one place.
+    Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT bytes of text in all.
     """
     try:
         with open(path, "rb") as file:
@@ -114,32 +129,31 @@ def png_texts(file: IO[bytes]) -> Iterator[tuple[str, str]]:
     """(keyword, text) of each text chunk. Source: PNG specification, third edition, 5.3 and 11.3.3."""
     if file.read(len(PNG_START)) != PNG_START:
         raise ValueError("not a PNG")
-    kind = b""
+    kind, left = b"", MOST_TEXT
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", file.read(8))
         if kind not in (b"tEXt", b"zTXt", b"iTXt"):
             file.seek(length + 4, os.SEEK_CUR)
             continue
-        if length > MOST_TEXT:
+        if length > left:
             raise ValueError("too much text")
         content = file.read(length)
         if struct.unpack(">I", file.read(4)) != (zlib.crc32(kind + content),):
             raise ValueError("wrong checksum")
-        keyword, rest = content.split(b"\0", 1)
-        if kind == b"tEXt":
-            value = rest.decode("latin-1")
+        keyword, value = content.split(b"\0", 1)
+        if kind == b"iTXt":
+            flags, (_language, _translated, value) = value[:2], value[2:].split(b"\0", 2)
+            value = inflate(value, left) if flags[:1] == b"\1" else value
         elif kind == b"zTXt":
-            value = inflate(rest[1:]).decode("latin-1")
-        else:
-            _language, _translated, value_bytes = rest[2:].split(b"\0", 2)
-            value = (inflate(value_bytes) if rest[:1] == b"\1" else value_bytes).decode("utf-8")
-        yield keyword.decode("latin-1"), value
+            value = inflate(value[1:], left)
+        left -= len(keyword) + len(value) + 1
+        yield keyword.decode("latin-1"), value.decode("utf-8" if kind == b"iTXt" else "latin-1")
 
 
-def inflate(data: bytes) -> bytes:
-    """Raises ValueError for what is cut short, or would be longer than MOST_TEXT."""
+def inflate(data: bytes, most: int) -> bytes:
+    """Raises ValueError for what is cut short, or would be longer than `most` bytes."""
     stream = zlib.decompressobj()
-    text = stream.decompress(data, MOST_TEXT)
+    text = stream.decompress(data, max(most, 1))  # 0 would be no limit
     if not stream.eof:
         raise ValueError("too much text, or cut short")
     return text

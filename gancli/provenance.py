@@ -75,10 +75,6 @@ def make(
     )
 
 
-def to_json(record: Record | FilmRecord) -> str:
-    return json.dumps(dataclasses.asdict(record), indent=2)
-
-
 def to_text(record: Record | FilmRecord) -> dict[str, str]:
     """The text that a PNG carries."""
     return {KEY: json.dumps(dataclasses.asdict(record))}
@@ -90,7 +86,26 @@ def sidecar(output: Path) -> Path:
 
 
 def write_sidecar(output: Path, record: Record | FilmRecord) -> None:
-    atomic_write(sidecar(output), (to_json(record) + "\n").encode())
+    """Write it; in a folder it lists the files that are there, too."""
+    values = dataclasses.asdict(record)
+    if output.is_dir():
+        values["files"] = sorted(os.listdir(output))
+    atomic_write(sidecar(output), (json.dumps(values, indent=2) + "\n").encode())
+
+
+def files(folder: Path) -> set[str]:
+    """The files that a folder has by its record, that among them; none if it has no record of gancli."""
+    path = folder / SIDECAR
+    try:
+        values = json.loads(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+    except (OSError, ValueError, RecursionError):
+        return set()
+    if not isinstance(values, dict) or not str(values.get("command")).startswith("gancli "):
+        return set()
+    names = values.get("files")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return set()
+    return {*names, SIDECAR}
 
 
 def parse(text: str, where: str) -> Record:

@@ -3,15 +3,17 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from gancli.errors import RunError
+from gancli.errors import GancliError, RunError
 
 CHECKPOINTS_KEPT = 2
 HUGE = 1e300  # what no measurement reaches; NaN is not below it either
@@ -21,19 +23,12 @@ HUGE = 1e300  # what no measurement reaches; NaN is not below it either
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Write beside, fsync, rename, fsync the folder: `path` holds all of the new content or is left as it was."""
     path = named(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with beside(path, Path.touch) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
         os.replace(temporary, path)
         fsync_folder(path.parent)
-    except OSError as err:
-        raise write_error(path, err) from err
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -42,25 +37,101 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A folder to fill; it gets its name when it is complete. With force, its files move into a folder that is there,
-    over files of the same names; others stay."""
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill; it gets its name when it is complete, unless something but an empty folder has it by then.
+
+    replace: a folder that is there goes, with all it holds, but not before the new one is complete.
+    """
     path = named(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with beside(path, make_folder) as temporary:
         yield temporary
-        if force and path.is_dir():
-            for file in sorted(temporary.iterdir()):
-                os.replace(file, path / file.name)
+        if replace and path.is_dir():
+            exchange(temporary, path)
         else:
             os.rename(temporary, path)
         fsync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_files(path: Path) -> Iterator[Path]:
+    """A folder to fill; once complete, its files move to the folder `path`, over those of the same names."""
+    path = named(path)
+    with beside(path, make_folder) as temporary:
+        yield temporary
+        path.mkdir(exist_ok=True)
+        for file in sorted(temporary.iterdir()):
+            os.replace(file, path / file.name)
+        fsync_folder(path)
+
+
+@contextlib.contextmanager
+def beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """A hidden file or folder beside `path`, as `make` makes it; gone after the block. Errors name `path` instead."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        tidy(path)
+        make(temporary)
+        with held(temporary):
+            yield temporary
     except OSError as err:
         raise write_error(path, err) from err
+    except GancliError as err:
+        err.args = (str(err).replace(str(temporary), str(path)),)
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def exchange(new: Path, path: Path) -> None:
+    """The folder `new` takes the name of the folder `path`, which goes. If killed in between, `tidy` brings it back."""
+    old = new.with_suffix(".old")
+    with held(path):
+        try:
+            os.rename(path, old)
+            os.rename(new, path)
+        except BaseException:
+            if not path.exists():
+                os.rename(old, path)
+            raise
+        remove(old)
+
+
+def tidy(path: Path) -> None:
+    """Clear away what killed processes left beside `path`, or put it back if it is all there is."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        match = re.fullmatch(r"\.[0-9a-f]+\.(old|partial)", left.name.removeprefix(f".{path.name}"))
+        with contextlib.suppress(OSError):
+            if match and match[1] == "old" and not os.path.lexists(path):
+                with held(left):
+                    os.rename(left, path)
+            elif match:
+                with held(left):
+                    remove(left)
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold what is at `path` while the block runs; the lock dies with its process. Raises BlockingIOError if another
+    process does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Whatever it is, or nothing; also what cannot be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def named(path: Path) -> Path:
@@ -113,6 +184,17 @@ def create_numbered(parent: Path, suffix: str = "") -> Path:
         except OSError as err:
             raise write_error(path, err) from err
         return path
+
+
+@contextlib.contextmanager
+def claimed(parent: Path) -> Iterator[Path]:
+    """A new numbered folder, empty, that no other process gets; gone after the block if it is empty still."""
+    path = create_numbered(parent)
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 class RunDir:
@@ -226,12 +308,6 @@ class RunDir:
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
             yield
-
-
-def check_free(path: Path, *, force: bool) -> None:
-    """Refuse to overwrite what exists, unless that is wanted."""
-    if path.exists() and not force:
-        raise RunError(f"{path} exists; choose another -o, or add --force to overwrite it")
 
 
 def nimg_of(path: Path) -> int:

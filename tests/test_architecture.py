@@ -22,9 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": {"config", "errors"},
     "provenance": {"", "config", "errors", "rundir"},
     "rundir": {"config", "errors"},
+    "outputs": {"errors", "provenance", "rundir"},
     "contracts": {"errors"},
     "media": {"errors", "rundir"},
-    "films": {"errors", "rundir", "media", "films.*"},
+    "films": {"errors", "outputs", "provenance", "media", "films.*"},
     "films.*": {"config", "errors", "media", "films.*"},
     "core": set(),
     "core.*": PURE,
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.scaling": PURE | {"config"},
     "core.records": PURE | {"", "config", "presets", "rundir"},
     "core.gallery": PURE | {"config", "rundir", "media"},
-    "core.samples": PURE | {"rundir", "media", "provenance"},
+    "core.samples": PURE | {"config", "media", "outputs", "provenance"},
     "core.walks": PURE | {"config", "media"},
     "core.ingest": PURE | {"rundir"},
     "core.rehearsal": PURE | {"rundir"},
@@ -51,8 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"errors", "core.*", "report.*"},
     "export.*": {"errors", "core.*", "report.*"},
     "cli": set(),
-    "cli.animate": {"config", "errors", "provenance", "report.timing", "rundir", "cli.*"},
-    "cli.*": {"", "errors", "events", "wording", "config", "presets", "provenance", "rundir", "cli.*"},
+    "cli.animate": {"config", "errors", "outputs", "provenance", "report.timing", "rundir", "cli.*"},
+    "cli.*": {"", "errors", "events", "wording", "config", "presets", "outputs", "provenance", "rundir", "cli.*"},
 }
 LAZY = ("", "cli.*")
 

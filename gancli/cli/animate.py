@@ -65,7 +65,7 @@ def animate(
     """
     if duration is not None and opt.given(ctx, "fps"):
         raise ConfigError("--fps and --duration exclude each other; give one")
-    kind = filming.kind_of(output, force=force)
+    kind = filming.kind_of(output)
     options = FilmOptions(
         fps=fps,
         duration_s=None if duration is None else parse_seconds(duration),

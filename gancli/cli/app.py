@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +18,8 @@ from gancli.cli.train import train
 from gancli.errors import GancliError, printable
 
 UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknown flag or a value it cannot read
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Boundary(typer.core.TyperGroup):
@@ -36,7 +39,7 @@ class Boundary(typer.core.TyperGroup):
             fail(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
         except KeyboardInterrupt as err:
             typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from err
+            raise typer.Exit(128 + (err.args[0] if err.args else signal.SIGINT)) from err
 
 
 def fail(message: str, exit_code: int, err: Exception) -> NoReturn:
@@ -76,7 +79,17 @@ app.command()(evaluate)
 app.command()(animate)
 
 
+def interrupt(number: int, _: object) -> NoReturn:
+    """Unwind as an error does, so that nothing half-written stays; a second signal does not disturb that."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
 def main() -> None:
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it was given, whatever its bytes

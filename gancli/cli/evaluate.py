@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model, is_images, run_of
 from gancli.config import MAX_SEEDS
 from gancli.errors import ConfigError, DataError
-from gancli.rundir import atomic_folder, check_free, create_numbered
+from gancli.rundir import atomic_files, create_numbered
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ def evaluate(
     chosen: list[Path | None] = [*sources] if sources else [None]
     entries = [open_source(source, outdir, best, devices.resolve(device)) for source in chosen]
     if output is not None:
-        check_free(output, force=force)
+        outputs.check_free(output, force=force)
     images = own_data(entries) if data is None else datasets.load(data)
     render.notes(images.notes)
     for entry in entries:
@@ -135,7 +136,7 @@ def save(
     before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
     drawn = set()
-    with atomic_folder(target, force=True) as folder:
+    with atomic_files(target) as folder:
         (folder / SCORES).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         for number, (entry, some, result) in enumerate(zip(entries, fakes, found, strict=True), start=1):
             name = "nearest.png" if len(entries) == 1 else f"nearest-{number}.png"

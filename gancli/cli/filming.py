@@ -1,14 +1,13 @@
 """What interpolate and animate share: which kind of film is asked for, writing it, and what is said of it."""
 
-import contextlib
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import provenance
-from gancli.rundir import atomic_folder, check_free, numbered
+from gancli import outputs, provenance
 
 if TYPE_CHECKING:
     from gancli.media import Picture
@@ -35,17 +34,11 @@ def is_timed(kind: str) -> bool:
     return kind not in ("", ".png")
 
 
-def kind_of(output: Path | None, *, force: bool) -> str:
-    """What -o asks for, a GIF if it is left out. What is there, or its record, is refused unless by force."""
+def kind_of(output: Path | None) -> str:
+    """What -o asks for, a GIF if it is left out."""
     from gancli import films
 
-    if output is None:
-        return ".gif"
-    kind = films.film_kind(output)
-    check_free(output, force=force)
-    if is_timed(kind):
-        check_free(provenance.sidecar(output), force=force)
-    return kind
+    return ".gif" if output is None else films.film_kind(output)
 
 
 def note_rate(kind: str, fps: float, step_ms: float) -> None:
@@ -64,16 +57,19 @@ def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: 
     from gancli import films
     from gancli.cli import render
 
-    path, n = output or numbered(default.parent) / default.name, len(film.durations_ms)
-    kind = films.film_kind(path)
-    place = contextlib.nullcontext(path.parent) if output else atomic_folder(path.parent)
-    with render.tracker(quiet=quiet) as show, place as folder:
-        frames = counted(film.frames, lambda done: show("frames", done, n))
-        text = provenance.to_text(film.record) if film.record else None
-        target = folder / path.name
-        films.write_film(target, frames, film.durations_ms, palette=film.palette, text=text, force=force)
-        if film.record and kind != ".png":
-            provenance.write_sidecar(target if output else folder, film.record)
+    n, record = len(film.durations_ms), film.record
+    with outputs.place(output, default.parent, default.name) as path, render.tracker(quiet=quiet) as show:
+        kind = films.film_kind(path)
+        folder = nullcontext(path.parent) if output else outputs.new_folder(path.parent, record, force=force)
+        with folder as place:
+            films.write_film(
+                place / path.name,
+                counted(film.frames, lambda done: show("frames", done, n)),
+                film.durations_ms,
+                palette=film.palette,
+                record=record if output else None,
+                force=force,
+            )
     if kind and (note := films.size_note(path, film.smaller)):
         render.notes([note])
     seconds = sum(film.durations_ms) / 1000 if is_timed(kind) else None

@@ -116,7 +116,7 @@ def interpolate(
     if path == "circle" and loop is False:
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)
-    kind = filming.kind_of(output, force=force)
+    kind = filming.kind_of(output)
     from gancli.core import devices, modelfile, walks
     from gancli.report import timing
 

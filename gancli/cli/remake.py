@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from gancli import config, provenance
+from gancli import config, outputs, provenance
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model, run_of
 from gancli.errors import ConfigError, FileFormatError, RunError
 from gancli.provenance import Record
-from gancli.rundir import RunDir, atomic_folder, check_free, numbered
+from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +54,14 @@ def remake(
     path, model = find(record, like, source, outdir, device)
     draw, shape = drawn(record, like, model)
     run = run_of(path)
-    target = output or numbered((run.path if run else Path()) / "samples")
-    check_free(target, force=force)
-    with contextlib.nullcontext(target.parent) if is_file else atomic_folder(target, force=force) as folder:
+    if force and output and output.resolve() in (like.resolve(), like.resolve().parent):
+        raise RunError(f"{output} would take the place of {like} itself; choose another -o")
+    with outputs.place(output, (run.path if run else Path()) / "samples") as target:
+        into = contextlib.nullcontext(target.parent) if is_file else outputs.new_folder(target, record, force=force)
         name = target.name if is_file else f"{like.stem}.png"
-        for _ in samples.write_grid(folder / name, model, draw, record, shape):
-            pass
-        if not is_file:
-            provenance.write_sidecar(folder, record)
+        with into as folder:
+            for _ in samples.write_grid(folder / name, model, draw, record, shape, force=force):
+                pass
     made = target if is_file else target / name
     return Again(path, model.digest, len(draw), made, made.read_bytes() == before)
 
@@ -105,7 +105,7 @@ def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
         raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
-        draw = samples.Draw(config.parse_seeds(record.seeds), classes, record.trunc, scale)
+        draw = samples.Draw(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
         return draw, samples.shape_of(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
     except ConfigError as err:
         raise FileFormatError(f"{like} cannot be made again: {err}") from err
@@ -118,13 +118,12 @@ def find(record: Record, like: Path, source: Path | None, outdir: Path, device: 
     others = []
     for path in candidates(source, outdir) if source else nearby(record, like):
         try:
-            model = modelfile.load(path, device)
+            if modelfile.digest_in(path) == record.sha256:
+                return path, modelfile.load(path, device)
         except FileFormatError:
             if source:
                 raise
             continue
-        if model.digest == record.sha256:
-            return path, model
         others.append(str(path))
     known = f"{like} was made by the model of sha256 {record.sha256[:16]}, then {record.model}"
     tried = f"; {' and '.join(others)} {'are others' if others[1:] else 'is another'}" if others else ""
@@ -139,8 +138,10 @@ def candidates(source: Path, outdir: Path) -> list[Path]:
 
 
 def nearby(record: Record, like: Path) -> Iterator[Path]:
-    """Where the model may lie: as recorded, or in the run that the picture lies in."""
+    """Where the model may lie: in the run that the picture lies in, or as recorded, maybe by a stranger."""
     runs = [RunDir(folder) for folder in like.absolute().parents[:3]]
-    for path in dict.fromkeys([Path(record.model), *(p for run in runs for p in (run.model, run.best_model))]):
-        if path.is_file():
-            yield path
+    recorded = [Path(record.model)] if record.model.endswith(".safetensors") else []
+    for path in dict.fromkeys([*(p for run in runs for p in (run.model, run.best_model)), *recorded]):
+        with contextlib.suppress(OSError):  # a name that is too long, or lies where nobody may look
+            if path.is_file():
+                yield path

@@ -1,15 +1,15 @@
 """gancli sample: pictures from a model."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gancli import config, provenance
+from gancli import config, outputs, provenance
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
-from gancli.rundir import check_free, numbered
 
 if TYPE_CHECKING:
     from gancli.core.modelfile import ModelInfo
@@ -100,7 +100,8 @@ def sample(
     check_output(output, ending, form)
     check_parts(ctx, ending, grid, singles=singles)
     asked = None if grid in ("auto", "none") else config.parse_grid(grid)
-    chosen = list(dict.fromkeys(config.parse_seeds(seeds))) if seeds is not None else None
+    most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
+    chosen = list(dict.fromkeys(config.parse_seeds(seeds, most))) if seeds is not None else None
     from gancli.cli import preview as terminal
     from gancli.cli import remake, render
     from gancli.core import devices, modelfile, samples
@@ -127,20 +128,17 @@ def sample(
         trunc=trunc,
         settings={"grid": samples.named(shape), "scale": scale},
     )
-    target = output or numbered(place / "samples")
-    check_free(target, force=force)
-    if ending in (".npz", ".webp"):
-        check_free(provenance.sidecar(target), force=force)
-    if ending == ".npz":
-        work = samples.write_npz(target, model, draw, record)
-    elif ending and shape:
-        work = samples.write_grid(target, model, draw, record, shape)
-    else:
-        parts = samples.Parts(shape, form or "png", singles)
-        work = samples.write_folder(target, model, draw, record, parts, force=force)
-    with render.tracker(quiet=quiet) as track:
-        for done in work:
-            track("images", done, len(draw))
+    with outputs.place(output, place / "samples") as target, render.tracker(quiet=quiet) as track:
+        if ending == ".npz":
+            work = samples.write_npz(target, model, draw, record, force=force)
+        elif ending and shape:
+            work = samples.write_grid(target, model, draw, record, shape, force=force)
+        else:
+            parts = samples.Parts(shape, form or "png", singles)
+            work = samples.write_folder(target, model, draw, record, parts, force=force)
+        with contextlib.closing(work):
+            for done in work:
+                track("images", done, len(draw))
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
         terminal.show(console, model, draw, shape or samples.natural_shape(draw))
     if as_json:

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,16 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gancli import media, provenance
+from gancli import config, media, outputs, provenance
 from gancli.core import images
 from gancli.core.generate import from_seeds
 from gancli.core.modelfile import Model, ModelInfo
 from gancli.errors import ConfigError
 from gancli.media import Picture
 from gancli.provenance import Record
-from gancli.rundir import atomic_file, atomic_folder, atomic_write
 
-GRID_LIMIT = 1024
+GRID_LIMIT = config.MAX_GRID
 
 Shape = tuple[int, int]  # rows, columns
 Made = tuple[Sequence[int], Tensor, list[int] | None]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
@@ -102,15 +101,16 @@ def sheet(made: Sequence[Tensor], shape: Shape, scale: int) -> Picture:
     return media.enlarge(images.grid(torch.cat([*made]), columns, rows), scale)
 
 
-def write_grid(path: Path, model: Model, draw: Draw, record: Record, shape: Shape) -> Iterator[int]:
+def write_grid(
+    path: Path, model: Model, draw: Draw, record: Record, shape: Shape, *, force: bool = False
+) -> Generator[int, None, None]:
     """One PNG or, by the ending, WebP; yields how many images are done."""
-    made: list[Tensor] = []
-    for _, pictures, _ in make(model, draw):
-        made.append(pictures)
-        yield sum(map(len, made))
-    atomic_write(path, media.encode(sheet(made, shape, draw.scale), path, provenance.to_text(record)))
-    if path.suffix.lower() != ".png":
-        provenance.write_sidecar(path, record)
+    with outputs.new_file(path, None if path.suffix.lower() == ".png" else record, force=force) as file:
+        made: list[Tensor] = []
+        for _, pictures, _ in make(model, draw):
+            made.append(pictures)
+            yield sum(map(len, made))
+        file.write(media.encode(sheet(made, shape, draw.scale), path, provenance.to_text(record)))
 
 
 @dataclass(frozen=True)
@@ -127,26 +127,26 @@ class Parts:
 
 def write_folder(
     path: Path, model: Model, draw: Draw, record: Record, parts: Parts, *, force: bool = False
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """grid.png, single pictures or images.npz, and provenance.json; yields how many images are done.
 
     Where the grid does not hold all, it shows the first.
     """
     shown = draw.first(math.prod(parts.shape) if parts.shape else 0)
     kept: list[Tensor] = []
-    with atomic_folder(path, force=force) as folder:
+    with outputs.new_folder(path, record, force=force) as folder:
         made = keeping(make(model, draw if parts.singles else shown), kept, len(shown))
         if not parts.singles:
             yield from (sum(map(len, kept)) for _ in made)
         elif parts.kind == "npz":
-            yield from fill_npz(folder / "images.npz", made, model.info, draw)
+            with open(folder / "images.npz", "wb") as npz:
+                yield from fill_npz(npz, made, model.info, draw)
         else:
             yield from media.write_pictures(singles(made, folder, model.info, draw, record, parts.kind))
         if parts.shape:
             text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(parts.shape)))
             file = folder / ("grid.webp" if parts.kind == "webp" else "grid.png")
             file.write_bytes(media.encode(sheet(kept, parts.shape, draw.scale), file, text))
-        provenance.write_sidecar(folder, record)
 
 
 def keeping(made: Iterable[Made], kept: list[Tensor], most: int) -> Iterator[Made]:
@@ -171,16 +171,18 @@ def singles(
             yield file, media.enlarge(picture, draw.scale), provenance.to_text(own)
 
 
-def write_npz(path: Path, model: Model, draw: Draw, record: Record) -> Iterator[int]:
+def write_npz(
+    path: Path, model: Model, draw: Draw, record: Record, *, force: bool = False
+) -> Generator[int, None, None]:
     """A lone npz, what made it beside it; yields how many images are done."""
-    yield from fill_npz(path, make(model, draw), model.info, draw)
-    provenance.write_sidecar(path, record)
+    with outputs.new_file(path, record, force=force) as file:
+        yield from fill_npz(file, make(model, draw), model.info, draw)
 
 
-def fill_npz(path: Path, made: Iterable[Made], info: ModelInfo, draw: Draw) -> Iterator[int]:
+def fill_npz(file: IO[bytes], made: Iterable[Made], info: ModelInfo, draw: Draw) -> Iterator[int]:
     """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]; yields how many are done."""
     side = info.spec.resolution * draw.scale
-    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         seeds: list[int] = []
         labels: list[int] = []
         with archive.open("images.npy", "w", force_zip64=True) as entry:

@@ -13,6 +13,7 @@ from torch import Tensor
 from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
+MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
 KEY = "gancli"  # all metadata under one key, since safetensors writes several in no fixed order
 
 
@@ -26,45 +27,57 @@ def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
 
 def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
+    header = read_header(kind, path)
     try:
-        if path.exists() and not path.is_file():
-            raise FileFormatError(f"{path} is not a file")
-        data = path.read_bytes()
-    except FileNotFoundError as err:
-        raise FileFormatError(f"no file {path}") from err
+        tensors = safetensors.torch.load(path.read_bytes())
     except (OSError, MemoryError) as err:
-        raise FileFormatError(
-            f"cannot read {path}: {getattr(err, 'strerror', None) or err or 'it does not fit into memory'}"
-        ) from err
-    try:
-        tensors = safetensors.torch.load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+        raise unreadable(path, err) from err
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
-    header = read_header(kind, path, metadata)
     try:
         meta = json.loads(header["meta"])
         is_whole = header["sha256"] == digest(kind, tensors, header["meta"])
-    except (ValueError, TypeError, KeyError, RecursionError) as err:
+    except (ValueError, TypeError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
     if not is_whole or not isinstance(meta, dict):
         raise DamagedFileError(f"{path} is damaged: its contents do not match its sha256; restore it from a copy")
     return tensors, meta, header["sha256"]
 
 
-def read_header(kind: str, path: Path, metadata: dict[str, str]) -> dict[str, str]:
+def read_header(kind: str, path: Path) -> dict[str, str]:
+    """What `pack` says of the tensors, "meta" and "sha256" among it, from the beginning of the file alone."""
+    if path.exists() and not path.is_file():
+        raise FileFormatError(f"{path} is not a file")
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > MOST_HEADER:
+                raise ValueError
+            metadata = json.loads(file.read(length)).get("__metadata__", {})
+    except FileNotFoundError as err:
+        raise FileFormatError(f"no file {path}") from err
+    except (OSError, MemoryError) as err:
+        raise unreadable(path, err) from err
+    except (ValueError, AttributeError, RecursionError) as err:
+        raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
     if KEY not in metadata:
         raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
     try:
         header = json.loads(metadata[KEY])
         version, found = int(header["format_version"]), str(header["kind"])
+        texts = {name: str(header[name]) for name in ("meta", "sha256")}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
     if version > FORMAT_VERSION:
         raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")
     if found != kind:
         raise FileFormatError(f"{path} is a gancli {found}, not a {kind}")
-    return dict(header)
+    return texts
+
+
+def unreadable(path: Path, err: Exception) -> FileFormatError:
+    reason = getattr(err, "strerror", None) or err or "it does not fit into memory"
+    return FileFormatError(f"cannot read {path}: {reason}")
 
 
 def digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:

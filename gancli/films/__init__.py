@@ -2,16 +2,17 @@
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from gancli import outputs, provenance
 from gancli.errors import ConfigError, did_you_mean
 from gancli.films import gif, mp4, webp
 from gancli.films.frames import steady
 from gancli.media import MOST_PIXELS, Picture, encode_png, write_pictures
-from gancli.rundir import atomic_file, atomic_folder, check_free
+from gancli.provenance import FilmRecord, Record
 
 KINDS = (".gif", ".webp", ".mp4", ".png")
 # More than this no decoder takes; a strip any wider is not shown by browsers.
@@ -37,26 +38,29 @@ def write_film(
     durations_ms: Sequence[int],
     *,
     palette: Callable[[], Picture | None] | None = None,
-    text: Mapping[str, str] | None = None,
+    record: Record | FilmRecord | None = None,
     force: bool = False,
 ) -> None:
-    """Write what film_kind says of the path, complete or not at all; films loop for ever.
+    """Write what film_kind says of the path, by the rule of `outputs`; films loop for ever.
 
     frames: of one shape, as many as durations, each an array of its own; drawn one by one, and only a few are held.
     durations_ms: at least 20; for a GIF in steps of 10. A strip and a folder have no time.
-    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames. text: for every PNG.
-    force: a file that is there is replaced, and a folder gets these frames in place of its own. Raises RunError for
-    what is there without it, ConfigError for frames too large for the format.
+    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames.
+    record: what made it, which every PNG carries, and which is written beside others.
+    Raises RunError where the place is taken, ConfigError for frames too large for the format.
     """
     kind = film_kind(path)
     stream = steady(frames, len(durations_ms))
     first = next(stream)
     stream = itertools.chain([first], stream)
     check_size(path, kind, first, len(durations_ms))
+    text = provenance.to_text(record) if record else None
     if kind == "":
-        write_frames(path, stream, text, force=force)
+        with outputs.new_folder(path, record, force=force) as folder:
+            for _ in write_pictures((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(stream)):
+                pass
         return
-    with atomic_file(path) as file:
+    with outputs.new_file(path, None if kind == ".png" else record, force=force) as file:
         if kind == ".gif":
             gif.write(file, stream, durations_ms, palette() if palette else None)
         elif kind == ".webp":
@@ -65,7 +69,6 @@ def write_film(
             mp4.write(file, stream, durations_ms)
         else:
             file.write(encode_png(np.concatenate(list(stream), axis=1), text))
-        check_free(path, force=force)  # again: another process may have been faster
 
 
 def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:
@@ -81,16 +84,6 @@ def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:
             f"{path} would have frames of {width}x{height} pixels; a {kind} has at most {LONGEST_SIDE[kind]} a side:"
             " ask for smaller frames"
         )
-
-
-def write_frames(path: Path, frames: Iterable[Picture], text: Mapping[str, str] | None, *, force: bool) -> None:
-    """00000.png, 00001.png, ...; with force, later frames of an earlier film go."""
-    with atomic_folder(path, force=force) as folder:
-        named = ((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(frames))
-        done = max(write_pictures(named))
-    for old in path.glob("[0-9]" * 5 + ".png"):
-        if int(old.stem) >= done:
-            old.unlink()
 
 
 def size_note(path: Path, advice: str) -> str | None:

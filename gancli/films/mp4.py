@@ -73,7 +73,7 @@ def run_ffmpeg(arguments: list[str], pixels: Iterable[bytes], output: Path) -> N
                     process.stdin.write(some)
         except BrokenPipeError:
             process.returncode = process.returncode or 1  # it gave up, whatever it says
-        if process.returncode:
+        if process.returncode or not output.stat().st_size:
             log.seek(0)
             reason, *_ = [*log.read().decode(errors="replace").splitlines(), "nothing"]
             raise RunError(f"cannot write an .mp4 film in {output.parent}: ffmpeg said: {reason.rpartition('] ')[2]}")
