@@ -36,11 +36,35 @@ def test_a_model_below_the_current_folder_is_named_from_there(tmp_path: Path) ->
     assert named("/elsewhere/m.safetensors") == "/elsewhere/m.safetensors"
 
 
-def test_the_record_lies_in_a_folder_or_beside_a_file(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    for output, expected in (("out", "out/provenance.json"), ("x.gif", "x.gif.json")):
-        provenance.write_sidecar(tmp_path / output, RECORD)
-        assert provenance.parse((tmp_path / expected).read_text(), "x") == RECORD
+def test_the_record_lies_beside_a_file_or_in_a_folder_whose_files_it_names(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "grid.png").touch()
+    for output, expected in ((folder, "out/provenance.json"), (tmp_path / "x.gif", "x.gif.json")):
+        provenance.write_sidecar(output, RECORD)
+        values = json.loads((tmp_path / expected).read_text())
+        assert values.pop("files", None) == (["grid.png"] if output == folder else None)
+        assert provenance.parse(json.dumps(values), "x") == RECORD
+    assert provenance.files(folder) == {"grid.png", "provenance.json"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"files": ["a"]}',
+        '{"command": "other", "files": ["a"]}',
+        '{"command": "gancli sample"}',
+        '{"command": "gancli sample", "files": [3]}',
+        "[" * 10_000,
+    ],
+)
+def test_a_folder_without_a_record_of_gancli_has_no_files_of_its_own(tmp_path: Path, text: str) -> None:
+    assert provenance.files(tmp_path) == set()
+    (tmp_path / "provenance.json").write_text(text)
+    assert provenance.files(tmp_path) == set()
 
 
 def test_a_part_says_what_makes_it_alone() -> None:

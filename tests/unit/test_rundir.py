@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -9,7 +10,16 @@ import pytest
 
 from gancli import rundir
 from gancli.errors import RunError
-from gancli.rundir import RunDir, atomic_file, atomic_folder, atomic_write, numbered, read_jsonl
+from gancli.rundir import (
+    RunDir,
+    atomic_file,
+    atomic_files,
+    atomic_folder,
+    atomic_write,
+    claimed,
+    numbered,
+    read_jsonl,
+)
 
 HOLD_LOCK = """
 import sys
@@ -31,6 +41,33 @@ if sys.argv[1] == "file":
 else:
     with rundir.atomic_folder(path) as folder:
         (folder / "new").touch()
+"""
+
+
+DIE_EXCHANGING = """
+import os, signal, sys
+from pathlib import Path
+from gancli import rundir
+path = Path(sys.argv[1])
+path.mkdir()
+(path / "old").touch()
+with rundir.atomic_folder(path, replace=True):
+    rename = os.rename
+    def die(*paths):
+        if paths[1] == path:
+            os.kill(os.getpid(), signal.SIGKILL)
+        rename(*paths)
+    os.rename = die
+"""
+
+HOLD_FILE = """
+import sys
+from pathlib import Path
+from gancli.rundir import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    print("held", flush=True)
+    sys.stdin.read()
+    file.write(b"theirs")
 """
 
 
@@ -158,18 +195,85 @@ def test_folder_writer_that_raises_leaves_nothing(place: Path) -> None:
     assert names(place) == []
 
 
-def test_existing_folder_is_added_to_only_with_force_and_loses_nothing(place: Path) -> None:
+def test_a_folder_that_is_there_goes_as_a_whole_or_stays(place: Path) -> None:
     with atomic_folder(place / "x") as folder:
         (folder / "old").touch()
-        (folder / "same").write_text("before")
     with pytest.raises(RunError, match=r"cannot write .*/x: .*; it exists already"), atomic_folder(place / "x"):
         pass
-    assert names(place / "x") == ["old", "same"]
-    with atomic_folder(place / "x", force=True) as folder:
+    with pytest.raises(KeyError), atomic_folder(place / "x", replace=True):
+        raise KeyError
+    assert names(place) == ["x"] and names(place / "x") == ["old"]
+    with atomic_folder(place / "x", replace=True) as folder:
         (folder / "new").touch()
-        (folder / "same").write_text("after")
-    assert names(place) == ["x"] and names(place / "x") == ["new", "old", "same"]
+    assert names(place) == ["x"] and names(place / "x") == ["new"]
+
+
+def test_files_move_into_a_folder_over_those_of_the_same_names(place: Path) -> None:
+    for content in ("before", "after"):
+        with atomic_files(place / "x") as folder:
+            (folder / "same").write_text(content)
+            (folder / content).touch()
+    assert names(place) == ["x"] and names(place / "x") == ["after", "before", "same"]
     assert (place / "x" / "same").read_text() == "after"
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_exchange_cut_short_leaves_the_old_folder(place: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    (place / "x").mkdir()
+    (place / "x" / "old").touch()
+    rename, calls = os.rename, 0
+
+    def cut(*paths: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            raise KeyboardInterrupt
+        rename(*paths)
+
+    monkeypatch.setattr(os, "rename", cut)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(place / "x", replace=True):
+        pass
+    assert names(place) == ["x"] and names(place / "x") == ["old"]
+
+
+def test_what_a_process_killed_in_an_exchange_left_is_put_back_or_cleared(place: Path) -> None:
+    """With SIGKILL between its renames, both folders have hidden names; after them, the old one has."""
+    end = subprocess.run([sys.executable, "-c", DIE_EXCHANGING, place / "x"])
+    assert end.returncode == -9
+    assert len(names(place)) == 2 and all(name.startswith(".x.") for name in names(place))
+    with pytest.raises(RunError, match="it exists already"), atomic_folder(place / "x"):
+        assert names(place / "x") == ["old"]
+    (place / ".x.0a.old").mkdir()
+    with atomic_folder(place / "x", replace=True):
+        pass
+    assert names(place) == ["x"]
+
+
+def test_temporary_files_of_killed_processes_go_and_those_of_others_stay(place: Path) -> None:
+    for name in (".x.12.partial", ".x.png.12.partial", ".x.notes", ".x.12.partial2"):
+        (place / name).touch()
+    (place / ".x.ab.partial").mkdir()
+    (place / ".x.ab.partial" / "half").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_FILE, place / "x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as living:
+        assert living.stdout is not None and living.stdout.readline() == "held\n"
+        atomic_write(place / "x", b"ours")
+        left = names(place)
+        assert left[:-1] == [".x.12.partial2", *(n for n in left if len(n) == 19), ".x.notes", ".x.png.12.partial"]
+        living.communicate("")
+    assert (place / "x").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_number_that_was_claimed_is_free_again_if_nothing_was_made(place: Path, fails: bool) -> None:
+    with contextlib.suppress(KeyError), claimed(place) as first, claimed(place) as second:
+        assert [first.name, second.name] == ["00000", "00001"]
+        with atomic_folder(first) as folder:
+            (folder / "made").touch()
+        if fails:
+            raise KeyError
+    assert names(place) == ["00000"] and names(place / "00000") == ["made"]
 
 
 def test_partial_folders_of_a_dead_process_with_the_same_id_are_in_nobodys_way(place: Path) -> None:

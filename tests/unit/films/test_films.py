@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli import films, media
+from gancli import films, media, provenance
 from gancli.errors import ConfigError, ContractError, RunError
 
+RECORD = provenance.FilmRecord.make("gancli animate é", ["a"], [0])
 NAMES = ["a.gif", "a.webp", "a.mp4", "a.png", "frames"]
 
 
@@ -78,10 +79,10 @@ def test_film_that_fails_halfway_leaves_the_old_one(folder, name):
     def content():
         return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
-    films.write_film(folder / name, frames(False), [20, 20])
+    films.write_film(folder / name, frames(False), [20, 20], record=RECORD)
     before = content()
     with pytest.raises(RunError, match="gone"):
-        films.write_film(folder / name, frames(True), [20, 20], force=True)
+        films.write_film(folder / name, frames(True), [20, 20], record=RECORD, force=True)
     assert content() == before
     assert Path(name) in before
 
@@ -89,29 +90,28 @@ def test_film_that_fails_halfway_leaves_the_old_one(folder, name):
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)])
 def test_a_strip_has_all_frames_in_one_row_and_says_what_made_it(folder, shape):
     frames = noise(5, *shape)
-    films.write_film(folder / "a.png", iter(frames), [20] * 5, text={"gancli": "é"})
+    films.write_film(folder / "a.png", iter(frames), [20] * 5, record=RECORD)
     assert np.array_equal(media.read_png(folder / "a.png"), np.concatenate(frames, axis=1))
-    assert media.read_png_text(folder / "a.png") == {"gancli": "é"}
+    assert media.read_png_text(folder / "a.png") == provenance.to_text(RECORD)
 
 
 def test_a_folder_has_a_png_for_every_frame_and_each_says_what_made_it(folder):
     frames = noise(12, 6, 8, 3)
-    films.write_film(folder / "a", iter(frames), [20] * 12, text={"gancli": "é"})
-    paths = sorted((folder / "a").iterdir())
-    assert [path.name for path in paths] == [f"{i:05d}.png" for i in range(12)]
+    films.write_film(folder / "a", iter(frames), [20] * 12, record=RECORD)
+    *paths, record = sorted((folder / "a").iterdir())
+    assert [path.name for path in paths] == [f"{i:05d}.png" for i in range(12)] and record.name == "provenance.json"
     for path, frame in zip(paths, frames, strict=True):
         assert np.array_equal(media.read_png(path), frame)
-        assert media.read_png_text(path) == {"gancli": "é"}
+        assert media.read_png_text(path) == provenance.to_text(RECORD)
 
 
 def test_a_folder_that_is_there_is_only_written_into_with_force_and_keeps_no_frame_of_a_longer_film(folder):
-    films.write_film(folder / "a", noise(12, 6, 8), [20] * 12)
-    (folder / "a" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(RunError, match="exists already"):
-        films.write_film(folder / "a", noise(2, 6, 8), [20] * 2)
+    films.write_film(folder / "a", noise(12, 6, 8), [20] * 12, record=RECORD)
+    with pytest.raises(RunError, match="exists"):
+        films.write_film(folder / "a", noise(2, 6, 8), [20] * 2, record=RECORD)
     assert len(list((folder / "a").iterdir())) == 13
-    films.write_film(folder / "a", noise(2, 6, 8, seed=1), [20] * 2, force=True)
-    assert sorted(path.name for path in (folder / "a").iterdir()) == ["00000.png", "00001.png", "mine.png"]
+    films.write_film(folder / "a", noise(2, 6, 8, seed=1), [20] * 2, record=RECORD, force=True)
+    assert sorted(path.name for path in (folder / "a").iterdir()) == ["00000.png", "00001.png", "provenance.json"]
     assert np.array_equal(media.read_png(folder / "a" / "00001.png"), noise(2, 6, 8, seed=1)[1])
 
 
