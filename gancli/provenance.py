@@ -62,17 +62,22 @@ def make(
     settings: Mapping[str, Any] | None = None,
 ) -> Record:
     """The record of what is about to be made; a model below the current folder is named from there."""
-    whole, here = Path(os.path.abspath(model)), Path.cwd()
     return Record(
         command,
         gancli.__version__,
-        str(whole.relative_to(here) if whole.is_relative_to(here) else model),
+        str(from_here(model)),
         sha256,
         format_seeds(seeds),
         tuple(classes),
         trunc,
         {**(settings or {})},
     )
+
+
+def from_here(path: Path) -> Path:
+    """A path below the current folder, named from there; another one as it is."""
+    whole, here = Path(os.path.abspath(path)), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path
 
 
 def to_text(record: Record | FilmRecord) -> dict[str, str]:

@@ -139,7 +139,7 @@ def candidates(source: Path, outdir: Path) -> list[Path]:
 
 def nearby(record: Record, like: Path) -> Iterator[Path]:
     """Where the model may lie: in the run that the picture lies in, or as recorded, maybe by a stranger."""
-    runs = [RunDir(folder) for folder in like.absolute().parents[:3]]
+    runs = [RunDir(provenance.from_here(folder)) for folder in like.absolute().parents[:3]]
     recorded = [Path(record.model)] if record.model.endswith(".safetensors") else []
     for path in dict.fromkeys([*(p for run in runs for p in (run.model, run.best_model)), *recorded]):
         with contextlib.suppress(OSError):  # a name that is too long, or lies where nobody may look

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from gancli.errors import DataError
 FEWEST_IMAGES = 10
 FEWEST_TO_HOLD_OUT = 200
 MOST_HELD_OUT = 10_000
+LONGEST_NAME = 255  # of a class, as of a folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,10 @@ class ImageSet:
     notes: tuple[str, ...]
     report: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not are_names(self.class_names):
+            raise DataError(f"{self.name} has classes of one name, or of more than {LONGEST_NAME} letters; rename them")
+
     @property
     def resolution(self) -> int:
         return self.images.shape[-1]
@@ -53,6 +59,11 @@ class ImageSet:
     def class_counts(self) -> list[int]:
         """Training images per class; [] without labels."""
         return [] if self.labels is None else self.labels.bincount(minlength=self.n_classes).tolist()
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Whether each can be told from the others, and typed."""
+    return len({*names}) == len(names) and all(len(name) <= LONGEST_NAME for name in names)
 
 
 def image_set(

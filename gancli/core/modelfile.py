@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core import tensorfile
+from gancli.core.imageset import LONGEST_NAME, are_names
 from gancli.core.models import build_generator
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.rundir import atomic_write
-
-MAX_NAME = 255  # of a class, as of a folder that it may come from
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ def load(path: Path, device: torch.device | None = None) -> Model:
         raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise FileFormatError(f"{path} holds weights that are not finite numbers; its training had diverged")
-    if len({*info.class_names}) < len(info.class_names) or any(len(name) > MAX_NAME for name in info.class_names):
-        raise FileFormatError(f"{path} holds class names that are alike, or longer than {MAX_NAME} letters")
+    if not are_names(info.class_names):
+        raise FileFormatError(f"{path} holds classes of one name, or of more than {LONGEST_NAME} letters")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
     return Model(generator_from(path, tensors, info.spec, device or torch.device("cpu")), info, digest)

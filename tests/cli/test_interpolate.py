@@ -101,8 +101,11 @@ def test_what_made_it_is_in_every_png_and_beside_the_rest(model: Path) -> None:
     options = [model, "--seeds", "3,7", "--frames", "2", "--class", "dot,0", "--trunc", "0.5"]
     for output in ("w", "w.png", "w.webp", "w.gif"):
         made(*options, "-o", output)
-    texts = [Path(name).read_text() for name in ("w/provenance.json", "w.webp.json", "w.gif.json")]
+    texts = [Path(name).read_text() for name in ("w.webp.json", "w.gif.json")]
     pngs = [Path("w.png"), *sorted(Path("w").glob("*.png"))]
+    folder = json.loads(Path("w/provenance.json").read_text())
+    assert folder.pop("files") == [path.name for path in pngs[1:]]
+    texts.append(json.dumps(folder))
     for path in pngs:
         with Image.open(path) as image:
             texts.append(image.text[provenance.KEY])
@@ -248,6 +251,16 @@ def test_nothing_is_overwritten_without_force(model: Path) -> None:
     assert result.exit_code == 1 and "v.webp.json exists" in result.stderr and not Path("v.webp").exists()
 
 
+def test_pictures_of_a_stranger_stay_even_by_force(model: Path) -> None:
+    photos = Path("photos")
+    photos.mkdir()
+    for name in ("00001.png", "00500.png", "20231.png", "beach.jpg", "provenance.json"):
+        (photos / name).write_text("mine")
+    result = gancli("interpolate", model, "--n", "2", "--frames", "3", "-o", photos, "--force")
+    assert result.exit_code == 1 and "photos holds files that gancli did not make" in result.stderr
+    assert [path.read_text() for path in photos.iterdir()] == ["mine"] * 5
+
+
 def test_the_same_command_gives_the_same_bytes(model: Path) -> None:
     for output in ("a.gif", "b.gif"):
         made(model, "--path", "circle", "--frames", "9", "-o", output)
@@ -294,6 +307,8 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([model, "--duration", "10h"], 2, "frames are too many"),
         ([model, "--duration", "0s"], 2, "--duration must be above 0"),
         ([model, "--duration", "soon"], 2, "cannot read the time"),
+        ([model, "--duration", "9" * 400], 2, "is too long"),
+        ([model, "-o", "-"], 1, "the terminal"),
         ([model, "--fps", "0"], 2, "fps must be from 0.1 to 50"),
         ([model, "--fps", "51"], 2, "fps must be from 0.1 to 50"),
         ([model, "--fps", "nan"], 2, "fps must be from 0.1 to 50"),

@@ -70,7 +70,8 @@ def test_what_a_picture_says_of_itself(run: Path) -> None:
     assert said["model"] == str(run / "model.safetensors") and said["sha256"] == sha256
     assert (said["seeds"], said["classes"], said["trunc"]) == ("4,6-8", ["1", "2"], 0.5)
     assert said["settings"] == {"grid": "4x2", "scale": 1}
-    assert json.loads(Path("out/provenance.json").read_text()) == said
+    files = ["grid.png", *(f"seed000{seed}-class{label}.png" for seed in (4, 6, 7, 8) for label in (1, 2))]
+    assert json.loads(Path("out/provenance.json").read_text()) == {**said, "files": files}
     single = record("out/seed0006-class2.png")
     assert single == {**said, "seeds": "6", "classes": ["2"], "settings": {"grid": "1x1", "scale": 1}}
 
@@ -205,7 +206,7 @@ BAD = {
     "no number": ({"trunc": float("nan")}, "in a way that gancli sample cannot"),
     "an absurd grid": ({"settings": {"scale": 1, "grid": "99999x99999"}}, "a grid holds at most 1024"),
     "a grid of words": ({"settings": {"scale": 1, "grid": ["2x2"]}}, "cannot read the grid"),
-    "too many seeds": ({"seeds": "0-99999999999"}, "at most 10,000,000 go at once"),
+    "too many seeds": ({"seeds": "0-99999999999"}, "at most 1,024 go at once"),
     "more seeds than places": ({"seeds": "0-99"}, "does not hold 100 images"),
     "an unknown class": ({"classes": ["\x1b[2J"]}, "unknown class '\\x1b[2J'"),
     "another model": ({"sha256": "\x1b[2J" * 99, "model": "/dev/zero"}, "was made by the model of sha256 \\x1b[2J"),
@@ -226,6 +227,43 @@ def test_what_cannot_be_made_again_gets_one_line(run: Path) -> None:
         assert sorted(Path().iterdir()) == before
         refused += 1
     assert refused == len(BAD) >= 18
+
+
+def test_the_original_is_never_replaced(run: Path) -> None:
+    gancli("sample", run, "--n", "3", "-o", "out")
+    with_text("out/grid.png", "out/grid.png", media.read_png_text(Path("out/grid.png"))["gancli"])  # other bytes
+    before = {path: path.read_bytes() for path in Path("out").iterdir()}
+    for output in ("out/grid.png", "out"):
+        result = gancli("sample", "--like", "out/grid.png", "-o", output, "--force")
+        assert result.exit_code == 1 and "would take the place of out/grid.png itself" in result.stderr
+        assert {path: path.read_bytes() for path in Path("out").iterdir()} == before
+
+
+def test_a_folder_made_by_force_holds_the_picture_alone(run: Path) -> None:
+    for output in ("a", "b"):
+        gancli("sample", run, "--n", "3", "-o", output)
+    assert gancli("sample", "--like", "a/grid.png", "-o", "b", "--force").exit_code == 0
+    assert sorted(os.listdir("b")) == ["grid.png", "provenance.json"]
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/proc/kmsg", "a" * 5000, "pipe.safetensors", "/nul\0.safetensors"])
+def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path, place: str) -> None:
+    os.mkfifo("pipe.safetensors")
+    gancli("sample", run, "--n", "3")
+    picture = run / "samples/00000/grid.png"
+    with_text(picture, str(picture), json.dumps({**record(picture), "model": place}))
+    assert gancli("sample", "--like", picture, "-o", "again.png").exit_code == 0
+    shutil.copy(picture, "lone.png")
+    result = gancli("sample", "--like", "lone.png", "-o", "b.png")
+    assert result.exit_code == 1 and "name its file" in result.stderr
+
+
+def test_only_the_beginning_of_another_model_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gancli("sample", run, "--n", "3", "-o", "a.png")
+    with_text("a.png", "a.png", json.dumps({**record("a.png"), "sha256": "0" * 64}))
+    monkeypatch.setattr("gancli.core.modelfile.load", lambda *_: pytest.fail("read"))
+    result = gancli("sample", "--like", "a.png")
+    assert result.exit_code == 1 and "is another" in result.stderr
 
 
 def test_files_that_are_no_picture_of_gancli_get_one_line(run: Path) -> None:

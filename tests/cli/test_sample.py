@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from commands import FAST, gancli
 from PIL import Image
 
-from gancli.core import modelfile, tensorfile
+from gancli.core import modelfile, samples, tensorfile
 
 
 @pytest.fixture
@@ -193,6 +195,33 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
     assert read(Path("out.png")).shape == (24, 24)
 
 
+def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second starts while the first one writes."""
+    write, second = samples.write_folder, []
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        if not second:
+            second.append(None)
+            second[0] = gancli("sample", run, "--n", "2")
+        yield from write(*arguments, **options)
+
+    monkeypatch.setattr("gancli.core.samples.write_folder", slow)
+    first = gancli("sample", run, "--n", "3")
+    assert first.stdout == f"3 images: {run}/samples/00000\n"
+    assert second[0] is not None and second[0].stdout == f"2 images: {run}/samples/00001\n"
+    assert [len(os.listdir(run / "samples" / name)) for name in ("00000", "00001")] == [5, 4]
+
+
+def test_a_folder_that_cannot_be_replaced_as_a_whole_is_left_alone(run: Path) -> None:
+    gancli("sample", run, "--n", "2", "-o", "out")
+    Path("out/seed0001.png").unlink()
+    Path("out/seed0001.png").mkdir()
+    before = {path.name: path.is_file() and path.read_bytes() for path in Path("out").iterdir()}
+    result = gancli("sample", run, "--n", "4", "-o", "out", "--force")
+    assert result.exit_code == 1 and "such as seed0001.png" in result.stderr
+    assert {path.name: path.is_file() and path.read_bytes() for path in Path("out").iterdir()} == before
+
+
 def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 60)
     gancli("sample", run, "--n", "130", "-o", "long")
@@ -230,6 +259,10 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         ([str(run), "--seeds", "5-1"], 2, "5 is above 1"),
         ([str(run), "--seeds", "a"], 2, "cannot read the seeds 'a'"),
         ([str(run), "--seeds", "0-99999999999"], 2, "at most 10,000,000"),
+        ([str(run), "--seeds", "0-9999999", "-o", "x.png"], 2, "names 10,000,000 seeds; at most 1,024"),
+        ([str(run), "--seeds", "0-1024", "--no-singles"], 2, "names 1,025 seeds; at most 1,024"),
+        ([str(run), "-o", "-"], 1, "the terminal"),
+        ([str(run), "-o", "absent/x.npz"], 1, "there is no folder absent"),
         ([str(run), "--n", "3", "--seeds", "1"], 2, "--n and --seeds exclude each other"),
         ([str(run), "-o", "x.jpg"], 2, "cannot write x.jpg"),
         ([str(run), "--n", "2000", "-o", "x.png"], 2, "a grid holds at most 1024 images"),
@@ -261,7 +294,7 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
     assert sorted(p for p in Path().rglob("*") if "samples" not in p.parts) == before
-    assert len(rows) == 33
+    assert len(rows) == 37
 
 
 DAMAGE = {

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import random
+import tracemalloc
 import typing
 from typing import Any
 
@@ -101,6 +102,13 @@ def test_parse_seconds_refuses(text: str) -> None:
         config.parse_seconds(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 400, "1000001000s", "999999h"])
+def test_parse_seconds_refuses_what_no_clock_will_see(text: str) -> None:
+    with pytest.raises(ConfigError, match="is too long") as caught:
+        config.parse_seconds(text)
+    assert len(str(caught.value)) < 120
+
+
 @pytest.mark.parametrize(
     ("text", "colour"),
     [("black", (0, 0, 0)), ("White", (255, 255, 255)), ("#0a1B2c", (10, 27, 44)), ("#fa0", (255, 170, 0))],
@@ -140,6 +148,19 @@ def test_parse_seeds_refuses_a_range_that_falls_or_is_too_long() -> None:
         config.parse_seeds("5-3")
     with pytest.raises(ConfigError, match="names 1,000,000,000,000 seeds; at most 10,000,000"):
         config.parse_seeds("0-999999999999")
+    with pytest.raises(ConfigError, match="names 5 seeds; at most 4"):
+        config.parse_seeds("0-3,3", 4)
+    assert config.parse_seeds("0-2,3", 4) == [0, 1, 2, 3]
+
+
+def test_too_many_seeds_are_refused_before_they_are_listed() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError):
+            config.parse_seeds("0-9999999", 1024)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_model_spec_refuses_each_bad_value_by_name() -> None:

@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 
@@ -49,6 +50,21 @@ def test_png_with_flipped_bytes_is_refused(folder):
     (folder / "bad.png").write_bytes(data)
     with pytest.raises(RunError, match=r"bad\.png"):
         media.read_png(folder / "bad.png")
+
+
+def test_a_png_that_would_fill_the_memory_is_refused_before_it_is_decoded(folder, monkeypatch):
+    monkeypatch.setattr(media.iio, "imread", lambda *_, **__: pytest.fail("decoded"))
+    data = bytearray(media.encode_png(noise(2, 2)))
+    data[16:24] = struct.pack(">II", 13_000, 13_000)
+    (folder / "bomb.png").write_bytes(data)
+    with pytest.raises(RunError, match=r"bomb\.png: 13000x13000 pixels are too many"):
+        media.read_png(folder / "bomb.png")
+
+
+def test_a_pipe_named_like_a_png_is_not_waited_for(folder):
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(RunError, match=r"pipe\.png: damaged or not a PNG"):
+        media.read_png(folder / "pipe.png")
 
 
 def test_missing_png_is_refused_by_name(folder):
@@ -159,6 +175,20 @@ def test_text_that_is_damaged_or_would_fill_the_memory_is_refused_by_name_in_one
     with pytest.raises(RunError, match=r"bad\.png: damaged or not a PNG") as caught:
         media.read_png_text(folder / "bad.png")
     assert "\n" not in str(caught.value)
+
+
+def test_texts_count_together(folder):
+    """Each would be small enough."""
+    part = bytes(media.MOST_TEXT // 2 - 99)
+    chunks = [png_chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(part)) for i in range(3)]
+    data = media.encode_png(noise(4, 4))
+    for n, is_read in ((2, True), (3, False)):
+        (folder / "a.png").write_bytes(data[:33] + b"".join(chunks[:n]) + data[33:])
+        if is_read:
+            assert len(media.read_png_text(folder / "a.png")) == 2
+        else:
+            with pytest.raises(RunError, match="damaged"):
+                media.read_png_text(folder / "a.png")
 
 
 def test_text_of_a_missing_png_is_refused_by_name(folder):

@@ -149,6 +149,13 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
     assert len(found.heldout_images) == 30
 
 
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "b" * 256)])
+def test_classes_that_cannot_be_told_apart_or_typed_are_refused(names: tuple[str, str]) -> None:
+    train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
+    with pytest.raises(DataError, match="odd has classes of one name, or of more than 255 letters; rename them"):
+        imageset.image_set("odd", train, class_names=names)
+
+
 def test_the_digest_sees_every_part(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 40)
     write_split(tmp_path, "t10k", 20)

@@ -102,6 +102,16 @@ def test_a_model_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None
         modelfile.load(path)
 
 
+@pytest.mark.parametrize("names", [("bag", "bag", "hat"), ("bag", "x" * 256, "hat")])
+def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    model = make_model("mlp", 3)
+    modelfile.save(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes of one name, or of more than 255 letters"):
+        modelfile.load(tmp_path / "m.safetensors")
+
+
 def test_classes_are_named_or_numbered_and_separated_by_commas() -> None:
     names = ("0", "bag", "hat, red", "1")
     info = dataclasses.replace(make_model("mlp").info, class_names=names)

@@ -86,6 +86,20 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
         tensorfile.unpack("model", tmp_path)
 
 
+def test_the_header_is_read_without_the_tensors(packed: Path) -> None:
+    digest = tensorfile.unpack("model", packed)[2]
+    data = packed.read_bytes()
+    packed.write_bytes(data[: 8 + int.from_bytes(data[:8], "little")])
+    assert tensorfile.read_header("model", packed)["sha256"] == digest
+
+
+@pytest.mark.parametrize("length", [1 << 63, tensorfile.MOST_HEADER + 1])
+def test_a_header_that_would_fill_the_memory_is_not_read(packed: Path, length: int) -> None:
+    packed.write_bytes(length.to_bytes(8, "little") + packed.read_bytes()[8:])
+    with pytest.raises(DamagedFileError):
+        tensorfile.read_header("model", packed)
+
+
 def test_a_path_of_any_bytes_can_be_read(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/o\xff"))
     folder.mkdir()

@@ -110,6 +110,7 @@ def test_time_too_short_for_a_film_is_refused(folder, duration):
         ),
         ("exit 3", "ffmpeg said: nothing$"),
         ("cat > /dev/null; echo late >&2; exit 1", "ffmpeg said: late$"),
+        ("cat > /dev/null", "ffmpeg said: nothing$"),
     ],
 )
 def test_when_ffmpeg_fails_its_reason_is_one_line_and_nothing_is_left(folder, monkeypatch, script, words):
