@@ -22,8 +22,6 @@ from gancli.errors import ConfigError
 from gancli.media import Picture
 from gancli.provenance import Record
 
-GRID_LIMIT = config.MAX_GRID
-
 Shape = tuple[int, int]  # rows, columns
 Made = tuple[Sequence[int], Tensor, list[int] | None]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
 
@@ -65,7 +63,7 @@ def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bo
     if asked and places < len(draw):
         raise ConfigError(f"a grid of {asked[0]}x{asked[1]} does not hold {len(draw):,} images; ask for a larger one")
     if not 0 < places <= most:
-        size = f" of {resolution * draw.scale} pixels a side" if most < GRID_LIMIT else ""
+        size = f" of {resolution * draw.scale} pixels a side" if most < config.MAX_GRID else ""
         instead = "ask for fewer, or for --grid none, or write an .npz"
         raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
     rows, columns = asked or natural_shape(draw.first(places))
@@ -81,7 +79,7 @@ def natural_shape(draw: Draw) -> Shape:
 def most_in_grid(resolution: int, scale: int) -> int:
     """How many pictures one grid may hold."""
     check_scale(resolution, scale)
-    return min(GRID_LIMIT, media.MOST_PIXELS // (resolution * scale) ** 2)
+    return min(config.MAX_GRID, media.MOST_PIXELS // (resolution * scale) ** 2)
 
 
 def check_scale(resolution: int, scale: int) -> None:

@@ -329,7 +329,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         errors = [part for part in result.stderr.splitlines() if part.startswith("error: ")]
         assert len(errors) == 1 and message in errors[0], (arguments, result.stderr)
         assert sorted(Path().rglob("*")) == before, arguments
-    assert len(rows) == 36
+    assert len(rows) == 38
 
 
 def is_opposite(seed: int) -> bool:

@@ -223,12 +223,12 @@ def test_a_folder_that_cannot_be_replaced_as_a_whole_is_left_alone(run: Path) ->
 
 
 def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 60)
+    monkeypatch.setattr("gancli.config.MAX_GRID", 60)
     gancli("sample", run, "--n", "130", "-o", "long")
     assert len(list(Path("long").glob("seed*.png"))) == 130
     gancli("sample", run, "--n", "56", "-o", "start.png")
     assert np.array_equal(read(Path("long/grid.png")), read(Path("start.png")))
-    monkeypatch.setattr("gancli.core.samples.GRID_LIMIT", 2)
+    monkeypatch.setattr("gancli.config.MAX_GRID", 2)
     result = gancli("sample", run, "--class", "all", "--n", "1", "-o", "wide")
     assert result.exit_code == 2 and "at most 2 images, asked for 3" in result.stderr
     assert gancli("sample", run, "--class", "all", "--n", "1", "--grid", "none", "-o", "wide").exit_code == 0
