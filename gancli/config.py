@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from gancli.errors import ConfigError, did_you_mean
 
-ModelName = Literal["mlp", "conv"]
+ModelName = Literal["mlp", "conv", "resnet"]
 LossName = Literal["non-saturating"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
+AugmentName = Literal["color", "translation", "cutout", "flip"]
 
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
@@ -56,8 +57,9 @@ class TrainConfig:
 
     model: ModelName = setting("conv", "Network family.")
     z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
-    g_width: int = setting(64, "Width of the generator (channels; hidden units for mlp).", low=4, high=4096)
-    d_width: int = setting(64, "Width of the discriminator (channels; hidden units for mlp).", low=4, high=4096)
+    g_width: int = setting(64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096)
+    d_width: int = setting(64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096)
+    spectral_norm: bool = setting(False, "Divide each of D's weights by its largest singular value.")
 
     loss: LossName = setting("non-saturating", "GAN loss.")
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
@@ -65,6 +67,10 @@ class TrainConfig:
     shift: float = setting(
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
+
+    augment: str = setting("none", "What else D sees done to images: color, translation, cutout, flip; or none.")
+    augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
+    ada: bool = setting(False, "Drive the strength of augmentation by overfitting, up to 0.8.")
 
     batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)
     batch_ramp_kimg: float = setting(
@@ -99,6 +105,8 @@ class TrainConfig:
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
             raise ConfigError(f"resolution must be a multiple of 4 from 8 to 256, or 0, got {self.resolution}")
         parse_colour(self.background)
+        if self.ada and not parse_augment(self.augment):
+            raise ConfigError("ada drives the strength of augmentations; name some, such as augment = color,cutout")
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"
@@ -187,6 +195,18 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
         raise ConfigError(f"cannot read the colour {text!r}; write {', '.join(COLOURS)} or #rrggbb")
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+def parse_augment(text: str) -> tuple[str, ...]:
+    """'color,cutout' -> ("color", "cutout"), in this order; 'none' -> ()."""
+    names = () if text == "none" else tuple(name.strip() for name in text.split(","))
+    known = typing.get_args(AugmentName)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, known)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"augment names one twice: {text!r}")
+    return names
 
 
 def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:

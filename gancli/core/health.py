@@ -112,7 +112,7 @@ def overfitting(history: History) -> str | None:
         return None
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
-        "0 is none, 1 is complete); add images, raise --shift, or stop earlier"
+        "0 is none, 1 is complete); add images, try --augment color,translation,cutout --ada, or stop earlier"
     )
 
 
@@ -142,6 +142,16 @@ def missing_classes(history: History) -> str | None:
     )
 
 
+def augmentation_limit(history: History) -> str | None:
+    mean, kimg = over(history.ticks, "augment_strength", SHORT)
+    if mean is None or mean < 0.8:
+        return None
+    return (
+        f"adaptive augmentation has been at its limit of 0.8 since {kimg:.4g} kimg: the discriminator still overfits; "
+        "add images, name more kinds with --augment, lower --d-width, or stop earlier"
+    )
+
+
 RULES: dict[str, Callable[[History], str | None]] = {
     "discriminator_wins": discriminator_wins,
     "discriminator_lost": discriminator_lost,
@@ -149,6 +159,7 @@ RULES: dict[str, Callable[[History], str | None]] = {
     "overfitting": overfitting,
     "past_best": past_best,
     "missing_classes": missing_classes,
+    "augmentation_limit": augmentation_limit,
 }
 NAMED = 10
 

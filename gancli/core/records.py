@@ -26,6 +26,8 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
     config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution)
     loss = LOSSES[config.loss]
     conditional = config.conditional and data.n_classes > 0
+    if config.ada and (not len(data.heldout_images) or (conditional and data.heldout_labels is None)):
+        raise ConfigError("--ada measures overfitting on held-out images, and there are none; use --augment-strength")
     return {
         "gancli": gancli.__version__,
         "preset": preset,

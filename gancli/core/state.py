@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
 from gancli.core.losses import LOSSES, r1_penalty
@@ -18,14 +19,21 @@ class TrainState:
     """Everything that changes during training, and `step`, which changes it.
 
     tallies: float64 [2, len(STATISTICS)], sums since the last tick and since the last epoch.
+    strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
+    background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
     """
 
-    def __init__(self, config: TrainConfig, spec: ModelSpec, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig, spec: ModelSpec, device: torch.device, background: Tensor | None = None
+    ) -> None:
         self.config, self.device = config, device
+        self.augmentations = configs.parse_augment(config.augment)
+        self.strength = config.augment_strength
+        self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
         self.loss = LOSSES[config.loss]
         self.interval = config.r1_interval if config.gamma else 1
         self.nimg = 0
-        self.G, self.D = (net.to(device) for net in build(spec, config.seed))
+        self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
         fused = device.type in ("cpu", "cuda")
         self.d_lr, d_betas = schedules.lazy_adam(config.lr, (config.beta1, config.beta2), self.interval)
@@ -131,13 +139,23 @@ class TrainState:
         return z.to(self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float) -> Tensor:
-        """Each picture moved by -1, 0 or 1 pixels each way, with this chance."""
-        if not chance:
-            return pictures
-        draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
-        chosen = torch.rand(len(pictures), 1, generator=draws) < chance
-        offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
-        return augment.shift(pictures, offsets.to(self.device), 1)
+        """Each picture moved by -1, 0 or 1 pixels each way, with this chance; then what `augment` asks for."""
+        if chance:
+            draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
+            chosen = torch.rand(len(pictures), 1, generator=draws) < chance
+            offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
+            pictures = augment.shift(pictures, offsets.to(self.device), 1)
+        for name in self.augmentations if self.strength else ():
+            draws = rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
+            uniform = torch.rand(len(pictures), 1 + augment.DRAWS, generator=draws).to(self.device)
+            pictures = augment.augment(name, pictures, self.strength, uniform, self.background)
+        return pictures
+
+    def adapt(self, r_v: float | None) -> None:
+        """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
+        if self.config.ada:
+            nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
+            self.strength = schedules.ada_strength(self.strength, r_v, nimg)
 
     def read_tally(self, row: int) -> dict[str, float]:
         """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""
