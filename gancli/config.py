@@ -105,7 +105,8 @@ class TrainConfig:
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
             raise ConfigError(f"resolution must be a multiple of 4 from 8 to 256, or 0, got {self.resolution}")
         parse_colour(self.background)
-        if self.ada and not parse_augment(self.augment):
+        names = parse_augment(self.augment)
+        if self.ada and not names:
             raise ConfigError("ada drives the strength of augmentations; name some, such as augment = color,cutout")
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:

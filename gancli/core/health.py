@@ -144,7 +144,7 @@ def missing_classes(history: History) -> str | None:
 
 def augmentation_limit(history: History) -> str | None:
     mean, kimg = over(history.ticks, "augment_strength", SHORT)
-    if mean is None or mean < 0.8:
+    if mean is None or mean < 0.79:
         return None
     return (
         f"adaptive augmentation has been at its limit of 0.8 since {kimg:.4g} kimg: the discriminator still overfits; "

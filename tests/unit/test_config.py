@@ -123,6 +123,27 @@ def test_parse_colour_refuses(text: str) -> None:
         config.parse_colour(text)
 
 
+def test_augmentations_are_read_in_their_order() -> None:
+    assert config.parse_augment("none") == ()
+    assert config.parse_augment("cutout, color") == ("cutout", "color")
+    for text, reason in (
+        ("", "''"),
+        ("colour", "did you mean 'color'"),
+        ("flip,flip", "twice"),
+        ("none,flip", "'none'"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            config.parse_augment(text)
+        with pytest.raises(ConfigError, match=reason):
+            TrainConfig(kimg=1.0, augment=text)
+
+
+def test_adaptive_strength_of_no_augmentation_is_refused() -> None:
+    TrainConfig(kimg=1.0, ada=True, augment="flip")
+    with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
+        TrainConfig(kimg=1.0, ada=True)
+
+
 @pytest.mark.parametrize("resolution", [4, 7, 30, 254])
 def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
     with pytest.raises(ConfigError, match=f"resolution must be a multiple of 4 from 8 to 256, or 0, got {resolution}"):

@@ -20,7 +20,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.register_buffer("u", F.normalize(torch.randn(len(weight)), dim=0))
+        self.register_buffer("u", F.normalize(torch.randn_like(weight.detach().flatten(1)[:, 0]), dim=0))
         for _ in range(FIRST_ITERATIONS):
             self.u.copy_(iterate(weight.detach().flatten(1), self.u))
 

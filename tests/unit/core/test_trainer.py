@@ -18,7 +18,7 @@ from gancli.core import checkpoint, data, devices, images, latents, modelfile, r
 from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
 from gancli.core.watch import Probe
-from gancli.errors import DivergedError, RunError
+from gancli.errors import ConfigError, DivergedError, RunError
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 SETTINGS = {
@@ -88,6 +88,8 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
         ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0.0}),
         ("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
         ("quick", {"mirror": True}),
+        ("quick", {"augment": "color,translation,cutout,flip", "ada": True}),
+        ("quick", {"model": "resnet", "spectral_norm": True}),
     ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
@@ -104,6 +106,27 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
         assert parts.state.nimg >= stop_at
     finish(parts)
     assert_same_run(whole.run_dir, parts.run_dir)
+
+
+def test_adaptive_strength_is_logged_and_kept_by_checkpoints(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, augment="color", augment_strength=0.4, ada=True, kimg=0.65, snapshot_kimg=0.3)
+    finish(trainer)
+    ticks = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    strength, expected = 0.4, []
+    for line in ticks:
+        expected.append(strength)
+        strength += 0.001 if line["r_v"] is not None and line["r_v"] > 0.6 else -0.001
+    assert [line["augment_strength"] for line in ticks] == pytest.approx(expected)
+    assert len(ticks) == 7 and trainer.state.strength == pytest.approx(strength)
+    assert resume(trainer.run_dir).state.strength == trainer.state.strength
+
+
+def test_adaptive_strength_without_held_out_images_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
+    for path in tiny_idx.glob("t10k-*"):
+        path.unlink()
+    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+        start(tmp_path, tiny_idx, augment="color", ada=True)
+    start(tmp_path, tiny_idx, augment="color")
 
 
 def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, tiny_idx: Path) -> None:
