@@ -25,7 +25,7 @@ class SpectralNorm(nn.Module):
             self.u.copy_(iterate(weight.detach().flatten(1), self.u))
 
     def forward(self, weight: Tensor) -> Tensor:
-        matrix, u = weight.flatten(1), self.u.clone()  # D may run again before its gradients are taken
+        matrix, u = weight.flatten(1), self.u
         is_training = weight.requires_grad and torch.is_grad_enabled()
         with torch.no_grad():
             if is_training:
