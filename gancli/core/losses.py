@@ -63,7 +63,7 @@ def g_linear(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
 
 
 def d_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log sigma(D(x) - D(G(z))), image by image. Jolicoeur-Martineau 2018, sec. 4.2; Huang et al. 2024, eq. 2."""
+    """-log sigma(D(x) - D(G(z))), image by image. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
     return F.softplus(fake_logits - real_logits)
 
 

@@ -162,6 +162,33 @@ def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) 
     assert all(math.isfinite(value) for value in means.values()) and 0 <= means["accuracy"] <= 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "streams"),
+    [
+        ({"gamma": 1.0}, ["D", "R1", "G"]),
+        ({"gamma": 1.0, "r2": True}, ["D", "G"]),
+        ({"loss": "hinge", "gradient_penalty": 10.0}, ["D", "GP", "G"]),
+        ({"loss": "relativistic"}, ["D", "G_real", "G"]),
+    ],
+    ids=str,
+)
+def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], streams: list[str]) -> None:
+    state = TrainState(recipe(**settings), spec("conv"), torch.device("cpu"))
+    D, seen, drawn = state.D.forward, [], []
+
+    def augment(pictures: Tensor, stream: str, chance: float) -> Tensor:
+        drawn.append(stream)
+        return pictures + 100
+
+    def forward(pictures: Tensor, labels: Tensor | None) -> Tensor:
+        seen.append(float(pictures.detach().min()))
+        return D(pictures, labels)
+
+    state.augment, state.D.forward = augment, forward
+    state.step(*batch(), 0.0, 0.0)
+    assert drawn == streams and len(seen) == len(streams) and min(seen) >= 99
+
+
 @pytest.mark.parametrize("loss", ["relativistic", "wasserstein"])
 def test_health_without_a_threshold_does_not_mind_what_all_logits_of_a_class_have_in_common(loss: LossName) -> None:
     config = recipe(loss=loss, **({"gradient_penalty": 10.0} if loss == "wasserstein" else {}))
