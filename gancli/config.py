@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gancli.errors import ConfigError, did_you_mean
 
 ModelName = Literal["mlp", "conv", "resnet"]
-LossName = Literal["non-saturating"]
+LossName = Literal["non-saturating", "minimax", "hinge", "wasserstein", "relativistic"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
@@ -63,7 +63,10 @@ class TrainConfig:
 
     loss: LossName = setting("non-saturating", "GAN loss.")
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
-    r1_interval: int = setting(1, "Apply R1 every so many steps, multiplied by as much.", low=1, high=1024)
+    gamma_end: float = setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
+    r2: bool = setting(False, "Apply the penalty of gamma to generated images too.")
+    r1_interval: int = setting(1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024)
+    gradient_penalty: float = setting(0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6)
     shift: float = setting(
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
@@ -79,10 +82,21 @@ class TrainConfig:
     lr: float = setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
     beta1: float = setting(0.9, "Adam's beta1.", low=0, high=0.9999)
     beta2: float = setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    burn_in: float = setting(
+        1.0, "Part of the run in which gamma, lr and beta2 move to their ends, along a cosine.", low=1e-6, high=1
+    )
+    lr_end: float = setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
+    beta2_end: float = setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
     lr_decay_from: float = setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
     share_latents: bool = setting(False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones.")
     ema_kimg: float = setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
-    ema_ramp: float = setting(0.05, "Half-life at most this part of the images seen.", low=0.001, high=1, tunable=False)
+    ema_ramp: float = setting(
+        0.05,
+        "Half-life at most this part of the images seen; 0 lets it rise from 0 over the burn-in instead.",
+        low=0,
+        high=1,
+        tunable=False,
+    )
 
     kimg: float = setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
     epochs: float = setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
@@ -108,10 +122,26 @@ class TrainConfig:
         names = parse_augment(self.augment)
         if self.ada and not names:
             raise ConfigError("ada drives the strength of augmentations; name some, such as augment = color,cutout")
+        self.check_penalties()
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"
             raise ConfigError(f"{wanted}; given: {', '.join(lengths) or 'none'}")
+
+    def check_penalties(self) -> None:
+        """Refuse losses and penalties that cannot work together."""
+        if self.loss == "wasserstein" and not (self.gradient_penalty or self.spectral_norm):
+            raise ConfigError(
+                "the wasserstein loss falls without end unless the slope of the discriminator is held; "
+                "give --gradient-penalty 10 --gamma 0, or --spectral-norm"
+            )
+        if self.gradient_penalty and self.gamma:
+            raise ConfigError(
+                f"gradient_penalty {self.gradient_penalty:g} wants the discriminator's slope to be 1, gamma "
+                f"{self.gamma:g} wants it to be 0; give --gamma 0 or --gradient-penalty 0"
+            )
+        if self.r2 and not self.gamma:
+            raise ConfigError("r2 has the weight gamma, which is 0; give --gamma or --no-r2")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Numbers that change during a run, as functions of images seen: no memory, so nothing to checkpoint."""
 
 import bisect
+import math
 from collections.abc import Iterator
 
 SHIFT_EPOCHS = 10.0
@@ -15,6 +16,11 @@ def progress(nimg: int, total_nimg: int | None) -> float:
 def decay(t: float, start: float) -> float:
     """1 until `start`, then linearly to 0 at t = 1."""
     return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
+
+
+def cosine(first: float, last: float, t: float) -> float:
+    """From `first` at t = 0 to `last` at t = 1 along half a cosine, `last` from there on. Huang et al. 2024."""
+    return first + (last - first) * (1.0 - math.cos(math.pi * min(t, 1.0))) / 2
 
 
 def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:

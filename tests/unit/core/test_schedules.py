@@ -17,6 +17,12 @@ def test_decay_holds_then_falls_to_zero() -> None:
     assert {schedules.decay(t, 1) for t in (0, 0.5, 1)} == {1}
 
 
+def test_cosine_goes_from_first_to_last_and_stays() -> None:
+    points = [schedules.cosine(0.9, 0.5, t) for t in (0, 0.25, 0.5, 1, 7)]
+    assert points == pytest.approx([0.9, 0.7 + 0.2 * 0.5**0.5, 0.7, 0.5, 0.5])
+    assert {schedules.cosine(0.3, 0.3, t) for t in (0, 0.1, 0.7, 2)} == {0.3}, "nothing moves that has no end"
+
+
 @pytest.mark.parametrize("batch_size", [1, 32, 100])
 def test_ema_weight_halves_after_its_half_life_at_any_batch_size(batch_size: int) -> None:
     half_life = 10_000
