@@ -70,7 +70,7 @@ def check_equal(net: nn.Module, plain: list[Tensor], start: list[Tensor]) -> Non
     assert moved > 1e-5, "the comparison means nothing if nothing moved"
 
 
-@pytest.mark.parametrize("model", ["conv", "mlp"])
+@pytest.mark.parametrize("model", ["conv", "mlp", "resnet"])
 def test_relativistic_with_r1_and_r2_is_the_published_step(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Huang et al. 2024: D first, fresh latents for G, gamma/2 (R1 + R2) each step, cosines over the burn-in.
 
@@ -152,7 +152,7 @@ def test_lazy_r2_comes_with_r1_every_few_steps_and_is_averaged_over_those() -> N
 
 
 @pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize("model", ["conv", "mlp"])
+@pytest.mark.parametrize("model", ["conv", "mlp", "resnet"])
 @pytest.mark.parametrize("loss", typing.get_args(LossName))
 def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) -> None:
     penalty = {"gradient_penalty": 10.0} if loss == "wasserstein" else {"gamma": 1.0, "r2": True}
