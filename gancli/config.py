@@ -121,7 +121,9 @@ class TrainConfig:
         parse_colour(self.background)
         names = parse_augment(self.augment)
         if self.ada and not names:
-            raise ConfigError("ada drives the strength of augmentations; name some, such as augment = color,cutout")
+            raise ConfigError(
+                "ada drives the strength of augmentations; name some, such as --augment color,translation,cutout"
+            )
         self.check_penalties()
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
