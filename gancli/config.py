@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from gancli.errors import ConfigError, did_you_mean
 
-ModelName = Literal["mlp", "conv"]
-LossName = Literal["non-saturating"]
+ModelName = Literal["mlp", "conv", "resnet"]
+LossName = Literal["non-saturating", "minimax", "hinge", "wasserstein", "relativistic"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
+AugmentName = Literal["color", "translation", "cutout", "flip"]
 
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
@@ -56,15 +57,23 @@ class TrainConfig:
 
     model: ModelName = setting("conv", "Network family.")
     z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
-    g_width: int = setting(64, "Width of the generator (channels; hidden units for mlp).", low=4, high=4096)
-    d_width: int = setting(64, "Width of the discriminator (channels; hidden units for mlp).", low=4, high=4096)
+    g_width: int = setting(64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096)
+    d_width: int = setting(64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096)
+    spectral_norm: bool = setting(False, "Divide each of D's weights by its largest singular value.")
 
     loss: LossName = setting("non-saturating", "GAN loss.")
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
-    r1_interval: int = setting(1, "Apply R1 every so many steps, multiplied by as much.", low=1, high=1024)
+    gamma_end: float = setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
+    r2: bool = setting(False, "Apply the penalty of gamma to generated images too.")
+    r1_interval: int = setting(1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024)
+    gradient_penalty: float = setting(0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6)
     shift: float = setting(
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
+
+    augment: str = setting("none", "What else D sees done to images: color, translation, cutout, flip; or none.")
+    augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
+    ada: bool = setting(False, "Drive the strength of augmentation by overfitting, up to 0.8.")
 
     batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)
     batch_ramp_kimg: float = setting(
@@ -73,10 +82,21 @@ class TrainConfig:
     lr: float = setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
     beta1: float = setting(0.9, "Adam's beta1.", low=0, high=0.9999)
     beta2: float = setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    burn_in: float = setting(
+        1.0, "Part of the run in which gamma, lr and beta2 move to their ends, along a cosine.", low=1e-6, high=1
+    )
+    lr_end: float = setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
+    beta2_end: float = setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
     lr_decay_from: float = setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
     share_latents: bool = setting(False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones.")
     ema_kimg: float = setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
-    ema_ramp: float = setting(0.05, "Half-life at most this part of the images seen.", low=0.001, high=1, tunable=False)
+    ema_ramp: float = setting(
+        0.05,
+        "Half-life at most this part of the images seen; 0 lets it rise from 0 over the burn-in instead.",
+        low=0,
+        high=1,
+        tunable=False,
+    )
 
     kimg: float = setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
     epochs: float = setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
@@ -99,10 +119,31 @@ class TrainConfig:
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
             raise ConfigError(f"resolution must be a multiple of 4 from 8 to 256, or 0, got {self.resolution}")
         parse_colour(self.background)
+        names = parse_augment(self.augment)
+        if self.ada and not names:
+            raise ConfigError(
+                "ada drives the strength of augmentations; name some, such as --augment color,translation,cutout"
+            )
+        self.check_penalties()
         lengths = [name for name in LENGTHS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"
             raise ConfigError(f"{wanted}; given: {', '.join(lengths) or 'none'}")
+
+    def check_penalties(self) -> None:
+        """Refuse losses and penalties that cannot work together."""
+        if self.loss == "wasserstein" and not (self.gradient_penalty or self.spectral_norm):
+            raise ConfigError(
+                "the wasserstein loss falls without end unless the slope of the discriminator is held; "
+                "give --gradient-penalty 10 --gamma 0, or --spectral-norm"
+            )
+        if self.gradient_penalty and self.gamma:
+            raise ConfigError(
+                f"gradient_penalty {self.gradient_penalty:g} wants the discriminator's slope to be 1, gamma "
+                f"{self.gamma:g} wants it to be 0; give --gamma 0 or --gradient-penalty 0"
+            )
+        if self.r2 and not self.gamma:
+            raise ConfigError("r2 has the weight gamma, which is 0; give --gamma or --no-r2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +228,18 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
         raise ConfigError(f"cannot read the colour {text!r}; write {', '.join(COLOURS)} or #rrggbb")
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+def parse_augment(text: str) -> tuple[str, ...]:
+    """'color,cutout' -> ("color", "cutout"), in this order; 'none' -> ()."""
+    names = () if text == "none" else tuple(name.strip() for name in text.split(","))
+    known = typing.get_args(AugmentName)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, known)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"augment names one twice: {text!r}")
+    return names
 
 
 def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:

@@ -181,11 +181,12 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     state = {"finished": "finished", "time": "time is up", "stopped": "stopped"}[ended.reason if ended else "finished"]
     total = f" of {trainer.total_nimg / 1000:,.1f}" if trainer.total_nimg else ""
     stdout_line(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {duration(trainer.train_s)}{speed}")
-    if len(numbers) == len(names):
-        stdout_line(
-            f"last tick: D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}, D accuracy "
-            f"{numbers['accuracy']:.2f} (real {numbers['accuracy_real']:.2f}, fake {numbers['accuracy_fake']:.2f})"
-        )
+    if {"d_loss", "g_loss", "accuracy"} <= numbers.keys():
+        losses = f"D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}"
+        parts = [
+            f"{part} {numbers[f'accuracy_{part}']:.2f}" for part in ("real", "fake") if f"accuracy_{part}" in numbers
+        ]
+        stdout_line(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
     if score and score["value"] is not None:
         times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ""
         at = (

@@ -1,8 +1,15 @@
-"""Differentiable augmentations applied to what D sees, real and fake alike; pure."""
+"""Differentiable augmentations applied to what D sees, real and fake alike; pure, and twice differentiable."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from gancli.core import images as pictures
+
+DRAWS = 3  # uniform numbers that an augmentation may use per image
+BORDERS_READ = 1000
 
 
 def shift(images: Tensor, offsets: Tensor, limit: int) -> Tensor:
@@ -22,3 +29,63 @@ def shift(images: Tensor, offsets: Tensor, limit: int) -> Tensor:
 def mirror(images: Tensor, chosen: Tensor) -> Tensor:
     """Flip those pictures of [N,C,H,W] left to right where chosen, bool [N], says so."""
     return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
+
+
+# The rest is DiffAugment (Zhao et al. 2020, 2006.10738), each with the ranges of its code. Every function takes images
+# [N,C,H,W], draws from U(0, 1) [N, DRAWS], and the level [C] that stands for nothing there.
+
+
+def color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+    """Brightness by up to 0.5 either way, saturation by 0 to 2, contrast by 0.5 to 1.5."""
+    brightness, saturation, contrast = draws.view(-1, DRAWS, 1, 1, 1).unbind(1)
+    x = images + (brightness - 0.5)
+    grey = x.mean(dim=1, keepdim=True)
+    x = grey + (x - grey) * (2 * saturation)
+    level = x.mean(dim=(1, 2, 3), keepdim=True)
+    return level + (x - level) * (contrast + 0.5)
+
+
+def translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+    """Moved by up to an eighth of the side each way."""
+    limit = max(1, round(images.shape[3] / 8))
+    offsets = (draws[:, :2] * (2 * limit + 1)).long() - limit
+    raised = (fill + 1).view(1, -1, 1, 1)  # shift fills with -1
+    return shift(images - raised, offsets, limit) + raised
+
+
+def cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+    """A square of half the side is emptied; its centre may be anywhere."""
+    side = images.shape[3]
+    centres = (draws[:, :2] * (side + 1)).long()
+    distance = (torch.arange(side, device=images.device) + 0.5 - centres[:, :, None]).abs()
+    rows, columns = (distance < side / 4).unbind(1)
+    return torch.where((rows[:, :, None] & columns[:, None, :])[:, None], fill.view(1, -1, 1, 1), images)
+
+
+def flip(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+    """Left to right, half of the time."""
+    return mirror(images, draws[:, 0] < 0.5)
+
+
+AUGMENTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "color": color,
+    "translation": translation,
+    "cutout": cutout,
+    "flip": flip,
+}
+
+
+def augment(name: str, images: Tensor, strength: float, draws: Tensor, fill: Tensor) -> Tensor:
+    """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS + 1]."""
+    chosen = (draws[:, 0] < strength).view(-1, 1, 1, 1)
+    return torch.where(chosen, AUGMENTS[name](images, draws[:, 1:], fill), images)
+
+
+def background(images: Tensor) -> Tensor:
+    """What surrounds the things in images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
+
+    -1 for digits on black, 1 for drawings on white; for photographs something in between.
+    """
+    some = images[:BORDERS_READ]
+    edges = torch.cat([some[:, :, 0], some[:, :, -1], some[:, :, :, 0], some[:, :, :, -1]], dim=2)
+    return pictures.to_float(edges.transpose(0, 1).flatten(1)).median(dim=1).values

@@ -20,7 +20,7 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
     for name, optimizer in state.optimizers.items():
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg}))
+    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg, "strength": state.strength}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -32,6 +32,7 @@ def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any],
     """Put what `read` gave back into a state built from the same config. Returns the seconds trained so far."""
     try:
         state.nimg = int(meta["nimg"])
+        state.strength = float(meta.get("strength", state.strength))
         state.tallies.copy_(tensors["tallies"])
         for name, module in state.modules.items():
             module.load_state_dict(below(tensors, name))

@@ -61,6 +61,7 @@ class History:
     floor: float | None = None
 
 
+STRICTER = "raise the penalty (--gamma or --gradient-penalty)"
 LONG, SHORT, FEW = 25, 10, 4  # ticks for D, ticks for images, evaluations: no warning sooner
 
 
@@ -76,7 +77,7 @@ def discriminator_wins(history: History) -> str | None:
         return None
     return (
         f"the discriminator wins: it has told real from generated images {mean:.1%} of the time since {kimg:.4g} kimg, "
-        "so the generator learns little; raise --gamma, or lower --lr"
+        f"so the generator learns little; {STRICTER}, or lower --lr"
     )
 
 
@@ -89,7 +90,7 @@ def discriminator_lost(history: History) -> str | None:
         return None
     return (
         f"the discriminator is lost: it has been right {mean:.1%} of the time since {kimg:.4g} kimg, no better than "
-        "chance; lower --lr or --gamma, or give it more --d-width"
+        "chance; lower --lr or the penalty, or give it more --d-width"
     )
 
 
@@ -100,7 +101,7 @@ def collapse(history: History) -> str | None:
     how = "nearly all alike" if mean < 0.2 else "too much alike"
     return (
         f"collapse: generated images have been {how} since {kimg:.4g} kimg ({mean:.2g} times as varied as real ones); "
-        "if training has only begun this may pass, else lower --lr, raise --gamma, or try another --seed"
+        f"if training has only begun this may pass, else lower --lr, {STRICTER}, or try another --seed"
     )
 
 
@@ -112,7 +113,7 @@ def overfitting(history: History) -> str | None:
         return None
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
-        "0 is none, 1 is complete); add images, raise --shift, or stop earlier"
+        "0 is none, 1 is complete); add images, try --augment color,translation,cutout --ada, or stop earlier"
     )
 
 
@@ -138,7 +139,17 @@ def missing_classes(history: History) -> str | None:
         return None
     return (
         f"missing classes: hardly any generated image has shown {listed(names, NAMED)} since {kimg_of(recent[0]):.4g} "
-        "kimg; train with labels if there are any, raise --gamma, or lower --lr"
+        f"kimg; train with labels if there are any, {STRICTER}, or lower --lr"
+    )
+
+
+def augmentation_limit(history: History) -> str | None:
+    mean, kimg = over(history.ticks, "augment_strength", SHORT)
+    if mean is None or mean < 0.79:
+        return None
+    return (
+        f"adaptive augmentation has been at its limit of 0.8 since {kimg:.4g} kimg: the discriminator still overfits; "
+        "add images, name more kinds with --augment, lower --d-width, or stop earlier"
     )
 
 
@@ -149,6 +160,7 @@ RULES: dict[str, Callable[[History], str | None]] = {
     "overfitting": overfitting,
     "past_best": past_best,
     "missing_classes": missing_classes,
+    "augmentation_limit": augmentation_limit,
 }
 NAMED = 10
 

@@ -8,17 +8,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+EPSILON = 1e-12  # below the root of a squared norm, whose slope is infinite at 0
+
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss as two functions of logits [N] -> [N], with the values both have at the ideal equilibrium."""
+    """A loss as two functions of logits [N] -> [N], with the values both have at the ideal equilibrium.
+
+    unit: of both, "" where they have none. is_paired: G's loss compares the i-th fake with the i-th real image, so it
+    needs the logits of both. has_threshold: a logit of 0 divides real from fake; without it only differences mean
+    something, and accuracy is the share of pairs in which the real image has the higher logit. An ideal is None where
+    the loss has no level of its own.
+    """
 
     d_loss: Callable[[Tensor, Tensor], Tensor]  # (real logits, fake logits)
-    g_loss: Callable[[Tensor], Tensor]  # (fake logits)
+    g_loss: Callable[[Tensor, Tensor | None], Tensor]  # (fake logits, real logits or None where not is_paired)
     d_ideal: float
-    g_ideal: float
+    g_ideal: float | None
     d_ideal_name: str
     g_ideal_name: str
+    unit: str = ""
+    is_paired: bool = False
+    has_threshold: bool = True
 
 
 def d_logistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -26,17 +37,77 @@ def d_logistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits) + F.softplus(fake_logits)
 
 
-def g_non_saturating(fake_logits: Tensor) -> Tensor:
+def g_non_saturating(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
     """-log D(G(z)). Goodfellow et al. 2014, end of sec. 3."""
     return F.softplus(-fake_logits)
 
 
+def g_minimax(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+    """log(1 - D(G(z))), whose gradient vanishes where D is sure. Goodfellow et al. 2014, eq. 1."""
+    return -F.softplus(fake_logits)
+
+
+def d_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))). Lim and Ye 2017; Miyato et al. 2018, eq. 16."""
+    return F.relu(1 - real_logits) + F.relu(1 + fake_logits)
+
+
+def d_wasserstein(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """D(G(z)) - D(x): minus the distance, for D of slope 1. Arjovsky et al. 2017, eq. 3."""
+    return fake_logits - real_logits
+
+
+def g_linear(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+    """-D(G(z)), of the Wasserstein and of the hinge loss."""
+    return -fake_logits
+
+
+def d_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-log sigma(D(x) - D(G(z))), image by image. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
+    return F.softplus(fake_logits - real_logits)
+
+
+def g_relativistic(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+    """-log sigma(D(G(z)) - D(x)): the same game from the other side."""
+    assert real_logits is not None
+    return F.softplus(real_logits - fake_logits)
+
+
 def r1_penalty(images: Tensor, logits: Tensor) -> Tensor:
-    """R1 without gamma/2: squared norm of dD/dx at real x [N,C,H,W] -> [N]. Mescheder et al. 2018, sec. 4.1."""
+    """R1 without gamma/2: squared norm of dD/dx at real x [N,C,H,W] -> [N]. Mescheder et al. 2018, sec. 4.1.
+
+    At generated x it is R2. Each logit must depend on its own image alone.
+    """
     (grad,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return grad.square().sum(dim=(1, 2, 3))
 
 
+def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
+    """(|dD/dx| - 1)^2 at x [N,C,H,W] between real and fake -> [N]. Gulrajani et al. 2017, eq. 3, without its lambda."""
+    return ((r1_penalty(images, logits) + EPSILON).sqrt() - 1).square()
+
+
+def interpolates(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+    """Each pair [N,C,H,W] mixed by its own share of the real image, [N] in [0, 1]. Gulrajani et al. 2017, alg. 1."""
+    return torch.lerp(fake, real, shares.view(-1, 1, 1, 1))
+
+
 LOSSES = {
-    "non-saturating": Loss(d_logistic, g_non_saturating, math.log(4), math.log(2), "log 4", "log 2"),
+    "non-saturating": Loss(
+        d_logistic, g_non_saturating, math.log(4), math.log(2), "log 4", "log 2", unit="nats per image"
+    ),
+    "minimax": Loss(d_logistic, g_minimax, math.log(4), -math.log(2), "log 4", "-log 2", unit="nats per image"),
+    "hinge": Loss(d_hinge, g_linear, 2.0, 0.0, "2", "0"),
+    "wasserstein": Loss(d_wasserstein, g_linear, 0.0, None, "0", "", has_threshold=False),
+    "relativistic": Loss(
+        d_relativistic,
+        g_relativistic,
+        math.log(2),
+        math.log(2),
+        "log 2",
+        "log 2",
+        unit="nats per pair",
+        is_paired=True,
+        has_threshold=False,
+    ),
 }

@@ -26,6 +26,8 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
     config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution)
     loss = LOSSES[config.loss]
     conditional = config.conditional and data.n_classes > 0
+    if config.ada and (not len(data.heldout_images) or (conditional and data.heldout_labels is None)):
+        raise ConfigError("--ada measures overfitting on held-out images, and there are none; use --augment-strength")
     return {
         "gancli": gancli.__version__,
         "preset": preset,
@@ -55,6 +57,8 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "accuracy": 0.5,
             "d_loss_name": loss.d_ideal_name,
             "g_loss_name": loss.g_ideal_name,
+            "loss_unit": loss.unit,
+            "accuracy_of": "images" if loss.has_threshold else "pairs",
         },
     }
 
@@ -77,10 +81,11 @@ def data_options(record: dict[str, Any]) -> Options:
 
 
 def read(run: RunDir) -> dict[str, Any]:
-    """The record in a run's config.json, checked to be whole."""
+    """The record in a run's config.json, checked to be whole; settings newer than the run have their defaults."""
     record = run.read_config()
     try:
         config = configs.from_values(record["train"])
+        record["train"] = configs.to_values(config)
         spec(record)
         total, threads = record["plan"]["total_nimg"], record["machine"]["threads"]
         kinds = {"preset": str, "sources": dict, "ideals": dict, "data": dict}
@@ -92,8 +97,8 @@ def read(run: RunDir) -> dict[str, Any]:
                 raise ConfigError(f"data.{key} must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
-        if not all(isinstance(record["ideals"][key], (int, float)) for key in ("d_loss", "g_loss", "accuracy")):
-            raise ConfigError("ideals must be numbers")
+        if not all(isinstance(record["ideals"][key], int | float | None) for key in ("d_loss", "g_loss", "accuracy")):
+            raise ConfigError("ideals must be numbers or null")
         names, counts = record["data"]["class_names"], record["data"]["class_counts"]
         if not (isinstance(names, list) and isinstance(counts, list) and len(names) == len(counts)):
             raise ConfigError("data.class_names and data.class_counts must be lists of one length")

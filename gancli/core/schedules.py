@@ -1,9 +1,11 @@
 """Numbers that change during a run, as functions of images seen: no memory, so nothing to checkpoint."""
 
 import bisect
+import math
 from collections.abc import Iterator
 
 SHIFT_EPOCHS = 10.0
+ADA_TARGET, ADA_LIMIT, ADA_NIMG = 0.6, 0.8, 100_000
 
 
 def progress(nimg: int, total_nimg: int | None) -> float:
@@ -14,6 +16,11 @@ def progress(nimg: int, total_nimg: int | None) -> float:
 def decay(t: float, start: float) -> float:
     """1 until `start`, then linearly to 0 at t = 1."""
     return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
+
+
+def cosine(first: float, last: float, t: float) -> float:
+    """From `first` at t = 0 to `last` at t = 1 along half a cosine, `last` from there on. Huang et al. 2024."""
+    return first + (last - first) * (1.0 - math.cos(math.pi * min(t, 1.0))) / 2
 
 
 def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
@@ -28,6 +35,19 @@ def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
 def shift_chance(t: float, epochs: float, strength: float) -> float:
     """Rises to `strength` while images begin to repeat (SHIFT_EPOCHS), and falls to 0 at the end of the run."""
     return strength * min(1.0, epochs / SHIFT_EPOCHS) * (1.0 - t)
+
+
+def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
+    """The strength of augmentation after `nimg` more images: up where r_v is above its target, else down.
+
+    It would take ADA_NIMG images from 0 to 1, as Karras et al. 2020 (2006.06676, sec. 3.2) take for small budgets, and
+    stops at ADA_LIMIT, since beyond it augmentations leak into what G draws (there, sec. 2.2). r_v of None: D tells
+    nothing apart.
+    """
+    change = nimg / ADA_NIMG
+    if r_v is None or r_v <= ADA_TARGET:
+        change = -change
+    return min(max(strength + change, 0.0), ADA_LIMIT)
 
 
 def ema_half_life(nimg: int, half_life_nimg: float, ramp: float) -> float:

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
-from gancli.core.losses import LOSSES, r1_penalty
+from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 from gancli.core.models import build
-
-STATISTICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "d_grad", "g_grad", "r1", "r1_images", "images")
 
 PIECE = 64
 
@@ -17,23 +16,27 @@ PIECE = 64
 class TrainState:
     """Everything that changes during training, and `step`, which changes it.
 
-    tallies: float64 [2, len(STATISTICS)], sums since the last tick and since the last epoch.
+    tallies: float64 [2, len(statistics)], sums over images since the last tick and since the last epoch.
+    strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
+    background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
     """
 
-    def __init__(self, config: TrainConfig, spec: ModelSpec, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig, spec: ModelSpec, device: torch.device, background: Tensor | None = None
+    ) -> None:
         self.config, self.device = config, device
+        self.augmentations = configs.parse_augment(config.augment)
+        self.strength = config.augment_strength
+        self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
         self.loss = LOSSES[config.loss]
+        self.statistics = statistics(config)
         self.interval = config.r1_interval if config.gamma else 1
         self.nimg = 0
-        self.G, self.D = (net.to(device) for net in build(spec, config.seed))
+        self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
         fused = device.type in ("cpu", "cuda")
-        self.d_lr, d_betas = schedules.lazy_adam(config.lr, (config.beta1, config.beta2), self.interval)
-        self.opt_G = torch.optim.Adam(
-            self.G.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=fused
-        )
-        self.opt_D = torch.optim.Adam(self.D.parameters(), lr=self.d_lr, betas=d_betas, fused=fused)
-        self.tallies = torch.zeros(2, len(STATISTICS), dtype=torch.float64, device=device)
+        self.opt_G, self.opt_D = (torch.optim.Adam(net.parameters(), fused=fused) for net in (self.G, self.D))
+        self.tallies = torch.zeros(2, len(self.statistics), dtype=torch.float64, device=device)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -49,59 +52,105 @@ class TrainState:
         Fakes take the labels of the real batch, so they follow the training frequencies.
         """
         config = self.config
-        lr_factor = schedules.decay(t, config.lr_decay_from)
-        self.opt_G.param_groups[0]["lr"] = config.lr * lr_factor
-        self.opt_D.param_groups[0]["lr"] = self.d_lr * lr_factor
+        self.set_rates(t)
+        gamma = config.gamma * schedules.cosine(1.0, config.gamma_end, t / config.burn_in)
         chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
         with torch.set_grad_enabled(config.share_latents):
             fake = self.G(self.latents("z", len(real)), labels)
-        d_loss, real_logits, fake_logits, penalty = self.d_step(x, fake.detach(), labels, chance)
+        d_loss, real_logits, fake_logits, penalties = self.d_step(x, fake.detach(), labels, chance, gamma)
         if not config.share_latents:
             fake = self.G(self.latents("z_G", len(real)), labels)
-        g_loss = self.g_step(fake, labels, chance)
+        g_loss = self.g_step(fake, x, labels, chance)
 
         self.nimg += len(real)
         if self.G_ema is not self.G:
-            half_life = schedules.ema_half_life(self.nimg, config.ema_kimg * 1000, config.ema_ramp)
-            ema.update(self.G_ema, self.G, schedules.ema_beta(len(real), half_life))
+            ema.update(self.G_ema, self.G, schedules.ema_beta(len(real), self.half_life(t)))
         with torch.no_grad():
             one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
             values = {
                 "d_loss": d_loss,
                 "g_loss": g_loss,
+                "accuracy": (real_logits > fake_logits).float().mean(),
                 "accuracy_real": (real_logits > 0).float().mean(),
                 "accuracy_fake": (fake_logits < 0).float().mean(),
                 "d_grad": grad_norm(self.D),
                 "g_grad": grad_norm(self.G),
-                "r1": zero if penalty is None else penalty,
-                "r1_images": zero if penalty is None else one,
+                "r1": zero,
+                "r1_images": one if "r1" in penalties else zero,
+                "r2": zero,
                 "images": one,
+                **penalties,
             }
-            self.tallies += torch.stack([values[name] for name in STATISTICS]) * len(real)
+            self.tallies += torch.stack([values[name] for name in self.statistics]) * len(real)
+
+    def set_rates(self, t: float) -> None:
+        """Adam's rate and betas at this part of the run."""
+        config = self.config
+        factor = schedules.decay(t, config.lr_decay_from) * schedules.cosine(1.0, config.lr_end, t / config.burn_in)
+        beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
+        betas = config.beta1, beta2
+        d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
+        self.opt_G.param_groups[0].update(lr=config.lr * factor, betas=betas)
+        self.opt_D.param_groups[0].update(lr=d_lr * factor, betas=d_betas)
+
+    def half_life(self, t: float) -> float:
+        """That of the average, in images, at this part of the run."""
+        config, longest = self.config, self.config.ema_kimg * 1000
+        if config.ema_ramp:
+            return schedules.ema_half_life(self.nimg, longest, config.ema_ramp)
+        return schedules.cosine(0.0, longest, t / config.burn_in)
 
     def d_step(
-        self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Train D, one forward for real and fake. Returns loss, real and fake logits, and R1 where it was due."""
+        self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float, gamma: float
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Train D, one forward for real and fake. Returns loss, real and fake logits, and the penalties that were due.
+
+        R2 needs the slope at every image, so R1 and R2 come together from the logits of the loss; R1 alone is taken
+        from a forward of its own over half the images.
+        """
+        config, penalties = self.config, dict[str, Tensor]()
         both = None if labels is None else torch.cat([labels, labels])
-        real_logits, fake_logits = self.D(self.augment(torch.cat([x, fake]), "D", chance), both).chunk(2)
+        is_due = config.gamma > 0 and (self.nimg // len(x)) % self.interval == 0
+        pictures = torch.cat([x, fake]).requires_grad_(is_due and config.r2)
+        logits = self.D(self.augment(pictures, "D", chance), both)
+        real_logits, fake_logits = logits.chunk(2)
         d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
-        objective, penalty = d_loss, None
-        if self.config.gamma and (self.nimg // len(x)) % self.interval == 0:
+        objective = d_loss
+        if is_due and config.r2:
+            r1, r2 = r1_penalty(pictures, logits).chunk(2)
+            penalties |= {"r1": r1.mean(), "r2": r2.mean()}
+        elif is_due:
             x.requires_grad_()
-            penalty = r1_penalty(x, self.D(self.augment(x, "R1", chance), labels)).mean()
-            objective = d_loss + self.config.gamma / 2 * self.interval * penalty
+            penalties["r1"] = r1_penalty(x, self.D(self.augment(x, "R1", chance), labels)).mean()
+        if is_due:
+            objective = d_loss + gamma / 2 * self.interval * sum(penalties.values())
+        if config.gradient_penalty:
+            between = self.interpolates(x, fake)
+            slopes = gradient_penalty(between, self.D(self.augment(between, "GP", chance), labels)).mean()
+            penalties["gradient_penalty"] = slopes
+            objective = objective + config.gradient_penalty * slopes
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
         self.opt_D.step()
-        return d_loss, real_logits, fake_logits, penalty
+        return d_loss, real_logits, fake_logits, penalties
 
-    def g_step(self, fake: Tensor, labels: Tensor | None, chance: float) -> Tensor:
-        """Train G against the D just updated, which is frozen meanwhile. Returns the loss."""
+    def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
+        shares = torch.rand(len(x), generator=rng.generator(self.config.seed, "interpolates", self.nimg))
+        return interpolates(x, fake, shares.to(x)).requires_grad_()
+
+    def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
+        """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
+
+        A paired loss compares with the real images x of the D step, label by label, which need no gradient.
+        """
         self.D.requires_grad_(False)
-        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels)).mean()
+        real_logits = None
+        if self.loss.is_paired:
+            with torch.no_grad():
+                real_logits = self.D(self.augment(x, "G_real", chance), labels)
+        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels), real_logits).mean()
         self.opt_G.zero_grad()
         torch.autograd.backward(g_loss)
         self.opt_G.step()
@@ -114,7 +163,8 @@ class TrainState:
     ) -> dict[str, float | None]:
         """The health of this moment, by D without augmentation and G without averaging.
 
-        real: training images uint8 [N,C,H,W], heldout: images never trained on, [M,C,H,W], M may be 0.
+        real: training images uint8 [N,C,H,W], heldout: images never trained on, [M,C,H,W], M may be 0. Where logits
+        have no threshold, each image is judged by how far it lies above a fake of its own class.
         """
         x = images.to_float(real)
         fake = in_pieces(self.G, self.latents("health", len(x)), labels)
@@ -122,6 +172,10 @@ class TrainState:
         if len(heldout):
             unseen = in_pieces(self.D, images.to_float(heldout), heldout_labels)
             seen, faked = in_pieces(self.D, x, labels), in_pieces(self.D, fake, labels)
+            if not self.loss.has_threshold:
+                beside = in_pieces(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
+                unseen = unseen - in_pieces(self.D, beside, heldout_labels)
+                seen, faked = seen - faked, torch.zeros_like(faked)
             found["accuracy_heldout"] = health.accuracy(unseen)
             found["r_v"] = health.r_v(seen, unseen, faked)
         return found
@@ -131,28 +185,47 @@ class TrainState:
         return z.to(self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float) -> Tensor:
-        """Each picture moved by -1, 0 or 1 pixels each way, with this chance."""
-        if not chance:
-            return pictures
-        draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
-        chosen = torch.rand(len(pictures), 1, generator=draws) < chance
-        offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
-        return augment.shift(pictures, offsets.to(self.device), 1)
+        """Each picture moved by -1, 0 or 1 pixels each way, with this chance; then what `augment` asks for."""
+        if chance:
+            draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
+            chosen = torch.rand(len(pictures), 1, generator=draws) < chance
+            offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
+            pictures = augment.shift(pictures, offsets.to(self.device), 1)
+        for name in self.augmentations if self.strength else ():
+            draws = rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
+            uniform = torch.rand(len(pictures), 1 + augment.DRAWS, generator=draws).to(self.device)
+            pictures = augment.augment(name, pictures, self.strength, uniform, self.background)
+        return pictures
+
+    def adapt(self, r_v: float | None) -> None:
+        """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
+        if self.config.ada:
+            nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
+            self.strength = schedules.ada_strength(self.strength, r_v, nimg)
 
     def read_tally(self, row: int) -> dict[str, float]:
         """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""
-        sums = dict(zip(STATISTICS, self.tallies[row].tolist(), strict=True))
+        sums = dict(zip(self.statistics, self.tallies[row].tolist(), strict=True))
         self.tallies[row] = 0
         images, r1_images = sums.pop("images"), sums.pop("r1_images")
-        r1 = sums.pop("r1")
+        lazy = {name: sums.pop(name) for name in ("r1", "r2") if name in sums}
         means = {name: total / images for name, total in sums.items()}
-        means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
-        return means | ({"r1": r1 / r1_images} if r1_images else {})
+        if self.loss.has_threshold:
+            means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
+        return means | {name: total / r1_images for name, total in lazy.items() if r1_images}
 
     def is_finite(self) -> bool:
         """Whether every weight, average and running sum is a number."""
         tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
         return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def statistics(config: TrainConfig) -> tuple[str, ...]:
+    """Names of the sums that a run keeps; R1 and R2 come with the number of images they were taken on."""
+    accuracies = ("accuracy_real", "accuracy_fake") if LOSSES[config.loss].has_threshold else ("accuracy",)
+    r2 = ("r2",) if config.r2 else ()
+    slopes = ("gradient_penalty",) if config.gradient_penalty else ()
+    return ("d_loss", "g_loss", *accuracies, "d_grad", "g_grad", "r1", *r2, "r1_images", *slopes, "images")
 
 
 def grad_norm(net: nn.Module) -> Tensor:

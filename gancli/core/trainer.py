@@ -40,7 +40,8 @@ class Trainer:
         devices.prepare_cpu(machine["threads"])
         self.device = devices.resolve(machine["device"])
         self.spec = records.spec(record)
-        self.state = TrainState(self.config, self.spec, self.device)
+        background = augment.background(data.images) if self.config.augment != "none" else None
+        self.state = TrainState(self.config, self.spec, self.device, background)
         self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
         self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)
@@ -179,6 +180,9 @@ class Trainer:
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
             values |= self.signals()
+            if self.config.ada:
+                values["augment_strength"] = self.state.strength
+                self.state.adapt(values.get("r_v"))
         line = self.append(log, kind, values)
         self.watch.follow(line)
         return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)

@@ -77,6 +77,7 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
             "D accuracy",
             "share",
             lines(
+                *((("accuracy", "training", SKY),) if text(ideals, "accuracy_of") == "pairs" else ()),
                 ("accuracy_real", "training", SKY),
                 ("accuracy_fake", "generated", ORANGE),
                 ("accuracy_heldout", "held out", GREEN),

@@ -41,6 +41,10 @@ ACCURACIES = (
     Curve("accuracy", "both", BLACK),
     Curve("accuracy_heldout", "held-out images", GREEN),
 )
+PAIRS = (
+    Curve("accuracy", "training and generated image", BLACK),
+    Curve("accuracy_heldout", "held-out and generated image", GREEN),
+)
 SHARES = (
     Curve("coverage", "coverage, higher is better", BLUE),
     Curve("class_tv", "class imbalance (total variation), lower is better", ORANGE),
@@ -59,17 +63,16 @@ def draw(run: RunDir) -> list[Path]:
     measured = [record for record in records if record["kind"] in ("tick", "epoch")]
 
     losses, axes = chart(f"{subject}: losses", measured, LOSSES, n_train)
-    axes.set_ylabel("loss [nats per image]", fontsize=12)
-    lines = [
-        (ideal, f"ideal {curve.key[0].upper()}: {text(ideals, f'{curve.key}_name')}", curve.color)
-        for curve in LOSSES
-        if (ideal := number(ideals, curve.key)) is not None
-    ]
+    unit = text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
+    axes.set_ylabel(f"loss [{unit}]" if unit else "loss", fontsize=12)
+    lines = ideal_losses(ideals)
     axes.set_ylim(limits([series(measured, curve.key)[1] for curve in LOSSES], [value for value, _, _ in lines]))
     mark_ideals(axes, lines)
 
-    accuracies, axes = chart(f"{subject}: discriminator accuracy", measured, ACCURACIES, n_train)
-    axes.set_ylabel("judged correctly [% of images]", fontsize=12)
+    of_pairs = text(ideals, "accuracy_of") == "pairs"
+    curves = PAIRS if of_pairs else ACCURACIES
+    accuracies, axes = chart(f"{subject}: discriminator accuracy", measured, curves, n_train)
+    axes.set_ylabel(f"judged correctly [% of {'pairs' if of_pairs else 'images'}]", fontsize=12)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     if (ideal := number(ideals, "accuracy")) is not None:
@@ -81,6 +84,18 @@ def draw(run: RunDir) -> list[Path]:
     for path, figure in figures.items():
         save(figure, path)
     return list(figures)
+
+
+def ideal_losses(ideals: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """(value, label, colour) of what the losses ought to reach; one line where that is the same for both."""
+    found = [
+        (ideal, f"ideal {curve.key[0].upper()}: {text(ideals, f'{curve.key}_name')}", curve.color)
+        for curve in LOSSES
+        if (ideal := number(ideals, curve.key)) is not None
+    ]
+    if len(found) == 2 and found[0][0] == found[1][0]:
+        return [(found[0][0], f"ideal: {text(ideals, 'd_loss_name')}", BLACK)]
+    return found
 
 
 def chart(

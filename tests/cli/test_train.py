@@ -47,6 +47,22 @@ def test_train_leaves_a_complete_run_folder(tiny_idx: Path) -> None:
     assert record["machine"]["threads"] == 1 and record["machine"]["precision"] == "float32"
 
 
+@pytest.mark.parametrize(
+    ("flags", "accuracy"),
+    [
+        (["--loss", "hinge"], "(real "),
+        (["--loss", "relativistic", "--r2", "--gamma-end", "0.1"], "(pairs)"),
+        (["--loss", "wasserstein", "--gradient-penalty", "10", "--gamma", "0"], "(pairs)"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_losses_other_than_the_default_train_and_draw(tiny_idx: Path, flags: list[str], accuracy: str) -> None:
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST, *flags)
+    assert result.exit_code == 0, result.output
+    assert accuracy in next(line for line in result.stdout.splitlines() if "D accuracy" in line)
+    assert all(Path("runs/00000-quick-tiny", name).is_file() for name in ("loss.png", "accuracy.png", "progress.gif"))
+
+
 def test_a_second_run_gets_the_next_number(tiny_idx: Path) -> None:
     for _ in range(2):
         assert gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST).exit_code == 0
@@ -262,11 +278,17 @@ BAD: list[tuple[list[str], int, str]] = [
     (["--data", "empty"], 1, "no pictures in "),
     (["--model", "cnov"], 2, "model cannot be 'cnov' (did you mean 'conv'?"),
     (["--loss", "hinged"], 2, "loss cannot be 'hinged'"),
+    (["--augment", "color,cutuot"], 2, "unknown augmentation 'cutuot' (did you mean 'cutout'?"),
+    (["--ada"], 2, "ada drives the strength of augmentations; name some"),
     (["--device", "gpu"], 2, "device cannot be 'gpu'"),
     (["--device", "cuda"], 2, "--device cuda is not available on this machine; available: cpu"),
     (["--kimg", "1", "--epochs", "2"], 2, "--kimg and --epochs exclude each other"),
     (["--kimg", "0"], 2, "kimg must be above 0"),
     (["--time-budget", "soon"], 2, "cannot read the time 'soon'"),
+    (["--loss", "hinged"], 2, "loss cannot be 'hinged' (did you mean 'hinge'?"),
+    (["--loss", "wasserstein"], 2, "give --gradient-penalty 10 --gamma 0"),
+    (["--gradient-penalty", "10"], 2, "give --gamma 0 or --gradient-penalty 0"),
+    (["--r2", "--gamma", "0"], 2, "give --gamma or --no-r2"),
     (["--config", "absent.toml"], 2, "cannot read absent.toml"),
     (["--config", "bad.toml"], 2, "bad.toml is not valid TOML"),
     (["--config", "typo.toml"], 2, "unknown setting 'batchsize' in the configuration file (did you mean 'batch_size'?"),

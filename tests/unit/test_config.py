@@ -64,6 +64,33 @@ def test_exactly_one_length_is_required(lengths: dict[str, float]) -> None:
         TrainConfig(**lengths)
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"loss": "wasserstein"}, "falls without end .* give --gradient-penalty 10 --gamma 0"),
+        ({"loss": "wasserstein", "gamma": 1.0}, "falls without end"),
+        ({"gradient_penalty": 10.0, "gamma": 0.5}, "slope to be 1, gamma 0.5 wants it to be 0; give --gamma 0 or"),
+        ({"r2": True}, "r2 has the weight gamma, which is 0; give --gamma or --no-r2"),
+    ],
+    ids=str,
+)
+def test_losses_and_penalties_that_cannot_work_are_refused_with_the_reason(
+    settings: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        TrainConfig(kimg=1.0, **settings)
+
+
+def test_every_loss_has_penalties_that_it_works_with() -> None:
+    visited = 0
+    for name in typing.get_args(config.LossName):
+        TrainConfig(kimg=1.0, loss=name, gradient_penalty=10.0)
+        if name != "wasserstein":
+            TrainConfig(kimg=1.0, loss=name, gamma=1.0, r2=True)
+        visited += 1
+    assert visited >= 5
+
+
 def test_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting 'batchsize' in x\.toml \(did you mean 'batch_size'\?"):
         config.check_known(["lr", "batchsize"], "x.toml")
@@ -121,6 +148,31 @@ def test_parse_colour_reads_names_and_hexadecimals(text: str, colour: tuple[int,
 def test_parse_colour_refuses(text: str) -> None:
     with pytest.raises(ConfigError, match="cannot read the colour"):
         config.parse_colour(text)
+
+
+def test_augmentations_are_read_in_their_order() -> None:
+    assert config.parse_augment("none") == ()
+    assert config.parse_augment("cutout, color") == ("cutout", "color")
+    for text, reason in (
+        ("", "''"),
+        ("colour", "did you mean 'color'"),
+        ("flip,flip", "twice"),
+        ("none,flip", "'none'"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            config.parse_augment(text)
+        with pytest.raises(ConfigError, match=reason):
+            TrainConfig(kimg=1.0, augment=text)
+
+
+def test_spectral_norm_holds_the_slope_that_wasserstein_needs() -> None:
+    assert TrainConfig(kimg=1.0, loss="wasserstein", spectral_norm=True).gradient_penalty == 0
+
+
+def test_adaptive_strength_of_no_augmentation_is_refused() -> None:
+    TrainConfig(kimg=1.0, ada=True, augment="flip")
+    with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
+        TrainConfig(kimg=1.0, ada=True)
 
 
 @pytest.mark.parametrize("resolution", [4, 7, 30, 254])

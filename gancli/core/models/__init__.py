@@ -4,11 +4,12 @@ import torch
 from torch import nn
 
 from gancli.config import ModelSpec
-from gancli.core.models import conv, mlp
+from gancli.core.models import conv, mlp, resnet, spectral
 
 MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "conv": (conv.Generator, conv.Discriminator),
     "mlp": (mlp.Generator, mlp.Discriminator),
+    "resnet": (resnet.Generator, resnet.Discriminator),
 }
 
 
@@ -30,8 +31,9 @@ def build_discriminator(spec: ModelSpec) -> nn.Module:
     return D.to(memory_format=torch.channels_last)
 
 
-def build(spec: ModelSpec, seed: int) -> tuple[nn.Module, nn.Module]:
+def build(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
     """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return build_generator(spec), build_discriminator(spec)
+        G, D = build_generator(spec), build_discriminator(spec)
+        return G, spectral.normalize(D) if spectral_norm else D

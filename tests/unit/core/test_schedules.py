@@ -17,6 +17,12 @@ def test_decay_holds_then_falls_to_zero() -> None:
     assert {schedules.decay(t, 1) for t in (0, 0.5, 1)} == {1}
 
 
+def test_cosine_goes_from_first_to_last_and_stays() -> None:
+    points = [schedules.cosine(0.9, 0.5, t) for t in (0, 0.25, 0.5, 1, 7)]
+    assert points == pytest.approx([0.9, 0.7 + 0.2 * 0.5**0.5, 0.7, 0.5, 0.5])
+    assert {schedules.cosine(0.3, 0.3, t) for t in (0, 0.1, 0.7, 2)} == {0.3}, "nothing moves that has no end"
+
+
 @pytest.mark.parametrize("batch_size", [1, 32, 100])
 def test_ema_weight_halves_after_its_half_life_at_any_batch_size(batch_size: int) -> None:
     half_life = 10_000
@@ -95,3 +101,10 @@ def test_shifts_come_with_repetition_and_go_with_the_end() -> None:
 def test_evaluations_come_at_a_quarter_and_a_half_of_their_interval_and_at_its_multiples() -> None:
     due = [nimg for nimg in range(0, 10_000, 8) if schedules.evaluation_due(nimg - 8, nimg, 4000)]
     assert due == [1000, 2000, 4000, 8000]
+
+
+def test_adaptive_strength_follows_r_v_from_0_to_its_limit() -> None:
+    assert schedules.ada_strength(0.3, 0.61, 2000) == pytest.approx(0.32)
+    assert schedules.ada_strength(0.3, 0.6, 2000) == pytest.approx(0.28)
+    assert schedules.ada_strength(0.3, None, 2000) == pytest.approx(0.28), "where D tells nothing apart, it is too much"
+    assert schedules.ada_strength(0.79, 1.0, 2000) == 0.8 and schedules.ada_strength(0.01, 0.0, 2000) == 0

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gancli import presets
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import rng
+from gancli.core import augment, rng
+from gancli.core.models import spectral
 from gancli.core.state import TrainState
 
 SPEC = ModelSpec(model="conv", z_dim=8, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
@@ -139,3 +140,59 @@ def test_one_bad_number_anywhere_is_seen(part: str) -> None:
     with torch.no_grad():
         tensor.view(-1)[-1] = float("inf")
     assert not state.is_finite()
+
+
+def test_augmentations_come_after_the_shift_in_their_order_each_with_draws_of_its_own() -> None:
+    config = make_config(augment="cutout,color", augment_strength=0.7, seed=3)
+    state = TrainState(config, SPEC, torch.device("cpu"), torch.tensor([0.5]))
+    state.nimg = 48
+    x = torch.linspace(-1, 1, BATCH * 144).sin().view(BATCH, 1, 12, 12)
+    expected = moved(x, 3, "D", 48, 0.4)
+    for name in ("cutout", "color"):
+        draws = torch.rand(BATCH, 4, generator=rng.generator(3, f"{name}_D", 48))
+        expected = augment.augment(name, expected, 0.7, draws, torch.tensor([0.5]))
+    assert torch.equal(state.augment(x, "D", 0.4), expected) and not torch.equal(expected, x)
+    assert not torch.equal(state.augment(x, "G", 0.4), expected)
+    state.strength = 0.0
+    assert state.augment(x, "D", 0.0) is x
+
+
+def test_d_and_g_see_augmented_images_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real and fake in the D step, real in R1, fake in the G step."""
+    state = TrainState(make_config(augment="cutout"), SPEC, torch.device("cpu"))
+    seen: list[int] = []
+    plain = augment.augment
+    monkeypatch.setattr(augment, "augment", lambda name, x, *rest: seen.append(len(x)) or plain(name, x, *rest))
+    batches, labels = make_batches()
+    state.step(batches[0], labels[0], T, EPOCHS)
+    assert seen == [2 * BATCH, BATCH, BATCH]
+
+
+def test_adaptive_strength_moves_with_r_v_and_a_fixed_one_stays() -> None:
+    settings = {"augment": "color", "augment_strength": 0.3, "tick_kimg": 1.0}
+    fixed, adaptive = (TrainState(make_config(**settings, ada=ada), SPEC, torch.device("cpu")) for ada in (False, True))
+    for state in (fixed, adaptive):
+        state.adapt(0.9)
+    assert fixed.strength == 0.3 and adaptive.strength == pytest.approx(0.31)
+    adaptive.adapt(None)
+    assert adaptive.strength == pytest.approx(0.3)
+
+
+def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
+    state = TrainState(make_config(spectral_norm=True, r1_interval=1), SPEC, torch.device("cpu"))
+    batches, labels = make_batches()
+    moves = 0
+    original = spectral.iterate
+    layers = sum(key.endswith("0.u") for key in state.D.state_dict())
+
+    def counted(matrix: Tensor, u: Tensor) -> Tensor:
+        nonlocal moves
+        moves += 1
+        return original(matrix, u)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spectral, "iterate", counted)
+        state.step(batches[0], labels[0], T, EPOCHS)
+        assert layers == 6 and moves == 2 * layers  # one forward for real and fake, one for R1
+        state.signals(batches[0], labels[0], batches[1], labels[1])
+    assert moves == 2 * layers

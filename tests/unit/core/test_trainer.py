@@ -18,8 +18,8 @@ from gancli.core import checkpoint, data, devices, images, latents, modelfile, r
 from gancli.core.generate import generate
 from gancli.core.trainer import Trainer
 from gancli.core.watch import Probe
-from gancli.errors import DivergedError, RunError
-from gancli.rundir import RunDir, nimg_of, read_jsonl
+from gancli.errors import ConfigError, DivergedError, RunError
+from gancli.rundir import RunDir, atomic_write, nimg_of, read_jsonl
 
 SETTINGS = {
     "g_width": 8,
@@ -88,6 +88,13 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
         ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0.0}),
         ("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
         ("quick", {"mirror": True}),
+        ("quick", {"augment": "color,translation,cutout,flip", "ada": True}),
+        ("quick", {"model": "resnet", "spectral_norm": True}),
+        (
+            "quick",
+            {"loss": "relativistic", "r2": True, "gamma_end": 0.1, "lr_end": 0.2, "beta2_end": 0.9, "burn_in": 0.5},
+        ),
+        ("quick", {"loss": "wasserstein", "gamma": 0.0, "gradient_penalty": 10.0}),
     ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
@@ -104,6 +111,27 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
         assert parts.state.nimg >= stop_at
     finish(parts)
     assert_same_run(whole.run_dir, parts.run_dir)
+
+
+def test_adaptive_strength_is_logged_and_kept_by_checkpoints(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, augment="color", augment_strength=0.4, ada=True, kimg=0.65, snapshot_kimg=0.3)
+    finish(trainer)
+    ticks = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    strength, expected = 0.4, []
+    for line in ticks:
+        expected.append(strength)
+        strength += 0.001 if line["r_v"] is not None and line["r_v"] > 0.6 else -0.001
+    assert [line["augment_strength"] for line in ticks] == pytest.approx(expected)
+    assert len(ticks) == 7 and trainer.state.strength == pytest.approx(strength)
+    assert resume(trainer.run_dir).state.strength == trainer.state.strength
+
+
+def test_adaptive_strength_without_held_out_images_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
+    for path in tiny_idx.glob("t10k-*"):
+        path.unlink()
+    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+        start(tmp_path, tiny_idx, augment="color", ada=True)
+    start(tmp_path, tiny_idx, augment="color")
 
 
 def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, tiny_idx: Path) -> None:
@@ -373,6 +401,47 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
     (warning,) = records.compare(trainer.run_dir, record, other)
     assert "made with torch 1.0" in warning
+
+
+def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
+    whole, parts = (start(tmp_path / name, tiny_idx) for name in "ab")
+    finish(whole)
+    finish(parts, 640)
+    run = parts.run_dir
+    newer = ("gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
+    (last, *_), record = run.checkpoints(), run.read_config()
+    tensors, meta = checkpoint.read(last)
+    for kept in (record, meta["record"]):
+        kept["train"] = {name: value for name, value in kept["train"].items() if name not in newer}
+    run.write_json(run.config, record)
+    atomic_write(last, tensorfile.pack("checkpoint", tensors, meta))
+    parts = resume(run)
+    assert parts.config == whole.config
+    finish(parts)
+    assert_same_run(whole.run_dir, run)
+
+
+@pytest.mark.parametrize(
+    ("loss", "g_loss", "unit", "of"),
+    [
+        ("hinge", 0.0, "", "images"),
+        ("wasserstein", None, "", "pairs"),
+        ("relativistic", 0.6931472, "nats per pair", "pairs"),
+    ],
+)
+def test_the_record_says_what_losses_and_accuracy_mean(
+    tmp_path: Path, tiny_idx: Path, loss: str, g_loss: float | None, unit: str, of: str
+) -> None:
+    penalty = {"gamma": 0.0, "gradient_penalty": 10.0} if loss == "wasserstein" else {}
+    trainer = start(tmp_path, tiny_idx, loss=loss, kimg=0.2, **penalty)
+    ideals = trainer.record["ideals"]
+    assert ideals["g_loss"] == (g_loss and pytest.approx(g_loss))
+    assert (ideals["loss_unit"], ideals["accuracy_of"]) == (unit, of)
+    finish(trainer)
+    assert records.read(trainer.run_dir)["ideals"] == ideals
+    tick = next(line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick")
+    assert 0 <= tick["accuracy"] <= 1 and 0 <= tick["accuracy_heldout"] <= 1
+    assert ("accuracy_real" in tick) is (of == "images")
 
 
 def test_the_clock_stops_a_run_that_turns_out_slow(

@@ -39,6 +39,17 @@ def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make
     assert score.range[0] < 0.25 and score.range[1] > 3.5
 
 
+def test_accuracy_of_pairs_is_one_curve_beside_the_held_out_one(make_run):
+    pairs = make_run(
+        {"kind": "tick", "nimg": 2000, "d_loss": 0.6, "accuracy": 0.7, "accuracy_heldout": 0.6},
+        config={"ideals": IDEALS | {"accuracy_of": "pairs"}},
+    )
+    [[_, accuracy]] = charts.of_runs([pairs])
+    assert [(line.name, line.values.tolist()) for line in accuracy.lines] == [("training", [0.7]), ("held out", [0.6])]
+    [[_, accuracy]] = charts.of_runs([make_run(tick(2000, accuracy=0.7))])
+    assert [(line.name, line.values.tolist()) for line in accuracy.lines] == [("training", [0.7])], "of real images"
+
+
 def test_runs_share_their_ranges(make_run):
     calm, wild = make_run(tick(2000, 1.0)), make_run(*(tick(nimg, 9.0) for nimg in (2000, 4000)))
     first, second = charts.of_runs([calm, wild])

@@ -133,6 +133,37 @@ def test_labels_of_close_ideals_do_not_overlap():
     assert not a.overlaps(b)
 
 
+def test_one_ideal_of_both_losses_is_one_line():
+    same = {"d_loss": math.log(2), "g_loss": math.log(2), "d_loss_name": "log 2", "g_loss_name": "log 2"}
+    assert plots.ideal_losses(same) == [(math.log(2), "ideal: log 2", plots.BLACK)]
+    assert [label for _, label, _ in plots.ideal_losses(IDEALS)] == ["ideal D: log 4", "ideal G: log 2"]
+    critic = {"d_loss": 0.0, "g_loss": None, "d_loss_name": "0", "g_loss_name": ""}
+    assert plots.ideal_losses(critic) == [(0.0, "ideal D: 0", plots.BLUE)]
+
+
+@pytest.mark.parametrize(
+    ("more", "loss", "accuracy"),
+    [
+        ({}, "loss [nats per image]", "judged correctly [% of images]"),
+        ({"loss_unit": "", "accuracy_of": "images"}, "loss", "judged correctly [% of images]"),
+        (
+            {"loss_unit": "nats per pair", "accuracy_of": "pairs"},
+            "loss [nats per pair]",
+            "judged correctly [% of pairs]",
+        ),
+    ],
+    ids=str,
+)
+def test_labels_follow_the_loss(make_run, monkeypatch, more, loss, accuracy):
+    drawn = {}
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.update({path.name: figure}))
+    plots.draw(make_run([line(n) for n in (2000, 4000)], CONFIG | {"ideals": IDEALS | more}))
+    assert drawn["loss.png"].axes[0].get_ylabel() == loss
+    assert drawn["accuracy.png"].axes[0].get_ylabel() == accuracy
+    of_pairs = more.get("accuracy_of") == "pairs"
+    assert ("training and generated image" in legend_texts(drawn["accuracy.png"])) is of_pairs
+
+
 def test_bold_line_is_the_epochs_once_there_are_enough():
     ticks = [line(n, d_loss=1.0) for n in range(2000, 90_001, 2000)]
     epochs = [line(n, "epoch", d_loss=1.1) for n in range(4500, 90_001, 4500)]

@@ -1,0 +1,52 @@
+"""Spectral normalisation of a discriminator: every weight divided by its largest singular value."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+FIRST_ITERATIONS = 15
+
+
+class SpectralNorm(nn.Module):
+    """weight -> weight / sigma, sigma being its largest singular value as a matrix [outputs, rest].
+
+    One power iteration per forward that records gradients of the weight, which is one of a D step. Elsewhere, in
+    evaluation or while D is frozen in the G step, nothing changes. For a convolution, sigma stands in for the norm of
+    the whole map. Source: Miyato et al. 2018 (1802.05957), sec. 2.1 and algorithm 1.
+    """
+
+    u: Tensor  # [outputs]: the left singular vector as far as it is known; saved with the weights
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("u", F.normalize(torch.randn_like(weight.detach().flatten(1)[:, 0]), dim=0))
+        for _ in range(FIRST_ITERATIONS):
+            self.u.copy_(iterate(weight.detach().flatten(1), self.u))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix, u = weight.flatten(1), self.u
+        is_training = weight.requires_grad and torch.is_grad_enabled()
+        with torch.no_grad():
+            if is_training:
+                u = iterate(matrix, u)
+                self.u.copy_(u)
+            v = F.normalize(matrix.T @ u, dim=0)
+        return weight / (u @ matrix @ v)
+
+
+def iterate(matrix: Tensor, u: Tensor) -> Tensor:
+    """A left vector [outputs] one power iteration closer to the largest singular value's."""
+    return F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
+
+
+def normalize(D: nn.Module) -> nn.Module:
+    """D with every linear layer, convolution and embedding normalised.
+
+    Weights that start at 0 have no direction to normalise; they start as N(0, 1) instead, whose scale does not matter.
+    """
+    for layer in [m for m in D.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]:
+        if not layer.weight.any():
+            nn.init.normal_(layer.weight)
+        parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+    return D
