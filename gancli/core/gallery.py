@@ -1,7 +1,6 @@
 """The pictures a run shows of itself: frames of fixed latents, samples, and training images in the same layout."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +78,12 @@ def column_labels(class_counts: list[int]) -> Tensor | None:
 
 
 def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
-    """Training images of these classes, or the first that are shown -> int64 [80]."""
+    """The first training images that are shown, of these classes if there are some -> int64 [80]."""
     if labels is None or data.labels is None:
         return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
-    members = {label: iter_members(data.labels, label) for label in set(labels.tolist())}
+    order = batch_indices(len(data.images), seed, 0, len(data.images))
+    members = {label: itertools.cycle(order[data.labels[order] == label]) for label in set(labels.tolist())}
     return torch.stack([next(members[label]) for label in labels.tolist()])
-
-
-def iter_members(labels: Tensor, label: int) -> Iterator[Tensor]:
-    """The places of a class in order, again and again."""
-    return itertools.cycle(torch.nonzero(labels == label).flatten())
 
 
 def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
