@@ -109,9 +109,10 @@ def image_set(
 
 
 def hold_out(n: int, labels: Tensor | None) -> Tensor:
-    """Which of n images to keep from training -> bool [n]: a tenth of each class, at most 10,000 in all.
+    """Which of n images to keep from training -> bool [n]: a tenth, in turn over the classes, at most 10,000 in all.
 
-    The same for every run: every k-th of a fixed permutation sorted by class.
+    The same for every run: every k-th of a fixed permutation sorted by class. A class's only image is not taken, and
+    since k is 10 or more, nor are all of any other.
     """
     chosen = torch.zeros(n, dtype=torch.bool)
     if n < FEWEST_TO_HOLD_OUT:
@@ -119,6 +120,7 @@ def hold_out(n: int, labels: Tensor | None) -> Tensor:
     order = torch.randperm(n, generator=rng.generator(0, "heldout"))
     if labels is not None:
         order = order[labels[order].argsort(stable=True)]
+        order = order[labels.bincount()[labels[order]] > 1]
     k = max(10, math.ceil(n / MOST_HELD_OUT))
     chosen[order[k - 1 :: k]] = True
     return chosen

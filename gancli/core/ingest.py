@@ -30,7 +30,7 @@ from gancli.core.preparation import Options
 from gancli.core.workers import Block, packed, unpacked
 from gancli.errors import DataError, RunError
 
-VERSION = 1
+VERSION = 2  # of the layout and the split
 SPLITS = ("train", "heldout")
 BAD_FILES = "bad-files.txt"
 SYNC_S = 2.0

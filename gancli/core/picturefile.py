@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,8 @@ WORDS = {
     "I": "32-bit",
     "F": "float",
 }
-TOO_MUCH = ("32-bit", "float", "LAB")
+TOO_MUCH = ("I", "F", "LAB")  # modes of Pillow's that hold more than 8 bits, or other colours than RGB
+NOT_READ = "of a layout that is not read"
 UPRIGHT = {  # the orientation in EXIF -> what sets it right
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,8 +49,8 @@ UPRIGHT = {  # the orientation in EXIF -> what sets it right
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ORIENTATION = 274
-PHOTOMETRIC = 262
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of a TIFF
+SIGNED = 2
 
 # What Pillow logs or warns of in damaged files, our errors say. Set once, since catch_warnings is not for threads.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -118,14 +120,16 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
     with reasons():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_size(*image.size)
-        tags: Mapping[int, object] = getattr(image, "tag_v2", {})
+        tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
         is_tiff = kind == "TIFF"
         turn = known(tags.get(ORIENTATION)) if is_tiff else orientation(image.info.get("exif"))
         layout = layout_in_file(image)
+        is_signed = SIGNED in values(tags, SAMPLE_FORMAT)
+        is_misread = layout != "I;12" and ";16" not in layout and max(values(tags, BITS), default=8) > 8
         facts = Facts(
             kind,
             *(image.size[::-1] if turn > 4 and not is_tiff else image.size),
-            mode="16-bit grey" if image.mode.startswith("I;16") else named(image.mode, is_deep=";16" in layout),
+            mode="signed " * is_signed + named_in_file(image.mode, layout),
             is_grey=image.mode in ("1", "L", "LA") or image.mode.startswith("I;16") or has_grey_palette(image),
             is_oriented=turn > 1,
             has_profile="icc_profile" in image.info,
@@ -135,8 +139,10 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
 
     def load() -> Image.Image:
         with reasons():
-            if facts.mode in TOO_MUCH:
+            if image.mode in TOO_MUCH or is_signed:
                 raise DataError(f"{facts.mode} instead of 8 or 16 bits of grey or RGB")
+            if is_misread:  # such as 16 bits in a plane for each colour, which Pillow takes for 8
+                raise DataError(NOT_READ)
             image.load()
             if not image.mode.startswith("I;16"):
                 loaded = plain(image)
@@ -152,6 +158,16 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
 def named(mode: str, is_deep: bool) -> str:
     """How people call a mode of Pillow's."""
     return f"16-bit {WORDS.get(mode, mode)}" if is_deep else WORDS.get(mode, mode)
+
+
+def named_in_file(mode: str, layout: str) -> str:
+    """The same where the layout in the file tells the depth."""
+    return "16-bit grey" if layout.startswith(("I;12", "I;16")) else named(mode, is_deep=";16" in layout)
+
+
+def values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+    """All values of a tag whose values are small whole numbers, () without it."""
+    return tuple(tags.get(tag, ()))
 
 
 def layout_in_file(image: Image.Image) -> str:
@@ -185,7 +201,9 @@ def reasons() -> Iterator[None]:
     except DataError:
         raise
     except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
-        raise DataError("truncated" if "truncated" in str(err).lower() else "damaged") from err
+        said = str(err).lower()
+        is_unread = any(words in said for words in ("unknown pixel mode", "unsupported", "cannot handle"))
+        raise DataError("truncated" if "truncated" in said else NOT_READ if is_unread else "damaged") from err
 
 
 def orientation(exif: bytes | None) -> int:

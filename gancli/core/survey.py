@@ -54,7 +54,7 @@ def classes(data: ImageSet) -> list[list[Any]]:
 
 def warnings(data: ImageSet, passes: float | None) -> list[str]:
     """What will limit the result, with the numbers that matter."""
-    return [*few_images(len(data.images), len(data.heldout_images), passes), *uneven(data)]
+    return [*few_images(len(data.images), len(data.heldout_images), passes), *uneven(data), *absent(data)]
 
 
 def copies(data: ImageSet) -> dict[str, Any]:
@@ -97,3 +97,13 @@ def uneven(data: ImageSet) -> list[str]:
             "copies of them, add more, or give --unconditional"
         )
     return said
+
+
+def absent(data: ImageSet) -> list[str]:
+    """Classes that have a name and nothing to learn from."""
+    names = [name for name, n in zip(data.class_names, data.class_counts, strict=True) if not n]
+    if not names:
+        return []
+    verb = "class has" if len(names) == 1 else "classes have"
+    none = f"{len(names):,} {verb} no images to train on ({listed(names, MOST_NAMED)})"
+    return [f"{none}; samples of what was never shown mean nothing: add images, or take the class away"]

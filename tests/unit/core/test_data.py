@@ -135,6 +135,17 @@ def test_at_most_a_tenth_and_ten_thousand_are_held_out(n: int) -> None:
     assert 0.8 * min(n / 10, 10_000) <= held_out <= min(n / 10, 10_000)
 
 
+@pytest.mark.parametrize(
+    "counts", [[1] * 300, [400, *[1] * 11], [1] * 200 + [2] * 100, [2] * 300, [10] * 50, [11, 1, 9] * 20]
+)
+def test_no_class_loses_its_last_image(counts: list[int]) -> None:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    held = labels[imageset.hold_out(len(labels), labels)].bincount(minlength=len(counts))
+    assert (held < torch.tensor(counts)).all()
+    spare = sum(count for count in counts if count > 1)
+    assert spare // 10 - 1 <= held.sum() <= spare // 10
+
+
 def test_under_200_images_none_are_held_out_and_a_note_says_so(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 199)
     found = data.load(str(tmp_path))

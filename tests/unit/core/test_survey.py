@@ -38,6 +38,13 @@ def test_small_classes_are_named_smallest_first() -> None:
     assert survey.uneven(made([20])) == [], "nothing to compare with"
 
 
+def test_classes_without_an_image_are_named() -> None:
+    (said,) = survey.absent(made([49, 0, 50, 0], ("a", "b", "c", "d")))
+    assert said.startswith("2 classes have no images to train on (b, d); samples of what was never shown mean nothing")
+    assert survey.absent(made([20, 20])) == []
+    assert said in survey.survey(made([49, 0, 50, 0], ("a", "b", "c", "d")), None)["warnings"]
+
+
 def test_sizes_are_compared_by_area() -> None:
     data = made([10])
     data.report.update(sizes={"9x100": 5, "1000x2": 4, "30x29": 1})
