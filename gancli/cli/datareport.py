@@ -28,12 +28,12 @@ def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal") -> dict[s
     from gancli.core.survey import survey
 
     total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
-    n_shown = total or int(budget_s * trial.images_per_s)
+    n_shown = total or trial.images(budget_s)
     return {
         **survey(data, n_shown),
         "n_shown": n_shown,
         "images_per_s": round(trial.images_per_s, 1),
-        "train_s": round(total / trial.images_per_s if total else budget_s, 1),
+        "train_s": round(trial.seconds(total) if total else budget_s, 1),
         "memory_bytes": trial.memory_bytes,
         "memory_there_bytes": trial.there_bytes,
     }
@@ -123,6 +123,12 @@ def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
 def cost(report: dict[str, Any]) -> Iterator[Row]:
     rate = f"{significant(report['images_per_s'])} images/s in a trial"
     shown = f"each image is shown {report['passes']:,.1f} times"
-    yield "time", f"about {duration(report['train_s'])} of training ({rate}); {shown}"
+    yield "time", f"{roughly(report['train_s'])} of training ({rate}); {shown}"
     needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
-    yield "memory", f"about {needed} of {there}"
+    yield "memory", f"about {needed} of {there} for training, more at scores and plots"
+
+
+def roughly(seconds: float) -> str:
+    """As exact as a trial of a second is: 3 -> 'about 3s', 57 -> 'about 55s', 130 -> 'about 2m'."""
+    step = 1 if seconds < 10 else 5 if seconds < 60 else 60 if seconds < 3600 else 600
+    return f"about {duration(max(1, round(seconds / step) * step)).removesuffix('00s')}"

@@ -1,11 +1,15 @@
-"""Where to compute."""
+"""Where to compute, and with how much."""
 
+import contextlib
 import os
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gancli.errors import ConfigError, did_you_mean
+
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def resolve(name: str) -> torch.device:
@@ -24,6 +28,14 @@ def resolve(name: str) -> torch.device:
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Memory this process may use: the machine's, or less where its control group, such as a container's, says so."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # without a limit the file says "max"
+        return min(there, int(MEMORY_LIMIT.read_text()))
+    return there
 
 
 def prepare_cpu(threads: int) -> None:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gancli import rundir
-from gancli.core import imageset, preparation
+from gancli.core import devices, imageset, preparation
 from gancli.core.cache import cache_folder
 from gancli.core.decode import Facts, Wanted
 from gancli.core.preparation import Options
@@ -273,13 +273,9 @@ def mapped(folder: Path, split: str, n: int, wanted: Wanted) -> Tensor:
     flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused
     with open(path, "rb") as file:
         pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    if n_bytes > memory_bytes() // 2:
+    if n_bytes > devices.memory_bytes() // 2:
         pages.madvise(mmap.MADV_RANDOM)  # what is read ahead would push out what is needed
     return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)
-
-
-def memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def size_of(n: int, wanted: Wanted) -> int:

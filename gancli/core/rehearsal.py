@@ -1,6 +1,7 @@
 """A few real training steps, thrown away: how fast a run will be and how much memory it takes."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import resource
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gancli.core import devices, schedules
 from gancli.core.imageset import ImageSet
 from gancli.core.trainer import Trainer
 from gancli.errors import ConfigError
@@ -24,38 +26,64 @@ STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Whole batches per second as images, the peak of memory, and the memory there is, both in bytes on `device`."""
+    """What a trial found. memory_bytes is the peak, there_bytes what there is, both on `device`.
 
-    images_per_s: float
+    rates: (from so many images on, images/s), one for each batch size on the way to the full one.
+    """
+
+    rates: tuple[tuple[int, float], ...]
     memory_bytes: int
     there_bytes: int
     device: str
 
+    @property
+    def images_per_s(self) -> float:
+        """At the full batch size."""
+        return self.rates[-1][1]
+
+    def seconds(self, nimg: int) -> float:
+        """How long so many images take."""
+        ends = [start for start, _ in self.rates[1:]] + [nimg]
+        return sum(max(0, min(end, nimg) - start) / rate for (start, rate), end in zip(self.rates, ends, strict=True))
+
+    def images(self, seconds: float) -> int:
+        """How many images that long is enough for."""
+        start, rate = next(one for one in reversed(self.rates) if self.seconds(one[0]) <= seconds)
+        return int(start + (seconds - self.seconds(start)) * rate)
+
 
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
-    """Train on real batches of full size for about a second, writing nothing.
+    """Train on real batches of every size the plan has for about a second, writing nothing.
 
     Raises ConfigError if a batch does not fit into memory.
     """
-    whole = {**record, "train": {**record["train"], "batch_ramp_kimg": 0.0}}
-    batch, interval = record["train"]["batch_size"], record["train"]["r1_interval"] if record["train"]["gamma"] else 1
+    train = record["train"]
+    sizes = schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
+    interval = train["r1_interval"] if train["gamma"] else 1
     try:
-        trainer = Trainer(RunDir(Path(os.devnull)), whole, data)
+        trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
         reset_peak(trainer.device)
         for _ in range(2):  # one with R1 and one without, to warm up
             step_s(trainer)
-        trainer.state.nimg, took = 0, list[float]()
-        while len(took) < 2 or (len(took) < interval and sum(took) < ENOUGH_S):
-            took.append(step_s(trainer))
+        rates = [(start, images_per_s(trainer, size, interval, ENOUGH_S / len(sizes))) for start, size in sizes]
     except RuntimeError as err:
         if not isinstance(err, torch.OutOfMemoryError) and "allocate" not in str(err):
             raise
-        side, device = record["data"]["resolution"], record["machine"]["device"]
+        side, device, batch = record["data"]["resolution"], record["machine"]["device"], train["batch_size"]
         what = f"a batch of {batch} images of {side}x{side} does not fit into the memory of {device}"
         raise ConfigError(f"{what}; try --batch-size {max(2, batch // 2)}") from err
-    cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])  # the first has R1
     peak, there = memory(trainer.device)
-    return Rehearsal(batch * interval / cycle_s, peak, there, trainer.device.type)
+    return Rehearsal(tuple(rates), peak, there, trainer.device.type)
+
+
+def images_per_s(trainer: Trainer, batch: int, interval: int, enough_s: float) -> float:
+    """The rate with batches of one size, by the step that has R1 and one or more that do not."""
+    trainer.config = dataclasses.replace(trainer.config, batch_size=batch)
+    trainer.state.nimg, took = 0, list[float]()
+    while len(took) < 2 or (len(took) < interval and sum(took) < enough_s):
+        took.append(step_s(trainer))
+    cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])
+    return batch * interval / cycle_s
 
 
 def step_s(trainer: Trainer) -> float:
@@ -76,7 +104,7 @@ def memory(device: torch.device) -> tuple[int, int]:
     """Bytes at the peak since `reset_peak`, and bytes that there are."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = devices.memory_bytes()
     if device.type == "mps":
         return torch.mps.driver_allocated_memory(), there
     with contextlib.suppress(OSError):

@@ -32,6 +32,12 @@ def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
     return max(2, full // part)
 
 
+def batch_sizes(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
+    """From how many images on which batch size holds, as `batch_size` has it."""
+    starts = [0, math.ceil(ramp_nimg / 4), math.ceil(ramp_nimg)] if ramp_nimg else [0]
+    return [(start, batch_size(start, full, ramp_nimg)) for start in starts]
+
+
 def shift_chance(t: float, epochs: float, strength: float) -> float:
     """Rises to `strength` while images begin to repeat (SHIFT_EPOCHS), and falls to 0 at the end of the run."""
     return strength * min(1.0, epochs / SHIFT_EPOCHS) * (1.0 - t)

@@ -51,7 +51,11 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
     assert "modes    150 RGB, 60 grey\n" in said
     assert "classes  cat 135, owl 54\n" in said
-    assert "; each image is shown 10.6 times\n" in said and " GB of " in said and "images/s in a trial" in said
+    assert (
+        "; each image is shown 10.6 times\n" in said
+        and " for training, more at scores and plots\n" in said
+        and "images/s in a trial" in said
+    )
     assert "note     210 pictures: made 16x16" in said
     assert "warning  189 images to train on are few; this run shows each 10.6 times" in said
     assert not Path("runs").exists(), "a dry run leaves no run"
@@ -167,3 +171,11 @@ def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
     assert done.returncode == 130 and "Traceback" not in done.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1s"), (3.4, "3s"), (57, "55s"), (58, "1m"), (130, "2m"), (3590, "1h00m"), (4000, "1h10m"), (9e4, "25h00m")],
+)
+def test_a_forecast_is_no_more_exact_than_its_trial(seconds: float, said: str) -> None:
+    assert datareport.roughly(seconds) == f"about {said}"

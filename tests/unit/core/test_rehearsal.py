@@ -32,7 +32,7 @@ def test_a_trial_writes_nothing_and_changes_no_plan(plan: tuple[dict[str, Any], 
     assert 1e7 < found.memory_bytes < found.there_bytes
 
 
-def test_a_trial_takes_whole_batches_through_one_turn_of_r1(
+def test_a_trial_takes_every_batch_size_of_the_plan_through_one_turn_of_r1(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -43,17 +43,30 @@ def test_a_trial_takes_whole_batches_through_one_turn_of_r1(
         step(self, real, *rest)
 
     monkeypatch.setattr(TrainState, "step", counted)
+    monkeypatch.setattr(rehearsal, "ENOUGH_S", 60.0)
     rehearsal.rehearse(*plan)
-    assert sizes == [8] * (2 + plan[0]["train"]["r1_interval"])
+    interval = plan[0]["train"]["r1_interval"]
+    assert sizes == [8] * 2 + [2] * interval + [4] * interval + [8] * interval
 
 
 def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = iter([0.0, 0.0, 0.8, 0.1, 0.3])  # two to warm up, one with R1, two without: a second is over
+    took = iter([0.0, 0.0, *[0.8, 0.1] * 2, 0.2, 0.1, 0.3])  # two to warm up, then those with R1 and some without
     monkeypatch.setattr(rehearsal, "step_s", lambda trainer: next(took))
     found = rehearsal.rehearse(*plan)
-    assert found.images_per_s == pytest.approx(8 * 8 / (0.8 + 7 * 0.2))
+    assert found.images_per_s == pytest.approx(8 * 8 / (0.2 + 7 * 0.2))
+    assert found.rates[0] == (0, pytest.approx(2 * 8 / 1.5)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 1.5))
+    assert next(took, None) is None
+
+
+def test_small_first_batches_take_their_own_time() -> None:
+    found = rehearsal.Rehearsal(((0, 100.0), (5000, 200.0), (20_000, 400.0)), 0, 0, "cpu")
+    for nimg, seconds in ((0, 0), (1000, 10), (5000, 50), (6000, 55), (20_000, 125), (24_000, 135)):
+        assert found.seconds(nimg) == pytest.approx(seconds)
+        assert found.images(seconds) == nimg
+    steady = rehearsal.Rehearsal(((0, 100.0),), 0, 0, "cpu")
+    assert (steady.seconds(500), steady.images(5)) == (5, 500)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def test_batches_grow_from_a_quarter_to_the_whole() -> None:
     sizes = [schedules.batch_size(nimg, 64, 20_000) for nimg in (0, 4_999, 5_000, 19_999, 20_000, 10**9)]
     assert sizes == [16, 16, 32, 32, 64, 64]
     assert schedules.batch_size(0, 64, 0) == 64
+    assert schedules.batch_sizes(64, 20_000) == [(0, 16), (5_000, 32), (20_000, 64)]
+    assert schedules.batch_sizes(64, 0) == [(0, 64)]
     assert schedules.batch_size(0, 4, 1000) == 2, "a batch of one has nothing to average"
 
 
