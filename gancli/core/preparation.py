@@ -30,8 +30,14 @@ class Options:
 def choose(facts: Counter[Facts], options: Options) -> Wanted:
     """What all pictures become, from what their files say; with no facts, a guess."""
     resolution = options.resolution or auto_resolution(facts)
-    channels = options.channels or (1 if all(found.is_grey for found in facts) else 3)
+    channels = options.channels or (3 if any(shows_colour(found, options) for found in facts) else 1)
     return Wanted(resolution, channels, options.fit, options.background)
+
+
+def shows_colour(found: Facts, options: Options) -> bool:
+    """A picture's own, or that of the background where it shows."""
+    is_beside = options.fit == "pad" and found.width != found.height
+    return not found.is_grey or (len({*options.background}) > 1 and (found.has_alpha or is_beside))
 
 
 def auto_resolution(facts: Counter[Facts]) -> int:

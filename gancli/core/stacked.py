@@ -26,4 +26,5 @@ def stacked(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_heldout: int 
 def triples(split: str, n: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """n random triples [n,3,H,H] of images [N,1,H,H], and the numbers they spell, int64 [n]: 100 r + 10 g + b."""
     chosen = torch.randint(len(images), (n, 3), generator=rng.generator(0, f"stacked-mnist {split}"))
-    return images[chosen].squeeze(2), labels[chosen] @ torch.tensor([100, 10, 1])
+    stacks = images.flatten(1).index_select(0, chosen.view(-1))
+    return stacks.view(n, 3, *images.shape[2:]), labels[chosen] @ torch.tensor([100, 10, 1])

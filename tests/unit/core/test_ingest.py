@@ -10,6 +10,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.core import decode, ingest, pictures, workers, zips
+from gancli.core import decode, ingest, pictures, preparation, workers, zips
 from gancli.core.decode import Facts, Wanted
 from gancli.core.imageset import ImageSet, digest, hold_out
 from gancli.core.preparation import Options
@@ -138,7 +139,7 @@ def test_an_interrupted_process_goes_on_where_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gancli.core import decode, ingest, pictures, workers, zips
+from gancli.core import decode, ingest, pictures, preparation, workers, zips
 from gancli.core.preparation import Options
 pictures.TASK, ingest.SYNC_S = 16, 0
 blocks = workers.blocks
@@ -196,6 +197,18 @@ def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> N
     assert load(folder, channels=3).images.shape[1:] == (3, 8, 8)
     assert load(folder, max_bad=3, conditional=False).class_names == ("a", "b")
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 3
+
+
+def test_a_coloured_background_makes_grey_pictures_colour_where_it_shows() -> None:
+    whole = Facts("PNG", 8, 8, "grey", is_grey=True)
+    clear, wide = replace(whole, has_alpha=True), replace(whole, width=9)
+    red, white = (255, 0, 0), (255, 255, 255)
+    cases = {(whole, "pad", red): 1, (clear, "crop", red): 3, (wide, "pad", red): 3, (wide, "crop", red): 1}
+    cases |= {(clear, "pad", white): 1, (wide, "pad", white): 1}
+    for (facts, fit, background), channels in cases.items():
+        found = preparation.choose(Counter([whole, facts]), Options(fit=fit, background=background))  # type: ignore[arg-type]
+        assert found.channels == channels, (facts, fit, background)
+    assert preparation.choose(Counter([clear]), Options(channels=1, background=red)).channels == 1
 
 
 @pytest.mark.parametrize("file", ["train.u8", "heldout.u8", "meta.json"])
