@@ -4,9 +4,10 @@
     python benchmarks/ingest.py --large [--gib 4] [--pairs 3]
 
 The first makes n grey PNGs of 28x28 in ten class folders and times a cold `data.load`, which lists, checks and decodes
-them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers (ToTensor, batches
-of 256), turn by turn. The second makes a cache of so many GiB, trains on it and on a small one of the same shape, turn
-by turn, and tells images/s and the anonymous memory of each process.
+them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers in batches of 256,
+in pairs of changing order and in three ways: as ImageFolder comes (with ToTensor, so RGB floats), with a loader that
+gives the same grey bytes as gancli, and with both made 32x32. The second makes a cache of so many GiB, trains on it and
+on a small one of the same shape, turn by turn, and tells images/s and the anonymous memory of each process.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from gancli.core import data, records
 from gancli.core.decode import Wanted
 from gancli.core.imageset import ImageSet
 from gancli.core.ingest import mapped
+from gancli.core.preparation import Options
 from gancli.core.trainer import Trainer
 from gancli.rundir import RunDir
 
@@ -64,11 +66,11 @@ def measured(name: str, work: Callable[[], int]) -> tuple[float, float]:
     return took, cpu
 
 
-def ours(folder: Path) -> tuple[float, float]:
+def ours(folder: Path, resolution: int) -> tuple[float, float]:
     """A first `data.load`, with a new cache; and a second one."""
 
     def load() -> int:
-        found = data.load(str(folder))
+        found = data.load(str(folder), Options(resolution=resolution))
         return len(found.images) + len(found.heldout_images)
 
     with tempfile.TemporaryDirectory() as cache:
@@ -78,13 +80,28 @@ def ours(folder: Path) -> tuple[float, float]:
         return took
 
 
-def theirs(folder: Path) -> tuple[float, float]:
+def grey(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("L")
+
+
+def theirs(folder: Path, way: str) -> tuple[float, float]:
     """One pass."""
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
 
+    as_bytes = {
+        "same bytes": transforms.PILToTensor(),
+        "resized": transforms.Compose(
+            [transforms.Resize((32, 32), Image.Resampling.LANCZOS), transforms.PILToTensor()]
+        ),
+    }
+
     def read() -> int:
-        pictures = datasets.ImageFolder(str(folder), transforms.ToTensor())
+        if way in as_bytes:
+            pictures = datasets.ImageFolder(str(folder), as_bytes[way], loader=grey)
+        else:
+            pictures = datasets.ImageFolder(str(folder), transforms.ToTensor())
         return sum(len(batch) for batch, _ in DataLoader(pictures, batch_size=256, num_workers=2))
 
     return measured("torchvision", read)
@@ -95,10 +112,19 @@ def small_files(n: int, pairs: int) -> None:
         path = Path(folder, "pictures")
         make_pictures(path, n)
         print(f"{n:,} PNGs of 28x28, {len(os.sched_getaffinity(0))} cores")
-        found = [(theirs(path), ours(path)) for _ in range(pairs)]
-        for place, what in enumerate(("seconds", "CPU time")):
-            ratios = [a[place] / b[place] for a, b in found]
-            print(f"times as fast, by {what}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        for way, resolution in (("as it comes", 28), ("same bytes", 28), ("resized", 32)):
+            print(f"{way}:")
+            found = []
+            for i in range(pairs):
+                if i % 2:
+                    b, a = ours(path, resolution), theirs(path, way)
+                else:
+                    a, b = theirs(path, way), ours(path, resolution)
+                found.append((a, b))
+            for place, what in enumerate(("seconds", "CPU time")):
+                ratios = [a[place] / b[place] for a, b in found]
+                ends = f"{min(ratios):.2f} to {max(ratios):.2f}"
+                print(f"times as fast, by {what}: {statistics.median(ratios):.2f} ({ends})", flush=True)
 
 
 def anonymous_mib() -> float:
