@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from gancli.core import png
 from gancli.errors import DataError
 
 MOST_PIXELS = 1 << 26
+MOST_BYTES = 1 << 28  # of the pixels as they are in the file
+MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and each is a pass over all pixels
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # the other markers of a JPEG stand alone
 READERS: dict[bytes, tuple[str, type[Image.Image]]] = {
     b"\xff\xd8\xff": ("JPEG", JpegImagePlugin.JpegImageFile),
     b"RIFF": ("WebP", WebPImagePlugin.WebPImageFile),
@@ -98,7 +103,7 @@ def opened(data: bytes) -> tuple[Facts, Load]:
 
 def open_png(data: bytes) -> tuple[Facts, Load]:
     file = png.take_apart(data)
-    check_size(file.width, file.height)
+    check_size(file.width, file.height, len(file.mode) * max(file.depth // 8, 1))
     turn = orientation(file.chunks.get(b"eXIf"))
     facts = Facts(
         "PNG",
@@ -117,6 +122,8 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
     """By Pillow's reader for this kind, called by name so that no other is tried."""
     if kind == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise DataError("truncated")
+    if kind == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
+        raise DataError("damaged")
     with reasons():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_size(*image.size)
@@ -155,6 +162,15 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
     return facts, load
 
 
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has more than MOST_SCANS, by its segments; what follows its end does not count."""
+    n, at = 0, 2
+    while n <= MOST_SCANS and (found := SEGMENT.search(data, at)) and found[0] != END_OF_IMAGE:
+        n += found[0] == START_OF_SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return n > MOST_SCANS
+
+
 def named(mode: str, is_deep: bool) -> str:
     """How people call a mode of Pillow's."""
     return f"16-bit {WORDS.get(mode, mode)}" if is_deep else WORDS.get(mode, mode)
@@ -186,10 +202,10 @@ def are_grey(palette: npt.NDArray[np.uint8]) -> bool:
     return len(palette) > 0 and bool((palette == palette[:, :1]).all())
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, pixel_bytes: int = 1) -> None:
     if width < 1 or height < 1:
         raise DataError("damaged")
-    if width * height > MOST_PIXELS:
+    if width * height > MOST_PIXELS or width * height * pixel_bytes > MOST_BYTES:
         raise DataError("too many pixels")
 
 
@@ -198,7 +214,7 @@ def reasons() -> Iterator[None]:
     """Whatever Pillow raises becomes a DataError, its text the reason alone."""
     try:
         yield
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
         said = str(err).lower()

@@ -172,7 +172,7 @@ def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | Non
         train = sorted(classes & {"train", "training"})[0]
         raise DataError(f"{inside} holds {' and '.join(sorted(classes))}, which are no classes; give {inside}/{train}")
     check_classes(len(classes), f"{inside} has class folders")
-    order = sorted(classes, key=int) if all(map(str.isdecimal, classes)) else sorted(classes)
+    order = sorted(classes, key=lambda name: (int(name), name)) if all(map(str.isdecimal, classes)) else sorted(classes)
     place = {name: label for label, name in enumerate(order)}
     labels = np.fromiter(map(place.__getitem__, folders), np.int64, len(names))
     return labels, tuple(map(printable, order)), ()

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -73,8 +73,11 @@ def channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def blocks(path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Wanted, n_workers: int) -> Iterator[Block]:
     """Each task's block, in order; with no workers by this process, one after another. Raises DataError."""
     if n_workers == 0:
-        with sources.reader(path, is_zip=is_zip) as read:
-            yield from (block(names, read, wanted) for names in tasks)
+        try:
+            with sources.reader(path, is_zip=is_zip) as read:
+                yield from (block(names, read, wanted) for names in tasks)
+        except MemoryError as err:
+            raise DataError(f"there is too little memory to decode {path}; make huge pictures smaller") from err
         return
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(process()) for _ in range(min(n_workers, len(tasks)))]
@@ -95,9 +98,9 @@ def blocks(path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Wan
 @contextlib.contextmanager
 def process() -> Iterator["subprocess.Popen[bytes]"]:
     """One worker; Ctrl-C on a terminal reaches only its parent, whose end it notices."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path())}
     worker = subprocess.Popen(
-        [sys.executable, "-m", "gancli.core.workers"],
+        [sys.executable, "-P", "-m", "gancli.core.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -111,6 +114,12 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
         worker.kill()
         with contextlib.suppress(OSError):
             worker.communicate()
+
+
+def import_path() -> list[str]:
+    """Where a worker imports from: never the current folder, which may be a stranger's, unless gancli lies there."""
+    here, root = os.getcwd(), str(Path(__file__).parents[2])
+    return [place for place in sys.path if place and (place == root or os.path.realpath(place) != here)]
 
 
 def send(worker: "subprocess.Popen[bytes]", message: Any) -> None:
@@ -137,7 +146,8 @@ def unpacked(values: list[Any]) -> Counter[Facts]:
     return Counter({Facts(**found): n for found, n in values})
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
+    """Answer until the requests end; the process ends with them."""
     first = json.loads(requests.readline())
     wanted = Wanted(**{**first["wanted"], "background": tuple(first["wanted"]["background"])})
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -145,13 +155,13 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     def listen() -> None:
         for line in requests:
             waiting.put(line)
-        waiting.put(b"")
+        os._exit(0)  # the one who asked has gone, so a picture that takes long is for nobody
 
     # Read while an answer is being written: else each side could wait for the other to empty a full pipe.
     threading.Thread(target=listen, daemon=True).start()
     with sources.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
-        while line := waiting.get():
-            done = block(json.loads(line), read, wanted)
+        while True:
+            done = block(json.loads(waiting.get()), read, wanted)
             answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts)}
             answers.write(json.dumps(answer).encode() + b"\n")
             answers.write(done.pixels.reshape(-1).data)

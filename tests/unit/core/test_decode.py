@@ -425,3 +425,39 @@ def test_decoding_starts_without_torch_and_leaves_pillow_s_limits_alone() -> Non
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "True", "False"]
     assert picturefile.MOST_PIXELS == 1 << 26
+
+
+def test_a_jpeg_of_very_many_scans_is_damaged_but_what_follows_its_end_does_not_count() -> None:
+    """Each scan of a progressive file is a pass over all its pixels, and costs a few bytes."""
+    whole = encoded(COLOUR, "JPEG", progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    assert converted(whole[:-2] + scan * 50 + whole[-2:]).shape == (8, 8, 3)
+    with pytest.raises(DataError, match=r"^damaged$"):
+        converted(whole[:-2] + scan * 5000 + whole[-2:])
+    with pytest.raises(DataError, match=r"^damaged$"):
+        converted(whole[:-2] + (b"\xff\x01" + scan) * 5000 + whole[-2:])
+    assert np.array_equal(converted(whole + scan * 5000), converted(whole)), "a film may be appended to a photograph"
+
+
+def test_pixels_that_are_many_bytes_each_are_refused_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picturefile, "MOST_BYTES", 8 * 8 * 4)
+    assert converted(encoded(with_alpha(COLOUR), "PNG")).shape == (8, 8, 3)
+    with pytest.raises(DataError, match=r"^too many pixels$"):
+        converted(png(8, 8, 16, 2, rows(noise(8, 24, top=65536))))
+
+
+def test_too_little_memory_is_not_called_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", load)
+    with pytest.raises(MemoryError):
+        converted(encoded(COLOUR, "JPEG"))
+
+
+def test_a_picture_of_another_size_is_resized_by_lanczos() -> None:
+    """A step of 16 pixels made 8, so the kernel L(x) = sinc(x) sinc(x/3) is twice as wide: an input pixel d away has the
+    weight L(d/2) / 2. Beyond the edge, with L(3/4, 5/4, ...) / 2 = 0.1355, -0.0666, -0.0340, 0.0151, 0.0037:
+    the pixel before it is 64 + 128 (0.0537) = 71, the next 64 + 128 (-0.0153) = 62, then 64 + 128 (0.0037) = 64."""
+    step = np.repeat(np.array([[64] * 8 + [192] * 8], np.uint8), 16, axis=0)
+    assert converted(encoded(step, "PNG"), IN_GREY)[..., 0].tolist() == [[64, 64, 62, 71, 185, 194, 192, 192]] * 8

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -377,6 +378,51 @@ def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(pictures, "FEW", 0)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(DataError, match=r"a process that decodes .* died"):
+        load(folder)
+
+
+def test_processes_import_nothing_from_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by themselves, nor because `python -m` has put it into the path of their parent."""
+    for name in ("queue", "numpy", "json"):
+        (folder / f"{name}.py").write_text("open('ran', 'w'); raise SystemExit")
+    monkeypatch.setattr(pictures, "FEW", 0)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: 2)
+    monkeypatch.setattr(sys, "path", [str(folder), "", *sys.path])
+    monkeypatch.chdir(folder)
+    assert len(load(folder).images) == 207
+    assert not (folder / "ran").exists()
+
+
+def test_a_process_imports_no_torch() -> None:
+    code = "import sys, gancli.core.workers; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+SLOW = """
+import os, sys, time
+from gancli.core import workers
+workers.block = lambda *_: (os.write(1, b"decoding"), time.sleep(60))
+workers.serve(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+def test_a_process_ends_with_its_parent_even_amid_a_picture(folder: Path) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", SLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert worker.stdin and worker.stdout
+    workers.send(worker, {"path": str(folder), "is_zip": False, "wanted": dataclasses.asdict(Wanted(8, 1))})
+    workers.send(worker, ["a/000.png"])
+    assert worker.stdout.read(8) == b"decoding"
+    worker.stdin.close()
+    assert worker.wait(timeout=10) == 0
+    worker.stdout.close()
+
+
+def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(workers, "block", failing)
+    with pytest.raises(DataError, match=r"there is too little memory to decode .*; make huge pictures smaller"):
         load(folder)
 
 

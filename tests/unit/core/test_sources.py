@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +70,16 @@ def test_first_folders_are_classes_however_deep_the_pictures_lie(tmp_path: Path,
 def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make) -> None:
     found = listing(make(tmp_path, files(*(f"{n}/a.png" for n in (10, 9, 0)))))
     assert found.class_names == ("0", "9", "10")
+
+
+def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Path) -> None:
+    path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
+    code = "import sys; from pathlib import Path; from gancli.core.sources import listing; "
+    code += "print(*listing(Path(sys.argv[1])).class_names)"
+    for seed in range(3):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        child = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True)
+        assert child.stdout.split() == ["0001", "001", "01", "1"]
 
 
 def test_a_folder_around_everything_is_no_class(tmp_path: Path, make: Make) -> None:
