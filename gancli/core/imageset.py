@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from gancli.core import rng
+from gancli.core.sources import LONGEST_NAME
 from gancli.errors import DataError
 
 FEWEST_IMAGES = 10
 FEWEST_TO_HOLD_OUT = 200
 MOST_HELD_OUT = 10_000
-LONGEST_NAME = 255  # of a class, as of a folder
 
 
 @dataclass(frozen=True, eq=False)

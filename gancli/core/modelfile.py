@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core import tensorfile
-from gancli.core.imageset import LONGEST_NAME, are_names
+from gancli.core.imageset import are_names
 from gancli.core.models import build_generator
+from gancli.core.sources import LONGEST_NAME
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.rundir import atomic_write
 

@@ -24,6 +24,8 @@ LABELS = "dataset.json"
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 MOST_CLASSES = 1000
 MOST_NAMED = 5
+MOST_LABEL = (1 << 31) - 1
+LONGEST_NAME = 255  # of a class, as of a folder
 
 Labels = npt.NDArray[np.int64]
 Found = dict[str, tuple[int, int]]  # name -> size in bytes, time of the last change in ns
@@ -107,17 +109,24 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[Fou
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                shown = [entry for entry in entries if not is_hidden(entry.name)]
+                shown = sorted((one for one in entries if not is_hidden(one.name)), key=lambda one: one.name)
             if not takes(folder, {entry.name for entry in shown}):
                 continue
             for entry in shown:
-                if entry.name.lower().endswith(EXTENSIONS) and entry.is_file():
-                    status = entry.stat()
-                    files[below + entry.name] = status.st_size, status.st_mtime_ns
-                elif entry.is_dir():
-                    waiting.append(f"{below}{entry.name}/")
-                else:
-                    others[os.path.splitext(entry.name)[1].lower() or "nameless"] += 1
+                is_picture = entry.name.lower().endswith(EXTENSIONS)
+                try:
+                    if is_picture and entry.is_file():
+                        status = entry.stat()
+                        files[below + entry.name] = status.st_size, status.st_mtime_ns
+                    elif entry.is_dir():
+                        waiting.append(f"{below}{entry.name}/")
+                    else:
+                        others[extension(entry.name)] += 1
+                except OSError:  # such as a link in a circle
+                    if is_picture:
+                        files[below + entry.name] = 0, 0  # reading it tells what is wrong
+                    else:
+                        others[extension(entry.name)] += 1
         except OSError as err:
             raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
     return files, others
@@ -127,12 +136,19 @@ def in_zip(path: Path) -> tuple[Found, Counter[str]]:
     """The same for a zip; the time of each is that of the zip."""
     status = path.stat()
     with zips.open_zip(path) as archive:
-        infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    if sum(info.compress_size for info in infos.values()) > status.st_size:
+        entries = [info for info in archive.infolist() if not info.is_dir()]
+    if sum(info.compress_size for info in entries) > status.st_size:
         raise DataError(f"{path} is damaged or a trap: its entries overlap")
+    infos = {info.filename: info for info in entries}
+    if len(infos) < len(entries):
+        twice, _ = Counter(info.filename for info in entries).most_common(1)[0]
+        raise DataError(f"{path} holds different files of one name, such as {zips.shortened(twice)}; make it again")
     files = {name: (info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)}
-    others = Counter(os.path.splitext(name)[1].lower() or "nameless" for name in infos if not is_wanted(name))
-    return files, others
+    return files, Counter(extension(name) for name in infos if not is_wanted(name))
+
+
+def extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or "nameless"
 
 
 def is_wanted(name: str) -> bool:
@@ -145,17 +161,32 @@ def is_hidden(part: str) -> bool:
 
 def labelled(path: Path, names: Sequence[str]) -> tuple[Labels | None, tuple[str, ...], tuple[str, ...]]:
     """int64 [N] or None, the names of the classes, and notes."""
-    shared = os.path.commonpath([os.path.dirname(names[0]), os.path.dirname(names[-1])]) if "/" in names[0] else ""
-    base = f"{shared}/" if shared else ""
+    plain = [plain_name(name) for name in names]
+    outside = [name for name in plain if ".." in name.split("/")]
+    if outside:
+        somewhere = f"{path} has names that lead out of it, such as {zips.shortened(outside[0])}"
+        raise DataError(f"{somewhere}; make it again, or give --unconditional")
+    base = shared_folder(plain)
     for place in dict.fromkeys(("", base)):
         data = read_beside(path, place + LABELS)
         if data is not None:
-            return by_dataset_json(path, names, data, place)
-    return by_folder(path, names, base)
+            return by_dataset_json(path, plain, data, place)
+    return by_folder(path, plain, base)
+
+
+def plain_name(name: str) -> str:
+    """As one would write it: ./cat//1.png, /cat/1.png and cat\\1.png, which strangers' zips hold, are cat/1.png."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def shared_folder(names: Sequence[str]) -> str:
+    """The longest path that all plain names lie below, with a slash at its end; empty if there is none."""
+    shared = os.path.commonpath([os.path.dirname(name) for name in (min(names), max(names))])
+    return f"{shared}/" if shared else ""
 
 
 def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | None, tuple[str, ...], tuple[str, ...]]:
-    """The first folder of each name below `base` is its class; files that lie there without one have none."""
+    """The first folder of each plain name below `base` is its class; files that lie there without one have none."""
     ends = [name.find("/", len(base)) for name in names]
     folders = [name[len(base) : end] if end >= 0 else "" for name, end in zip(names, ends, strict=True)]
     without = [name for name, folder in zip(names, folders, strict=True) if not folder]
@@ -172,6 +203,10 @@ def by_folder(path: Path, names: Sequence[str], base: str) -> tuple[Labels | Non
         train = sorted(classes & {"train", "training"})[0]
         raise DataError(f"{inside} holds {' and '.join(sorted(classes))}, which are no classes; give {inside}/{train}")
     check_classes(len(classes), f"{inside} has class folders")
+    longest = max(classes, key=len)
+    if len(longest) > LONGEST_NAME:
+        long = f"{inside} has a class folder of more than {LONGEST_NAME} letters, {zips.shortened(longest)}"
+        raise DataError(f"{long}; rename it, or give --unconditional")
     order = sorted(classes, key=lambda name: (int(name), name)) if all(map(str.isdecimal, classes)) else sorted(classes)
     place = {name: label for label, name in enumerate(order)}
     labels = np.fromiter(map(place.__getitem__, folders), np.int64, len(names))
@@ -187,7 +222,7 @@ def by_dataset_json(
         found = json.loads(data)["labels"]
         if found is None:
             return None, (), ()
-        known = {base + name.replace("\\", "/"): label for name, label in found}
+        known = {base + plain_name(name): label for name, label in found}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise DataError(f'{where} is damaged, or not {{"labels": [[name, class], ...]}}; repair or delete it') from err
     missing = [name for name in names if name not in known]
@@ -197,7 +232,7 @@ def by_dataset_json(
             "add them, or give --unconditional"
         )
     values = [known[name] for name in names]
-    if not all(type(value) is int and value >= 0 for value in values):
+    if not all(type(value) is int and 0 <= value <= MOST_LABEL for value in values):
         raise DataError(f"{where} has labels that are not whole numbers from 0; change them, or give --unconditional")
     check_classes(max(values) + 1, f"{where} has labels that mean classes")
     absent = len(known.keys() - set(names))
@@ -216,7 +251,8 @@ def read_beside(path: Path, name: str) -> bytes | None:
         if not path.is_file():
             return zips.read_file(path / name) if (path / name).is_file() else None
         with zips.open_zip(path) as archive:
-            return zips.read_entry(archive, archive.getinfo(name)) if name in archive.namelist() else None
+            infos = {plain_name(info.filename): info for info in archive.infolist()}
+            return zips.read_entry(archive, infos[name]) if name in infos else None
     except DataError as err:
         raise DataError(f"cannot read {name} in {path}: {err}; repair or delete it") from err
 

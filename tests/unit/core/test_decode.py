@@ -456,8 +456,8 @@ def test_too_little_memory_is_not_called_damage(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_picture_of_another_size_is_resized_by_lanczos() -> None:
-    """A step of 16 pixels made 8, so the kernel L(x) = sinc(x) sinc(x/3) is twice as wide: an input pixel d away has the
-    weight L(d/2) / 2. Beyond the edge, with L(3/4, 5/4, ...) / 2 = 0.1355, -0.0666, -0.0340, 0.0151, 0.0037:
+    """A step of 16 pixels made 8, so the kernel L(x) = sinc(x) sinc(x/3) is twice as wide: an input pixel d away has
+    the weight L(d/2) / 2. Beyond the edge, with L(3/4, 5/4, ...) / 2 = 0.1355, -0.0666, -0.0340, 0.0151, 0.0037:
     the pixel before it is 64 + 128 (0.0537) = 71, the next 64 + 128 (-0.0153) = 62, then 64 + 128 (0.0037) = 64."""
     step = np.repeat(np.array([[64] * 8 + [192] * 8], np.uint8), 16, axis=0)
     assert converted(encoded(step, "PNG"), IN_GREY)[..., 0].tolist() == [[64, 64, 62, 71, 185, 194, 192, 192]] * 8

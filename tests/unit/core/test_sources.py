@@ -1,9 +1,10 @@
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,65 @@ def test_a_folder_around_everything_is_no_class(tmp_path: Path, make: Make) -> N
     assert listing(make(tmp_path / "flat", files("pictures/1.png", "pictures/2.png"))).labels is None
 
 
+@pytest.mark.parametrize(
+    "names", [("./cat/1.png", "dog/1.png"), ("/cat/1.png", "dog/1.png"), ("x//cat/1.png", "x/./dog/1.png")]
+)
+def test_classes_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, names: tuple[str, str]) -> None:
+    assert classes(listing(zipped(tmp_path, files(*names)))) == dict(zip(names, ("cat", "dog"), strict=True))
+
+
+def test_backslashes_in_a_zip_part_folders(tmp_path: Path) -> None:
+    assert listing(zipped(tmp_path, files("set\\cat\\1.png", "set\\dog\\1.png"))).class_names == ("cat", "dog")
+
+
+def test_classes_outside_a_zip_are_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path, files("../../../cat/1.png", "dog/1.png"))
+    assert "has names that lead out of it, such as ../../../cat/1.png; make it again, or give --uncond" in refusal(path)
+    assert listing(path, conditional=False).labels is None
+
+
+@pytest.mark.parametrize("letter", ["1", "x", "\x1b"])
+def test_class_names_longer_than_a_folders_are_refused(tmp_path: Path, letter: str) -> None:
+    path = zipped(tmp_path, files(f"{letter * 5000}/1.png", f"{letter * 5001}/1.png"))
+    assert "has a class folder of more than 255 letters" in refusal(path)
+    assert listing(path, conditional=False).labels is None
+
+
+def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path, files("a.png", "b.png"))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("b.png", b"another")
+    assert refusal(path).endswith("holds different files of one name, such as b.png; make it again")
+
+
+def test_a_link_in_a_circle_is_one_bad_file(tmp_path: Path) -> None:
+    path = folder(tmp_path, files("a.png"))
+    for name in ("circle.png", "circle.txt"):
+        (path / name).symlink_to(path / name)
+    found = listing(path)
+    assert list(found.names) == ["a.png", "circle.png"]
+    with sources.reader(path, is_zip=False) as read, pytest.raises(DataError, match="symbolic links"):
+        read("circle.png")
+
+
+def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder(tmp_path, files("z/1.png"))
+    for name in "abc":
+        (path / name).symlink_to(tmp_path / "made" / "z")
+    scandir = os.scandir
+    seen = []
+    for step in (1, -1):
+
+        @contextlib.contextmanager
+        def scanned(place: str, step: int = step) -> Iterator[list[os.DirEntry[str]]]:
+            with scandir(place) as entries:
+                yield sorted(entries, key=lambda entry: entry.name)[::step]
+
+        monkeypatch.setattr(os, "scandir", scanned)
+        seen.append(list(listing(path).names))
+    assert seen[0] == seen[1] and len(seen[0]) == 1
+
+
 def test_pictures_beside_class_folders_are_refused_unless_labels_do_not_matter(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/1.png", "dog/1.png", "stray.png"))
     assert "1 picture, such as stray.png, beside the class folders cat, dog" in refusal(path)
@@ -120,6 +180,13 @@ def test_labels_come_from_stylegans_dataset_json(tmp_path: Path, make: Make) -> 
     assert len(found.notes) == 1 and "names 1 picture not in it" in found.notes[0]
 
 
+@pytest.mark.parametrize("before", ["./", "/", "all//"])
+def test_labels_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, before: str) -> None:
+    labels = [["00001/c.png", 1], ["00000/a.png", 2], ["00000/b.png", 0]]
+    found = listing(zipped(tmp_path, {before + name: content for name, content in dataset_json(labels).items()}))
+    assert [*classes(found).values()] == ["2", "0", "1"]
+
+
 def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) -> None:
     assert listing(make(tmp_path, dataset_json(None))).labels is None
 
@@ -131,6 +198,7 @@ def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) 
         ([[name, [0, 1]] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
         ([[name, -1] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
         ([[name, 5000] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "5,001 of them; at most 1,000"),
+        ([[name, 10**4300 - 1] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
         ("text", "is damaged"),
         ([1, 2], "is damaged"),
         ([[1, 2]], "is damaged"),
