@@ -15,6 +15,8 @@ from gancli.errors import DataError
 UINT8 = 8
 CHUNK_BYTES = 1 << 20
 LARGEST_BYTES = 1 << 34
+MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb
+SMALL_BYTES = 1 << 24
 
 
 def find(folder: Path, split: str, kind: str) -> Path | None:
@@ -37,9 +39,12 @@ def read(path: Path, ndim: int) -> Tensor:
     memory. Raises DataError, naming the file, for any other type, number of dimensions or size.
     Source: the format's description at the end of LeCun's MNIST page.
     """
+    if not path.is_file():  # a pipe would let us wait for ever
+        raise DataError(f"cannot read {path}: it is not a file")
     try:
         with open(path, "rb") as raw:
-            file = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
+            is_packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            file = gzip.GzipFile(fileobj=raw) if is_packed else raw
             header = file.read(4 + 4 * ndim)
             if len(header) < 4 + 4 * ndim:
                 raise DataError(f"{path} is damaged: it ends within its header")
@@ -49,12 +54,16 @@ def read(path: Path, ndim: int) -> Tensor:
             size, dims = math.prod(shape), "x".join(map(str, shape))
             if not 0 < size <= LARGEST_BYTES:
                 raise DataError(f"{path} cannot be used: its header promises {dims} bytes")
+            if is_packed and size > max(SMALL_BYTES, MOST_DEFLATED * path.stat().st_size):
+                raise DataError(f"{path} cannot be used: it is packed more than {MOST_DEFLATED} times")
             data = bytearray()
             while chunk := file.read(min(CHUNK_BYTES, size + 1 - len(data))):
                 data += chunk
     except (OSError, EOFError, zlib.error) as err:
         reason = err.strerror if isinstance(err, OSError) and err.strerror else err
         raise DataError(f"cannot read {path}: {reason}") from err
+    except MemoryError as err:
+        raise DataError(f"{path} does not fit into memory: its header promises {dims} bytes") from err
     if len(data) < size:
         raise DataError(f"{path} is cut short: its header promises {dims} bytes, it holds {len(data)}")
     if len(data) > size:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import itertools
 import json
+import math
 import mmap
 import os
 import shutil
@@ -28,7 +29,7 @@ from gancli.core.cache import cache_folder
 from gancli.core.decode import Facts, Wanted
 from gancli.core.preparation import Options
 from gancli.core.workers import Block, packed, unpacked
-from gancli.errors import DataError, RunError
+from gancli.errors import DataError, RunError, printable
 
 VERSION = 2  # of the layout and the split
 SPLITS = ("train", "heldout")
@@ -36,7 +37,8 @@ BAD_FILES = "bad-files.txt"
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
 MOST_NAMED = 3
-DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+NOT_OF_PIXELS = ("max_bad", "conditional")
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -64,6 +66,9 @@ class Source(Protocol):
     def blocks(self, wanted: Wanted, start: int) -> Iterator[Block]:
         """All from `start` on, in order."""
 
+    def can_read(self, rows: Sequence[int]) -> bool:
+        """Whether any of these, which the system did not give, can be read now."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cached:
@@ -78,43 +83,66 @@ class Cached:
     digest: str
     facts: Counter[Facts]
     faults: list[tuple[int, str]]
+    unread: list[int]
     duplicates: dict[str, Any]
     notes: list[str]
 
 
 @dataclass
 class State:
-    """How far an unfinished cache is: files done, rows written to each split, and what was found meanwhile."""
+    """How far an unfinished cache is: files done, rows written to each split, and what was found meanwhile.
+
+    unread: the rows among the faults that the system did not give.
+    """
 
     wanted: Wanted
     done: int = 0
     written: list[int] = field(default_factory=lambda: [0, 0])
     faults: list[tuple[int, str]] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
     facts: Counter[Facts] = field(default_factory=Counter)
 
 
 def ingest(source: Source, options: Options, progress: Progress) -> Cached:
-    """The cache of these pictures, made first if it is not there or is damaged. Raises DataError.
+    """The cache of these pictures, made first if it is not there, is damaged, or lacks what can be read now.
 
-    One folder per path, options and stamp; when a new stamp is complete, the folder of the old one goes.
+    One folder per path, options and stamp; when a new stamp is complete, the folder of the old one goes. Raises
+    DataError.
     """
     root = cache_folder() / "pictures"
-    asked = [VERSION, str(source.path), options.resolution, options.channels, options.fit, options.background]
+    asked = [VERSION, str(source.path), pixel_options(options)]
     place = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     folder = root / f"{place}-{source.stamp[:16]}"
     held = imageset.hold_out(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
     with translated(root), locked(root / f"{place}.lock", progress):
         notes = []
         if (folder / "meta.json").exists():
-            with contextlib.suppress(*DAMAGE):
-                return opened(folder, source, held)
-            notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
-            shutil.rmtree(folder)
+            try:
+                cached = opened(folder, source, held)
+                if not source.can_read(cached.unread):
+                    return cached
+                notes = ["files that could not be read before can be read now, so all pictures were decoded again"]
+            except DAMAGE:
+                notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
+            remove(folder)
         fill(source, options, held, folder, progress)
         for other in root.glob(f"{place}-*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         return dataclasses.replace(opened(folder, source, held), notes=notes)
+
+
+def pixel_options(options: Options) -> dict[str, Any]:
+    """Those that the pixels depend on."""
+    return {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_OF_PIXELS}
+
+
+def remove(path: Path) -> None:
+    """Whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -152,8 +180,11 @@ def fill(source: Source, options: Options, held: npt.NDArray[np.bool_], folder: 
     What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
     enough.
     """
-    folder.mkdir(exist_ok=True)
-    state = continued(folder) or State(preparation.choose(source.sample(), options))
+    state = continued(folder)
+    if state is None:
+        remove(folder)
+        folder.mkdir()
+        state = State(preparation.choose(source.sample(), options))
     convert(source, state, held, folder, progress)
     right = preparation.choose(state.facts, options)
     if state.facts and right != state.wanted:
@@ -169,27 +200,29 @@ def fill(source: Source, options: Options, held: npt.NDArray[np.bool_], folder: 
         "digest": digest_of(source, images, heldout, rows, heldout_rows),
         "facts": packed(state.facts),
         "faults": state.faults,
+        "unread": state.unread,
         "duplicates": duplicates(images, heldout, lambda row: source.name(int(row)), rows, heldout_rows),
     }
-    lines = [f"{source.name(row)}: {reason}\n".encode(errors="surrogateescape") for row, reason in state.faults]
-    if lines:
-        rundir.atomic_write(folder / BAD_FILES, b"".join(lines))
-    rundir.atomic_write(folder / "meta.json", json.dumps(meta).encode())
+    if state.faults:
+        lines = [f"{printable(source.name(row))}: {reason}\n" for row, reason in state.faults]
+        rundir.atomic_write(folder / BAD_FILES, "".join(lines).encode())
+    rundir.atomic_write(folder / "meta.json", json.dumps(sealed(meta)).encode())
     (folder / "journal").unlink()
 
 
 def convert(source: Source, state: State, held: npt.NDArray[np.bool_], folder: Path, progress: Progress) -> None:
     """Decode what `state` has not, into the files of the two splits, noting in the journal now and then how far."""
     n, row_bytes = len(source), size_of(1, state.wanted)
-    check_space(folder, source.path, (n - state.done) * row_bytes, state.wanted)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(folder / f"{split}.u8", "ab")) for split in SPLITS]
         for file, rows in zip(files, state.written, strict=True):
             file.truncate(rows * row_bytes)
+        check_space(folder, source.path, (n - state.done) * row_bytes, state.wanted)
         journal = stack.enter_context(open(folder / "journal", "a" if state.done else "w"))
         if not state.done:
             append(journal, {"wanted": dataclasses.asdict(state.wanted)})
-        synced, n_faults, facts = time.monotonic(), len(state.faults), Counter[Facts]()
+        synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
+        facts = Counter[Facts]()
         for block in source.blocks(state.wanted, state.done):
             good = np.ones(block.n, bool)
             good[[place for place, _ in block.faults]] = False
@@ -198,6 +231,7 @@ def convert(source: Source, state: State, held: npt.NDArray[np.bool_], folder: P
                 files[split].write(block.pixels[chosen].reshape(-1).data)
                 state.written[split] += int(chosen.sum())
             state.faults += [(state.done + place, reason) for place, reason in block.faults]
+            state.unread += [state.done + place for place in block.unread]
             facts += block.facts
             state.done += block.n
             progress("pictures", state.done, n)
@@ -207,44 +241,66 @@ def convert(source: Source, state: State, held: npt.NDArray[np.bool_], folder: P
                     os.fsync(file.fileno())
                 state.facts += facts
                 line = {"done": state.done, "written": state.written, "faults": state.faults[n_faults:]}
-                append(journal, {**line, "facts": packed(facts)})
-                synced, n_faults, facts = time.monotonic(), len(state.faults), Counter()
+                append(journal, {**line, "unread": state.unread[n_unread:], "facts": packed(facts)})
+                synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
+                facts = Counter()
 
 
 def append(journal: IO[str], line: dict[str, Any]) -> None:
-    rundir.append_jsonl(journal, line)
+    rundir.append_jsonl(journal, sealed(line))
     os.fsync(journal.fileno())
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """With a checksum of themselves."""
+    return {**values, "sha256": checksum(values)}
+
+
+def unsealed(found: dict[str, Any]) -> dict[str, Any]:
+    """The values that were sealed. Raises one of DAMAGE if they are others now."""
+    values = {name: value for name, value in found.items() if name != "sha256"}
+    if found["sha256"] != checksum(values):
+        raise ValueError("checksum")
+    return values
+
+
+def checksum(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def continued(folder: Path) -> State | None:
     """Where an interrupted process stopped; None if it is not known."""
     try:
-        lines = rundir.read_jsonl(folder / "journal")
+        lines = [unsealed(line) for line in rundir.read_jsonl(folder / "journal")]
         if not lines:
             return None
         state = State(wanted_from(lines[0]["wanted"]))
         for line in lines[1:]:
             state.done, state.written = line["done"], line["written"]
             state.faults += [(row, reason) for row, reason in line["faults"]]
+            state.unread += line["unread"]
             state.facts += unpacked(line["facts"])
-        sizes = [(folder / f"{split}.u8").stat().st_size for split in SPLITS]
+        files = [folder / f"{split}.u8" for split in SPLITS]
+        are_whole = [
+            file.is_file() and file.stat().st_size >= size_of(n, state.wanted)
+            for file, n in zip(files, state.written, strict=True)
+        ]
     except (RunError, *DAMAGE):
         return None
-    is_whole = all(size >= size_of(n, state.wanted) for size, n in zip(sizes, state.written, strict=True))
-    return state if is_whole else None
+    return state if all(are_whole) else None
 
 
 def check_space(folder: Path, path: Path, n_bytes: int, wanted: Wanted) -> None:
     free = shutil.disk_usage(folder).free
     if n_bytes + SPARE_BYTES > free:
         size = f"{wanted.resolution}x{wanted.resolution}"
-        needed, there = (f"{n / 1e9:.1f} GB" for n in (n_bytes, free))
+        needed, there = (f"{math.ceil(n / 1e6):,} MB" for n in (n_bytes + SPARE_BYTES, free))
         raise DataError(f"{path} at {size} needs {needed} in {folder.parent}, where {there} are free; {way_out()}")
 
 
 def opened(folder: Path, source: Source, held: npt.NDArray[np.bool_]) -> Cached:
     """A complete cache. Raises one of DAMAGE if it is damaged."""
-    meta = json.loads((folder / "meta.json").read_bytes())
+    meta = unsealed(json.loads((folder / "meta.json").read_bytes()))
     wanted, faults = wanted_from(meta["wanted"]), [(row, reason) for row, reason in meta["faults"]]
     both = kept_rows(held, faults)
     images, heldout = (mapped(folder, split, len(rows), wanted) for split, rows in zip(SPLITS, both, strict=True))
@@ -252,7 +308,8 @@ def opened(folder: Path, source: Source, held: npt.NDArray[np.bool_]) -> Cached:
     if now != meta["files"] and digest_of(source, images, heldout, *both) != meta["digest"]:
         raise ValueError("digest")
     facts = unpacked(meta["facts"])
-    return Cached(folder, wanted, images, heldout, *both, meta["digest"], facts, faults, meta["duplicates"], [])
+    unread, copies = meta["unread"], meta["duplicates"]
+    return Cached(folder, wanted, images, heldout, *both, meta["digest"], facts, faults, unread, copies, [])
 
 
 def kept_rows(held: npt.NDArray[np.bool_], faults: Sequence[tuple[int, str]]) -> tuple[Rows, Rows]:

@@ -1,9 +1,10 @@
 """A folder, zip or npz of pictures -> a data set, through the cache."""
 
+import contextlib
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ class Files:
         n_workers = 0 if len(names) - start <= FEW and n_bytes <= FEW_BYTES else devices.cores()
         return workers.blocks(self.path, self.listing.is_zip, tasks, wanted, n_workers)
 
+    def can_read(self, rows: Sequence[int]) -> bool:
+        with sources.reader(self.path, is_zip=self.listing.is_zip) as read:
+            for row in rows:
+                with contextlib.suppress(zips.UnreadError):
+                    read(self.name(row))
+                    return True
+        return False
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -106,6 +115,9 @@ class Rows:
         pictures = self.array.pictures(range(start, len(self)))
         while part := [decode.fit_pixels(picture, wanted) for picture in itertools.islice(pictures, per_task)]:
             yield Block(len(part), workers.channels_first(np.stack(part)), [], Counter({self.facts: len(part)}))
+
+    def can_read(self, rows: Sequence[int]) -> bool:
+        return False
 
 
 def load(path: Path, options: Options, progress: Progress) -> ImageSet:

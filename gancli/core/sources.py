@@ -121,12 +121,12 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[Fou
                     elif entry.is_dir():
                         waiting.append(f"{below}{entry.name}/")
                     else:
-                        others[extension(entry.name)] += 1
+                        others[kind_of(entry.name)] += 1
                 except OSError:  # such as a link in a circle
                     if is_picture:
                         files[below + entry.name] = 0, 0  # reading it tells what is wrong
                     else:
-                        others[extension(entry.name)] += 1
+                        others[kind_of(entry.name)] += 1
         except OSError as err:
             raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
     return files, others
@@ -144,10 +144,10 @@ def in_zip(path: Path) -> tuple[Found, Counter[str]]:
         twice, _ = Counter(info.filename for info in entries).most_common(1)[0]
         raise DataError(f"{path} holds different files of one name, such as {zips.shortened(twice)}; make it again")
     files = {name: (info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)}
-    return files, Counter(extension(name) for name in infos if not is_wanted(name))
+    return files, Counter(kind_of(name) for name in infos if not is_wanted(name))
 
 
-def extension(name: str) -> str:
+def kind_of(name: str) -> str:
     return os.path.splitext(name)[1].lower() or "nameless"
 
 

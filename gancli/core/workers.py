@@ -15,14 +15,14 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from gancli.core import decode, png, sources
+from gancli.core import decode, png, sources, zips
 from gancli.core.decode import Facts, Wanted
 from gancli.errors import DataError
 
@@ -32,12 +32,16 @@ AHEAD = 2  # tasks that a process has been given
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file and why, and facts."""
+    """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file and why, and facts.
+
+    unread: the places of those bad files that the system did not give, though another time it might.
+    """
 
     n: int
     pixels: npt.NDArray[np.uint8]
     faults: list[tuple[int, str]]
     facts: Counter[Facts]
+    unread: list[int] = field(default_factory=list)
 
 
 def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) -> Block:
@@ -45,7 +49,7 @@ def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) ->
     R, C = wanted.resolution, wanted.channels
     plain: dict[int, bytes] = {}
     others: dict[int, npt.NDArray[np.uint8]] = {}
-    faults, facts = [], Counter[Facts]()
+    faults, unread, facts = [], [], Counter[Facts]()
     for place, name in enumerate(names):
         try:
             data = read(name)
@@ -56,13 +60,16 @@ def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) ->
                 facts[found] += 1
         except DataError as err:
             faults.append((place, str(err)))
+            if isinstance(err, zips.UnreadError):
+                unread.append(place)
     pixels = np.empty((len(names), R, R, C), np.uint8)
     if plain:
         pixels[list(plain)] = png.unfiltered([*plain.values()], R, C)
         facts[Facts("PNG", R, R, "grey" if C == 1 else "RGB", is_grey=C == 1)] += len(plain)
     for place, picture in others.items():
         pixels[place] = picture
-    return Block(len(names), channels_first(pixels[sorted(plain.keys() | others.keys())]), faults, facts)
+    good = sorted(plain.keys() | others.keys())
+    return Block(len(names), channels_first(pixels[good]), faults, facts, unread)
 
 
 def channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -135,7 +142,8 @@ def received(worker: "subprocess.Popen[bytes]", wanted: Wanted) -> Block:
     pixels = np.empty(shape, np.uint8)
     if pixels.size and worker.stdout.readinto(pixels.reshape(-1).data) < pixels.size:  # type: ignore[attr-defined]
         raise EOFError
-    return Block(line["n"], pixels, [(place, why) for place, why in line["faults"]], unpacked(line["facts"]))
+    faults = [(place, why) for place, why in line["faults"]]
+    return Block(line["n"], pixels, faults, unpacked(line["facts"]), line["unread"])
 
 
 def packed(facts: Counter[Facts]) -> list[Any]:
@@ -162,7 +170,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
     with sources.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
         while True:
             done = block(json.loads(waiting.get()), read, wanted)
-            answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts)}
+            answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts), "unread": done.unread}
             answers.write(json.dumps(answer).encode() + b"\n")
             answers.write(done.pixels.reshape(-1).data)
             answers.flush()

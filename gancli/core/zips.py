@@ -1,6 +1,7 @@
 """Zips and npz files from strangers: entries read one at a time, sizes checked before, nothing unpacked to disk."""
 
 import contextlib
+import errno
 import io
 import os
 import struct
@@ -23,6 +24,10 @@ LONGEST_HEADER = 1 << 14
 LONGEST_NAME = 60
 
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+
+
+class UnreadError(DataError):
+    """The system did not give what a file holds, though another time it might."""
 
 
 @contextlib.contextmanager
@@ -51,6 +56,8 @@ def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[b
         with archive.open(info) as entry:
             yield entry
     except ZIP_FAULTS as err:
+        if isinstance(err, OSError) and err.errno == errno.EIO:
+            raise UnreadError(err.strerror) from err
         raise DataError("damaged") from err
 
 
@@ -84,7 +91,7 @@ def read_file(path: str | Path) -> bytes:
         finally:
             os.close(file)
     except OSError as err:
-        raise DataError(err.strerror or "damaged") from err
+        raise UnreadError(err.strerror or "damaged") from err
 
 
 def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from picturefiles import Array, chunk, encoded, exif, noise, png, rows, tiff
 from PIL import Image, ImageCms
 
-from gancli.core import decode, picturefile
+from gancli.core import decode, picturefile, workers
 from gancli.core.decode import Facts, Wanted
 from gancli.errors import DataError
 
@@ -378,6 +378,23 @@ def test_a_wrong_checksum_is_damage() -> None:
     data[data.index(b"PLTE") + 5] ^= 1
     with pytest.raises(DataError, match=r"^damaged$"):
         converted(bytes(data))
+
+
+@pytest.mark.parametrize("wanted", [IN_COLOUR, Wanted(8, 1), Wanted(4, 3)])
+def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Wanted) -> None:
+    """All bytes are there, but not the checksum after them."""
+    packed = zlib.compress(rows(COLOUR.reshape(8, 24)))
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
+    for end, is_whole in ((len(packed), True), (-4, False)):
+        parts = [chunk(b"IHDR", header), chunk(b"IDAT", packed[:end]), chunk(b"IEND", b"")]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+        if is_whole:
+            assert decode.convert(data, wanted)[1] == decode.inspect(data)
+            continue
+        with pytest.raises(DataError, match=r"^damaged$"):
+            decode.convert(data, wanted)
+        found = workers.block(["a.png"], lambda name, data=data: data, wanted)
+        assert found.faults == [(0, "damaged")]
 
 
 def test_an_index_outside_the_palette_is_damage() -> None:

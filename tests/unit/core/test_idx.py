@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -74,6 +75,34 @@ def test_every_damage_is_refused_in_one_line_naming_the_file(tmp_path: Path) -> 
         assert str(path) in str(caught.value) and "\n" not in str(caught.value), name
         refused += 1
     assert refused == len(damages) > 100
+
+
+def test_what_is_packed_too_well_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    black, path = torch.zeros(1000, 32, 32, dtype=torch.uint8), tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(encoded(black)))
+    assert torch.equal(idx.read(path, ndim=3), black), "a small one does no harm"
+    monkeypatch.setattr(idx, "SMALL_BYTES", black.numel() - 1)
+    with pytest.raises(DataError, match=r"bomb\.gz cannot be used: it is packed more than 200 times"):
+        idx.read(path, ndim=3)
+    path.write_bytes(encoded(black))
+    assert torch.equal(idx.read(path, ndim=3), black), "unpacked it is no bomb"
+
+
+def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(bytearray):
+        def __iadd__(self, more: object) -> "Full":
+            raise MemoryError
+
+    (tmp_path / "huge").write_bytes(encoded(IMAGES))
+    monkeypatch.setattr(idx, "bytearray", Full, raising=False)
+    with pytest.raises(DataError, match=r"huge does not fit into memory: its header promises 12x8x8 bytes"):
+        idx.read(tmp_path / "huge", ndim=3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    with pytest.raises(DataError, match=r"cannot read .*train-images-idx3-ubyte: it is not a file"):
+        idx.read(tmp_path / "train-images-idx3-ubyte", ndim=3)
 
 
 def test_inflation_stops_one_byte_after_what_was_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.core import decode, ingest, pictures, preparation, workers, zips
+from gancli.core import decode, ingest, pictures, preparation, sources, workers, zips
 from gancli.core.decode import Facts, Wanted
 from gancli.core.imageset import ImageSet, digest, hold_out
 from gancli.core.preparation import Options
@@ -61,7 +61,7 @@ def contents(cache: Path) -> dict[str, bytes]:
     """The files of the only cache, but for what depends on the time."""
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     found = {path.name: path.read_bytes() for path in made.iterdir()}
-    found["meta.json"] = json.dumps({**json.loads(found["meta.json"]), "files": None}).encode()
+    found["meta.json"] = json.dumps({**json.loads(found["meta.json"]), "files": None, "sha256": None}).encode()
     return found
 
 
@@ -176,9 +176,97 @@ def test_a_journal_that_promises_more_than_there_is_is_not_believed(
     (made / "train.u8").write_bytes(b"")
     wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
     lines = [{"wanted": wanted}, {"done": 32, "written": [30, 2], "faults": [], "facts": []}]
-    (made / "journal").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (made / "journal").write_text("".join(json.dumps(ingest.sealed(line)) + "\n" for line in lines))
     load(folder)
     assert contents(cache) == whole
+
+
+DAMAGES: dict[str, Any] = {
+    "another row": {"faults": [[-1, "x"]]},
+    "no row": {"faults": [[5000, "x"]]},
+    "no reason": {"faults": [[3, 7]]},
+    "no size": {"facts": [[{"kind": "PNG", "width": "a", "height": 8, "mode": "grey", "is_grey": True}, 230]]},
+    "no facts": {"facts": []},
+    "no copies": {"duplicates": None},
+    "another fit": {"wanted": {"resolution": 8, "channels": 1, "fit": "zoom", "background": [0, 0, 0]}},
+    "deep": "[" * 100_000,
+    "long number": "9" * 5000,
+    "empty": "",
+    "a list": "[]",
+    "no text": "\xff\0",
+}
+
+
+@pytest.mark.parametrize("name", ["meta.json", "journal"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=[*DAMAGES])
+def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
+    folder: Path, cache: Path, name: str, damage: str | dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a" / "bad.png").write_bytes(b"bad")
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    meta = json.loads((made / "meta.json").read_text())
+    lines = [{"wanted": meta["wanted"]}, {"done": N + 1, "written": [207, 23], **meta}]
+    lines = [ingest.sealed(line) for line in lines] if name == "journal" else [meta]
+    if name == "journal":
+        (made / "meta.json").unlink()
+    text = damage if isinstance(damage, str) else "\n".join(json.dumps({**line, **damage}) for line in lines)
+    (made / name).write_text(text + "\n" * (name == "journal"), encoding="latin-1")
+    found = load(folder)
+    assert contents(cache) == whole
+    assert len([note for note in found.notes if "were damaged" in note]) == (name == "meta.json")
+
+
+@pytest.mark.parametrize("name", ["", "meta.json", "journal", "train.u8"])
+def test_a_folder_for_a_file_or_a_file_for_a_folder_is_cleared_away(folder: Path, cache: Path, name: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    if name == "":
+        shutil.rmtree(made)
+        made.write_text("a file")
+    else:
+        (made / "meta.json").unlink()
+        (made / name).unlink(missing_ok=True)
+        (made / name).mkdir()
+        (made / name / "below").mkdir()
+    load(folder)
+    assert contents(cache) == whole
+
+
+def test_a_cache_behind_a_link_that_is_damaged_leaves_what_the_link_leads_to(folder: Path, cache: Path) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    elsewhere = made.rename(cache.parent / "elsewhere")
+    made.symlink_to(elsewhere)
+    (elsewhere / "meta.json").write_text("{}")
+    load(folder)
+    assert contents(cache) == whole and (elsewhere / "meta.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+) -> None:
+    load(folder)
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(pictures, "FEW", 0 if n_workers else 1000)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: n_workers)
+    listing = sources.listing(folder)
+    monkeypatch.setattr(sources, "listing", lambda *_, **__: listing)
+    away = (folder / "a" / "000.png").rename(folder / "away")
+    for _ in range(2):
+        found = load(folder)
+        assert found.report["faults"] == [["a/000.png", "No such file or directory"]]
+        assert "were decoded again" not in "".join(found.notes)
+    away.rename(folder / "a" / "000.png")
+    notes = load(folder).notes
+    assert notes == ("files that could not be read before can be read now, so all pictures were decoded again",)
+    assert contents(cache) == whole
+    assert load(folder).notes == ()
 
 
 def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cache: Path) -> None:
@@ -190,6 +278,23 @@ def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cac
     assert second.digest != first.digest
     assert before.isdisjoint(cache.iterdir())
     assert int(first.images.sum()) != int(second.images.sum()), "what was mapped before stays as it was"
+
+
+OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "background": (1, 2, 3)}
+
+
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Options)])
+def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, cache: Path, name: str) -> None:
+    load(folder)
+    load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False}[name]})
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == (2 if name in OTHERS else 1)
+
+
+def test_a_cache_of_another_version_is_not_used(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(folder)
+    monkeypatch.setattr(ingest, "VERSION", ingest.VERSION + 1)
+    load(folder)
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == 2
 
 
 def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> None:
@@ -242,8 +347,24 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
     monkeypatch.setattr(ingest, "SPARE_BYTES", 400_000_000)
-    with pytest.raises(DataError, match=r"at 8x8 needs 0.0 GB in .*, where 0.4 GB are free; free some, lower --res"):
+    with pytest.raises(DataError, match=r"at 8x8 needs 401 MB in .*, where 400 MB are free; free some, lower --res"):
         load(folder)
+
+
+def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
+    Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
+    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(pictures.Files, "sample", lambda self: grey)
+    written = []
+
+    def usage(place: Path) -> Any:
+        written.append(sum(path.stat().st_size for path in place.glob("*.u8")))
+        return type("Usage", (), {"free": 1 << 40})()
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    load(folder)
+    assert written == [0, 0]
 
 
 def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) -> None:
@@ -283,6 +404,13 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
     assert len(load(folder, max_bad=7).images) > 200
 
 
+def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: Path) -> None:
+    (folder / "a" / "two\nlines\x1b[31m.png").write_bytes(b"bad")
+    load(folder)
+    (listed,) = cache.glob("*/bad-files.txt")
+    assert listed.read_text() == "a/two\\nlines\\x1b[31m.png: not a picture\n"
+
+
 def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guess is grey 8x8; but one file in colour makes all of them colour."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
@@ -301,6 +429,8 @@ def test_copies_are_counted_across_the_split(folder: Path) -> None:
     train = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
     counts = ingest.duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
     assert counts == {"n": 2, "n_across": 2, "pairs": [["2", "1"], ["2", "3"]]}
+    counts = ingest.duplicates(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == {"n": 2, "n_across": 0, "pairs": [["2", "4"], ["1", "3"]]}, "copies within one part are not across"
 
 
 def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path) -> None:
@@ -351,6 +481,39 @@ def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
     found = load(tmp_path / "colour.npz", resolution=12, fit="pad", background=(255, 0, 0))
     assert found.images.shape == (207, 3, 12, 12) and found.labels is None
     assert found.images[0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("n_tasks", [1, 7])
+def test_an_interrupted_npz_goes_on_where_it_was(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
+) -> None:
+    np.savez(tmp_path / "made.npz", images=PIXELS)
+    load(tmp_path / "made.npz")
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    blocks, starts = pictures.Rows.blocks, []
+
+    def failing(self: pictures.Rows, wanted: Wanted, start: int) -> Iterator[workers.Block]:
+        starts.append(start)
+        for n, block in enumerate(blocks(self, wanted, start)):
+            if n == n_tasks and start == 0:
+                raise KeyboardInterrupt
+            yield block
+
+    monkeypatch.setattr(pictures.Rows, "blocks", failing)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path / "made.npz")
+    load(tmp_path / "made.npz")
+    assert contents(cache) == whole and starts == [0, 16 * n_tasks]
+
+
+def test_a_lone_label_that_means_billions_of_classes_is_refused(tmp_path: Path) -> None:
+    labels = np.arange(N) % 3
+    labels[7] = 2_000_000_000
+    np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
+    with pytest.raises(DataError, match="labels that mean classes, 2,000,000,001 of them; at most 1,000 work"):
+        load(tmp_path / "made.npz")
+    assert load(tmp_path / "made.npz", conditional=False).labels is None
 
 
 def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:

@@ -288,6 +288,15 @@ def test_an_entry_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch:
             read("bomb.png")
 
 
+@pytest.mark.parametrize("times", [199, 200, 201])
+def test_how_often_an_entry_may_be_packed(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zips, "SMALL_BYTES", 1000)
+    info = zipfile.ZipInfo("a.png")
+    info.compress_size, info.file_size = 1000, 1000 * times
+    with pytest.raises(DataError) if times > 200 else contextlib.nullcontext():
+        zips.check_packing(info)
+
+
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder(tmp_path, files("a/1.png"))
 
