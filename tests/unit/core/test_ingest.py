@@ -109,8 +109,10 @@ def test_an_interrupted_process_goes_on_where_it_was(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
 ) -> None:
     (folder / "b" / "bad.png").write_bytes(b"bad")
+    (folder / "a" / "000-circle.png").symlink_to("000-circle.png")
     load(folder)
     whole = contents(cache)
+    assert json.loads(whole["meta.json"])["unread"] == [0]
     shutil.rmtree(cache)
     blocks, decoded = workers.blocks, []
 
@@ -134,7 +136,7 @@ def test_an_interrupted_process_goes_on_where_it_was(
     monkeypatch.setattr(workers, "blocks", counting)
     load(folder)
     assert contents(cache) == whole
-    assert sum(decoded) == N + 1 - 16 * n_tasks
+    assert sum(decoded) == N + 2 - 16 * n_tasks
 
 
 KILLED = """
