@@ -119,7 +119,7 @@ def new_run(
     if dry_run:
         options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
     with render.tracker(quiet=quiet) as track:
-        images = data.load(config.data, options, track)
+        images = data.load(config.data, options, track, verify=dry_run)
     record = records.make(name, config, sources, images)
     if dry_run:
         rehearse(record, images, as_json=as_json, quiet=quiet)
@@ -172,7 +172,7 @@ def old_run(
         records.check_unchanged(record, preset or preset_in_file, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         with render.tracker(quiet=quiet) as track:
-            images = data.load(record["data"]["source"], records.data_options(record), track)
+            images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)
         records.check_same_data(record, images)
         trainer = Trainer.resume(run, record, images, make_probe(record, images, quiet=quiet))
         render.notes(trainer.notes)

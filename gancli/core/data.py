@@ -26,10 +26,11 @@ def silent(what: str, done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
 
-def load(name: str, options: Options = DEFAULTS, progress: Progress = silent) -> ImageSet:
+def load(name: str, options: Options = DEFAULTS, progress: Progress = silent, *, verify: bool = False) -> ImageSet:
     """A named data set, or the pictures or IDX files at a path. Raises DataError.
 
-    Named sets and IDX files are fitted to the options in memory; pictures are decoded into the cache.
+    Named sets and IDX files are fitted to the options in memory; pictures are decoded into the cache. verify: whether
+    what is in the cache already is read through, so that not even a flipped bit gets by.
     """
     if name in SOURCES:
         return fitted(SOURCES[name](), options)
@@ -38,7 +39,7 @@ def load(name: str, options: Options = DEFAULTS, progress: Progress = silent) ->
         found = replace(idxfolder.load(name, path), name=printable(path.name), source=str(path))
         return fitted(found, options)
     if name and os.path.exists(path):
-        return pictures.load(path, options, progress)
+        return pictures.load(path, options, progress, verify=verify)
     if os.sep in name:
         raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(SOURCES)}")
     raise DataError(

@@ -120,10 +120,13 @@ class Rows:
         return False
 
 
-def load(path: Path, options: Options, progress: Progress) -> ImageSet:
-    """The pictures in a folder with its subfolders, in a zip, or in an npz. path: absolute. Raises DataError."""
+def load(path: Path, options: Options, progress: Progress, *, verify: bool = False) -> ImageSet:
+    """The pictures in a folder with its subfolders, in a zip, or in an npz. path: absolute. Raises DataError.
+
+    verify: as for ingest.
+    """
     source, class_names, notes = opened(path, options)
-    cached = ingest.ingest(source, options, progress)
+    cached = ingest.ingest(source, options, progress, verify=verify)
     check_faults(source, cached, options)
     if len(cached.rows) < FEWEST_IMAGES:
         bad = f", {len(cached.faults)} bad: {named(source, cached)}" if cached.faults else ""

@@ -86,6 +86,23 @@ def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> N
     assert len(dry_run(animals, "--max-bad", "13")["faults"]) == 13
 
 
+def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: Path) -> None:
+    def flip() -> None:
+        (path,) = Path(dry_run(animals)["cache"]).glob("train.u8")
+        data, status = path.read_bytes(), path.stat()
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    flip()
+    assert any("were damaged, so they were decoded again" in note for note in dry_run(animals)["notes"])
+    assert gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST).exit_code == 0
+    good = Path(dry_run(animals)["cache"], "train.u8").read_bytes()
+    flip()
+    assert gancli("train", "--resume", "runs/00000-quick-animals", "--kimg", "0.2", "-q").exit_code == 0
+    (path,) = Path(os.environ["GANCLI_CACHE"]).rglob("train.u8")
+    assert path.read_bytes() == good
+
+
 def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path) -> None:
     shutil.copy(animals / "cat" / "000.png", animals / "cat" / "copy.png")
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)

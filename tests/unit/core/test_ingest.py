@@ -334,6 +334,21 @@ def test_a_damaged_cache_is_made_again_with_a_note(folder: Path, cache: Path, fi
     assert contents(cache) == whole
 
 
+@pytest.mark.parametrize("file", ["train.u8", "heldout.u8"])
+def test_a_flipped_bit_is_noticed_where_the_pixels_are_verified(folder: Path, cache: Path, file: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (path,) = cache.glob(f"*/{file}")
+    data, status = path.read_bytes(), path.stat()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert load(folder).notes == ()
+    (note,) = pictures.load(folder, Options(), silent, verify=True).notes
+    assert "were damaged, so they were decoded again" in note
+    assert contents(cache) == whole
+    assert pictures.load(folder, Options(), silent, verify=True).notes == ()
+
+
 def test_a_cache_that_was_only_touched_is_still_good(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
