@@ -180,7 +180,7 @@ def fill(source: Source, options: Options, held: npt.NDArray[np.bool_], folder: 
     What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
     enough.
     """
-    state = continued(folder)
+    state = continued(folder, held)
     if state is None:
         remove(folder)
         folder.mkdir()
@@ -268,8 +268,8 @@ def checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def continued(folder: Path) -> State | None:
-    """Where an interrupted process stopped; None if it is not known."""
+def continued(folder: Path, held: npt.NDArray[np.bool_]) -> State | None:
+    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
     try:
         lines = [unsealed(line) for line in rundir.read_jsonl(folder / "journal")]
         if not lines:
@@ -281,13 +281,14 @@ def continued(folder: Path) -> State | None:
             state.unread += line["unread"]
             state.facts += unpacked(line["facts"])
         files = [folder / f"{split}.u8" for split in SPLITS]
-        are_whole = [
+        n_rows = [len(rows) for rows in kept_rows(held[: state.done], state.faults)]
+        are_whole = n_rows == state.written and all(
             file.is_file() and file.stat().st_size >= size_of(n, state.wanted)
             for file, n in zip(files, state.written, strict=True)
-        ]
+        )
     except (RunError, *DAMAGE):
         return None
-    return state if all(are_whole) else None
+    return state if are_whole else None
 
 
 def check_space(folder: Path, path: Path, n_bytes: int, wanted: Wanted) -> None:

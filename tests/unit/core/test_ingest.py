@@ -168,17 +168,38 @@ def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> Non
     assert contents(cache) == whole
 
 
+def journal(**changes: Any) -> str:
+    """That of the folder after 32 pictures, with false claims."""
+    n_held = int(hold_out(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
+    wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
+    right = {"done": 32, "written": [32 - n_held, n_held], "faults": [], "unread": [], "facts": []}
+    return "".join(json.dumps(ingest.sealed(line)) + "\n" for line in ({"wanted": wanted}, {**right, **changes}))
+
+
+@pytest.mark.parametrize("n_bytes", [0, 8 * 8 * 32])
 def test_a_journal_that_promises_more_than_there_is_is_not_believed(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
 ) -> None:
     load(folder)
     whole = contents(cache)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     (made / "meta.json").unlink()
-    (made / "train.u8").write_bytes(b"")
-    wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
-    lines = [{"wanted": wanted}, {"done": 32, "written": [30, 2], "faults": [], "facts": []}]
-    (made / "journal").write_text("".join(json.dumps(ingest.sealed(line)) + "\n" for line in lines))
+    (made / "train.u8").write_bytes(bytes(n_bytes))
+    (made / "journal").write_text(journal())
+    load(folder)
+    assert (contents(cache)["train.u8"] == whole["train.u8"]) == (n_bytes == 0), "what it promises is there: go on"
+
+
+@pytest.mark.parametrize("line", [{"written": [1, 31]}, {"done": 500}, {"faults": [[400, "x"]]}])
+def test_a_journal_of_another_split_is_not_continued(folder: Path, cache: Path, line: dict[str, Any]) -> None:
+    """As one that an older version left; its rows are there, but lie elsewhere now."""
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    (made / "meta.json").unlink()
+    for split in ("train", "heldout"):
+        (made / f"{split}.u8").write_bytes(bytes(500 * 64))
+    (made / "journal").write_text(journal(**line))
     load(folder)
     assert contents(cache) == whole
 
