@@ -8,6 +8,11 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
 
 
+def about(value: float) -> str:
+    """Two digits: 'about 0.35', 'about 11', 'about 1,200'."""
+    return f"about {float(f'{value:.2g}'):,.12g}"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """'a, b, c', or 'a, b and 4 others'."""
     others = len(names) - most

@@ -5,9 +5,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gancli.cli.render import duration, say, stdout_line
+from gancli.cli.render import duration, notes, say, stdout_line
 from gancli.errors import printable
-from gancli.wording import listed, significant
+from gancli.wording import about, counted, listed, significant
 
 if TYPE_CHECKING:
     from gancli.core.imageset import ImageSet
@@ -17,20 +17,22 @@ LABEL = 9
 MOST_SIZES, MOST_COPIES = 3, 3
 MOST_CLASSES = 60
 ENDS = 5  # classes named at either end where not all are
-FEW_FAULTS = 5  # as many as a note names
-
+NARROWEST = 30
 
 Row = tuple[str, str]
 
 
-def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal") -> dict[str, Any]:
-    """The survey of the data, and what training on them will take."""
+def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal | None") -> dict[str, Any]:
+    """The survey of the data, and what training on them will take, if that was tried."""
     from gancli.core.survey import survey
 
     total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
+    conditional = bool(record["data"]["class_names"])
+    if trial is None:
+        return survey(data, total, conditional=conditional)
     n_shown = total or trial.images(budget_s)
     return {
-        **survey(data, n_shown),
+        **survey(data, n_shown, conditional=conditional),
         "n_shown": n_shown,
         "images_per_s": round(trial.images_per_s, 1),
         "train_s": round(trial.seconds(total) if total else budget_s, 1),
@@ -44,6 +46,7 @@ def start(report: dict[str, Any], record: dict[str, Any]) -> None:
     rows = [*plan(record), *files(report), *classes(report, most=2 * ENDS), *copies(report, most=1), *cost(report)]
     for label, text in (*rows, ("grid", f"training images: {report['picture']}")):
         say(f"{label:{LABEL}}{text}")
+    notes([*report["notes"], *report.get("skipped", [])])
     for line in report["warnings"]:
         say(f"warning: {line}")
 
@@ -53,21 +56,27 @@ def full(report: dict[str, Any], record: dict[str, Any]) -> None:
     rows = [*plan(record), *files(report), *modes(report), *classes(report, most=MOST_CLASSES)]
     rows += [*copies(report, most=MOST_COPIES), *cost(report)]
     if report["picture"]:
-        rows.append(("grid", f"what D will see: {report['picture']}"))
+        rows.append(("grid", f"what D will see{changes(record)}: {report['picture']}"))
     if "cache" in report:
         rows.append(("cache", report["cache"]))
     rows += [(kind, line) for kind in ("note", "warning") for line in report[f"{kind}s"]]
     for label, text in rows:
         fold(label, printable(text))
-    if len(faults := report.get("faults", [])) > FEW_FAULTS:
-        stdout_line(f"all {len(faults):,} that cannot be used:")
+    if faults := report.get("faults", []):
+        stdout_line(f"{counted(len(faults), 'file')} of {report['n_files']:,} cannot be used:")
         for name, reason in faults:
             stdout_line(f"  {printable(name)}: {reason}")
 
 
+def changes(record: dict[str, Any]) -> str:
+    """What is done to images at every step: ', mirrored and shifted as in training'."""
+    done = [said for name, said in (("mirror", "mirrored"), ("shift", "shifted")) if record["train"][name]]
+    return f", {' and '.join(done)} as in training" if done else ""
+
+
 def fold(label: str, text: str) -> None:
     """A paragraph as wide as the terminal, its label before it."""
-    width = max(50, shutil.get_terminal_size().columns) - LABEL
+    width = max(NARROWEST, shutil.get_terminal_size().columns) - LABEL
     for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False):
         stdout_line(f"{label:{LABEL}}{line}")
         label = ""
@@ -91,7 +100,9 @@ def files(report: dict[str, Any]) -> Iterator[Row]:
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in report["kinds"].items())
     sizes = [f"{size} ({n:,})" for size, n in report["sizes"].items()]
     ends = f", from {report['smallest']} to {report['largest']}" if len(sizes) > 1 else ""
-    yield "files", f"{kinds}; {listed(sizes, MOST_SIZES)}{ends}"
+    unusable = len(report["faults"])
+    total = f"{report['n_files']:,} files, {report['n_files'] - unusable:,} usable: " if unusable else ""
+    yield "files", f"{total}{kinds}; {listed(sizes, MOST_SIZES)}{ends}"
 
 
 def modes(report: dict[str, Any]) -> Iterator[Row]:
@@ -101,6 +112,8 @@ def modes(report: dict[str, Any]) -> Iterator[Row]:
 
 def classes(report: dict[str, Any], *, most: int) -> Iterator[Row]:
     """Training images of each class; of more than `most` classes, those with most and those with fewest."""
+    if report.get("n_ignored"):
+        yield "classes", f"{report['n_ignored']:,}, ignored"
     rows = sorted(report["classes"], key=lambda row: -row[1])
     if len(rows) < 2:
         return
@@ -108,7 +121,8 @@ def classes(report: dict[str, Any], *, most: int) -> Iterator[Row]:
     said = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
     if len(said) > most:
         said = [*said[:ENDS], "...", *said[-ENDS:]]
-    yield "classes", ", ".join(said) + (f"; {rows[0][1]:,} each" if is_even else "")
+    apart = ", without those held out" if any(held for *_, held in rows) else ""
+    yield "classes", ", ".join(said) + (f"; {rows[0][1]:,} each" if is_even else "") + apart
 
 
 def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
@@ -121,8 +135,10 @@ def copies(report: dict[str, Any], *, most: int) -> Iterator[Row]:
 
 
 def cost(report: dict[str, Any]) -> Iterator[Row]:
+    if "train_s" not in report:
+        return
     rate = f"{significant(report['images_per_s'])} images/s in a trial"
-    shown = f"each image is shown {report['passes']:,.1f} times"
+    shown = f"each image is shown {about(report['passes'])} times"
     yield "time", f"{roughly(report['train_s'])} of training ({rate}); {shown}"
     needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
     yield "memory", f"about {needed} of {there} for training, more at scores and plots"

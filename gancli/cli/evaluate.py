@@ -82,7 +82,7 @@ def evaluate(
     if output is not None:
         outputs.check_free(output, force=force)
     images = own_data(entries) if data is None else datasets.load(data)
-    render.notes(images.notes)
+    render.notes(images.report.get("skipped", images.notes))  # what was done to pictures, training has said
     for entry in entries:
         if entry.model and entry.model.info.data["digest"] != images.digest:
             render.notes([f"{entry.name} was trained on other images, so scores of copying say nothing about its own"])

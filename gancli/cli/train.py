@@ -124,7 +124,8 @@ def new_run(
     if dry_run:
         rehearse(record, images, as_json=as_json, quiet=quiet)
         return
-    render.notes(images.notes)
+    if quiet:
+        render.notes([*images.notes, *images.report.get("skipped", [])])
     report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, images))
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
@@ -136,10 +137,14 @@ def new_run(
 def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, rehearsal, survey
+    from gancli.core import gallery, pictures, rehearsal, survey
 
-    render.status("trying a few steps", quiet=quiet or as_json)
-    report = datareport.make(record, images, rehearsal.rehearse(record, images))
+    n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
+    trial = None
+    if n_bad <= most:
+        render.status("trying a few steps", quiet=quiet or as_json)
+        trial = rehearsal.rehearse(record, images)
+    report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, images)
     if "duplicates" not in report:
         report["duplicates"] = survey.copies(images)
@@ -150,12 +155,9 @@ def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet
         if not quiet and preview.can_show(console := render.stderr()):
             preview.show_grid(console, grid, images.resolution)
         datareport.full(report, record)
-    n_bad, most = len(report.get("faults", [])), record["train"]["max_bad"]
     if n_bad > most:
-        raise DataError(
-            f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; repair or delete them, or skip them with "
-            f"--max-bad {n_bad}"
-        )
+        way_out = pictures.remedy(n_bad, images.report["n_files"])
+        raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 
 def old_run(

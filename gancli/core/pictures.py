@@ -129,7 +129,7 @@ def load(path: Path, options: Options, progress: Progress, *, verify: bool = Fal
     cached = ingest.ingest(source, options, progress, verify=verify)
     check_faults(source, cached, options)
     if len(cached.rows) < FEWEST_IMAGES:
-        bad = f", {len(cached.faults)} bad: {named(source, cached)}" if cached.faults else ""
+        bad = f", {len(cached.faults):,} cannot be used: {named(source, cached)}" if cached.faults else ""
         n = counted(len(cached.rows), "usable picture")
         raise DataError(f"{path} holds {n}{bad}; at least {FEWEST_IMAGES} are needed")
     labels, heldout_labels = (
@@ -176,23 +176,25 @@ def opened(path: Path, options: Options) -> tuple[Files | Rows, tuple[str, ...],
 def check_faults(source: ingest.Source, cached: Cached, options: Options) -> None:
     if len(cached.faults) > options.max_bad:
         bad = f"{len(cached.faults):,} of {len(source):,} pictures in {source.path} cannot be used"
-        where = f"all are listed in {cached.folder / ingest.BAD_FILES}; " if len(cached.faults) > MOST_NAMED else ""
-        raise DataError(
-            f"{bad}: {named(source, cached)}; {where}repair or delete them, or skip them with --max-bad "
-            f"{len(cached.faults)}"
-        )
+        raise DataError(f"{bad}: {named(source, cached)}; {remedy(len(cached.faults), len(source))}")
+
+
+def remedy(n_bad: int, n_files: int) -> str:
+    """What to do about more bad files than may be skipped; skipping them is offered where enough others remain."""
+    skipping = f", or skip them with --max-bad {n_bad}" if n_files - n_bad >= FEWEST_IMAGES else ""
+    return f"repair or delete them{skipping}"
 
 
 def named(source: ingest.Source, cached: Cached) -> str:
+    """Some of the files that cannot be used with their reasons, and where all are."""
     faults = [f"{zips.shortened(source.name(row))} ({reason})" for row, reason in cached.faults]
-    return listed(faults, MOST_NAMED)
+    where = f"; all are listed in {cached.folder / ingest.BAD_FILES}" if len(faults) > MOST_NAMED else ""
+    return listed(faults, MOST_NAMED) + where
 
 
 def told(source: ingest.Source, cached: Cached, options: Options) -> list[str]:
     """What the user should know about the pictures before they are trained on."""
     said = [*cached.notes, *preparation.notes(cached.facts, cached.wanted, options)]
-    if cached.faults:
-        said.append(f"{counted(len(cached.faults), 'picture')} of {len(source):,} skipped: {named(source, cached)}")
     if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
         said.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
@@ -209,6 +211,7 @@ def is_colourless(cached: Cached) -> bool:
 
 def report(source: ingest.Source, cached: Cached, options: Options) -> dict[str, Any]:
     """Facts about the pictures as plain values."""
+    skipped = f"{counted(len(cached.faults), 'picture')} of {len(source):,} skipped: {named(source, cached)}"
     return {
         **preparation.summary(cached.facts),
         "resolution": cached.wanted.resolution,
@@ -220,6 +223,7 @@ def report(source: ingest.Source, cached: Cached, options: Options) -> dict[str,
         "n_train": len(cached.rows),
         "n_heldout": len(cached.heldout_rows),
         "faults": [[source.name(row), reason] for row, reason in cached.faults],
+        "skipped": [skipped] if cached.faults else [],
         "duplicates": cached.duplicates,
         "cache": str(cached.folder),
     }

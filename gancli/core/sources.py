@@ -60,8 +60,8 @@ def listing(path: Path, *, conditional: bool = True) -> Listing:
     """
     found, others = in_zip(path) if path.is_file() else in_folder(path)
     names = sorted(found)
+    kinds = [f"{n:,} {kind}" for kind, n in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
     if not names:
-        kinds = [f"{n:,} {kind}" for kind, n in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
         holds = f"; it has {listed(kinds, MOST_NAMED)} files" if kinds else ""
         raise DataError(f"no pictures in {path}{holds}; {zips.ACCEPTED}")
     try:
@@ -70,6 +70,8 @@ def listing(path: Path, *, conditional: bool = True) -> Listing:
         if conditional:
             raise
         labels, class_names, notes = None, (), ()
+    if kinds:
+        notes = (f"not read, since they are no pictures by their names: {listed(kinds, MOST_NAMED)}", *notes)
     sizes, times = zip(*map(found.__getitem__, names), strict=True)
     stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
     stamp.update(np.array([sizes, times], np.int64).tobytes())
@@ -120,7 +122,7 @@ def files_below(path: Path, takes: Callable[[str, set[str]], bool]) -> tuple[Fou
                         files[below + entry.name] = status.st_size, status.st_mtime_ns
                     elif entry.is_dir():
                         waiting.append(f"{below}{entry.name}/")
-                    else:
+                    elif entry.name != LABELS:
                         others[kind_of(entry.name)] += 1
                 except OSError:  # such as a link in a circle
                     if is_picture:
@@ -144,7 +146,8 @@ def in_zip(path: Path) -> tuple[Found, Counter[str]]:
         twice, _ = Counter(info.filename for info in entries).most_common(1)[0]
         raise DataError(f"{path} holds different files of one name, such as {zips.shortened(twice)}; make it again")
     files = {name: (info.file_size, status.st_mtime_ns) for name, info in infos.items() if is_wanted(name)}
-    return files, Counter(kind_of(name) for name in infos if not is_wanted(name))
+    others = [name for name in infos if is_shown(name) and not is_wanted(name) and os.path.basename(name) != LABELS]
+    return files, Counter(map(kind_of, others))
 
 
 def kind_of(name: str) -> str:
@@ -152,7 +155,11 @@ def kind_of(name: str) -> str:
 
 
 def is_wanted(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not any(map(is_hidden, name.replace("\\", "/").split("/")))
+    return name.lower().endswith(EXTENSIONS) and is_shown(name)
+
+
+def is_shown(name: str) -> bool:
+    return not any(map(is_hidden, name.replace("\\", "/").split("/")))
 
 
 def is_hidden(part: str) -> bool:

@@ -7,18 +7,21 @@ import numpy as np
 
 from gancli.core.imageset import ImageSet
 from gancli.core.ingest import duplicates
-from gancli.wording import counted, listed, significant
+from gancli.wording import about, counted, listed, significant
 
 FEW_IMAGES = 1000
+MANY_PASSES = 10  # over so few images, from which they can be learnt by heart
+FEWEST_TO_SCORE = 100  # held-out images that the best score of copying takes, see metrics/scores.py
 FEW_IN_CLASS = 50
 UNEVEN = 10  # times that the largest class has the images of the smallest
 MOST_NAMED = 3
 
 
-def survey(data: ImageSet, n_shown: int | None) -> dict[str, Any]:
+def survey(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> dict[str, Any]:
     """Everything to report. n_shown: how many images the whole run shows, None if that is not known.
 
-    kinds, modes and sizes count the files, where there are any; classes are [name, training images, held-out images].
+    conditional: whether classes are learnt; else they are only counted. kinds, modes and sizes count the files, where
+    there are any; classes are [name, training images, held-out images].
     """
     sizes: dict[str, int] = data.report.get("sizes", {})
     by_area = sorted(sizes, key=area)
@@ -33,10 +36,11 @@ def survey(data: ImageSet, n_shown: int | None) -> dict[str, Any]:
         "channels": data.channels,
         "smallest": by_area[0] if by_area else None,
         "largest": by_area[-1] if by_area else None,
-        "classes": classes(data),
+        "classes": classes(data) if conditional else [],
+        "n_ignored": 0 if conditional else data.n_classes,
         "passes": passes,
         "notes": list(data.notes),
-        "warnings": warnings(data, passes),
+        "warnings": warnings(data, passes, conditional=conditional),
     }
 
 
@@ -52,9 +56,10 @@ def classes(data: ImageSet) -> list[list[Any]]:
     return [list(row) for row in zip(data.class_names, data.class_counts, heldout, strict=True)]
 
 
-def warnings(data: ImageSet, passes: float | None) -> list[str]:
+def warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
     """What will limit the result, with the numbers that matter."""
-    return [*few_images(len(data.images), len(data.heldout_images), passes), *uneven(data), *absent(data)]
+    of_classes = [*uneven(data), *absent(data)] if conditional else []
+    return few_images(len(data.images), len(data.heldout_images), passes) + of_classes
 
 
 def copies(data: ImageSet) -> dict[str, Any]:
@@ -70,10 +75,17 @@ def copies(data: ImageSet) -> dict[str, Any]:
 def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
     if n >= FEW_IMAGES:
         return []
-    shown = "" if passes is None else f"; this run shows each {passes:,.1f} times"
-    score = "closer_than_heldout" if n_heldout else "auth_pct"
-    risk = f"{counted(n, 'image')} to train on are few{shown}, and the model may learn them by heart"
-    return [f"{risk}: gancli evaluate tells ({score}); more images, a shorter run or --mirror help"]
+    few = f"{counted(n, 'image')} to train on are few"
+    if passes is not None and passes < MANY_PASSES:
+        return [f"{few}: more of them help, and so does --mirror"]
+    shown = "" if passes is None else f"; this run shows each {about(passes)} times"
+    if n_heldout:
+        score = "closer_than_heldout" if n_heldout >= FEWEST_TO_SCORE else "auth_pct"
+        tells = f"gancli evaluate tells ({score})"
+    else:
+        tells = "with none held out, only nearest.png of gancli evaluate shows it"
+    risk = f"{few}{shown}, and the model may learn them by heart"
+    return [f"{risk}: {tells}; more images, a shorter run or --mirror help"]
 
 
 def uneven(data: ImageSet) -> list[str]:

@@ -50,14 +50,15 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     assert "data     animals: 189 images of 16x16 RGB, 21 held out, 2 classes: conditional\n" in said
     assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
     assert "modes    150 RGB, 60 grey\n" in said
-    assert "classes  cat 135, owl 54\n" in said
+    assert "classes  cat 135, owl 54, without those held out\n" in said
     assert (
-        "; each image is shown 10.6 times\n" in said
+        "; each image is shown about 11 times\n" in said
         and " for training, more at scores and plots\n" in said
         and "images/s in a trial" in said
     )
     assert "note     210 pictures: made 16x16" in said
-    assert "warning  189 images to train on are few; this run shows each 10.6 times" in said
+    assert "warning  189 images to train on are few; this run shows each about 11 times" in said
+    assert "grid     what D will see, shifted as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
 
@@ -82,7 +83,11 @@ def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> N
     for path in bad:
         assert f"  cat/{path.name}: not a picture\n" in result.stdout
     assert "  owl/two\\nlines.png: empty\n" in result.stdout
+    assert "13 files of 223 cannot be used:\n" in result.stdout and "skipped" not in result.output
+    assert "files    223 files, 210 usable: 150 PNG" in result.stdout
     assert "13 files cannot be used, and --max-bad allows 10" in result.stderr
+    assert "or skip them with --max-bad 13" in result.stderr
+    assert "trying" not in result.stderr and "images/s" not in result.stdout, "no trial of what is refused"
     assert len(dry_run(animals, "--max-bad", "13")["faults"]) == 13
 
 
@@ -101,6 +106,14 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
     assert gancli("train", "--resume", "runs/00000-quick-animals", "--kimg", "0.2", "-q").exit_code == 0
     (path,) = Path(os.environ["GANCLI_CACHE"]).rglob("train.u8")
     assert path.read_bytes() == good
+
+
+def test_ignored_classes_are_counted_and_not_warned_of(animals: Path) -> None:
+    for path in sorted((animals / "owl").iterdir())[3:]:
+        path.unlink()
+    result = gancli("train", "--data", animals, "--kimg", "2", "-n", "--unconditional", *FAST)
+    said = flat(result.stdout)
+    assert "classes  2, ignored\n" in said and "uneven" not in said and "unconditional\n" in said
 
 
 def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path) -> None:
@@ -154,12 +167,15 @@ def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, mon
 def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert result.exit_code == 0, result.output
-    assert "classes  cat 135, owl 54\n" in result.stderr and "modes" not in result.stderr
+    assert "classes  cat 135, owl 54, without those held out\n" in result.stderr and "modes" not in result.stderr
     assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
     assert "warning: 189 images to train on are few" in result.stderr
     assert "time     about" in result.stderr and "memory   about" in result.stderr
 
     (animals / "cat" / "bad.png").write_bytes(b"")
+    loud = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
+    assert loud.stderr.index("preset ") < loud.stderr.index("note: ") < loud.stderr.index("warning: ")
+    assert loud.stderr.count("cat/bad.png (empty)") == 1
     quiet = gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST)
     assert "warning" not in quiet.stderr and "cat/bad.png (empty)" in quiet.stderr
 

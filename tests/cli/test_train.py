@@ -144,6 +144,7 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     assert result.exit_code == 0, result.output
     result = gancli("evaluate", run, "--n", "50", "--json", "-q")
     assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines() == ["note: 1 picture of 301 skipped: dog/bad.png (not a picture)"]
 
     Image.new("RGB", (20, 16), (1, 2, 3)).save(animals / "dog" / "002.png")
     result = gancli("train", "--resume", run, "--kimg", "0.4")

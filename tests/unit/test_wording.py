@@ -2,7 +2,7 @@
 
 import pytest
 
-from gancli.wording import listed, significant
+from gancli.wording import about, listed, significant
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,22 @@ from gancli.wording import listed, significant
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0123, "0.012"),
+        (3.0, "3"),
+        (3.14, "3.1"),
+        (10.58, "11"),
+        (200.0, "200"),
+        (1234.5, "1,200"),
+        (2.56e6, "2,600,000"),
+    ],
+)
+def test_estimates_have_two_digits(value: float, text: str) -> None:
+    assert about(value) == f"about {text}"
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
     assert found.images[-1].equal(images[-1]) and found.heldout_images[-1].equal(heldout[-1])
     assert found.labels is not None and len(found.labels) == len(found.images)
     assert [name for name, _ in found.report["faults"]] == names
-    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.notes[0]
+    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report["skipped"][0]
 
 
 def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
@@ -439,7 +439,19 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
     assert "and 2 others" in text and "skip them with --max-bad 7" in text
     listed = Path(text.split("all are listed in ")[1].split(";")[0])
     assert listed.read_text().splitlines() == [f"{name}: truncated" for name in names]
-    assert len(load(folder, max_bad=7).images) > 200
+    found = load(folder, max_bad=7)
+    assert len(found.images) > 200
+    (said,) = found.report["skipped"]
+    assert said.startswith("7 pictures of 230 skipped: ") and said.endswith(f"all are listed in {listed}")
+
+
+def test_skipping_is_advised_only_if_enough_pictures_remain(folder: Path) -> None:
+    assert pictures.remedy(220, N) == "repair or delete them, or skip them with --max-bad 220"
+    assert pictures.remedy(221, N) == "repair or delete them"
+    spoiled = [path.write_bytes(b"bad") for path in folder.rglob("*.png")]
+    with pytest.raises(DataError, match=f"{N} of {len(spoiled)} pictures .* cannot be used") as caught:
+        load(folder)
+    assert str(caught.value).endswith("; repair or delete them")
 
 
 def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: Path) -> None:
@@ -484,7 +496,8 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
         spoiled = path / f"{i}.png"
         spoiled.write_bytes(b"bad")
     with pytest.raises(
-        DataError, match=r"holds 9 usable pictures, 3 bad: 0.png \(not a picture\), .*; at least 10 are needed"
+        DataError,
+        match=r"holds 9 usable pictures, 3 cannot be used: 0.png \(not a picture\), .*; at least 10 are needed",
     ):
         load(path)
 

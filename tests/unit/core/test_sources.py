@@ -223,6 +223,12 @@ def test_what_holds_no_pictures_says_what_it_holds(tmp_path: Path, make: Make) -
     assert f"no pictures in {empty}; give a folder" in refusal(empty)
 
 
+def test_files_that_are_not_read_are_counted_beside_pictures(tmp_path: Path, make: Make) -> None:
+    path = make(tmp_path, files("cat/a.png", "cat/b.HEIC", "owl/c.heic", "owl/d.png", "note.txt", ".hidden.txt"))
+    assert listing(path).notes == ("not read, since they are no pictures by their names: 2 .heic, 1 .txt",)
+    assert listing(path, conditional=False).notes == listing(path).notes
+
+
 def test_run_folders_are_refused_by_name(tmp_path: Path) -> None:
     path = folder(
         tmp_path, files("a.png", "runs/00000-x/config.json", "runs/00000-x/metrics.jsonl", "runs/00000-x/s.png")

@@ -5,6 +5,7 @@ import torch
 
 from gancli.core import survey
 from gancli.core.imageset import ImageSet, image_set
+from gancli.metrics import scores
 
 
 def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
@@ -18,11 +19,35 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
 
 def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
     (said,) = survey.survey(made([300]), 60_000)["warnings"]
-    assert said.startswith("300 images to train on are few; this run shows each 200.0 times")
-    assert "auth_pct" in said, "the one score of copying that needs no held-out images"
-    assert "closer_than_heldout" in survey.few_images(300, 30, None)[0]
-    assert "shows" not in survey.few_images(300, 30, None)[0]
+    assert said.startswith("300 images to train on are few; this run shows each about 200 times")
+    assert "this run" not in survey.few_images(300, 30, None)[0]
     assert survey.few_images(999, 0, 1.0) and not survey.few_images(1000, 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("n_heldout", "tells"),
+    [
+        (0, "only nearest.png of gancli"),
+        (99, "evaluate tells (auth_pct)"),
+        (100, "evaluate tells (closer_than_heldout"),
+    ],
+)
+def test_the_score_that_is_advised_can_be_computed(n_heldout: int, tells: str) -> None:
+    assert survey.FEWEST_TO_SCORE == scores.FEWEST_HELDOUT
+    (said,) = survey.few_images(900, n_heldout, 50.0)
+    assert tells in said
+
+
+def test_a_short_run_is_not_said_to_learn_by_heart() -> None:
+    assert "by heart" not in survey.few_images(900, 100, 9.9)[0]
+    assert "by heart" in survey.few_images(900, 100, 10.0)[0]
+
+
+def test_classes_that_are_ignored_are_only_counted() -> None:
+    found = survey.survey(made([600, 30, 0]), 600, conditional=False)
+    assert found["classes"] == [] and found["n_ignored"] == 3
+    assert len(found["warnings"]) == 1, "of few images alone"
+    assert survey.survey(made([600, 30, 0]), 600)["n_ignored"] == 0
 
 
 def test_a_class_with_a_tenth_of_the_images_makes_classes_uneven() -> None:
