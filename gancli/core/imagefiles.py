@@ -212,8 +212,8 @@ def in_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipIn
         most = f"{MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are the most that is read"
         raise DataError(f"{path} declares {n:,} images of {math.prod(sides):,} bytes; {most}")
     if n_bytes != math.prod(shape):
-        holds = f"holds {n_bytes:,} bytes of images where {list(shape)} needs {math.prod(shape):,}"
-        raise DataError(f"{path} is damaged: it {holds}; write it again")
+        held = f"{n_bytes:,} bytes of images where {list(shape)} needs {math.prod(shape):,}"
+        raise DataError(f"{path} is damaged: it holds {held}; write it again")
     labels = read_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
     return Array(path, info, n, tuple(sides)), labels
 
