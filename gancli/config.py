@@ -17,6 +17,7 @@ FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
 AugmentName = Literal["color", "translation", "cutout", "flip"]
 
+RESOLUTIONS = "a multiple of 4 from 8 to 256, or 0"
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 MAX_SEEDS = 10_000_000
@@ -51,7 +52,7 @@ class TrainConfig:
     )
     fit: FitName = setting("crop", "What becomes of pictures that are not square.")
     channels: ChannelsName = setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
-    background: str = setting("black", "Colour behind transparent and padded pictures: black, white or #rrggbb.")
+    background: str = setting("black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb.")
     mirror: bool = setting(False, "Show each image flipped left to right half of the time.")
     max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
 
@@ -117,7 +118,7 @@ class TrainConfig:
         if 0 < self.eval_kimg < 0.01:
             raise ConfigError(f"eval_kimg must be 0 or at least 0.01, got {self.eval_kimg}")
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
-            raise ConfigError(f"resolution must be a multiple of 4 from 8 to 256, or 0, got {self.resolution}")
+            raise ConfigError(f"resolution must be {RESOLUTIONS}, got {self.resolution}")
         parse_colour(self.background)
         names = parse_augment(self.augment)
         if self.ada and not names:
@@ -206,7 +207,8 @@ def check(name: str, value: object) -> None:
             raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number, got {value!r}")
         low, high = f.metadata["low"], f.metadata["high"]
         if not low <= value <= high:
-            raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {value}")
+            allowed = RESOLUTIONS if name == "resolution" else f"from {low:g} to {high:g}"
+            raise ConfigError(f"{name} must be {allowed}, got {value}")
 
 
 def parse_seconds(text: str) -> float:

@@ -97,7 +97,7 @@ def files(report: dict[str, Any]) -> Iterator[Row]:
     """Kinds and sizes: '200 PNG, 98 JPEG; 640x480 (120), 800x600 (90) and 34 other sizes, from 120x90 to 4000x3000'."""
     if "kinds" not in report:
         return
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in report["kinds"].items())
+    kinds = ", ".join(f"{n:,} {'from npz' if kind == 'npz' else kind}" for kind, n in report["kinds"].items())
     sizes = [f"{size} ({n:,})" for size, n in report["sizes"].items()]
     ends = f", from {report['smallest']} to {report['largest']}" if len(sizes) > 1 else ""
     unusable = len(report["faults"])

@@ -179,6 +179,8 @@ def own_data(entries: list[Entry]) -> "ImageSet":
         source = record["data"]["source"] if record else name
         if not run and name not in named.SOURCES:
             raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
+        if found is None and source not in named.SOURCES and not Path(source).exists():
+            raise DataError(f"the images that {entry.name} was trained on, {source}, are gone; give --data")
         found = found or data.load(str(source), records.data_options(record) if record else data.DEFAULTS)
         if found.digest != digest and found.name != name:
             raise ConfigError(

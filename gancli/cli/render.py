@@ -188,7 +188,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
         ]
         stdout_line(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
     if score and score["value"] is not None:
-        times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ""
+        times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ", lower is better"
         at = (
             ""
             if score["best"] is None

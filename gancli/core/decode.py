@@ -1,4 +1,4 @@
-"""The bytes of one picture file -> uint8 pixels of the shape that is wanted. Imports NumPy and Pillow alone."""
+"""The bytes of one picture file -> uint8 pixels of the shape that is wanted. Needs no torch."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A data set in memory: images to train on, images held out, their classes and a digest."""
+"""A data set as training sees it: images to train on, images held out, their classes and a digest."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ MOST_HELD_OUT = 10_000
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images to train on and images never trained on, decoded, in memory.
+    """Images to train on and images never trained on, decoded; in memory, or mapped from the cache.
 
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
     without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to

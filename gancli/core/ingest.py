@@ -1,4 +1,4 @@
-"""Pictures -> a memory-mapped cache: decoded once, on all cores, resumable, complete or not there."""
+"""Pictures -> a memory-mapped cache: decoded once, resumable, complete or not there."""
 
 import contextlib
 import dataclasses

@@ -192,9 +192,11 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
         kept = record["train"].get(name)
         same = value == kept or (name == "data" and same_source(value, record["data"]["source"]))
         if not same and name not in ("kimg", "epochs"):
+            unit, end = ("s", "; only --kimg and --epochs extend a run") if name == "time_budget" else ("", "")
+            now, then = (f"{one:g}{unit}" if isinstance(one, float) else one for one in (value, kept))
             raise ConfigError(
-                f"{configs.flag(name)} {value} differs from the run's {kept}; a resumed run keeps its settings: "
-                "leave it out, or start a new run"
+                f"{configs.flag(name)} {now} differs from the run's {then}; a resumed run keeps its settings: "
+                f"leave it out, or start a new run{end}"
             )
 
 

@@ -370,6 +370,13 @@ def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path
     assert result.exit_code == 2 and "no data set is named; give --data" in result.stderr
 
 
+def test_data_that_have_moved_are_said_to_be_gone(run: Path, real: Path) -> None:
+    real.rename(real.parent / "elsewhere")
+    result = gancli("evaluate", run)
+    assert result.exit_code == 1
+    assert f"{run} was trained on, {real}, are gone; give --data" in result.stderr
+
+
 def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("good.npz", images=blobs(120, 3))
     assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0

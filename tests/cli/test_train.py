@@ -340,7 +340,8 @@ def test_resume_refuses_other_settings_by_name(tiny_idx: Path) -> None:
     for flags, message in (
         (["--batch-size", "16"], "--batch-size 16 differs from the run's 8"),
         (["--preset", "classic"], "--preset classic differs from the run's quick"),
-        (["--time-budget", "5s"], "--time-budget"),
+        (["--time-budget", "5s"], "--time-budget 5s differs from the run's 0s; a resumed run keeps its settings"),
+        (["--time-budget", "5s"], "; only --kimg and --epochs extend a run"),
         (["--data", "mnist"], "--data mnist differs"),
         (["--unconditional"], "--conditional"),
     ):

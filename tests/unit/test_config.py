@@ -10,6 +10,7 @@ import pytest
 
 from gancli import config
 from gancli.config import ModelSpec, TrainConfig
+from gancli.core import decode, preparation, sources
 from gancli.errors import ConfigError
 
 SPEC: dict[str, Any] = dict(model="mlp", z_dim=8, g_width=8, d_width=8, resolution=8, channels=1, n_classes=0)
@@ -175,10 +176,23 @@ def test_adaptive_strength_of_no_augmentation_is_refused() -> None:
         TrainConfig(kimg=1.0, ada=True)
 
 
-@pytest.mark.parametrize("resolution", [4, 7, 30, 254])
+@pytest.mark.parametrize("resolution", [-4, 4, 7, 30, 254, 260, 300])
 def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
     with pytest.raises(ConfigError, match=f"resolution must be a multiple of 4 from 8 to 256, or 0, got {resolution}"):
         TrainConfig(kimg=1.0, resolution=resolution)
+
+
+def test_what_data_may_be_is_what_a_model_takes() -> None:
+    spec = ModelSpec(**{**SPEC, "resolution": preparation.LOWEST, "n_classes": sources.MOST_CLASSES})
+    dataclasses.replace(spec, resolution=preparation.HIGHEST)
+    below, above = preparation.LOWEST - 4, preparation.HIGHEST + 4
+    beyond = {"resolution": (below, above, 30), "n_classes": (sources.MOST_CLASSES + 1,)}
+    for name, values in beyond.items():
+        for value in values:
+            with pytest.raises(ConfigError, match=name):
+                dataclasses.replace(spec, **{name: value})
+    assert not any(map(preparation.is_resolution, beyond["resolution"]))
+    assert typing.get_args(config.FitName) == typing.get_args(decode.Fit)
 
 
 @pytest.mark.parametrize(
