@@ -44,6 +44,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "channels": data.channels,
             "class_names": list(data.class_names) if conditional else [],
             "class_counts": list(data.class_counts) if conditional else [],
+            **in_files(data.report),
         },
         "machine": {
             "device": devices.resolve(config.device).type,
@@ -61,6 +62,11 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "accuracy_of": "images" if loss.has_threshold else "pairs",
         },
     }
+
+
+def in_files(report: dict[str, Any]) -> dict[str, int]:
+    """What was wrong with the files of a set, where it was read from some."""
+    return {"n_skipped": len(report["faults"]), "n_copies": report["duplicates"]["n"]} if report else {}
 
 
 def options(config: TrainConfig) -> Options:
