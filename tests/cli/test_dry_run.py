@@ -189,11 +189,17 @@ def test_many_classes_are_named_at_both_ends() -> None:
     assert not list(datareport.classes({"classes": [["a", 5, 0]]}, most=60))
 
 
-def test_paragraphs_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:  # type: ignore[type-arg]
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize(("columns", "n"), [(60, 3), (40, 5), (20, 8)])
+def test_paragraphs_are_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    n: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     datareport.fold("note", "word " * 30)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and max(map(len, lines)) <= 60
+    assert len(lines) == n and max(map(len, lines)) <= max(columns, datareport.NARROWEST)
     assert lines[0].startswith("note     word") and lines[1].startswith("         word")
 
 
