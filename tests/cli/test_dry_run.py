@@ -205,6 +205,7 @@ def test_paragraphs_are_as_wide_as_the_terminal(
 
 def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     code = "import os, signal; from gancli.core import rehearsal; from gancli.cli.app import app\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
     code += "rehearsal.step_s = lambda trainer: os.kill(os.getpid(), signal.SIGINT)\napp()"
     command = [sys.executable, "-c", code, "train", "--data", str(animals), "-n", *FAST]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
