@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from gancli import metrics
 from gancli.config import ModelSpec
 from gancli.core import cache, imagefiles, images, latents, rng
+from gancli.core.data import silent
 from gancli.core.generate import from_seeds, generate
 from gancli.core.imageset import ImageSet
+from gancli.core.ingest import Progress
 from gancli.core.modelfile import Model
 from gancli.core.watch import Probe
 from gancli.errors import DataError
@@ -23,11 +25,6 @@ from gancli.metrics.reference import Reference
 from gancli.report import pairs
 
 PROBE_N = 2000
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """A Progress that shows nothing."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,3 +66,13 @@ def tiny_idx(tmp_path: Path) -> Path:
         (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes((n, 8, 8), pixels))
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes((n,), labels))
     return folder
+
+
+@pytest.fixture
+def run(tiny_idx: Path) -> Path:
+    """For tests/cli: a trained run of tiny_idx."""
+    from commands import FAST, gancli
+
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    assert result.exit_code == 0, result.output
+    return Path("runs/00000-quick-tiny")

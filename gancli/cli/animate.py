@@ -10,7 +10,6 @@ from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import find_run
 from gancli.config import parse_seconds
-from gancli.errors import ConfigError
 from gancli.report.timing import FilmOptions, frame_ms
 
 STANDARD = FilmOptions()
@@ -63,8 +62,7 @@ def animate(
 
     It needs no model. Several runs are aligned by images seen; one that ended earlier keeps its last frame.
     """
-    if duration is not None and opt.given(ctx, "fps"):
-        raise ConfigError("--fps and --duration exclude each other; give one")
+    opt.check_one_of(fps=fps if opt.given(ctx, "fps") else None, duration=duration)
     kind = filming.kind_of(output)
     options = FilmOptions(
         fps=fps,

@@ -109,10 +109,8 @@ def interpolate(
     quiet: opt.Quiet = False,
 ) -> None:
     """Film a walk from picture to picture, passing each exactly as `gancli sample` shows it."""
-    if n is not None and seeds is not None:
-        raise ConfigError("--n and --seeds exclude each other; give one")
-    if frames is not None and duration is not None:
-        raise ConfigError("--frames and --duration exclude each other; give one")
+    opt.check_one_of(n=n, seeds=seeds)
+    opt.check_one_of(frames=frames, duration=duration)
     if path == "circle" and loop is False:
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)

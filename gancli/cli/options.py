@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gancli import config, presets
+from gancli.errors import ConfigError
 
 
 def setting(name: str, *flags: str) -> Any:
@@ -23,6 +24,13 @@ def given(ctx: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def check_one_of(**given: object) -> None:
+    """Refuse two ways of saying the same thing; None is one that was not said."""
+    names = [f"--{name}" for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ConfigError(f"{' and '.join(names)} exclude each other; give one")
 
 
 def typed(ctx: typer.Context) -> str:

@@ -94,8 +94,7 @@ def sample(
     The same seed is the same picture, whatever it is made with. Without --class, a conditional model gives
     each seed a class, balanced as its training data were.
     """
-    if n is not None and seeds is not None:
-        raise ConfigError("--n and --seeds exclude each other; give one")
+    opt.check_one_of(n=n, seeds=seeds)
     ending = output.suffix.lower() if output and not output.is_dir() else ""
     check_output(output, ending, form)
     check_parts(ctx, ending, grid, singles=singles)

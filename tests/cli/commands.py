@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from gancli.cli.app import app
@@ -26,3 +28,8 @@ FAST = [
 
 def gancli(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import FAST, gancli
+from commands import FAST, gancli, read
 from PIL import Image, ImageSequence
 
 from gancli import provenance
@@ -42,11 +42,6 @@ def film(path: Path) -> tuple[list[np.ndarray], list[int]]:
     with Image.open(path) as image:
         pages = [(np.asarray(page.convert("RGB")), page.info["duration"]) for page in ImageSequence.Iterator(image)]
     return [frame for frame, _ in pages], [duration for _, duration in pages]
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
 
 
 def made(*arguments: str | Path) -> str:

@@ -16,13 +16,6 @@ from gancli import media
 from gancli.cli import remake
 
 
-@pytest.fixture
-def run(tiny_idx: Path) -> Path:
-    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-tiny")
-
-
 def record(path: Path | str) -> dict[str, Any]:
     return dict(json.loads(media.read_png_text(Path(path))["gancli"]))
 

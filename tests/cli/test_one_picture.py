@@ -4,27 +4,13 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
-from commands import FAST, gancli
-from PIL import Image
+from commands import gancli, read
 
 from gancli import evaluation
 from gancli.core import generate, images, latents, modelfile
 
 SEED = 7
-
-
-@pytest.fixture
-def run(tiny_idx: Path) -> Path:
-    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-tiny")
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
 
 
 def made(*arguments: str | Path) -> None:

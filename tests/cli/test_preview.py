@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import FAST, gancli
+from commands import gancli
 from rich.console import Console
 
 from gancli import media
@@ -76,12 +76,6 @@ def test_the_largest_size_that_fits_is_shown(
     shape: tuple[int, int], side: int, width: int, expected: tuple[int, int, int]
 ) -> None:
     assert preview.layout(shape, side, width, 48) == expected
-
-
-@pytest.fixture
-def run(tiny_idx: Path) -> Path:
-    assert gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST).exit_code == 0
-    return Path("runs/00000-quick-tiny")
 
 
 def test_what_is_shown_are_the_samples(run: Path) -> None:

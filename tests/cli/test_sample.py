@@ -11,22 +11,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from commands import FAST, gancli
-from PIL import Image
+from commands import FAST, gancli, read
 
 from gancli.core import modelfile, samples, tensorfile
-
-
-@pytest.fixture
-def run(tiny_idx: Path) -> Path:
-    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-tiny")
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
 
 
 def test_sample_takes_the_newest_run_and_writes_a_grid_and_singles(run: Path) -> None:
