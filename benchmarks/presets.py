@@ -45,7 +45,8 @@ CASES = {
     "mnist-60s": Case("--data mnist-5k --time-budget 60s", "mnist-5k", "1.67"),
     "mnist-5m": Case("--data mnist-5k --time-budget 5m", "mnist-5k", "1.17"),
     "mnist-unconditional": Case("--data mnist-5k --unconditional --time-budget 2m", "mnist-5k", "5"),
-    "fashion": Case("--data fashion-mnist --time-budget 2m", "fashion-mnist", "5"),
+    # The goal is 5 times what all 60,000 training images get, whose floor is 7/12 of that of 10,000.
+    "fashion": Case("--data fashion-mnist --time-budget 2m", "fashion-mnist", "2.92"),
     "fashion-unconditional": Case("--data fashion-mnist --unconditional --time-budget 2m", "fashion-mnist"),
     "stacked": Case(
         "--data stacked-mnist --unconditional --time-budget 5m", "stacked-mnist", "1,000 modes, KL 0.03", n=26_000
