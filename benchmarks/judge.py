@@ -195,7 +195,8 @@ def pack(judges: Judges) -> bytes:
 def unpack(data: str, path: Path) -> Judges:
     tensors, meta, _ = tensorfile.unpack("judges", path)
     judges = Judges(data, {}, {})
-    for name, about in meta.items():
+    for name in NAMES:
+        about = meta[name]
         own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
         seen = Moments(own.pop("mean"), own.pop("covariance"), about["n"])
         net, top = make_judge(name)

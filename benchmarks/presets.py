@@ -143,7 +143,7 @@ def main() -> None:
         print(table([json.loads(line) for line in args.table.read_text().splitlines()]))
         return
     for kind in {CASES[name].judges for name in args.case}:
-        judge.load_judges(kind)  # now, so that a machine heated by training them is not measured
+        judge.load_judges(kind)  # trained now, if at all, and not between runs
     for seed in args.seeds:
         for name in args.case:
             row = {"case": name, "seed": seed, **run(CASES[name], seed)}
