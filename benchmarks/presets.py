@@ -66,7 +66,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         rest = few_digits.write(Path(folder) / FEW, 500) if FEW in case.train else None
         ended = json.loads(gancli_command(f"{command} --json --quiet", folder))
-        gancli_command(f"gancli sample --n {case.n} -o samples.npz --quiet", folder)
+        gancli_command(f"gancli sample {ended['run']} --n {case.n} -o samples.npz --quiet", folder)
         real = None if rest is None else judge.read_pictures(rest, 1)
         fakes = judge.read_pictures(Path(folder) / "samples.npz", 3 if case.judges == judge.STACKED else 1)
     return {
