@@ -24,15 +24,17 @@ Row = tuple[str, str]
 
 def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal | None") -> dict[str, Any]:
     """The survey of the data, and what training on them will take, if that was tried."""
+    from gancli.core import records
     from gancli.core.survey import survey
 
     total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
-    conditional = bool(record["data"]["class_names"])
+    n_shown = total if trial is None else total or trial.images(budget_s)
+    surveyed = survey(data, n_shown, conditional=bool(record["data"]["class_names"]))
+    surveyed["notes"] += records.notes(record)
     if trial is None:
-        return survey(data, total, conditional=conditional)
-    n_shown = total or trial.images(budget_s)
+        return surveyed
     return {
-        **survey(data, n_shown, conditional=conditional),
+        **surveyed,
         "n_shown": n_shown,
         "images_per_s": round(trial.images_per_s, 1),
         "train_s": round(trial.seconds(total) if total else budget_s, 1),

@@ -125,7 +125,7 @@ def new_run(
         rehearse(record, images, as_json=as_json, quiet=quiet)
         return
     if quiet:
-        render.notes([*images.notes, *images.report.get("skipped", [])])
+        render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
     report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, images))
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():

@@ -111,9 +111,11 @@ def overfitting(history: History) -> str | None:
     limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
         return None
+    is_adaptive = "augment_strength" in history.ticks[-1]
+    advice = "add images" if is_adaptive else "add images, try --augment color,translation,cutout --ada"
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
-        "0 is none, 1 is complete); add images, try --augment color,translation,cutout --ada, or stop earlier"
+        f"0 is none, 1 is complete); {advice}, or stop earlier"
     )
 
 

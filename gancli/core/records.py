@@ -21,12 +21,13 @@ from gancli.rundir import RunDir
 def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet) -> dict[str, Any]:
     """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured.
 
-    The batch size and gamma that came from the preset follow the resolution of the data.
+    Some of what came from the preset follows the data, see scaling.
     """
-    config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution)
-    loss = LOSSES[config.loss]
     conditional = config.conditional and data.n_classes > 0
-    if config.ada and (not len(data.heldout_images) or (conditional and data.heldout_labels is None)):
+    is_watched = len(data.heldout_images) > 0 and not (conditional and data.heldout_labels is None)
+    config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution, is_watched=is_watched)
+    loss = LOSSES[config.loss]
+    if config.ada and not is_watched:
         raise ConfigError("--ada measures overfitting on held-out images, and there are none; use --augment-strength")
     return {
         "gancli": gancli.__version__,
@@ -62,6 +63,14 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "accuracy_of": "images" if loss.has_threshold else "pairs",
         },
     }
+
+
+def notes(record: dict[str, Any]) -> list[str]:
+    """What to say of settings that followed the data."""
+    if record["sources"]["ada"] != "rule":
+        return []
+    strength = f"augmentation has a fixed strength of {record['train']['augment_strength']:g}"
+    return [f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"]
 
 
 def in_files(report: dict[str, Any]) -> dict[str, int]:

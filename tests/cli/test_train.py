@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import torch
 from commands import FAST, gancli
 from PIL import Image
 
 from gancli import config
 from gancli.cli.train import stopping
+from gancli.core.imageset import image_set
+from gancli.core.named import SOURCES
+from gancli.core.stacked import stacked
 from gancli.core.trainer import Trainer
 from gancli.errors import RunError
 from gancli.events import Measured
@@ -61,6 +65,22 @@ def test_losses_other_than_the_default_train_and_draw(tiny_idx: Path, flags: lis
     assert result.exit_code == 0, result.output
     assert accuracy in next(line for line in result.stdout.splitlines() if "D accuracy" in line)
     assert all(Path("runs/00000-quick-tiny", name).is_file() for name in ("loss.png", "accuracy.png", "progress.gif"))
+
+
+@pytest.mark.parametrize("flags", [[], ["--unconditional"]], ids=["conditional", "unconditional"])
+def test_stacked_digits_train_with_their_own_preset_and_are_scored(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    digits = image_set("mnist", (pixels, torch.arange(40) % 10), (pixels, torch.arange(40) % 10))
+    monkeypatch.setitem(SOURCES, "stacked-mnist", lambda: stacked("stacked-mnist", digits, 64, 16))
+    result = gancli("train", "--data", "stacked-mnist", "--kimg", "0.1", *FAST, *flags, "--eval-kimg", "0.1")
+    assert result.exit_code == 0, result.output
+    run = Path("runs/00000-stacked-stacked-mnist")
+    record = json.loads((run / "config.json").read_text())
+    assert len(record["data"]["class_names"]) == (0 if flags else 1000)
+    assert record["eval"]["features"] == "stacked-digits"
+    assert gancli("sample", run, "--n", "4").exit_code == 0
 
 
 def test_a_second_run_gets_the_next_number(tiny_idx: Path) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gancli import config, presets
@@ -20,6 +22,26 @@ def test_without_a_preset_the_default_is_taken() -> None:
     assert name == presets.DEFAULT_PRESET == "quick"
     assert settings == PRESETS["quick"]
     assert sources == dict.fromkeys(config.fields(), "preset quick")
+
+
+@pytest.mark.parametrize("data", ["stacked-mnist", "stacked-mnist-5k"])
+def test_the_data_choose_where_no_preset_is_named(data: str) -> None:
+    assert resolve(None, None, {"data": data})[0] == resolve(None, {"data": data})[0] == "stacked"
+    assert resolve(None, {"data": data}, {"data": "mnist"})[0] == "quick"
+    assert resolve("classic", None, {"data": data})[0] == "classic"
+
+
+def test_no_augmentation_turns_off_what_a_preset_would_drive_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    adaptive = replace(PRESETS["quick"], augment="color", ada=True)
+    monkeypatch.setitem(PRESETS, "quick", adaptive)
+    assert resolve("quick")[1].ada
+    for file, flags in (({"augment": "none"}, None), (None, {"augment": "none"}), ({"ada": True}, {"augment": "none"})):
+        _, settings, sources = resolve("quick", file, flags)
+        assert settings == replace(adaptive, augment="none", ada=False)
+        assert sources["ada"] == sources["augment"] == ("flag" if flags else "file")
+    for file, flags in (({"augment": "none"}, {"ada": True}), (None, {"augment": "none", "ada": True})):
+        with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
+            resolve("quick", file, flags)
 
 
 def test_flag_wins_over_file_and_file_over_preset() -> None:
@@ -63,7 +85,7 @@ def test_time_budget_is_read_with_units() -> None:
 
 @pytest.mark.parametrize("preset", ["quik", ["quick"], 3])
 def test_unknown_preset_lists_the_known_ones(preset: object) -> None:
-    with pytest.raises(ConfigError, match=r"unknown preset .*known: classic, quick"):
+    with pytest.raises(ConfigError, match=r"unknown preset .*known: classic, quick, stacked"):
         resolve(None, {"preset": preset})
     with pytest.raises(ConfigError, match=r"did you mean 'quick'\?"):
         resolve("quik")

@@ -118,3 +118,11 @@ def test_overfitting_matters_sooner_once_the_score_no_longer_gets_better(best_ni
     for r_v, is_said in ((limit - 0.01, False), (limit + 0.01, True)):
         found = warnings(History(ticks(SHORT, r_v=r_v), lines, "fd", (2.0, best_nimg)))
         assert ("overfitting" in found) is is_said
+
+
+def test_overfitting_asks_for_no_augmentation_where_it_adapts_already() -> None:
+    plain, adaptive = (
+        warnings(History(ticks(SHORT, r_v=0.95, **more), []))["overfitting"] for more in ({}, {"augment_strength": 0.3})
+    )
+    assert "add images, try --augment color,translation,cutout --ada, or stop earlier" in plain
+    assert "add images, or stop earlier" in adaptive

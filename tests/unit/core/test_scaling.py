@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
@@ -6,11 +9,14 @@ from gancli.config import TrainConfig
 from gancli.core import records
 from gancli.core.imageset import image_set
 from gancli.core.scaling import batch_size, follow, gamma
+from gancli.errors import ConfigError
 
 
-def followed(resolution: int, preset: str = "quick", **flags: object) -> tuple[TrainConfig, dict[str, str]]:
+def followed(
+    resolution: int, preset: str = "quick", *, is_watched: bool = True, **flags: object
+) -> tuple[TrainConfig, dict[str, str]]:
     _, config, sources = presets.resolve(preset, flags=flags)
-    return follow(config, sources, presets.PRESETS[preset], resolution)
+    return follow(config, sources, presets.PRESETS[preset], resolution, is_watched=is_watched)
 
 
 def test_the_batch_halves_with_each_doubling_above_32_px_but_not_below_16() -> None:
@@ -34,6 +40,21 @@ def test_up_to_32_px_a_preset_is_left_as_it_is(preset: str, resolution: int) -> 
     assert followed(resolution, preset) == (config, sources)
 
 
+@pytest.mark.parametrize("resolution", [32, 64, 128])
+def test_a_preset_made_for_a_resolution_has_exactly_its_own_numbers_there(resolution: int) -> None:
+    preset = f"r3gan-{resolution}"
+    config, sources = followed(resolution, preset)
+    assert config == presets.PRESETS[preset] and config.resolution == resolution
+    assert set(sources.values()) == {f"preset {preset}"}
+
+
+def test_beyond_the_resolution_it_is_made_for_a_preset_follows_the_images_from_there() -> None:
+    config, sources = followed(128, "r3gan-64")
+    assert (config.batch_size, config.gamma) == (128, 2.0 * 4 * 2)
+    assert sources["batch_size"] == sources["gamma"] == "rule"
+    assert followed(48, "r3gan-64")[0].gamma == 2.0
+
+
 def test_what_moved_comes_from_the_rule() -> None:
     config, sources = followed(64)
     assert (config.batch_size, config.gamma) == (32, 0.5 * 4 * 2)
@@ -50,6 +71,43 @@ def test_what_a_flag_says_stays_and_the_rest_follows_it() -> None:
     config, sources = followed(64, gamma=3.0)
     assert (config.batch_size, config.gamma) == (32, 3.0)
     assert (sources["batch_size"], sources["gamma"]) == ("rule", "flag")
+
+
+@pytest.fixture
+def adaptive(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """`quick`, were its augmentation adaptive, from nothing on."""
+    preset = replace(presets.PRESETS["quick"], augment="color,translation,cutout", augment_strength=0.0, ada=True)
+    monkeypatch.setitem(presets.PRESETS, "quick", preset)
+    return preset
+
+
+def test_adaptive_augmentation_of_a_preset_is_fixed_where_nothing_is_held_out(adaptive: TrainConfig) -> None:
+    assert followed(28)[0] == adaptive
+    config, sources = followed(28, is_watched=False)
+    assert config == replace(adaptive, ada=False, augment_strength=0.5)
+    assert sources["ada"] == sources["augment_strength"] == "rule"
+    config, sources = followed(28, is_watched=False, augment_strength=0.2)
+    assert (config.ada, config.augment_strength) == (False, 0.2)
+    assert (sources["ada"], sources["augment_strength"]) == ("rule", "flag")
+
+
+def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: TrainConfig) -> None:
+    assert followed(28, is_watched=False, ada=True)[0].ada
+    assert followed(28, is_watched=False, augment="none")[0] == replace(adaptive, augment="none", ada=False)
+
+
+def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConfig) -> None:
+    def record(n: int, **flags: object) -> dict[str, Any]:
+        images = image_set("made", (torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None))
+        return records.make(*presets.resolve("quick", flags=flags), images)
+
+    assert records.notes(record(200)) == []
+    (said,) = records.notes(record(199))
+    assert said.startswith(
+        "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
+    )
+    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+        record(199, ada=True)
 
 
 def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:

@@ -1,6 +1,7 @@
 """The quick recipe's training step against a plain restatement of it."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from gancli import presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, rng
-from gancli.core.models import spectral
+from gancli.core.models import build_discriminator, build_generator, spectral
 from gancli.core.state import TrainState
 
 SPEC = ModelSpec(model="conv", z_dim=8, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
@@ -196,3 +197,49 @@ def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
         assert layers == 6 and moves == 2 * layers  # one forward for real and fake, one for R1
         state.signals(batches[0], labels[0], batches[1], labels[1])
     assert moves == 2 * layers
+
+
+def spec_of(config: TrainConfig) -> ModelSpec:
+    """The networks of a preset for colour images in ten classes, at its own resolution or 28 px."""
+    return ModelSpec(
+        model=config.model,
+        z_dim=config.z_dim,
+        g_width=config.g_width,
+        d_width=config.d_width,
+        resolution=config.resolution or 28,
+        channels=3,
+        n_classes=10,
+    )
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_every_preset_is_built_and_makes_a_step(preset: str) -> None:
+    """Those for a GPU are built without memory at full size, and step at a width that one core takes in a second."""
+    config = presets.PRESETS[preset]
+    with torch.device("meta"):
+        nets = build_generator(spec_of(config)), build_discriminator(spec_of(config))
+    millions = [sum(p.numel() for p in net.parameters()) / 1e6 for net in nets]
+    is_for_gpu = preset.startswith("r3gan")
+    assert all(20 < n < 24 if is_for_gpu else n < 1.5 for n in millions)
+
+    config = replace(config, batch_size=2, **{"g_width": 16, "d_width": 16} if is_for_gpu else {})
+    spec = spec_of(config)
+    state = TrainState(config, spec, torch.device("cpu"))
+    before = [p.clone() for p in (*state.G.parameters(), *state.D.parameters())]
+    real = torch.randint(0, 256, (2, 3, spec.resolution, spec.resolution), generator=torch.Generator().manual_seed(1))
+    state.step(real.to(torch.uint8), torch.tensor([3, 7]), 0.0, 0.0)
+    assert state.nimg == 2 and state.is_finite()
+    after = [*state.G.parameters(), *state.D.parameters()]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
+    config = replace(presets.PRESETS["r3gan-32"], g_width=8, d_width=8)
+    state = TrainState(config, spec_of(config), torch.device("cpu"))
+    state.set_rates(0.0)
+    assert state.opt_G.param_groups[0]["lr"] == 2e-4 and state.opt_G.param_groups[0]["betas"] == (0.0, 0.9)
+    assert state.half_life(0.0) == 0
+    state.set_rates(0.08)  # 20 of 250 Mimg
+    for group in (state.opt_G.param_groups[0], state.opt_D.param_groups[0]):
+        assert group["lr"] == pytest.approx(5e-5) and group["betas"] == pytest.approx((0.0, 0.99))
+    assert state.half_life(0.08) == pytest.approx(5e6)
