@@ -47,6 +47,9 @@ class TrainConfig:
 
     data: str = setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
     conditional: bool = setting(True, "Use the labels where the data have them.")
+    clusters: int = setting(
+        0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000
+    )
     resolution: int = setting(
         0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
     )

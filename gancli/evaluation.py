@@ -31,8 +31,8 @@ PROBE_N = 2000
 class Fakes:
     """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
 
-    requested: int64 [n], the classes they were asked to show, None if none was. about: plain values that tell where
-    they come from.
+    requested: int64 [n], the classes they were asked to show, None if none was; class_names: theirs, () if unknown.
+    about: plain values that tell where they come from.
     """
 
     n: int
@@ -40,6 +40,7 @@ class Fakes:
     stream: Callable[[], Iterable[Tensor]]
     some: Callable[[Sequence[int]], Tensor]
     requested: Tensor | None
+    class_names: tuple[str, ...]
     about: dict[str, Any]
 
 
@@ -56,7 +57,7 @@ def of_model(model: Model, n: int) -> Fakes:
     shape = (spec.channels, spec.resolution, spec.resolution)
     requested = latents.classes_from_seeds(range(n), counts) if counts else None
     about = {"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest}
-    return Fakes(n, shape, stream, some, requested, about)
+    return Fakes(n, shape, stream, some, requested, model.info.class_names, about)
 
 
 def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fakes:
@@ -64,7 +65,7 @@ def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fake
     files = imagefiles.open_images(path, shape)
     if len(files) > n:
         files = files.subset(torch.randperm(len(files), generator=rng.generator(seed, "files"))[:n].tolist())
-    return Fakes(len(files), shape, files.batches, files.some, files.labels, {})
+    return Fakes(len(files), shape, files.batches, files.some, files.labels, (), {})
 
 
 def shape_of(data: ImageSet) -> tuple[int, int, int]:
@@ -123,7 +124,7 @@ def score(
         progress("scores", len(started), len(only))
         started.append(name)
 
-    requested = fakes.requested if reads_classes_of(against.extractor, data.class_names) else None
+    requested = fakes.requested if reads_classes_of(against.extractor, fakes.class_names or data.class_names) else None
     evaluation = metrics.evaluate(against, found, requested=requested, metrics=only, progress=begin)
     progress("scores", len(only), len(only))
     about = {"data": data.name, "data_digest": data.digest}

@@ -29,7 +29,8 @@ def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal | None") ->
 
     total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
     n_shown = total if trial is None else total or trial.images(budget_s)
-    surveyed = survey(data, n_shown, conditional=bool(record["data"]["class_names"]))
+    conditional = bool(record["data"]["class_names"]) and "clusters" not in record["data"]
+    surveyed = survey(data, n_shown, conditional=conditional)
     surveyed["notes"] += records.notes(record)
     if trial is None:
         return surveyed
@@ -88,7 +89,8 @@ def plan(record: dict[str, Any]) -> Iterator[Row]:
     data, machine, train = record["data"], record["machine"], record["train"]
     total, n_classes = record["plan"]["total_nimg"], len(data["class_names"])
     length = f"{total / 1000:g} kimg" if total else f"as many images as fit {duration(train['time_budget'])}"
-    known = f"{n_classes} classes: conditional" if n_classes else "unconditional"
+    kind = "clusters in place of classes" if "clusters" in data else "classes: conditional"
+    known = f"{n_classes} {kind}" if n_classes else "unconditional"
     size = f"{data['resolution']}x{data['resolution']} {'grey' if data['channels'] == 1 else 'RGB'}"
     yield "preset", f"{record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}"
     yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"

@@ -40,6 +40,7 @@ def train(
         Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
     ] = None,
     conditional: opt.Conditional = None,
+    clusters: opt.Clusters = None,
     resolution: opt.Resolution = None,
     fit: opt.Fit = None,
     channels: opt.Channels = None,
@@ -111,7 +112,7 @@ def new_run(
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
     from gancli.cli import datareport, render
-    from gancli.core import data, devices, records, rehearsal
+    from gancli.core import clusters, data, devices, records, rehearsal
     from gancli.core.trainer import Trainer
 
     devices.resolve(config.device)
@@ -120,22 +121,26 @@ def new_run(
         options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
     with render.tracker(quiet=quiet) as track:
         images = data.load(config.data, options, track, verify=dry_run)
-    record = records.make(name, config, sources, images)
+    trained = clusters.as_trained(images, config)
+    record = records.make(name, config, sources, trained)
     if dry_run:
-        rehearse(record, images, as_json=as_json, quiet=quiet)
+        rehearse(record, images, trained, as_json=as_json, quiet=quiet)
         return
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, images))
+    report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, trained))
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
         if report:
             datareport.start({**report, "picture": str(run.reals)}, record)
-        finish(Trainer(run, record, images, make_probe(record, images, quiet=quiet)), as_json=as_json, quiet=quiet)
+        finish(Trainer(run, record, trained, make_probe(record, images, quiet=quiet)), as_json=as_json, quiet=quiet)
 
 
-def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet: bool) -> None:
-    """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
+def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *, as_json: bool, quiet: bool) -> None:
+    """Say all that is known before training; refuse what a run would refuse, after every bad file was named.
+
+    images: as they were loaded; trained: with the labels of training.
+    """
     from gancli.cli import datareport, preview, render
     from gancli.core import gallery, pictures, rehearsal, survey
 
@@ -143,9 +148,9 @@ def rehearse(record: dict[str, Any], images: "ImageSet", *, as_json: bool, quiet
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
-        trial = rehearsal.rehearse(record, images)
+        trial = rehearsal.rehearse(record, trained)
     report = datareport.make(record, images, trial)
-    grid = gallery.as_shown(record, images)
+    grid = gallery.as_shown(record, trained)
     if "duplicates" not in report:
         report["duplicates"] = survey.copies(images)
     report["picture"] = gallery.save_preview(slug(images.name), grid, images.resolution)
@@ -164,7 +169,7 @@ def old_run(
     run: RunDir, preset: str | None, from_file: dict[str, Any], flags: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> None:
     from gancli.cli import render
-    from gancli.core import data, records
+    from gancli.core import clusters, data, records
     from gancli.core.trainer import Trainer
 
     with run.lock():
@@ -175,8 +180,9 @@ def old_run(
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         with render.tracker(quiet=quiet) as track:
             images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)
-        records.check_same_data(record, images)
-        trainer = Trainer.resume(run, record, images, make_probe(record, images, quiet=quiet))
+        trained = clusters.as_trained(images, configs.from_values(record["train"]))
+        records.check_same_data(record, trained)
+        trainer = Trainer.resume(run, record, trained, make_probe(record, images, quiet=quiet))
         render.notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()

@@ -35,10 +35,10 @@ class Gallery:
     def picture(self) -> npt.NDArray[np.uint8]:
         """The same latents at every point of training, classes in columns when there are some."""
         z = latents.from_seeds(range(COLUMNS * ROWS), self.spec.z_dim)
-        return images.grid(generate(self.G, z, self.column_labels()), COLUMNS)
+        return images.grid(generate(self.G, z, self.labels()), COLUMNS)
 
-    def column_labels(self) -> Tensor | None:
-        return column_labels(self.class_counts)
+    def labels(self) -> Tensor | None:
+        return place_labels(self.class_counts)
 
     def save_frame(self, nimg: int) -> Path:
         path = self.run.frame(nimg)
@@ -50,7 +50,7 @@ class Gallery:
 
     def save_reals(self) -> None:
         """Training images in the layout of the samples."""
-        chosen = some_of_each(self.data, self.column_labels(), self.seed)
+        chosen = some_of_each(self.data, self.labels(), self.seed)
         picture = images.grid(self.data.images[chosen], COLUMNS)
         media.write_png(self.run.reals, media.enlarge(picture, self.scale))
 
@@ -69,11 +69,16 @@ def scale_of(resolution: int) -> int:
     return max(1, PICTURE_PX // (COLUMNS * resolution))
 
 
-def column_labels(class_counts: list[int]) -> Tensor | None:
-    """The class of each place of a picture, int64 [80]: one for each column; None without classes."""
+def place_labels(class_counts: list[int]) -> Tensor | None:
+    """The class of each place of a picture, int64 [80]; None without classes.
+
+    One for each column while there are columns enough, else those that the seeds 0 to 79 stand for.
+    """
     if not class_counts:
         return None
     present = torch.tensor(class_counts).nonzero().flatten()
+    if len(present) > COLUMNS:
+        return latents.classes_from_seeds(range(COLUMNS * ROWS), class_counts)
     return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
 
 
@@ -89,7 +94,7 @@ def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
 def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
     """Training images as D sees them, a class for each column: mirrored and moved as often as they will be at most."""
     train = record["train"]
-    chosen = some_of_each(data, column_labels(record["data"]["class_counts"]), train["seed"])
+    chosen = some_of_each(data, place_labels(record["data"]["class_counts"]), train["seed"])
     draws = rng.generator(train["seed"], "as shown")
     x = images.to_float(data.images[chosen])
     if train["mirror"]:

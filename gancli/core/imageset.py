@@ -25,7 +25,8 @@ class ImageSet:
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
     without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
     bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
-    should be told once, report plain facts about the files they came from, {} where there is nothing to say.
+    should be told once, report plain facts about the files they came from, {} where there is nothing to say;
+    is_clustered says that the labels are of clusters (core/clusters.py), which the digest leaves out.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ImageSet:
     digest: str
     notes: tuple[str, ...]
     report: dict[str, Any] = field(default_factory=dict)
+    is_clustered: bool = False
 
     def __post_init__(self) -> None:
         if not are_names(self.class_names):

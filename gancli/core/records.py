@@ -10,7 +10,7 @@ import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices, scaling
-from gancli.core.imageset import ImageSet
+from gancli.core.imageset import ImageSet, digest
 from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
 from gancli.errors import ConfigError, RunError
@@ -23,7 +23,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
 
     Some of what came from the preset follows the data, see scaling.
     """
-    conditional = config.conditional and data.n_classes > 0
+    conditional = data.n_classes > 0 and (config.conditional or data.is_clustered)
     is_watched = len(data.heldout_images) > 0 and not (conditional and data.heldout_labels is None)
     config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution, is_watched=is_watched)
     loss = LOSSES[config.loss]
@@ -45,6 +45,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "channels": data.channels,
             "class_names": list(data.class_names) if conditional else [],
             "class_counts": list(data.class_counts) if conditional else [],
+            **({"clusters": digest(data.labels, data.heldout_labels)} if data.is_clustered else {}),
             **in_files(data.report),
         },
         "machine": {
@@ -181,6 +182,11 @@ def check_same_data(record: dict[str, Any], data: ImageSet) -> None:
         raise RunError(
             f"the data set {data.name} is not the one this run was trained on (its digest differs); "
             "put the old data back, or start a new run"
+        )
+    if record["data"].get("clusters") != (digest(data.labels, data.heldout_labels) if data.is_clustered else None):
+        raise RunError(
+            f"the clusters of {data.name} came out otherwise than when this run began, as another version of torch can "
+            "make them; start a new run"
         )
 
 

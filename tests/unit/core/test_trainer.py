@@ -385,7 +385,7 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     assert trainer.spec.n_classes == 6
-    labels = trainer.gallery.column_labels()
+    labels = trainer.gallery.labels()
     assert labels is not None and set(labels.tolist()) == {2, 3, 5}
 
 

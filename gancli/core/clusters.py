@@ -1,0 +1,76 @@
+"""Clusters of similar images in place of classes, so that a model of unlabelled images need not mix them all.
+
+A G that is told one of k clusters, drawn as often as it occurs, is still an unconditional model of the images; D sees
+each image beside its like. Sage et al. 2018 (1712.04407), whose clusters are fixed before training as they are here;
+Liu et al. 2020 (2006.10728) renew theirs.
+"""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gancli.config import TrainConfig
+from gancli.core import rng
+from gancli.core.imageset import ImageSet
+
+SIDE = 14  # of the thumbnails that are compared, in pixels
+FEWEST_PER_CLUSTER = 100  # training images, on average
+MOST_COMPARED = 20_000  # images that the centres are found on
+MOST_ROUNDS = 30
+PIECE = 4096
+
+
+def as_trained(data: ImageSet, config: TrainConfig) -> ImageSet:
+    """The set with the labels that training is to use: its own, those of clusters, or none."""
+    if config.conditional and data.n_classes:
+        return data
+    k = min(config.clusters, len(data.images) // FEWEST_PER_CLUSTER)
+    if k < 2:
+        return dataclasses.replace(data, labels=None, heldout_labels=None, class_names=())
+    some = data.images[torch.randperm(len(data.images), generator=rng.generator(0, "clusters"))[:MOST_COMPARED]]
+    means = centres(thumbnails(some), k)
+    labels, heldout_labels = nearest(data.images, means), nearest(data.heldout_images, means)
+    names = tuple(f"cluster {i}" for i in range(k))
+    return dataclasses.replace(data, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True)
+
+
+def thumbnails(images: Tensor) -> Tensor:
+    """uint8 [N,C,H,W] -> float64 [N, C SIDE SIDE], each pixel the mean of an area."""
+    small = [F.adaptive_avg_pool2d(part.double(), SIDE).flatten(1) for part in torch.split(images, PIECE)]
+    return torch.cat(small)
+
+
+def centres(points: Tensor, k: int) -> Tensor:
+    """k means of points [N, d] -> [k, d], in order of the share of points that are nearest to them.
+
+    Lloyd 1982, from the start of k-means++ (Arthur and Vassilvitskii 2007); the same for the same points.
+    """
+    draws = rng.generator(0, "centres")
+    means = points[torch.randint(len(points), (1,), generator=draws)]
+    apart = distances(points, means)[:, 0]
+    while len(means) < k:
+        chosen = points[torch.multinomial(apart + 1e-9, 1, generator=draws)]
+        means, apart = torch.cat([means, chosen]), torch.minimum(apart, distances(points, chosen)[:, 0])
+    labels = torch.full((len(points),), -1)
+    for _ in range(MOST_ROUNDS):
+        before, labels = labels, distances(points, means).argmin(1)
+        if torch.equal(before, labels):
+            break
+        counts = labels.bincount(minlength=k)
+        sums = torch.zeros_like(means).index_add_(0, labels, points)
+        means = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), means)
+    return means[labels.bincount(minlength=k).argsort(descending=True, stable=True)]
+
+
+def distances(points: Tensor, means: Tensor) -> Tensor:
+    """Squared, [N, d] and [k, d] -> [N, k]."""
+    found = points.square().sum(1)[:, None] - 2 * points @ means.T + means.square().sum(1)
+    return found.clamp_(min=0)
+
+
+def nearest(images: Tensor, means: Tensor) -> Tensor:
+    """The cluster of each image, int64 [N]."""
+    found = [distances(thumbnails(part), means).argmin(1) for part in torch.split(images, PIECE)]
+    return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)

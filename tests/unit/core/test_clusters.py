@@ -1,0 +1,86 @@
+import dataclasses
+
+import pytest
+import torch
+
+from gancli.config import TrainConfig
+from gancli.core import clusters
+from gancli.core.gallery import place_labels
+from gancli.core.imageset import ImageSet, image_set
+from gancli.core.latents import classes_from_seeds
+
+KINDS = 4
+
+
+@pytest.fixture(scope="module")
+def patterns() -> ImageSet:
+    """600 noisy images of four patterns of 28x28, in proportions 1 : 2 : 3 : 4; labels say which."""
+    draws = torch.Generator().manual_seed(1)
+    labels = torch.multinomial(torch.tensor([0.1, 0.2, 0.3, 0.4]), 600, replacement=True, generator=draws)
+    images = torch.zeros(600, 1, 28, 28)
+    for kind in range(KINDS):
+        images[labels == kind, :, 7 * kind : 7 * kind + 7] = 200
+    noise = torch.rand(images.shape, generator=draws) * 50
+    return image_set("patterns", ((images + noise).to(torch.uint8), labels))
+
+
+def asked(k: int, *, conditional: bool = False) -> TrainConfig:
+    return TrainConfig(kimg=1, clusters=k, conditional=conditional)
+
+
+def test_clusters_are_the_kinds_of_image_that_there_are(patterns: ImageSet) -> None:
+    found = clusters.as_trained(patterns, asked(KINDS))
+    assert found.is_clustered and found.class_names == tuple(f"cluster {i}" for i in range(KINDS))
+    assert found.class_counts == sorted(patterns.class_counts, reverse=True)
+    pairs = ((found.labels, patterns.labels), (found.heldout_labels, patterns.heldout_labels))
+    for labels, kinds in pairs:
+        assert labels is not None and kinds is not None
+        assert len({*zip(labels.tolist(), kinds.tolist(), strict=True)}) == KINDS
+    assert found.images is patterns.images and found.digest == patterns.digest
+
+
+def test_clusters_are_the_same_for_the_same_images(patterns: ImageSet) -> None:
+    once, again = (clusters.as_trained(patterns, asked(3)).labels for _ in range(2))
+    assert once is not None and again is not None and torch.equal(once, again)
+
+
+def test_classes_come_before_clusters_unless_they_are_turned_off(patterns: ImageSet) -> None:
+    assert clusters.as_trained(patterns, asked(3, conditional=True)) is patterns
+    unlabelled = dataclasses.replace(patterns, labels=None, heldout_labels=None, class_names=())
+    assert clusters.as_trained(unlabelled, asked(3, conditional=True)).n_classes == 3
+
+
+def test_without_clusters_an_unconditional_run_has_no_labels(patterns: ImageSet) -> None:
+    found = clusters.as_trained(patterns, asked(0))
+    assert (found.labels, found.heldout_labels, found.class_names, found.is_clustered) == (None, None, (), False)
+
+
+def test_a_cluster_has_a_hundred_images_on_average(patterns: ImageSet) -> None:
+    assert len(patterns.images) == 540 and clusters.as_trained(patterns, asked(1000)).n_classes == 5
+    few = dataclasses.replace(patterns, images=patterns.images[:199])
+    assert clusters.as_trained(few, asked(1000)).n_classes == 0
+
+
+def test_centres_are_means_of_the_points_nearest_to_them() -> None:
+    points = torch.rand(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    means = clusters.centres(points, 4)
+    labels = clusters.distances(points, means).argmin(1)
+    assert labels.bincount().tolist() == sorted(labels.bincount().tolist(), reverse=True)
+    for i in range(4):
+        torch.testing.assert_close(means[i], points[labels == i].mean(0))
+
+
+def test_distances_are_squared_euclidean_ones() -> None:
+    points = torch.rand(5, 3, dtype=torch.float64)
+    expected = torch.cdist(points, points[:2]).square()
+    torch.testing.assert_close(clusters.distances(points, points[:2]), expected)
+
+
+def test_equal_images_leave_clusters_empty_rather_than_fail() -> None:
+    assert clusters.centres(torch.ones(300, 2, dtype=torch.float64), 3).shape == (3, 2)
+
+
+def test_a_picture_of_more_classes_than_columns_takes_those_of_the_seeds() -> None:
+    few, many = place_labels([5, 0, 5]), place_labels([5] * 32)
+    assert few is not None and few[:10].tolist() == [0, 2] * 5
+    assert many is not None and torch.equal(many, classes_from_seeds(range(80), [5] * 32))
