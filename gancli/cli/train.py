@@ -121,7 +121,7 @@ def new_run(
         options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
     with render.tracker(quiet=quiet) as track:
         images = data.load(config.data, options, track, verify=dry_run)
-    trained = clusters.as_trained(images, config)
+    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
     record = records.make(name, config, sources, trained)
     if dry_run:
         rehearse(record, images, trained, as_json=as_json, quiet=quiet)
@@ -180,7 +180,9 @@ def old_run(
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         with render.tracker(quiet=quiet) as track:
             images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)
-        trained = clusters.as_trained(images, configs.from_values(record["train"]))
+        trained = clusters.as_trained(
+            images, conditional=record["train"]["conditional"], clusters=record["train"]["clusters"]
+        )
         records.check_same_data(record, trained)
         trainer = Trainer.resume(run, record, trained, make_probe(record, images, quiet=quiet))
         render.notes(trainer.notes)

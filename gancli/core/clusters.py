@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gancli.config import TrainConfig
 from gancli.core import rng
 from gancli.core.imageset import ImageSet
 
@@ -22,11 +21,11 @@ MOST_ROUNDS = 30
 PIECE = 4096
 
 
-def as_trained(data: ImageSet, config: TrainConfig) -> ImageSet:
-    """The set with the labels that training is to use: its own, those of clusters, or none."""
-    if config.conditional and data.n_classes:
+def as_trained(data: ImageSet, *, conditional: bool, clusters: int) -> ImageSet:
+    """The set with the labels that training is to use: its own if conditional, else those of clusters, or none."""
+    if conditional and data.n_classes:
         return data
-    k = min(config.clusters, len(data.images) // FEWEST_PER_CLUSTER)
+    k = min(clusters, len(data.images) // FEWEST_PER_CLUSTER)
     if k < 2:
         return dataclasses.replace(data, labels=None, heldout_labels=None, class_names=())
     some = data.images[torch.randperm(len(data.images), generator=rng.generator(0, "clusters"))[:MOST_COMPARED]]

@@ -3,7 +3,6 @@ import dataclasses
 import pytest
 import torch
 
-from gancli.config import TrainConfig
 from gancli.core import clusters
 from gancli.core.gallery import place_labels
 from gancli.core.imageset import ImageSet, image_set
@@ -24,12 +23,8 @@ def patterns() -> ImageSet:
     return image_set("patterns", ((images + noise).to(torch.uint8), labels))
 
 
-def asked(k: int, *, conditional: bool = False) -> TrainConfig:
-    return TrainConfig(kimg=1, clusters=k, conditional=conditional)
-
-
 def test_clusters_are_the_kinds_of_image_that_there_are(patterns: ImageSet) -> None:
-    found = clusters.as_trained(patterns, asked(KINDS))
+    found = clusters.as_trained(patterns, conditional=False, clusters=KINDS)
     assert found.is_clustered and found.class_names == tuple(f"cluster {i}" for i in range(KINDS))
     assert found.class_counts == sorted(patterns.class_counts, reverse=True)
     pairs = ((found.labels, patterns.labels), (found.heldout_labels, patterns.heldout_labels))
@@ -40,25 +35,27 @@ def test_clusters_are_the_kinds_of_image_that_there_are(patterns: ImageSet) -> N
 
 
 def test_clusters_are_the_same_for_the_same_images(patterns: ImageSet) -> None:
-    once, again = (clusters.as_trained(patterns, asked(3)).labels for _ in range(2))
+    once, again = (clusters.as_trained(patterns, conditional=False, clusters=3).labels for _ in range(2))
     assert once is not None and again is not None and torch.equal(once, again)
 
 
 def test_classes_come_before_clusters_unless_they_are_turned_off(patterns: ImageSet) -> None:
-    assert clusters.as_trained(patterns, asked(3, conditional=True)) is patterns
+    assert clusters.as_trained(patterns, conditional=True, clusters=3) is patterns
     unlabelled = dataclasses.replace(patterns, labels=None, heldout_labels=None, class_names=())
-    assert clusters.as_trained(unlabelled, asked(3, conditional=True)).n_classes == 3
+    assert clusters.as_trained(unlabelled, conditional=True, clusters=3).n_classes == 3
 
 
 def test_without_clusters_an_unconditional_run_has_no_labels(patterns: ImageSet) -> None:
-    found = clusters.as_trained(patterns, asked(0))
+    found = clusters.as_trained(patterns, conditional=False, clusters=0)
     assert (found.labels, found.heldout_labels, found.class_names, found.is_clustered) == (None, None, (), False)
 
 
 def test_a_cluster_has_a_hundred_images_on_average(patterns: ImageSet) -> None:
-    assert len(patterns.images) == 540 and clusters.as_trained(patterns, asked(1000)).n_classes == 5
+    assert (
+        len(patterns.images) == 540 and clusters.as_trained(patterns, conditional=False, clusters=1000).n_classes == 5
+    )
     few = dataclasses.replace(patterns, images=patterns.images[:199])
-    assert clusters.as_trained(few, asked(1000)).n_classes == 0
+    assert clusters.as_trained(few, conditional=False, clusters=1000).n_classes == 0
 
 
 def test_centres_are_means_of_the_points_nearest_to_them() -> None:
