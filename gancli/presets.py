@@ -26,6 +26,7 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     # The best that two CPU cores do in minutes. Measured: see docs/presets.md.
     "quick": TrainConfig(
+        clusters=32,
         model="conv",
         z_dim=64,
         g_width=64,
