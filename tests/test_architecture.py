@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.state": PURE | {"config"},
     "core.scaling": PURE | {"config"},
     "core.records": PURE | {"", "config", "presets", "rundir"},
+    "core.start": PURE | {"config", "rundir"},
     "core.gallery": PURE | {"config", "rundir", "media"},
     "core.samples": PURE | {"config", "media", "outputs", "provenance"},
     "core.walks": PURE | {"config", "media"},

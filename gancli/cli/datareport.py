@@ -93,6 +93,10 @@ def plan(record: dict[str, Any]) -> Iterator[Row]:
     known = f"{n_classes} {kind}" if n_classes else "unconditional"
     size = f"{data['resolution']}x{data['resolution']} {'grey' if data['channels'] == 1 else 'RGB'}"
     yield "preset", f"{record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}"
+    if "init" in record:
+        from gancli.core import start
+
+        yield "init", start.told(record["init"])
     yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
     yield "on", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
 

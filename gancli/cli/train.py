@@ -36,6 +36,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run; --kimg or --epochs extend it.")
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", metavar="RUN|MODEL", help="Start from trained networks: a run's, or a model file's G."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
     ] = None,
@@ -90,10 +94,11 @@ def train(
     else from --config, else from the preset.
     """
     given = locals()
+    opt.check_one_of(resume=resume, init=init)
     flags = {name: given[name] for name in configs.tunable() if given[name] is not None}
     from_file = read_toml(config) if config else {}
     if resume is None:
-        new_run(preset, from_file, flags, outdir, dry_run=dry_run, as_json=as_json, quiet=quiet)
+        new_run(preset, from_file, flags, init, outdir, dry_run=dry_run, as_json=as_json, quiet=quiet)
     elif dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     else:
@@ -104,6 +109,7 @@ def new_run(
     preset: str | None,
     from_file: dict[str, Any],
     flags: dict[str, Any],
+    init: Path | None,
     outdir: Path,
     *,
     dry_run: bool,
@@ -113,9 +119,14 @@ def new_run(
     name, config, sources = presets.resolve(preset, from_file, flags)
     from gancli.cli import datareport, render
     from gancli.core import clusters, data, devices, records, rehearsal
+    from gancli.core import start as starts
     from gancli.core.trainer import Trainer
 
     devices.resolve(config.device)
+    start = starts.load(init, outdir) if init else None
+    if start:
+        render.notes(start.notes)
+        config, sources = starts.follow(config, sources, start, has_own_size=data.has_own_size(config.data))
     options = records.options(config)
     if dry_run:
         options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
@@ -123,6 +134,8 @@ def new_run(
         images = data.load(config.data, options, track, verify=dry_run)
     trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
     record = records.make(name, config, sources, trained)
+    if start:
+        record["init"] = starts.entry(start, record)
     if dry_run:
         rehearse(record, images, trained, as_json=as_json, quiet=quiet)
         return
@@ -133,7 +146,8 @@ def new_run(
     with run.lock(), run.discarded_if_stillborn():
         if report:
             datareport.start({**report, "picture": str(run.reals)}, record)
-        finish(Trainer(run, record, trained, make_probe(record, images, quiet=quiet)), as_json=as_json, quiet=quiet)
+        trainer = Trainer(run, record, trained, make_probe(record, images, quiet=quiet), start)
+        finish(trainer, as_json=as_json, quiet=quiet)
 
 
 def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *, as_json: bool, quiet: bool) -> None:

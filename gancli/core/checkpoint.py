@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gancli.core import tensorfile
 from gancli.core.state import TrainState
-from gancli.errors import FileFormatError
-from gancli.rundir import atomic_write
+from gancli.errors import DamagedFileError, FileFormatError, RunError
+from gancli.rundir import RunDir, atomic_write
 
 
 def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
@@ -26,6 +26,17 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, meta, _ = tensorfile.unpack("checkpoint", path)
     return tensors, meta
+
+
+def newest(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Any], Path, list[tuple[Path, DamagedFileError]]]:
+    """Tensors, metadata and path of the newest checkpoint that can be read; and the newer, damaged ones."""
+    faults: list[tuple[Path, DamagedFileError]] = []
+    for path in run.checkpoints():
+        try:
+            return *read(path), path, faults
+        except DamagedFileError as err:
+            faults.append((path, err))
+    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")
 
 
 def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> float:

@@ -22,6 +22,21 @@ from gancli.errors import DataError, did_you_mean, printable
 DEFAULTS = Options()
 
 
+def has_own_size(name: str) -> bool:
+    """Whether the images of this name or path come at one size, as named sets and IDX files do and pictures do not."""
+    return name in SOURCES or idx_folder(name) is not None
+
+
+def idx_folder(name: str) -> Path | None:
+    """The folder of this path, if it holds IDX files."""
+    path = absolute(name)
+    return path if os.path.isdir(path) and idx.find(path, "train", "images-idx3") else None
+
+
+def absolute(name: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(name)))
+
+
 def silent(what: str, done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
@@ -34,8 +49,8 @@ def load(name: str, options: Options = DEFAULTS, progress: Progress = silent, *,
     """
     if name in SOURCES:
         return fitted(SOURCES[name](), options)
-    path = Path(os.path.abspath(os.path.expanduser(name)))
-    if os.path.isdir(path) and idx.find(path, "train", "images-idx3"):
+    path = absolute(name)
+    if idx_folder(name):
         found = replace(idxfolder.load(name, path), name=printable(path.name), source=str(path))
         return fitted(found, options)
     if name and os.path.exists(path):

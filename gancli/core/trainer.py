@@ -13,14 +13,14 @@ from torch import Tensor
 
 from gancli import config as configs
 from gancli import events
-from gancli.core import augment, checkpoint, devices, modelfile, records, rng, schedules
+from gancli.core import augment, checkpoint, devices, modelfile, records, rng, schedules, start
 from gancli.core.clock import Clock
 from gancli.core.data import batch_indices
 from gancli.core.gallery import Gallery
 from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState
 from gancli.core.watch import Probe, Watch
-from gancli.errors import ConfigError, DamagedFileError, DivergedError, FileFormatError, RunError
+from gancli.errors import ConfigError, DivergedError, FileFormatError
 from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
 
 WATCHED = 256  # training, held-out and generated images that a tick's health is read from
@@ -29,7 +29,14 @@ WATCHED = 256  # training, held-out and generated images that a tick's health is
 class Trainer:
     """One run, from its first step or its last checkpoint to the end of its plan."""
 
-    def __init__(self, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        record: dict[str, Any],
+        data: ImageSet,
+        probe: Probe | None = None,
+        init: start.Start | None = None,
+    ) -> None:
         self.run_dir, self.record, self.data, self.probe = run, record, data, probe
         self.config = configs.from_values(record["train"])
         self.notes: list[str] = []
@@ -42,6 +49,8 @@ class Trainer:
         self.spec = records.spec(record)
         background = augment.background(data.images) if self.config.augment != "none" else None
         self.state = TrainState(self.config, self.spec, self.device, background)
+        if init is not None:
+            start.apply(self.state, init, record["data"]["class_names"])
         self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
         self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)
@@ -89,7 +98,11 @@ class Trainer:
             self.gallery.save_frame(0)
             self.save_snapshot()
         self.run_dir.is_born = True
-        self.note("resume" if first_nimg else "start")
+        if first_nimg:
+            self.note("resume")
+        else:
+            init = self.record.get("init")
+            self.note("start", **({"text": f"starting from {start.told(init)}"} if init else {}))
         yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
         clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
@@ -320,15 +333,8 @@ def model_nimg(path: Path, notes: list[str]) -> int | None:
 
 def newest_checkpoint(run: RunDir, notes: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
     """Tensors and metadata of the newest checkpoint that can be read; damaged newer ones are set aside."""
-    faults: list[tuple[Path, DamagedFileError]] = []
-    for path in run.checkpoints():
-        try:
-            found = checkpoint.read(path)
-        except DamagedFileError as err:
-            faults.append((path, err))
-            continue
-        for damaged, fault in faults:
-            damaged.rename(damaged.with_suffix(".damaged"))
-            notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
-        return *found, path
-    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")
+    tensors, meta, path, faults = checkpoint.newest(run)
+    for damaged, fault in faults:
+        damaged.rename(damaged.with_suffix(".damaged"))
+        notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
+    return tensors, meta, path

@@ -1,0 +1,179 @@
+"""Where fine-tuning starts: the networks of a model file or of a run, put into those of a new run."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gancli import config as configs
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import checkpoint, modelfile, records, tensorfile
+from gancli.core.models import build
+from gancli.core.state import TrainState
+from gancli.errors import ConfigError, FileFormatError, RunError
+from gancli.rundir import RunDir
+from gancli.wording import listed
+
+MOST_NAMED = 5
+ANEW = {
+    "D": "D starts fresh, since a model file holds G alone",
+    "class embeddings": "classes differ, so their embeddings start anew",
+    "class weights": "only one of the two has classes or clusters, so the weights that read them start anew",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Trained networks and what is known of them. source: the path as it was given.
+
+    G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. notes: what the user
+    should be told once.
+    """
+
+    source: str
+    sha256: str
+    spec: ModelSpec
+    spectral_norm: bool
+    nimg: int
+    data: str
+    class_names: tuple[str, ...]
+    G: nn.Module
+    D: nn.Module | None
+    notes: tuple[str, ...] = ()
+
+
+def load(path: Path, outdir: Path) -> Start:
+    """What a model file, or the newest checkpoint of a run (a path, or a name under outdir), holds."""
+    if path.is_file():
+        model = modelfile.load(path)
+        info = model.info
+        known = {"nimg": info.nimg, "data": info.data["name"], "class_names": info.class_names}
+        return Start(str(path), model.digest, info.spec, spectral_norm=False, G=model.G, D=None, **known)
+    if not path.exists() and not (outdir / path).exists():
+        raise RunError(f"no run folder or model file {path}")
+    return of_run(RunDir.find(path, outdir), str(path))
+
+
+def of_run(run: RunDir, source: str) -> Start:
+    tensors, meta, path, faults = checkpoint.newest(run)
+    try:
+        record = meta["record"]
+        train, spec = configs.from_values(record["train"]), records.spec(record)
+        G, D = build(spec, train.seed, spectral_norm=train.spectral_norm)
+        G.load_state_dict(checkpoint.below(tensors, "G_ema") or checkpoint.below(tensors, "G"))
+        D.load_state_dict(checkpoint.below(tensors, "D"))
+        return Start(
+            source=source,
+            sha256=tensorfile.read_header("checkpoint", path)["sha256"],
+            spec=spec,
+            spectral_norm=train.spectral_norm,
+            nimg=int(meta["nimg"]),
+            data=str(record["data"]["name"]),
+            class_names=tuple(map(str, record["data"]["class_names"])),
+            G=G,
+            D=D,
+            notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as err:
+        raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
+
+
+def follow(
+    config: TrainConfig, sources: Mapping[str, str], start: Start, *, has_own_size: bool
+) -> tuple[TrainConfig, dict[str, str]]:
+    """The settings with the networks of `start`, from "init"; what a flag or a file says otherwise is refused.
+
+    A fresh D may have another width. has_own_size: whether the images come at a size that is not chosen here.
+    """
+    spec = start.spec
+    kept: dict[str, Any] = {name: getattr(spec, name) for name in ("model", "z_dim", "g_width", "d_width")}
+    if start.D is not None:
+        kept["spectral_norm"] = start.spectral_norm
+    kept |= {"resolution": spec.resolution, "channels": str(spec.channels)}
+    auto = {"resolution": 0, "channels": "auto"}
+    said = [name for name in kept if sources[name] in ("flag", "file") and getattr(config, name) != auto.get(name)]
+    for name in said:
+        asked = getattr(config, name)
+        if asked != kept[name] and not (name == "d_width" and start.D is None):
+            way_out = "leave it out"
+            if name in ("d_width", "spectral_norm"):
+                way_out += ", or start from the run's model.safetensors with a fresh D"
+            raise ConfigError(
+                f"{configs.flag(name)} {asked} differs from the {kept[name]} of {start.source}; {way_out}"
+            )
+    followed = kept.keys() - {*said} - ({"resolution", "channels"} if has_own_size else set())
+    values = {name: kept[name] for name in followed}
+    return dataclasses.replace(config, **values), {**sources, **dict.fromkeys(followed, "init")}
+
+
+def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a new run is to say of its start. Raises ConfigError if its images differ in size or channels.
+
+    remade: what starts anew; "D", "class embeddings", "class weights", or "class NAME" for some of them.
+    """
+    spec, class_names = records.spec(record), record["data"]["class_names"]
+    if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
+        wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
+        sizes = f"the images of {record['data']['name']} are {size(spec)}, those of {start.source} {size(start.spec)}"
+        raise ConfigError(f"{sizes}; give {wanted}, or other images")
+    remade = [] if start.D else ["D"]
+    unknown = [name for name in class_names if name not in start.class_names]
+    if bool(class_names) != bool(start.class_names):
+        remade.append("class weights")
+    elif unknown:
+        remade += ["class embeddings"] if len(unknown) == len(class_names) else [f"class {name}" for name in unknown]
+    return {
+        "source": start.source,
+        "sha256": start.sha256,
+        "nimg": start.nimg,
+        "data": start.data,
+        "remade": remade,
+    }
+
+
+def size(spec: ModelSpec) -> str:
+    return f"{spec.resolution}x{spec.resolution} {'grey' if spec.channels == 1 else 'RGB'}"
+
+
+def told(init: Mapping[str, Any]) -> str:
+    """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
+    said = [ANEW[name] for name in init["remade"] if name in ANEW]
+    classes = [name.removeprefix("class ") for name in init["remade"] if name not in ANEW]
+    said += [f"embeddings of new classes start anew: {listed(classes, MOST_NAMED)}"] if classes else []
+    return "; ".join([f"{init['source']}, {init['nimg'] / 1000:g} kimg on {init['data']}", *said])
+
+
+@torch.no_grad()
+def apply(state: TrainState, start: Start, class_names: Sequence[str]) -> None:
+    """Put the weights of `start` into a state that is at image 0; what has no counterpart there stays as it is."""
+    places = {name: place for place, name in enumerate(start.class_names)}
+    rows = [(row, places[name]) for row, name in enumerate(class_names) if name in places]
+    carry(state.G, start.G, rows, start.spec.z_dim)
+    if start.D is not None:
+        carry(state.D, start.D, rows, 0)
+    if state.G_ema is not state.G:
+        state.G_ema.load_state_dict(state.G.state_dict())
+
+
+def carry(net: nn.Module, trained: nn.Module, rows: Sequence[tuple[int, int]], z_dim: int) -> None:
+    """Fill a network with the weights of another that differs in its classes alone.
+
+    rows: places of a class in the one and in the other, whose embeddings go along. z_dim: columns that read z, in a
+    layer that reads the class behind them where there is one.
+    """
+    known = trained.state_dict()
+    for name, weight in net.state_dict().items():
+        old = known.get(name)
+        if old is None:
+            continue
+        if name.startswith("embed."):
+            for row, place in rows:
+                weight[row] = old[place]
+        elif old.shape == weight.shape:
+            weight.copy_(old)
+        elif z_dim and len(old) == len(weight):
+            weight[:, :z_dim] = old[:, :z_dim]

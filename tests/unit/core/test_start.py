@@ -1,0 +1,329 @@
+"""Fine-tuning: what is taken from a model or a run, what starts anew, and what is refused."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gancli import events, presets
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import checkpoint, data, records, start, tensorfile
+from gancli.core.models import build
+from gancli.core.state import TrainState
+from gancli.core.trainer import Trainer
+from gancli.errors import ConfigError, DamagedFileError, FileFormatError, RunError
+from gancli.rundir import RunDir, read_jsonl
+
+SPEC = ModelSpec(model="conv", z_dim=6, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
+NAMES = ("cat", "dog", "owl")
+SMALL = {"g_width": 8, "d_width": 8, "z_dim": 6, "batch_size": 8, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": 1}
+FEW = {**SMALL, "kimg": 0.4, "snapshot_kimg": 0.2, "tick_kimg": 0.1, "r1_interval": 4, "ema_kimg": 0.3}
+
+EACH = pytest.mark.parametrize(("model", "spectral"), [("mlp", False), ("conv", False), ("resnet", True)])
+
+
+def trained(names: tuple[str, ...] = NAMES, *, with_D: bool = True, spectral: bool = False, **spec: Any) -> start.Start:
+    """Networks whose weights no fresh state of seed 0 has."""
+    of = dataclasses.replace(SPEC, **{"n_classes": len(names), **spec})
+    G, D = build(of, 77, spectral_norm=spectral)
+    return start.Start("runs/old", "ab", of, spectral, 1500, "animals", names, G, D if with_D else None)
+
+
+def fresh(names: tuple[str, ...], like: start.Start, **settings: Any) -> TrainState:
+    asked = {"model": like.spec.model, "spectral_norm": like.spectral_norm, **SMALL, "kimg": 1.0, **settings}
+    spec = dataclasses.replace(like.spec, n_classes=len(names))
+    return TrainState(presets.resolve("quick", flags=asked)[1], spec, torch.device("cpu"))
+
+
+def taken(state: TrainState, init: start.Start) -> set[str]:
+    """Names of the weights that are those of the trained networks, after as many as there are were compared."""
+    found, visited = set(), 0
+    for letter, ours, theirs in (("G", state.G, init.G), ("D", state.D, init.D)):
+        known = {} if theirs is None else theirs.state_dict()
+        for name, weight in ours.state_dict().items():
+            visited += 1
+            if name in known and torch.equal(known[name], weight):
+                found.add(f"{letter}.{name}")
+    assert visited == len(state.G.state_dict()) + len(state.D.state_dict()) >= 12
+    return found
+
+
+def everything(state: TrainState) -> set[str]:
+    return {f"{letter}.{name}" for letter in "GD" for name in state.modules[letter].state_dict()}
+
+
+@EACH
+def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: bool) -> None:
+    init = trained(model=model, spectral=spectral)
+    state = fresh(NAMES, init)
+    start.apply(state, init, NAMES)
+    assert taken(state, init) == everything(state)
+    assert state.nimg == 0 and state.G_ema is not state.G and not state.opt_G.state
+    for mean, weight in zip(state.G_ema.parameters(), state.G.parameters(), strict=True):
+        assert torch.equal(mean, weight) and not mean.requires_grad and weight.requires_grad
+
+
+def test_without_an_average_g_alone_is_filled() -> None:
+    init = trained()
+    state = fresh(NAMES, init, ema_kimg=0.0)
+    start.apply(state, init, NAMES)
+    assert state.G_ema is state.G and taken(state, init) == everything(state)
+
+
+def test_from_a_model_file_d_is_a_fresh_one() -> None:
+    init = trained(with_D=False)
+    state = fresh(NAMES, init)
+    before = {name: weight.clone() for name, weight in state.D.state_dict().items()}
+    start.apply(state, init, NAMES)
+    assert taken(state, init) == {name for name in everything(state) if name.startswith("G.")}
+    assert all(torch.equal(weight, before[name]) for name, weight in state.D.state_dict().items())
+
+
+@EACH
+@pytest.mark.parametrize("names", [("x", "y", "z"), ("a", "b")], ids=len)
+def test_other_classes_start_with_embeddings_of_their_own(model: str, spectral: bool, names: tuple[str, ...]) -> None:
+    init = trained(model=model, spectral=spectral)
+    state = fresh(names, init)
+    start.apply(state, init, names)
+    assert everything(state) - taken(state, init) == {name for name in everything(state) if ".embed." in name}
+
+
+def test_a_class_that_the_model_knows_by_name_keeps_its_embedding_wherever_it_is_now() -> None:
+    init = trained()
+    names = ("owl", "bee", "cat", "dog")
+    state = fresh(names, init)
+    own = {letter: state.modules[letter].embed.table.weight.clone() for letter in "GD"}  # type: ignore[union-attr]
+    start.apply(state, init, names)
+    for letter, old in (("G", init.G), ("D", init.D)):
+        now, then = (net.embed.table.weight for net in (state.modules[letter], old))  # type: ignore[union-attr]
+        assert torch.equal(now, torch.stack([then[2], own[letter][1], then[0], then[1]]))
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
+def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> None:
+    init = trained((), model=model)
+    state = fresh(NAMES, init)
+    start.apply(state, init, NAMES)
+    wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
+    assert torch.equal(state.G.state_dict()[wide][:, :6], init.G.state_dict()[wide])
+    left = everything(state) - taken(state, init)
+    out = {"D.out.weight"} if model == "resnet" else set()  # one logit, and features to compare with a class
+    assert left == {f"G.{wide}", "G.embed.table.weight", "D.embed.table.weight", *out}
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
+def test_a_model_with_classes_can_go_on_without(model: str) -> None:
+    init = trained(model=model)
+    state = fresh((), init)
+    start.apply(state, init, ())
+    wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
+    assert torch.equal(state.G.state_dict()[wide], init.G.state_dict()[wide][:, :6])
+    assert everything(state) - taken(state, init) == {f"G.{wide}"} | ({"D.out.weight"} if model == "resnet" else set())
+
+
+def followed(init: start.Start, *, has_own_size: bool = False, **flags: Any) -> tuple[TrainConfig, dict[str, str]]:
+    _, config, sources = presets.resolve("quick", flags=flags)
+    return start.follow(config, sources, init, has_own_size=has_own_size)
+
+
+def test_the_networks_follow_the_model_and_the_record_says_so() -> None:
+    config, sources = followed(trained(model="resnet", spectral=True), lr=0.01)
+    assert (config.model, config.z_dim, config.g_width, config.d_width) == ("resnet", 6, 8, 8)
+    assert config.spectral_norm and (config.resolution, config.channels) == (12, "1")
+    names = {"model", "z_dim", "g_width", "d_width", "spectral_norm", "resolution", "channels"}
+    assert {name for name, where in sources.items() if where == "init"} == names
+    assert (config.lr, sources["lr"], sources["gamma"]) == (0.01, "flag", "preset quick")
+
+
+def test_images_of_a_size_of_their_own_keep_it() -> None:
+    config, sources = followed(trained(), has_own_size=True)
+    assert (config.resolution, config.channels) == (0, "auto") and sources["resolution"] == "preset quick"
+
+
+def test_a_fresh_d_may_be_another_than_the_models() -> None:
+    config, sources = followed(trained(with_D=False), d_width=32, spectral_norm=True)
+    assert (config.d_width, config.spectral_norm, sources["d_width"]) == (32, True, "flag")
+    assert followed(trained(with_D=False))[0].d_width == 8
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; leave it out"),
+        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; leave it out"),
+        ({"g_width": 16}, "--g-width 16 differs from the 8 of runs/old"),
+        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; leave it out, or start from the run's model"),
+        ({"spectral_norm": True}, "--spectral-norm True differs from the False of runs/old"),
+        ({"resolution": 16}, "--resolution 16 differs from the 12 of runs/old"),
+        ({"channels": "3"}, "--channels 3 differs from the 1 of runs/old"),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, dict) else "",
+)
+def test_other_networks_than_the_models_are_refused(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        followed(trained(), **flags)
+
+
+def test_what_the_model_has_may_be_said_again() -> None:
+    same = {"z_dim": 6, "spectral_norm": False, "resolution": 12, "channels": "1"}
+    _, sources = followed(trained(), **same)
+    assert {sources[name] for name in same} == {"flag"}
+    config, sources = followed(trained(), resolution=0, channels="auto")
+    assert (config.resolution, config.channels, sources["channels"]) == (12, "1", "init")
+
+
+def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
+    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8}
+    return {"train": train, "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data}}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "remade", "said"),
+    [
+        (NAMES, NAMES, [], "animals"),
+        ((), (), [], "animals"),
+        (NAMES, ("dog",), [], "animals"),
+        (NAMES, ("a", "b"), ["class embeddings"], "animals; classes differ, so their embeddings start anew"),
+        (NAMES, ("cat", "bee"), ["class bee"], "animals; embeddings of new classes start anew: bee"),
+        (NAMES, (), ["class weights"], "animals; only one of the two has classes or clusters, so the weights that"),
+        ((), NAMES, ["class weights"], "animals; only one of the two has classes or clusters, so the weights that"),
+    ],
+)
+def test_the_record_and_the_line_say_what_starts_anew(
+    then: tuple[str, ...], now: tuple[str, ...], remade: list[str], said: str
+) -> None:
+    found = start.entry(trained(then), record_of(now))
+    assert found == {"source": "runs/old", "sha256": "ab", "nimg": 1500, "data": "animals", "remade": remade}
+    assert start.told(found).startswith(f"runs/old, 1.5 kimg on {said}")
+    bare = start.entry(trained(then, with_D=False), record_of(now))
+    assert bare["remade"] == ["D", *remade]
+    assert "; D starts fresh, since a model file holds G alone" in start.told(bare)
+
+
+@pytest.mark.parametrize("data", [{"resolution": 16}, {"channels": 3}], ids=str)
+def test_images_of_another_size_are_refused_with_what_fits_them(data: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="those of runs/old 12x12 grey; give --resolution 12 --channels 1"):
+        start.entry(trained(), record_of(NAMES, **data))
+
+
+def begin(outdir: Path, folder: Path, init: Path | None = None, **settings: Any) -> Trainer:
+    """A new run, as the command makes it."""
+    name, config, sources = presets.resolve("quick", {"data": str(folder), **FEW, **settings})
+    found = None if init is None else start.load(init, outdir)
+    if found:
+        config, sources = start.follow(config, sources, found, has_own_size=True)
+    images = data.load(config.data)
+    record = records.make(name, config, sources, images)
+    if found:
+        record["init"] = start.entry(found, record)
+    return Trainer(RunDir.create(outdir, name), record, images, init=found)
+
+
+def finish(trainer: Trainer, stop_at: int | None = None) -> Trainer:
+    for event in trainer.run():
+        if stop_at is not None and isinstance(event, events.Measured) and event.nimg >= stop_at:
+            trainer.stop()
+    return trainer
+
+
+def resume(run: RunDir) -> Trainer:
+    record = records.read(run)
+    return Trainer.resume(run, record, data.load(record["data"]["source"]))
+
+
+def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(tmp_path: Path, tiny_idx: Path) -> None:
+    old = finish(begin(tmp_path, tiny_idx))
+    path = old.run_dir.checkpoints()[0]
+    new = begin(tmp_path, tiny_idx, Path(old.run_dir.path.name), seed=5, kimg=0.2)
+    for ours, theirs in (
+        (new.state.G, old.state.G_ema),
+        (new.state.G_ema, old.state.G_ema),
+        (new.state.D, old.state.D),
+    ):
+        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(weight, other)
+    assert new.record["init"] == {
+        "source": old.run_dir.path.name,
+        "sha256": tensorfile.read_header("checkpoint", path)["sha256"],
+        "nimg": 400,
+        "data": "tiny",
+        "remade": [],
+    }
+    finish(new)
+    assert new.state.nimg == 200 and new.record["plan"]["total_nimg"] == 200
+    assert new.run_dir.frame(0).read_bytes() == old.run_dir.frame(400).read_bytes()
+    (first, *_) = read_jsonl(new.run_dir.events)
+    assert (first["event"], first["text"]) == ("start", f"starting from {start.told(new.record['init'])}")
+    assert new.run_dir.read_config()["init"] == new.record["init"]
+
+
+@pytest.mark.parametrize("name", ["", "model.safetensors"], ids=["run", "model"])
+def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no_source(
+    tmp_path: Path, tiny_idx: Path, name: str
+) -> None:
+    old = finish(begin(tmp_path, tiny_idx, kimg=0.2))
+    source = old.run_dir.path / name
+    whole = finish(begin(tmp_path / "a", tiny_idx, source, seed=3))
+    parts = begin(tmp_path / "b", tiny_idx, source, seed=3)
+    shutil.rmtree(old.run_dir.path)
+    for event in parts.run():
+        assert isinstance(event, events.RunStarted)  # killed before its first step
+        break
+    parts = finish(resume(parts.run_dir), 100)
+    assert 100 <= parts.state.nimg < 400
+    again = finish(resume(parts.run_dir))
+    (left, one, _), (right, other, _) = (checkpoint.newest(run.run_dir)[:3] for run in (whole, again))
+    assert left.keys() == right.keys() and len(left) > 30
+    assert all(torch.equal(tensor, right[key]) for key, tensor in left.items())
+    assert one["record"]["init"] == other["record"]["init"] and one["nimg"] == 400
+    assert [p.name for p in whole.run_dir.frame_paths()] == [p.name for p in again.run_dir.frame_paths()]
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_alone(
+    tmp_path: Path, tiny_idx: Path
+) -> None:
+    run = finish(begin(tmp_path, tiny_idx)).run_dir
+    newest, _ = run.checkpoints()
+    newest.write_bytes(newest.read_bytes()[:-100])
+    found = start.load(run.path, tmp_path)
+    assert found.nimg == 200 and newest.exists()
+    (note,) = found.notes
+    assert newest.name in note and "starting from the checkpoint before it" in note
+    for path in run.checkpoints():
+        path.write_bytes(b"")
+    with pytest.raises(RunError, match="no checkpoint that can be read"):
+        start.load(run.path, tmp_path)
+
+
+def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
+    run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
+    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
+        start.load(run.checkpoints()[0], tmp_path)
+    with pytest.raises(DamagedFileError, match="damaged or not a safetensors file"):
+        start.load(run.samples, tmp_path)
+    with pytest.raises(RunError, match="no run folder or model file none"):
+        start.load(Path("none"), tmp_path)
+    with pytest.raises(RunError, match="is not a run folder"):
+        start.load(tiny_idx, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.pop("train"),
+        lambda record: record["train"].update(colour="red"),
+        lambda record: record["train"].update(g_width=16),
+        lambda record: record["data"].update(class_names=3),
+    ],
+    ids=["none", "unknown", "other width", "no names"],
+)
+def test_a_checkpoint_that_does_not_fit_itself_is_refused(tmp_path: Path, tiny_idx: Path, damage: Any) -> None:
+    trainer = finish(begin(tmp_path, tiny_idx, kimg=0.1))
+    path, record = trainer.run_dir.checkpoints()[0], trainer.record
+    damage(record)
+    checkpoint.save(path, trainer.state, {"record": record, "train_s": 1.0})
+    with pytest.raises(FileFormatError, match="holds no networks this gancli can build"):
+        start.load(trainer.run_dir.path, tmp_path)
