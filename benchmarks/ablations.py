@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import judge
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -49,15 +49,15 @@ LADDER = {
 }
 DEFAULT = "default preset"
 
-# What each cure adds to `classic`: a limit to D's slope, more to learn, less room to learn by heart. Not --ada: it waits
-# for an r_v of 0.6, and `classic` overfits below that.
+# What each cure adds to `classic`: a limit to D's slope, more to learn, less room to learn by heart. Not --ada, which
+# waits for an r_v of 0.6: `classic` overfits below that.
 CURES = {
     "classic": "",
     "R1": "--gamma 10",
     "augmentation": "--augment translation",
     "small D": "--d-width 64",
 }
-COLOURS = (plots.BLACK, plots.BLUE, plots.ORANGE, plots.GREEN)
+COLOURS = dict(zip(CURES, (plots.BLACK, plots.BLUE, plots.ORANGE, plots.GREEN), strict=True))
 
 JUDGES = {
     "relu": ("ReLU", plots.BLUE),
@@ -78,8 +78,9 @@ class Run:
     seed: int
     flags: str
 
-    def strip(self, out: Path) -> Path:
-        return out / f"{self.name.removeprefix('+ ').replace(' ', '-')}-{self.seed}.png"
+
+def strip_path(out: Path, name: str, seed: int) -> Path:
+    return out / f"{name.removeprefix('+ ').replace(' ', '-')}-{seed}.png"
 
 
 def ladder(seeds: Sequence[int], time_budget: str) -> list[Run]:
@@ -105,9 +106,12 @@ def cures(seeds: Sequence[int], epochs: float) -> list[Run]:
 
 
 def gancli(*arguments: object) -> Record:
-    """What the command prints with --json."""
-    command = [sys.executable, "-m", "gancli", *map(str, arguments), "--json", "--quiet"]
-    return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    """What the command prints with --json; ends this program, too, if it fails."""
+    command = ["gancli", *map(str, arguments), "--json", "--quiet"]
+    done = subprocess.run([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} ended with {done.returncode}")
+    return dict(json.loads(done.stdout))
 
 
 def measure(what: str, run: Run, out: Path) -> Record:
@@ -115,21 +119,17 @@ def measure(what: str, run: Run, out: Path) -> Record:
     with tempfile.TemporaryDirectory() as folder:
         trained = gancli("train", *shlex.split(run.flags), "--outdir", folder)
         made = RunDir.open(Path(trained["run"]))
-        gancli(
-            "sample", made.path, "--seeds", f"0-{SHOWN - 1}", "--grid", f"1x{SHOWN}", "--force", "-o", run.strip(out)
-        )
+        strip = strip_path(out, run.name, run.seed)
+        gancli("sample", made.path, "--n", SHOWN, "--grid", f"1x{SHOWN}", "--force", "-o", strip)
         found = judged(made, Path(folder)) if what == "ladder" else watched(made, Path(folder))
         n_train = made.read_config()["data"]["n_train"]
     return {**vars(run), "nimg": trained["nimg"], "train_s": trained["train_s"], "n_train": n_train, **found}
 
 
 def judged(run: RunDir, folder: Path) -> Record:
-    import judge
-
-    gancli("sample", run.path, "--n", N_FAKES, "-o", folder / "samples.npz")
-    with np.load(folder / "samples.npz") as arrays:
-        fakes = torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
-    return judge.score(judge.load_judges(DATA), fakes)
+    fakes = folder / "samples.npz"
+    gancli("sample", run.path, "--n", N_FAKES, "-o", fakes)
+    return judge.score(judge.load_judges(DATA), judge.read_pictures(fakes, 1))
 
 
 def watched(run: RunDir, folder: Path) -> Record:
@@ -178,9 +178,9 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
     for row, (name, some) in enumerate(records.items()):
         if row:
             axes.axhline(row - 0.5, color="#e4e4e4", linewidth=0.8)
-        for judge, (label, color) in JUDGES.items():
-            found = [record["judges"][judge]["multiple"] for record in some]
-            y = row + 0.2 * (list(JUDGES).index(judge) - 1)
+        for i, (key, (label, color)) in enumerate(JUDGES.items()):
+            found = [record["judges"][key]["multiple"] for record in some]
+            y = row + 0.2 * (i - 1)
             axes.plot([min(found), max(found)], [y, y], color=color, linewidth=2, alpha=0.45)
             axes.plot(found, [y] * len(found), "o", color=color, markersize=5.5, label="" if row else label)
         middle = HEAD + ROW * (row + 0.5)
@@ -188,48 +188,37 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
         kimg = [record["nimg"] / 1000 for record in some]
         write(14, middle + 11, f"{np.mean(kimg):,.0f} kimg", fontsize=10, color=plots.GREY)
         strip = place(STRIP_LEFT, middle - SAMPLE / 2, SAMPLE * SHOWN, SAMPLE)
-        strip.imshow(imread(Run(name, some[0]["seed"], "").strip(out)), cmap="gray", vmin=0, vmax=1, aspect="auto")
+        strip.imshow(imread(strip_path(out, name, some[0]["seed"])), cmap="gray", vmin=0, vmax=1, aspect="auto")
         strip.axis("off")
-    handles, names = axes.get_legend_handles_labels()
-    place_of_legend = (SCALE_LEFT - 8) / WIDTH, 1 - (HEAD - 20) / height
-    figure.legend(
-        handles,
-        names,
-        loc="center left",
-        bbox_to_anchor=place_of_legend,
-        ncols=3,
-        frameon=False,
-        fontsize=11,
-        handletextpad=0.1,
-        columnspacing=1.2,
-    )
-    write(STRIP_LEFT, HEAD - 20, "samples, not chosen", fontsize=11)
-    plots.add_note(figure, f"a point for each of {max(map(len, records.values()))} seeds; dashed: the floor")
+    figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # where the legend begins
+    plots.add_legend(figure, axes, 1 - (HEAD - 22) / height)
+    seeds = max(map(len, records.values()))
+    note = f"a point for each of {seeds} runs; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
+    plots.add_note(figure, note)
     plots.save(figure, out / "ladder.png")
 
 
 def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     """The score and r_v over images seen, a curve for each run."""
     figure, (above, below) = plots.page(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
-    floors = [record["floor"] for some in records.values() for record in some]
-    values = [
-        score for some in records.values() for record in some for score in series(record["evaluations"], SCORE)[1]
-    ]
+    every = [record for some in records.values() for record in some]
+    floor = every[0]["floor"]
+    scores = [score for record in every for score in series(record["evaluations"], SCORE)[1]]
     above.set_yscale("log")
-    above.set_ylim(log_limits([*values, *floors]))
+    above.set_ylim(log_limits([*scores, floor]))
     above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     above.yaxis.set_minor_locator(NullLocator())
     above.set_ylabel(f"{SCORE} of 2,000 samples,\nlower is better", fontsize=12)
-    for (name, some), color in zip(records.items(), COLOURS, strict=False):
+    for name, some in records.items():
+        style = {"color": COLOURS[name], "linewidth": 2}
         for i, record in enumerate(some):
-            above.plot(*series(record["evaluations"], SCORE), color=color, linewidth=2, label="" if i else name)
+            above.plot(*series(record["evaluations"], SCORE), **style, label="" if i else name)
             kimg, r_v = series(record["ticks"], "r_v")
-            below.plot(kimg, smoothed(r_v), color=color, linewidth=2)
-    plots.mark_ideals(above, [(floors[0], f"floor {significant(floors[0])}", plots.BLACK)])
+            below.plot(kimg, smoothed(r_v), **style)
+    plots.mark_ideals(above, [(floor, f"floor {significant(floor)}", plots.BLACK)])
     below.set_ylim(-0.05, 1)
     below.set_ylabel("overfitting r_v,\nfrom 0 to 1", fontsize=12)
-    every = [record for some in records.values() for record in some]
     plots.show_progress([above, below], every, every[0]["n_train"])
     plots.add_legend(figure, above, 0.915)
     plots.add_note(figure, "r_v: moving average")
@@ -244,13 +233,13 @@ def spread(values: Sequence[float]) -> str:
 
 
 def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
-    shown = ", ".join(label for label, _ in JUDGES.values()).split(", ")
-    lines = [f"| recipe | flags added | kimg | {' | '.join(shown)} | class TV |", "|---" * 7 + "|"]
+    labels = " | ".join(label for label, _ in JUDGES.values())
+    lines = [f"| recipe | flags added | kimg | {labels} | class TV |", "|---" * 7 + "|"]
     for name, some in records.items():
-        judged = [spread([record["judges"][judge]["multiple"] for record in some]) for judge in JUDGES]
+        multiples = [spread([record["judges"][key]["multiple"] for record in some]) for key in JUDGES]
         kimg = f"{np.mean([record['nimg'] for record in some]) / 1000:,.0f}"
         flags = f"`{LADDER[name]}`" if name in LADDER else "(none at all)"
-        lines.append(f"| {' | '.join([name, flags, kimg, *judged, spread([one['tv'] for one in some])])} |")
+        lines.append(f"| {' | '.join([name, flags, kimg, *multiples, spread([one['tv'] for one in some])])} |")
     return lines
 
 
