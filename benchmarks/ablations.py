@@ -30,7 +30,7 @@ from gancli import config
 from gancli.report import plots
 from gancli.report.series import log_limits, series, smoothed
 from gancli.rundir import RunDir
-from gancli.wording import significant
+from gancli.wording import counted, significant
 
 Record = dict[str, Any]
 
@@ -193,7 +193,7 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
     figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # where the legend begins
     plots.add_legend(figure, axes, 1 - (HEAD - 22) / height)
     seeds = max(map(len, records.values()))
-    note = f"a point for each of {seeds} runs; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
+    note = f"{counted(seeds, 'run')} of each; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
     plots.add_note(figure, note)
     plots.save(figure, out / "ladder.png")
 
@@ -211,7 +211,7 @@ def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     above.yaxis.set_minor_locator(NullLocator())
     above.set_ylabel(f"{SCORE} of 2,000 samples,\nlower is better", fontsize=12)
     for name, some in records.items():
-        style = {"color": COLOURS[name], "linewidth": 2}
+        style: dict[str, Any] = {"color": COLOURS[name], "linewidth": 2}
         for i, record in enumerate(some):
             above.plot(*series(record["evaluations"], SCORE), **style, label="" if i else name)
             kimg, r_v = series(record["ticks"], "r_v")
