@@ -30,8 +30,8 @@ ANEW = {
 class Start:
     """Trained networks and what is known of them. source: the path as it was given.
 
-    G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. notes: what the user
-    should be told once.
+    G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. clusters: the digest
+    of those that the classes stand for, None from a model file too. notes: what the user should be told once.
     """
 
     source: str
@@ -43,7 +43,12 @@ class Start:
     class_names: tuple[str, ...]
     G: nn.Module
     D: nn.Module | None
+    clusters: str | None = None
     notes: tuple[str, ...] = ()
+
+    def known_classes(self, record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names by which the classes of a new run can be known again; clusters of other images are other clusters."""
+        return self.class_names if record["data"].get("clusters") == self.clusters else ()
 
 
 def load(path: Path, outdir: Path) -> Start:
@@ -76,6 +81,7 @@ def of_run(run: RunDir, source: str) -> Start:
             class_names=tuple(map(str, record["data"]["class_names"])),
             G=G,
             D=D,
+            clusters=record["data"].get("clusters"),
             notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as err:
@@ -121,7 +127,8 @@ def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
         sizes = f"the images of {record['data']['name']} are {size(spec)}, those of {start.source} {size(start.spec)}"
         raise ConfigError(f"{sizes}; give {wanted}, or other images")
     remade = [] if start.D else ["D"]
-    unknown = [name for name in class_names if name not in start.class_names]
+    known = start.known_classes(record)
+    unknown = [name for name in class_names if name not in known]
     if bool(class_names) != bool(start.class_names):
         remade.append("class weights")
     elif unknown:
@@ -148,10 +155,10 @@ def told(init: Mapping[str, Any]) -> str:
 
 
 @torch.no_grad()
-def apply(state: TrainState, start: Start, class_names: Sequence[str]) -> None:
+def apply(state: TrainState, start: Start, record: Mapping[str, Any]) -> None:
     """Put the weights of `start` into a state that is at image 0; what has no counterpart there stays as it is."""
-    places = {name: place for place, name in enumerate(start.class_names)}
-    rows = [(row, places[name]) for row, name in enumerate(class_names) if name in places]
+    places = {name: place for place, name in enumerate(start.known_classes(record))}
+    rows = [(row, places[name]) for row, name in enumerate(record["data"]["class_names"]) if name in places]
     carry(state.G, start.G, rows, start.spec.z_dim)
     if start.D is not None:
         carry(state.D, start.D, rows, 0)

@@ -50,7 +50,7 @@ class Trainer:
         background = augment.background(data.images) if self.config.augment != "none" else None
         self.state = TrainState(self.config, self.spec, self.device, background)
         if init is not None:
-            start.apply(self.state, init, record["data"]["class_names"])
+            start.apply(self.state, init, record)
         self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
         self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)

@@ -38,6 +38,10 @@ def fresh(names: tuple[str, ...], like: start.Start, **settings: Any) -> TrainSt
     return TrainState(presets.resolve("quick", flags=asked)[1], spec, torch.device("cpu"))
 
 
+def record_of(names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    return {"data": {"class_names": list(names), **more}}
+
+
 def taken(state: TrainState, init: start.Start) -> set[str]:
     """Names of the weights that are those of the trained networks, after as many as there are were compared."""
     found, visited = set(), 0
@@ -59,7 +63,7 @@ def everything(state: TrainState) -> set[str]:
 def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: bool) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(NAMES, init)
-    start.apply(state, init, NAMES)
+    start.apply(state, init, record_of(NAMES))
     assert taken(state, init) == everything(state)
     assert state.nimg == 0 and state.G_ema is not state.G and not state.opt_G.state
     for mean, weight in zip(state.G_ema.parameters(), state.G.parameters(), strict=True):
@@ -69,7 +73,7 @@ def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: boo
 def test_without_an_average_g_alone_is_filled() -> None:
     init = trained()
     state = fresh(NAMES, init, ema_kimg=0.0)
-    start.apply(state, init, NAMES)
+    start.apply(state, init, record_of(NAMES))
     assert state.G_ema is state.G and taken(state, init) == everything(state)
 
 
@@ -77,7 +81,7 @@ def test_from_a_model_file_d_is_a_fresh_one() -> None:
     init = trained(with_D=False)
     state = fresh(NAMES, init)
     before = {name: weight.clone() for name, weight in state.D.state_dict().items()}
-    start.apply(state, init, NAMES)
+    start.apply(state, init, record_of(NAMES))
     assert taken(state, init) == {name for name in everything(state) if name.startswith("G.")}
     assert all(torch.equal(weight, before[name]) for name, weight in state.D.state_dict().items())
 
@@ -87,7 +91,7 @@ def test_from_a_model_file_d_is_a_fresh_one() -> None:
 def test_other_classes_start_with_embeddings_of_their_own(model: str, spectral: bool, names: tuple[str, ...]) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(names, init)
-    start.apply(state, init, names)
+    start.apply(state, init, record_of(names))
     assert everything(state) - taken(state, init) == {name for name in everything(state) if ".embed." in name}
 
 
@@ -96,17 +100,27 @@ def test_a_class_that_the_model_knows_by_name_keeps_its_embedding_wherever_it_is
     names = ("owl", "bee", "cat", "dog")
     state = fresh(names, init)
     own = {letter: state.modules[letter].embed.table.weight.clone() for letter in "GD"}  # type: ignore[union-attr]
-    start.apply(state, init, names)
+    start.apply(state, init, record_of(names))
     for letter, old in (("G", init.G), ("D", init.D)):
         now, then = (net.embed.table.weight for net in (state.modules[letter], old))  # type: ignore[union-attr]
         assert torch.equal(now, torch.stack([then[2], own[letter][1], then[0], then[1]]))
+
+
+@pytest.mark.parametrize(("clusters", "is_known"), [("one", True), ("other", False), (None, False)])
+def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_known: bool) -> None:
+    init = dataclasses.replace(trained(), clusters="one")
+    record = record_of(NAMES) if clusters is None else record_of(NAMES, clusters=clusters)
+    state = fresh(NAMES, init)
+    start.apply(state, init, record)
+    embeddings = {name for name in everything(state) if ".embed." in name}
+    assert len(embeddings) == 2 and everything(state) - taken(state, init) == (set() if is_known else embeddings)
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
 def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> None:
     init = trained((), model=model)
     state = fresh(NAMES, init)
-    start.apply(state, init, NAMES)
+    start.apply(state, init, record_of(NAMES))
     wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
     assert torch.equal(state.G.state_dict()[wide][:, :6], init.G.state_dict()[wide])
     left = everything(state) - taken(state, init)
@@ -118,7 +132,7 @@ def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> No
 def test_a_model_with_classes_can_go_on_without(model: str) -> None:
     init = trained(model=model)
     state = fresh((), init)
-    start.apply(state, init, ())
+    start.apply(state, init, record_of(()))
     wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
     assert torch.equal(state.G.state_dict()[wide], init.G.state_dict()[wide][:, :6])
     assert everything(state) - taken(state, init) == {f"G.{wide}"} | ({"D.out.weight"} if model == "resnet" else set())
