@@ -38,8 +38,9 @@ def fresh(names: tuple[str, ...], like: start.Start, **settings: Any) -> TrainSt
     return TrainState(presets.resolve("quick", flags=asked)[1], spec, torch.device("cpu"))
 
 
-def record_of(names: tuple[str, ...], **more: Any) -> dict[str, Any]:
-    return {"data": {"class_names": list(names), **more}}
+def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
+    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8}
+    return {"train": train, "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data}}
 
 
 def taken(state: TrainState, init: start.Start) -> set[str]:
@@ -187,11 +188,6 @@ def test_what_the_model_has_may_be_said_again() -> None:
     assert {sources[name] for name in same} == {"flag"}
     config, sources = followed(trained(), resolution=0, channels="auto")
     assert (config.resolution, config.channels, sources["channels"]) == (12, "1", "init")
-
-
-def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
-    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8}
-    return {"train": train, "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data}}
 
 
 @pytest.mark.parametrize(
