@@ -16,7 +16,7 @@ import torch
 from commands import FAST, gancli
 from PIL import Image
 
-from gancli import config
+from gancli import config, evaluation
 from gancli.cli.train import stopping
 from gancli.core.imageset import image_set
 from gancli.core.named import SOURCES
@@ -74,6 +74,7 @@ def test_stacked_digits_train_with_their_own_preset_and_are_scored(
     pixels = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     digits = image_set("mnist", (pixels, torch.arange(40) % 10), (pixels, torch.arange(40) % 10))
     monkeypatch.setitem(SOURCES, "stacked-mnist", lambda: stacked("stacked-mnist", digits, 64, 16))
+    monkeypatch.setattr(evaluation, "PROBE_N", 100)
     result = gancli("train", "--data", "stacked-mnist", "--kimg", "0.1", *FAST, *flags, "--eval-kimg", "0.1")
     assert result.exit_code == 0, result.output
     run = Path("runs/00000-stacked-stacked-mnist")
