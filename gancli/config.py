@@ -77,6 +77,9 @@ class TrainConfig:
 
     augment: str = setting("none", "What else D sees done to images: color, translation, cutout, flip; or none.")
     augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
+    augment_below: int = setting(
+        0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
+    )
     ada: bool = setting(False, "Drive the strength of augmentation by overfitting, up to 0.8.")
 
     batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)

@@ -25,7 +25,9 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
     """
     conditional = data.n_classes > 0 and (config.conditional or data.is_clustered)
     is_watched = len(data.heldout_images) > 0 and not (conditional and data.heldout_labels is None)
-    config, sources = scaling.follow(config, sources, PRESETS[preset], data.resolution, is_watched=is_watched)
+    config, sources = scaling.follow(
+        config, sources, PRESETS[preset], data.resolution, n_train=len(data.images), is_watched=is_watched
+    )
     loss = LOSSES[config.loss]
     if config.ada and not is_watched:
         raise ConfigError("--ada measures overfitting on held-out images, and there are none; use --augment-strength")
@@ -68,10 +70,20 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
 
 def notes(record: dict[str, Any]) -> list[str]:
     """What to say of settings that followed the data."""
-    if record["sources"]["ada"] != "rule":
-        return []
-    strength = f"augmentation has a fixed strength of {record['train']['augment_strength']:g}"
-    return [f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"]
+    train, sources, said = record["train"], record["sources"], list[str]()
+    if train["augment"] == "none":
+        return said
+    if train["augment_below"] and sources["augment"] not in ("flag", "file"):
+        said.append(
+            f"fewer than {train['augment_below']:,} images to train on, so D sees them changed by {train['augment']} "
+            "(--augment none turns it off)"
+        )
+    if sources["ada"] == "rule":
+        strength = f"augmentation has a fixed strength of {train['augment_strength']:g}"
+        said.append(
+            f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"
+        )
+    return said
 
 
 def in_files(report: dict[str, Any]) -> dict[str, int]:

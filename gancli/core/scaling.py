@@ -30,12 +30,19 @@ def gamma(preset_gamma: float, resolution: int, preset_batch: int, batch: int, m
 
 
 def follow(
-    config: TrainConfig, sources: dict[str, str], preset: TrainConfig, resolution: int, *, is_watched: bool
+    config: TrainConfig,
+    sources: dict[str, str],
+    preset: TrainConfig,
+    resolution: int,
+    *,
+    n_train: int,
+    is_watched: bool,
 ) -> tuple[TrainConfig, dict[str, str]]:
     """The settings for data of a kind; what a flag or a file says stays. A value that moves comes from "rule".
 
     sources: setting -> where its value is from, as presets.resolve gives it. preset: the settings before flag and
-    file; where it names a resolution, its values hold up to that. is_watched: whether there are held-out images to
+    file; where it names a resolution, its values hold up to that. n_train: training images; augmentation that is not
+    asked for is for few of them. is_watched: whether there are held-out images to
     see overfitting by; without them the strength of augmentation cannot follow it, and is the default of the setting.
     """
     chosen = {name for name, where in sources.items() if where in ("flag", "file")}
@@ -43,7 +50,9 @@ def follow(
     batch = config.batch_size if "batch_size" in chosen else batch_size(config.batch_size, resolution, measured)
     penalty = gamma(config.gamma, resolution, preset.batch_size, batch, measured)
     values: dict[str, Any] = {"batch_size": batch, "gamma": penalty}
-    if config.ada and not is_watched and "ada" not in chosen:
+    if 0 < config.augment_below <= n_train and not {"augment", "augment_strength", "ada"} & chosen:
+        values |= {"augment": "none", "ada": False}
+    elif config.ada and not is_watched and "ada" not in chosen:
         values |= {"ada": False, "augment_strength": configs.fields()["augment_strength"].default}
     moved = {name: value for name, value in values.items() if name not in chosen and value != getattr(config, name)}
     return dataclasses.replace(config, **moved), sources | dict.fromkeys(moved, "rule")

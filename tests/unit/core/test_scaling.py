@@ -13,10 +13,10 @@ from gancli.errors import ConfigError
 
 
 def followed(
-    resolution: int, preset: str = "quick", *, is_watched: bool = True, **flags: object
+    resolution: int, preset: str = "quick", *, n_train: int = 500, is_watched: bool = True, **flags: object
 ) -> tuple[TrainConfig, dict[str, str]]:
     _, config, sources = presets.resolve(preset, flags=flags)
-    return follow(config, sources, presets.PRESETS[preset], resolution, is_watched=is_watched)
+    return follow(config, sources, presets.PRESETS[preset], resolution, n_train=n_train, is_watched=is_watched)
 
 
 def test_the_batch_halves_with_each_doubling_above_32_px_but_not_below_16() -> None:
@@ -76,7 +76,9 @@ def test_what_a_flag_says_stays_and_the_rest_follows_it() -> None:
 @pytest.fixture
 def adaptive(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """`quick`, were its augmentation adaptive, from nothing on."""
-    preset = replace(presets.PRESETS["quick"], augment="color,translation,cutout", augment_strength=0.0, ada=True)
+    preset = replace(
+        presets.PRESETS["quick"], augment="color,translation,cutout", augment_strength=0.0, ada=True, augment_below=0
+    )
     monkeypatch.setitem(presets.PRESETS, "quick", preset)
     return preset
 
@@ -94,6 +96,31 @@ def test_adaptive_augmentation_of_a_preset_is_fixed_where_nothing_is_held_out(ad
 def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: TrainConfig) -> None:
     assert followed(28, is_watched=False, ada=True)[0].ada
     assert followed(28, is_watched=False, augment="none")[0] == replace(adaptive, augment="none", ada=False)
+
+
+@pytest.mark.parametrize(
+    ("n_train", "flags", "is_augmented"),
+    [
+        (1999, {}, True),
+        (2000, {}, False),
+        (2000, {"ada": True}, True),
+        (2000, {"augment": "color"}, True),
+        (2000, {"augment_strength": 0.2}, True),
+        (1999, {"augment": "none"}, False),
+    ],
+)
+def test_few_images_are_augmented_and_more_where_it_is_asked_for(
+    n_train: int, flags: dict[str, object], is_augmented: bool
+) -> None:
+    assert presets.PRESETS["quick"].augment_below == 2000
+    config, sources = followed(28, n_train=n_train, **flags)
+    assert (config.augment != "none") == is_augmented
+    assert is_augmented or not config.ada
+    assert (sources["augment"] == "rule") == (n_train == 2000 and not flags)
+
+
+def test_the_tutorials_recipe_is_never_augmented() -> None:
+    assert followed(28, "classic", n_train=10)[0].augment == "none"
 
 
 def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConfig) -> None:
