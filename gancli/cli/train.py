@@ -132,7 +132,7 @@ def new_run(
         options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
     with render.tracker(quiet=quiet) as track:
         images = data.load(config.data, options, track, verify=dry_run)
-    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
+        trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=track)
     record = records.make(name, config, sources, trained)
     if start:
         record["init"] = starts.entry(start, record)
@@ -194,9 +194,10 @@ def old_run(
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         with render.tracker(quiet=quiet) as track:
             images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)
-        trained = clusters.as_trained(
-            images, conditional=record["train"]["conditional"], clusters=record["train"]["clusters"]
-        )
+            train = record["train"]
+            trained = clusters.as_trained(
+                images, conditional=train["conditional"], clusters=train["clusters"], progress=track
+            )
         records.check_same_data(record, trained)
         trainer = Trainer.resume(run, record, trained, make_probe(record, images, quiet=quiet))
         render.notes(trainer.notes)

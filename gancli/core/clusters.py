@@ -12,33 +12,43 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gancli.core import rng
+from gancli.core.data import silent
 from gancli.core.imageset import ImageSet
+from gancli.core.ingest import Progress
 
 SIDE = 14  # of the thumbnails that are compared, in pixels
 FEWEST_PER_CLUSTER = 100  # training images, on average
 MOST_COMPARED = 20_000  # images that the centres are found on
 MOST_ROUNDS = 30
-PIECE = 4096
+PIECE_BYTES = 2**22  # of images that are looked at together
+PIECE = 4096  # thumbnails
 
 
-def as_trained(data: ImageSet, *, conditional: bool, clusters: int) -> ImageSet:
+def as_trained(data: ImageSet, *, conditional: bool, clusters: int, progress: Progress = silent) -> ImageSet:
     """The set with the labels that training is to use: its own if conditional, else those of clusters, or none."""
     if conditional and data.n_classes:
         return data
     k = min(clusters, len(data.images) // FEWEST_PER_CLUSTER)
     if k < 2:
         return dataclasses.replace(data, labels=None, heldout_labels=None, class_names=())
-    some = data.images[torch.randperm(len(data.images), generator=rng.generator(0, "clusters"))[:MOST_COMPARED]]
-    means = centres(thumbnails(some), k)
-    labels, heldout_labels = nearest(data.images, means), nearest(data.heldout_images, means)
+    small = thumbnails(data.images, progress)
+    order = torch.randperm(len(small), generator=rng.generator(0, "clusters"))
+    means = centres(small[order[:MOST_COMPARED]].double(), k)
+    labels, heldout_labels = nearest(small, means), nearest(thumbnails(data.heldout_images), means)
     names = tuple(f"cluster {i}" for i in range(k))
     return dataclasses.replace(data, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True)
 
 
-def thumbnails(images: Tensor) -> Tensor:
-    """uint8 [N,C,H,W] -> float64 [N, C SIDE SIDE], each pixel the mean of an area."""
-    small = [F.adaptive_avg_pool2d(part.double(), SIDE).flatten(1) for part in torch.split(images, PIECE)]
-    return torch.cat(small)
+def thumbnails(images: Tensor, progress: Progress = silent) -> Tensor:
+    """uint8 [N,C,H,W] -> uint8 [N, C SIDE SIDE], each pixel the mean of an area."""
+    n, (channels, *_) = len(images), images.shape[1:]
+    small = torch.empty(n, channels * SIDE**2, dtype=torch.uint8)
+    step = max(1, PIECE_BYTES // images[:1].nbytes) if n else 1
+    for start in range(0, n, step):
+        progress("thumbnails to find clusters", start, n)
+        part = images[start : start + step].float()
+        small[start : start + step] = F.adaptive_avg_pool2d(part, SIDE).round().to(torch.uint8).flatten(1)
+    return small
 
 
 def centres(points: Tensor, k: int) -> Tensor:
@@ -69,7 +79,7 @@ def distances(points: Tensor, means: Tensor) -> Tensor:
     return found.clamp_(min=0)
 
 
-def nearest(images: Tensor, means: Tensor) -> Tensor:
-    """The cluster of each image, int64 [N]."""
-    found = [distances(thumbnails(part), means).argmin(1) for part in torch.split(images, PIECE)]
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
+def nearest(small: Tensor, means: Tensor) -> Tensor:
+    """The cluster of each thumbnail, int64 [N]."""
+    found = [distances(part.double(), means).argmin(1) for part in torch.split(small, PIECE)]
+    return torch.cat(found) if len(small) else torch.zeros(0, dtype=torch.int64)

@@ -116,9 +116,9 @@ class Trainer:
                 self.step()
                 self.train_s = spent_before + clock.elapsed_s
 
+                yield from self.keep(log, before)
                 if self.total_nimg is None and clock.measure(state.nimg):
                     yield from self.fix_plan(clock, log)
-                yield from self.keep(log, before)
                 if clock.wants_progress(state.nimg):
                     left_s = clock.left_s(state.nimg, self.total_nimg)
                     yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
