@@ -364,6 +364,23 @@ def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
     assert_same_run(whole.run_dir, again.run_dir)
 
 
+def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gancli.core.clock.Clock.measure", lambda clock, nimg: nimg == 200)
+    monkeypatch.setattr("gancli.core.clock.Clock.plan", lambda clock, nimg: 400)
+    whole = start(tmp_path / "a", tiny_idx, time_budget=1e6)
+    for event in whole.run():
+        if isinstance(event, events.PlanFixed):
+            copied = shutil.copytree(whole.run_dir.path, tmp_path / "b")
+    again = resume(RunDir(copied))
+    assert again.state.nimg == 200
+    finish(again)
+    ticks = [line["nimg"] for line in whole.run_dir.read_metrics() if line["kind"] == "tick"]
+    assert ticks == [104, 200, 304, 400]
+    assert_same_run(whole.run_dir, again.run_dir)
+
+
 def test_a_time_budget_run_stopped_early_keeps_its_budget(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
