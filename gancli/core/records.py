@@ -70,7 +70,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
 
 def notes(record: dict[str, Any]) -> list[str]:
     """What to say of settings that followed the data."""
-    train, sources, said = record["train"], record["sources"], list[str]()
+    train, sources, said = record["train"], record["sources"], clusters_notes(record)
     if train["augment"] == "none":
         return said
     if train["augment_below"] and sources["augment"] not in ("flag", "file"):
@@ -84,6 +84,18 @@ def notes(record: dict[str, Any]) -> list[str]:
             f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"
         )
     return said
+
+
+def clusters_notes(record: dict[str, Any]) -> list[str]:
+    """What became of a number of clusters that was asked for, if not that."""
+    asked, data = record["train"]["clusters"], record["data"]
+    found = len(data["class_names"]) if "clusters" in data else 0
+    if record["sources"]["clusters"] not in ("flag", "file") or asked == found:
+        return []
+    if data["class_names"] and not found:
+        return [f"--clusters {asked} has no effect: the {len(data['class_names'])} classes of the data are used"]
+    made = f"{found} clusters are made" if found else "no clusters are made"
+    return [f"{made}, not {asked}: {data['n_train']:,} images to train on allow no more"]
 
 
 def in_files(report: dict[str, Any]) -> dict[str, int]:

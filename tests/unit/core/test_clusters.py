@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from gancli.core import clusters
+from gancli import presets
+from gancli.core import clusters, records
 from gancli.core.gallery import place_labels
 from gancli.core.imageset import ImageSet, image_set
 from gancli.core.latents import classes_from_seeds
@@ -56,6 +57,39 @@ def test_a_cluster_has_a_hundred_images_on_average(patterns: ImageSet) -> None:
     )
     few = dataclasses.replace(patterns, images=patterns.images[:199])
     assert clusters.as_trained(few, conditional=False, clusters=1000).n_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({}, []),
+        ({"clusters": 3}, ["--clusters 3 has no effect: the 4 classes of the data are used"]),
+        ({"clusters": 3, "conditional": False}, []),
+        ({"clusters": 50, "conditional": False}, ["5 clusters are made, not 50: 540 images to train on allow no more"]),
+        ({"clusters": 1, "conditional": False}, ["no clusters are made, not 1: 540 images to train on allow no more"]),
+    ],
+)
+def test_clusters_that_were_asked_for_and_not_made_are_told_of(
+    patterns: ImageSet, flags: dict[str, object], said: list[str]
+) -> None:
+    name, config, sources = presets.resolve("classic", flags={"conditional": True, **flags})
+    trained = clusters.as_trained(patterns, conditional=config.conditional, clusters=config.clusters)
+    assert records.notes(records.make(name, config, sources, trained)) == said
+
+
+def test_thumbnails_of_large_pictures_are_made_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    pool = clusters.F.adaptive_avg_pool2d
+
+    def watched(images: torch.Tensor, side: int) -> torch.Tensor:
+        taken.append(images.numel())
+        return pool(images, side)
+
+    monkeypatch.setattr(clusters.F, "adaptive_avg_pool2d", watched)
+    images = torch.arange(100 * 3 * 256 * 256).view(100, 3, 256, 256).remainder(251).to(torch.uint8)
+    small = clusters.thumbnails(images)
+    assert max(taken) <= clusters.PIECE_BYTES and sum(taken) == images.numel()
+    assert torch.equal(small[7], pool(images[7:8].float(), clusters.SIDE).round().to(torch.uint8).flatten())
 
 
 def test_centres_are_means_of_the_points_nearest_to_them() -> None:
