@@ -35,7 +35,7 @@ def as_trained(data: ImageSet, *, conditional: bool, clusters: int, progress: Pr
     order = torch.randperm(len(small), generator=rng.generator(0, "clusters"))
     means = centres(small[order[:MOST_COMPARED]].double(), k)
     labels, heldout_labels = nearest(small, means), nearest(thumbnails(data.heldout_images), means)
-    names = tuple(f"cluster {i}" for i in range(k))
+    names = tuple(f"cluster {i}" for i in range(len(means)))
     return dataclasses.replace(data, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True)
 
 
@@ -54,6 +54,8 @@ def thumbnails(images: Tensor, progress: Progress = silent) -> Tensor:
 def centres(points: Tensor, k: int) -> Tensor:
     """k means of points [N, d] -> [k, d], in order of the share of points that are nearest to them.
 
+    Fewer than k where there are fewer different points.
+
     Lloyd 1982, from the start of k-means++ (Arthur and Vassilvitskii 2007); the same for the same points.
     """
     draws = rng.generator(0, "centres")
@@ -70,7 +72,8 @@ def centres(points: Tensor, k: int) -> Tensor:
         counts = labels.bincount(minlength=k)
         sums = torch.zeros_like(means).index_add_(0, labels, points)
         means = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), means)
-    return means[labels.bincount(minlength=k).argsort(descending=True, stable=True)]
+    counts = labels.bincount(minlength=k)
+    return means[counts.argsort(descending=True, stable=True)[: int((counts > 0).sum())]]
 
 
 def distances(points: Tensor, means: Tensor) -> Tensor:

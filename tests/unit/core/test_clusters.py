@@ -107,8 +107,9 @@ def test_distances_are_squared_euclidean_ones() -> None:
     torch.testing.assert_close(clusters.distances(points, points[:2]), expected)
 
 
-def test_equal_images_leave_clusters_empty_rather_than_fail() -> None:
-    assert clusters.centres(torch.ones(300, 2, dtype=torch.float64), 3).shape == (3, 2)
+def test_no_cluster_is_empty() -> None:
+    points = torch.tensor([[0.0, 0.0]] * 200 + [[1.0, 1.0]] * 100, dtype=torch.float64)
+    assert clusters.centres(points, 5).tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 def test_a_picture_of_more_classes_than_columns_takes_those_of_the_seeds() -> None:
