@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gancli import presets
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import augment, rng
+from gancli.core import augment, rng, schedules
 from gancli.core.models import build_discriminator, build_generator, spectral
 from gancli.core.state import TrainState
 
