@@ -99,7 +99,7 @@ class TrainConfig:
     ema_kimg: float = setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
     ema_ramp: float = setting(
         0.05,
-        "Half-life at most this part of the images seen; 0 lets it rise from 0 over the burn-in instead.",
+        "Half-life at most this part of the images seen; 0: at most 0.3, rising from 0 over the burn-in.",
         low=0,
         high=1,
         tunable=False,

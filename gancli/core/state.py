@@ -98,9 +98,9 @@ class TrainState:
     def half_life(self, t: float) -> float:
         """That of the average, in images, at this part of the run."""
         config, longest = self.config, self.config.ema_kimg * 1000
-        if config.ema_ramp:
-            return schedules.ema_half_life(self.nimg, longest, config.ema_ramp)
-        return schedules.cosine(0.0, longest, t / config.burn_in)
+        if not config.ema_ramp:
+            longest = schedules.cosine(0.0, longest, t / config.burn_in)
+        return schedules.ema_half_life(self.nimg, longest, config.ema_ramp or schedules.EMA_COSINE_RAMP)
 
     def d_step(
         self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float, gamma: float

@@ -1,6 +1,7 @@
 """The quick recipe's training step against a plain restatement of it."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -99,7 +100,7 @@ def plain_quick(
 
 
 def test_quick_is_its_published_recipe_for_six_steps() -> None:
-    config = make_config()
+    config = make_config(augment="none")  # as it is for sets of 2,000 images and more
     assert (config.gamma, config.shift, config.lr_decay_from, config.ema_ramp) == (0.5, 0.6, 0.5, 0.05)
     state = TrainState(config, SPEC, torch.device("cpu"))
     G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
@@ -233,13 +234,44 @@ def test_every_preset_is_built_and_makes_a_step(preset: str) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def narrow(preset: str) -> tuple[TrainConfig, ModelSpec]:
+    config = replace(presets.PRESETS[preset], g_width=8, d_width=8)
+    return config, spec_of(config)
+
+
 def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
-    config = replace(presets.PRESETS["r3gan-32"], g_width=8, d_width=8)
-    state = TrainState(config, spec_of(config), torch.device("cpu"))
+    state = TrainState(*narrow("r3gan-32"), torch.device("cpu"))
     state.set_rates(0.0)
     assert state.opt_G.param_groups[0]["lr"] == 2e-4 and state.opt_G.param_groups[0]["betas"] == (0.0, 0.9)
     assert state.half_life(0.0) == 0
     state.set_rates(0.08)  # 20 of 250 Mimg
     for group in (state.opt_G.param_groups[0], state.opt_D.param_groups[0]):
         assert group["lr"] == pytest.approx(5e-5) and group["betas"] == pytest.approx((0.0, 0.99))
-    assert state.half_life(0.08) == pytest.approx(5e6)
+
+
+@pytest.mark.parametrize(("name", "longest"), [("r3gan-32", 5e6), ("r3gan-64", 5e5)])
+def test_at_its_full_length_the_average_of_r3gan_is_the_published_one(name: str, longest: float) -> None:
+    """Half a cosine from 0 over 20 of 250 Mimg, which no share of the images seen cuts."""
+    state = TrainState(*narrow(name), torch.device("cpu"))
+    for mimg in [*range(1, 41), 250]:
+        rise = (1 - math.cos(math.pi * min(mimg / 20, 1))) / 2
+        state.nimg = mimg * 1_000_000
+        assert state.half_life(mimg / 250) == pytest.approx(longest * rise)
+
+
+@pytest.mark.parametrize("mimg", [0.25, 1, 2.5, 25])
+def test_the_average_of_a_shorter_r3gan_run_is_of_its_end(mimg: float) -> None:
+    """Half of it is made of weights from the last third of the run, not of those from its start."""
+    state = TrainState(*narrow("r3gan-32"), torch.device("cpu"))
+    batch_size = state.config.batch_size
+    steps, weights = round(mimg * 1e6 / batch_size), list[float]()
+    for step in range(steps):
+        state.nimg = (step + 1) * batch_size
+        weights.append(schedules.ema_beta(batch_size, state.half_life(step / steps)))
+    left, newest = 1.0, 0.0  # walking back: what is left of the step, and what the newer ones weigh together
+    for step in reversed(range(steps)):
+        newest += left * (1 - weights[step])
+        left *= weights[step]
+        if newest > 0.5:
+            break
+    assert step / steps > 2 / 3
