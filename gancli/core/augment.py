@@ -46,8 +46,8 @@ def color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
-    """Moved by up to an eighth of the side each way."""
-    limit = max(1, round(images.shape[3] / 8))
+    """Moved by up to an eighth of the side each way, half a pixel being rounded up."""
+    limit = int(images.shape[3] / 8 + 0.5)
     offsets = (draws[:, :2] * (2 * limit + 1)).long() - limit
     raised = (fill + 1).view(1, -1, 1, 1)  # shift fills with -1
     return shift(images - raised, offsets, limit) + raised

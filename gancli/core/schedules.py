@@ -47,9 +47,9 @@ def shift_chance(t: float, epochs: float, strength: float) -> float:
 def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
     """The strength of augmentation after `nimg` more images: up where r_v is above its target, else down.
 
-    It would take ADA_NIMG images from 0 to 1, as Karras et al. 2020 (2006.06676, sec. 3.2) take for small budgets, and
-    stops at ADA_LIMIT, since beyond it augmentations leak into what G draws (there, sec. 2.2). r_v of None: D tells
-    nothing apart.
+    After the form of Karras et al. 2020 (2006.06676, sec. 3), but ADA_TARGET and ADA_NIMG, the images from 0 to 1, are
+    ours: their 0.6 is for another measure, r_t. It stops at ADA_LIMIT, beyond which augmentations may leak into what G
+    draws (there, sec. 2.2). r_v of None: D tells nothing apart.
     """
     change = nimg / ADA_NIMG
     if r_v is None or r_v <= ADA_TARGET:

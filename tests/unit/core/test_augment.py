@@ -129,6 +129,13 @@ def test_translation_goes_an_eighth_of_the_side_each_way_and_fills_with_the_back
     torch.testing.assert_close(moved[2], x[2])
 
 
+@pytest.mark.parametrize(("size", "limit"), [(8, 1), (20, 3), (28, 4), (36, 5), (52, 7), (68, 9)])
+def test_translation_rounds_half_a_pixel_up(size: int, limit: int) -> None:
+    x = torch.ones(1, 1, size, size)
+    moved = augment.translation(x, torch.tensor([[0.0, 0.999, 0.0]]), BLACK[:1])
+    assert (moved == 1).sum() == (size - limit) ** 2
+
+
 def test_translation_of_digits_leaves_black_exactly_black() -> None:
     x = torch.full((1, 1, 28, 28), -1.0)
     assert torch.equal(augment.translation(x, torch.tensor([[0.1, 0.9, 0.0]]), BLACK[:1]), x)
