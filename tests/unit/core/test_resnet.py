@@ -26,16 +26,23 @@ def test_widths_are_the_published_ones_and_a_laptops_fall_earlier() -> None:
     assert widths(64, 256) == [8, 8, 8, 16, 32, 64, 64] and widths(4, 256) == [4] * 7
 
 
-def test_the_published_size_for_cifar_10_has_20_6_million_weights_in_each_network() -> None:
-    """Per block 2 x 768 x 1536 (1x1) + 1536 x 16 x 9 (3x3 in groups of 16) + 2 x 1536 biases; 4 stages of 2."""
+@pytest.mark.parametrize("n_classes", [0, 10])
+def test_weights_of_the_published_size_for_cifar_10_counted_by_hand(n_classes: int) -> None:
+    """Per block 2 x 768 x 1536 (1x1) + 1536 x 16 x 9 (3x3 in groups of 16) + 2 x 1536 biases; 4 stages of 2.
+
+    As published it has 10 classes.
+    """
     blocks = 8 * (2 * 768 * 1536 + 1536 * 16 * 9 + 2 * 1536)
     ends = 768 * 4 * 4 + 768 * 3  # the basis, and 1x1 to or from RGB
-    spec = ModelSpec(model="resnet", z_dim=64, g_width=768, d_width=768, resolution=32, channels=3, n_classes=0)
+    spec = ModelSpec(model="resnet", z_dim=64, g_width=768, d_width=768, resolution=32, channels=3, n_classes=n_classes)
     with torch.device("meta"):
         G, D = build_generator(spec), build_discriminator(spec)
     sizes = [sum(p.numel() for p in network.parameters()) for network in (G, D)]
-    assert sizes == [blocks + ends + 64 * 768, blocks + ends + 768]
-    assert all(20.6e6 < size < 20.8e6 for size in sizes)
+    if n_classes:
+        assert sizes == [blocks + ends + 2 * 64 * 768 + 10 * 64, blocks + ends + 768 * 768 + 10 * 768]
+        assert sizes == [20_781_952, 21_280_512]
+    else:
+        assert sizes == [blocks + ends + 64 * 768, blocks + ends + 768]
 
 
 def test_kernels_by_hand_and_zeros_beyond_the_edge() -> None:
@@ -97,9 +104,48 @@ def test_blocks_start_as_the_identity_and_by_the_rule_of_fixup() -> None:
 
 
 @pytest.mark.parametrize(("width", "groups"), [(768, 96), (64, 8), (24, 3), (4, 1), (12, 3), (7, 7)])
-def test_groups_have_16_channels_or_the_most_that_divide(width: int, groups: int) -> None:
+def test_groups_have_16_channels_or_the_largest_power_of_two_that_divides(width: int, groups: int) -> None:
     with torch.device("meta"):
         assert Block(width, 1).spread.groups == groups
+
+
+def test_every_weight_of_g_and_d_starts_with_the_published_spread() -> None:
+    """At 64 px and width 256: 5 stages of 2 blocks, of 128 channels at 64 px and 256 below; 100 classes.
+
+    sqrt(1 / fan-in), but N(0, 1) for G's basis, and an embedding's table is a linear map of a one-hot of 100; D's has
+    its 1 / sqrt(width) besides. In the blocks He's gain times L^(-1/4) with L = 10.
+    """
+    torch.manual_seed(0)
+    sizes = dict(width=256, resolution=64, channels=3, n_classes=100)
+    he = math.sqrt(2 / 1.04) * 10**-0.25
+    G_ends = {
+        "embed.table.weight": 1 / math.sqrt(100),
+        "basis": 1.0,
+        "scale.weight": 1 / math.sqrt(2 * 32),
+        "changes.3.weight": 1 / math.sqrt(256),
+        "out.weight": 1 / math.sqrt(128),
+    }
+    D_ends = {
+        "read.weight": 1 / math.sqrt(3),
+        "changes.0.weight": 1 / math.sqrt(128),
+        "basis.weight": 1 / 4,  # 4 x 4 weights for each channel
+        "out.weight": 1 / math.sqrt(256),
+        "embed.table.weight": 1 / math.sqrt(100 * 256),
+    }
+    for network, ends in ((Generator(z_dim=32, **sizes), G_ends), (Discriminator(**sizes), D_ends)):
+        blocks = set()
+        for name, weight in network.named_parameters():
+            if name in ends:
+                expected = ends[name]
+            elif name.endswith(("bias", "narrow.weight")):
+                expected = 0.0
+            else:
+                fan_in = {"widen": weight.shape[1], "spread": 16 * 9}[name.split(".")[-2]]
+                expected = he / math.sqrt(fan_in)
+            blocks |= {name} - ends.keys()
+            error = 4 * expected / math.sqrt(2 * weight.numel())  # four standard errors
+            assert weight.detach().square().mean().sqrt().item() == pytest.approx(expected, abs=error), name
+        assert len(blocks) == 5 * 2 * 5 and len(list(network.parameters())) == len(blocks) + len(ends)
 
 
 def plain_block(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def test_the_largest_singular_value_becomes_1() -> None:
     assert largest(weight) != pytest.approx(1, rel=0.1) and largest(found) == pytest.approx(1)
 
 
-def test_gradients_of_weight_and_input_are_right_to_second_order() -> None:
+def test_gradients_are_right_and_so_is_that_of_r1() -> None:
     weight, x = matrix(3, 4).requires_grad_(), matrix(2, 4).requires_grad_()
     norm = norm_of(weight)
     for _ in range(300):  # where u stands still, the gradient through sigma is that of the singular value
@@ -51,7 +51,12 @@ def test_gradients_of_weight_and_input_are_right_to_second_order() -> None:
     def layer(weight: Tensor, x: Tensor) -> Tensor:
         return (x @ norm(weight).T).square()
 
+    def r1(weight: Tensor, x: Tensor) -> Tensor:
+        (slope,) = torch.autograd.grad(layer(weight, x).sum(), x, create_graph=True)
+        return slope.square().sum()
+
     assert torch.autograd.gradcheck(layer, (weight, x))
+    assert torch.autograd.gradcheck(r1, (weight, x))
     assert torch.autograd.gradcheck(lambda w: w / torch.linalg.matrix_norm(w, ord=2) - norm(w), (weight,))
 
 
