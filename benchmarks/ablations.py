@@ -41,7 +41,7 @@ N_FAKES = 10_000
 LADDER = {
     "classic": "--preset classic",
     "+ convolution": "--model conv --g-width 64 --d-width 64",
-    "+ learning rate": "--lr 2e-3 --beta1 0 --beta2 0.99",
+    "+ Adam settings": "--lr 2e-3 --beta1 0 --beta2 0.99",
     "+ R1": "--gamma 0.5 --r1-interval 8",
     "+ EMA": "--ema-kimg 10",
     "+ labels": "--conditional",
