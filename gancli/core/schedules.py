@@ -4,8 +4,10 @@ import bisect
 import math
 from collections.abc import Iterator
 
+from gancli.config import ADA_LIMIT
+
 SHIFT_EPOCHS = 10.0
-ADA_TARGET, ADA_LIMIT, ADA_NIMG = 0.6, 0.8, 100_000
+ADA_TARGET, ADA_NIMG = 0.6, 100_000
 
 
 def progress(nimg: int, total_nimg: int | None) -> float:
@@ -47,8 +49,7 @@ def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
     """The strength of augmentation after `nimg` more images: up where r_v is above its target, else down.
 
     It would take ADA_NIMG images from 0 to 1, as Karras et al. 2020 (2006.06676, sec. 3.2) take for small budgets, and
-    stops at ADA_LIMIT, since beyond it augmentations leak into what G draws (there, sec. 2.2). r_v of None: D tells
-    nothing apart.
+    stops at ADA_LIMIT. r_v of None: D tells nothing apart.
     """
     change = nimg / ADA_NIMG
     if r_v is None or r_v <= ADA_TARGET:
