@@ -20,6 +20,7 @@ AugmentName = Literal["color", "translation", "cutout", "flip"]
 RESOLUTIONS = "a multiple of 4 from 8 to 256, or 0"
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
+ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al. 2020 (2006.06676), sec. 2.2
 MAX_SEEDS = 10_000_000
 MAX_GRID = 1024
 MAX_SECONDS = 1e9
@@ -80,7 +81,7 @@ class TrainConfig:
     augment_below: int = setting(
         0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
     )
-    ada: bool = setting(False, "Drive the strength of augmentation by overfitting, up to 0.8.")
+    ada: bool = setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
 
     batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)
     batch_ramp_kimg: float = setting(
@@ -130,6 +131,11 @@ class TrainConfig:
         if self.ada and not names:
             raise ConfigError(
                 "ada drives the strength of augmentations; name some, such as --augment color,translation,cutout"
+            )
+        if self.ada and self.augment_strength > ADA_LIMIT:
+            raise ConfigError(
+                f"ada drives the strength of augmentation up to {ADA_LIMIT}, and augment_strength is "
+                f"{self.augment_strength:g}; give --augment-strength {ADA_LIMIT} or less, or --no-ada"
             )
         self.check_penalties()
         lengths = [name for name in LENGTHS if getattr(self, name)]

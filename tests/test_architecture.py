@@ -35,6 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.modelfile": PURE | {"config", "rundir"},
     "core.checkpoint": PURE | {"config", "rundir"},
     "core.state": PURE | {"config"},
+    "core.health": PURE | {"config"},
+    "core.schedules": PURE | {"config"},
     "core.scaling": PURE | {"config"},
     "core.records": PURE | {"", "config", "presets", "rundir"},
     "core.start": PURE | {"config", "rundir"},

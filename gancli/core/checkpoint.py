@@ -1,15 +1,26 @@
 """A TrainState in one file: weights, averages, optimisers, running sums and the record of the run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gancli.core import tensorfile
+from gancli.core import stored, tensorfile
 from gancli.core.state import TrainState
 from gancli.errors import DamagedFileError, FileFormatError, RunError
 from gancli.rundir import RunDir, atomic_write
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What `save` wrote to a file. digest: the file's own, of all of it."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+    digest: str
 
 
 def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
@@ -23,26 +34,30 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
     atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg, "strength": state.strength}))
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors, meta, _ = tensorfile.unpack("checkpoint", path)
-    return tensors, meta
+def read(path: Path) -> Checkpoint:
+    return Checkpoint(path, *tensorfile.unpack("checkpoint", path))
 
 
-def newest(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Any], Path, list[tuple[Path, DamagedFileError]]]:
-    """Tensors, metadata and path of the newest checkpoint that can be read; and the newer, damaged ones."""
+def newest(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
+    """The newest checkpoint that can be read; and the newer, damaged ones."""
     faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
         try:
-            return *read(path), path, faults
+            return read(path), faults
         except DamagedFileError as err:
             faults.append((path, err))
+        except FileFormatError:
+            if path in run.checkpoints():
+                raise
+            return newest(run)  # the run goes on in another process, and has dropped it for newer ones since
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")
 
 
-def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> float:
-    """Put what `read` gave back into a state built from the same config. Returns the seconds trained so far."""
+def restore(state: TrainState, found: Checkpoint) -> float:
+    """Put a checkpoint into a state built from the same config. Returns the seconds trained so far."""
+    tensors, meta = found.tensors, found.meta
     try:
-        state.nimg = int(meta["nimg"])
+        state.nimg = stored.images_seen(found.path, meta["nimg"])
         state.strength = float(meta.get("strength", state.strength))
         state.tallies.copy_(tensors["tallies"])
         for name, module in state.modules.items():
@@ -50,8 +65,8 @@ def restore(state: TrainState, tensors: dict[str, Tensor], meta: dict[str, Any],
         for name, optimizer in state.optimizers.items():
             restore_optimizer(optimizer, below(tensors, name))
         return float(meta["train_s"])
-    except (KeyError, ValueError, TypeError, RuntimeError) as err:
-        raise FileFormatError(f"{path} does not fit the run it belongs to: {str(err).splitlines()[0]}") from err
+    except (KeyError, ValueError, TypeError, RuntimeError, OverflowError) as err:
+        raise FileFormatError(f"{found.path} does not fit the run it belongs to: {str(err).splitlines()[0]}") from err
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

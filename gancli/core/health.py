@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancli.config import ADA_LIMIT
 from gancli.wording import listed
 
 Line = Mapping[str, Any]
@@ -147,11 +148,11 @@ def missing_classes(history: History) -> str | None:
 
 def augmentation_limit(history: History) -> str | None:
     mean, kimg = over(history.ticks, "augment_strength", SHORT)
-    if mean is None or mean < 0.79:
+    if mean is None or mean < ADA_LIMIT - 0.01:
         return None
     return (
-        f"adaptive augmentation has been at its limit of 0.8 since {kimg:.4g} kimg: the discriminator still overfits; "
-        "add images, name more kinds with --augment, lower --d-width, or stop earlier"
+        f"adaptive augmentation has been at its limit of {ADA_LIMIT} since {kimg:.4g} kimg: the discriminator still "
+        "overfits; add images, name more kinds with --augment, lower --d-width, or stop earlier"
     )
 
 

@@ -4,8 +4,10 @@ import bisect
 import math
 from collections.abc import Iterator
 
+from gancli.config import ADA_LIMIT
+
 SHIFT_EPOCHS = 10.0
-ADA_TARGET, ADA_LIMIT, ADA_NIMG = 0.6, 0.8, 100_000
+ADA_TARGET, ADA_NIMG = 0.6, 100_000
 EMA_COSINE_RAMP = 0.3  # just above what the half-life of R3GAN comes to, at most 0.285 of the images seen
 
 

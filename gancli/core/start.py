@@ -11,8 +11,8 @@ from torch import nn
 
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import checkpoint, modelfile, records, tensorfile
-from gancli.core.models import build
+from gancli.core import checkpoint, modelfile, records, stored
+from gancli.core.models import build_discriminator, build_generator
 from gancli.core.state import TrainState
 from gancli.errors import ConfigError, FileFormatError, RunError
 from gancli.rundir import RunDir
@@ -64,28 +64,35 @@ def load(path: Path, outdir: Path) -> Start:
 
 
 def of_run(run: RunDir, source: str) -> Start:
-    tensors, meta, path, faults = checkpoint.newest(run)
+    found, faults = checkpoint.newest(run)
+    path, tensors = found.path, found.tensors
     try:
-        record = meta["record"]
+        record, nimg = found.meta["record"], stored.images_seen(path, found.meta["nimg"])
+        data, clusters = record["data"]["name"], record["data"].get("clusters")
+        class_names = stored.class_names(path, record["data"]["class_names"])
         train, spec = configs.from_values(record["train"]), records.spec(record)
-        G, D = build(spec, train.seed, spectral_norm=train.spectral_norm)
-        G.load_state_dict(checkpoint.below(tensors, "G_ema") or checkpoint.below(tensors, "G"))
-        D.load_state_dict(checkpoint.below(tensors, "D"))
-        return Start(
-            source=source,
-            sha256=tensorfile.read_header("checkpoint", path)["sha256"],
-            spec=spec,
-            spectral_norm=train.spectral_norm,
-            nimg=int(meta["nimg"]),
-            data=str(record["data"]["name"]),
-            class_names=tuple(map(str, record["data"]["class_names"])),
-            G=G,
-            D=D,
-            clusters=record["data"].get("clusters"),
-            notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as err:
+    except (KeyError, TypeError, ValueError, ConfigError) as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
+    if not isinstance(data, str) or not isinstance(clusters, str | None):
+        raise FileFormatError(f"{path} does not say what it was trained on as a run of gancli does")
+    averaged = checkpoint.below(tensors, "G_ema") or checkpoint.below(tensors, "G")
+    return Start(
+        source=source,
+        sha256=found.digest,
+        spec=spec,
+        spectral_norm=train.spectral_norm,
+        nimg=nimg,
+        data=data,
+        class_names=class_names,
+        G=stored.network(path, lambda: build_generator(spec), averaged),
+        D=stored.network(
+            path,
+            lambda: build_discriminator(spec, spectral_norm=train.spectral_norm),
+            checkpoint.below(tensors, "D"),
+        ),
+        clusters=clusters,
+        notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
+    )
 
 
 def follow(

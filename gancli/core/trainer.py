@@ -63,13 +63,13 @@ class Trainer:
     def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         notes: list[str] = []
-        tensors, meta, path = newest_checkpoint(run, notes)
-        notes += records.compare(run, record, meta.get("record"))
+        found = newest_checkpoint(run, notes)
+        notes += records.compare(run, record, found.meta.get("record"))
         trainer = cls(run, record, data, probe)
         trainer.notes = notes
-        trainer.train_s = checkpoint.restore(trainer.state, tensors, meta, path)
+        trainer.train_s = checkpoint.restore(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
-        if total is not None and total < nimg and total != meta["record"]["plan"]["total_nimg"]:
+        if total is not None and total < nimg and total != found.meta["record"]["plan"]["total_nimg"]:
             raise ConfigError(
                 f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
             )
@@ -331,10 +331,10 @@ def model_nimg(path: Path, notes: list[str]) -> int | None:
         return None
 
 
-def newest_checkpoint(run: RunDir, notes: list[str]) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
-    """Tensors and metadata of the newest checkpoint that can be read; damaged newer ones are set aside."""
-    tensors, meta, path, faults = checkpoint.newest(run)
+def newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
+    """The newest checkpoint that can be read; damaged newer ones are set aside."""
+    found, faults = checkpoint.newest(run)
     for damaged, fault in faults:
         damaged.rename(damaged.with_suffix(".damaged"))
         notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
-    return tensors, meta, path
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gancli import config
-from gancli.config import ModelSpec, TrainConfig
+from gancli.config import ADA_LIMIT, ModelSpec, TrainConfig
 from gancli.core import decode, preparation, sources
 from gancli.errors import ConfigError
 
@@ -174,6 +174,15 @@ def test_adaptive_strength_of_no_augmentation_is_refused() -> None:
     TrainConfig(kimg=1.0, ada=True, augment="flip")
     with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
         TrainConfig(kimg=1.0, ada=True)
+
+
+def test_adaptive_strength_starts_at_its_limit_or_below() -> None:
+    for strength, ada in ((ADA_LIMIT, True), (1.0, False)):
+        TrainConfig(kimg=1.0, ada=ada, augment="flip", augment_strength=strength)
+    with pytest.raises(
+        ConfigError, match=r"up to 0\.8, and augment_strength is 0\.81; give --augment-strength 0\.8 or"
+    ):
+        TrainConfig(kimg=1.0, ada=True, augment="flip", augment_strength=0.81)
 
 
 @pytest.mark.parametrize("resolution", [-4, 4, 7, 30, 254, 260, 300])

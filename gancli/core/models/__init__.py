@@ -25,15 +25,15 @@ def build_generator(spec: ModelSpec) -> nn.Module:
     return G.to(memory_format=torch.channels_last)
 
 
-def build_discriminator(spec: ModelSpec) -> nn.Module:
+def build_discriminator(spec: ModelSpec, *, spectral_norm: bool = False) -> nn.Module:
     _, make_D = MODELS[spec.model]
     D = make_D(width=spec.d_width, resolution=spec.resolution, channels=spec.channels, n_classes=spec.n_classes)
-    return D.to(memory_format=torch.channels_last)
+    D = D.to(memory_format=torch.channels_last)
+    return spectral.normalize(D) if spectral_norm else D
 
 
 def build(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
     """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        G, D = build_generator(spec), build_discriminator(spec)
-        return G, spectral.normalize(D) if spectral_norm else D
+        return build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)

@@ -44,9 +44,10 @@ def normalize(D: nn.Module) -> nn.Module:
     """D with every linear layer, convolution and embedding normalised.
 
     Weights that start at 0 have no direction to normalise; they start as N(0, 1) instead, whose scale does not matter.
+    Those on the meta device have no values to start from.
     """
     for layer in [m for m in D.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]:
-        if not layer.weight.any():
+        if not layer.weight.is_meta and not layer.weight.any():
             nn.init.normal_(layer.weight)
         parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
     return D

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.config import ModelSpec
-from gancli.core import generate, latents, modelfile
+from gancli.core import generate, latents, modelfile, tensorfile
 from gancli.core.models import MODELS, build_generator
 from gancli.errors import ConfigError, FileFormatError
 
@@ -109,6 +109,25 @@ def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
     model = make_model("mlp", 3)
     modelfile.save(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
     with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes of one name, or of more than 255 letters"):
+        modelfile.load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("names", ["bag", [["bag"], "hat", "cap"], {"bag": 1, "hat": 2, "cap": 3}], ids=str)
+def test_a_model_file_whose_classes_are_not_texts_is_refused(tmp_path: Path, names: object) -> None:
+    path, model = tmp_path / "m.safetensors", make_model("mlp", 3)
+    modelfile.save(path, model.G, model.info)
+    tensors, meta, _ = tensorfile.unpack("model", path)
+    path.write_bytes(tensorfile.pack("model", tensors, {**meta, "class_names": names}))
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names that are not a list of texts"):
+        modelfile.load(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float16, torch.int8, torch.complex64], ids=str)
+def test_a_model_file_with_weights_of_another_type_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = make_model("mlp")
+    tensors = {name: weight.to(dtype) for name, weight in model.G.state_dict().items()}
+    (tmp_path / "m.safetensors").write_bytes(tensorfile.pack("model", tensors, dataclasses.asdict(model.info)))
+    with pytest.raises(FileFormatError, match="weights that do not fit the model it describes"):
         modelfile.load(tmp_path / "m.safetensors")
 
 

@@ -2,12 +2,16 @@
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from gancli import config as configs
 from gancli import events, presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import checkpoint, data, records, start, tensorfile
@@ -244,8 +248,11 @@ def resume(run: RunDir) -> Trainer:
     return Trainer.resume(run, record, data.load(record["data"]["source"]))
 
 
-def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(tmp_path: Path, tiny_idx: Path) -> None:
-    old = finish(begin(tmp_path, tiny_idx))
+@pytest.mark.parametrize("networks", [{}, {"model": "resnet", "spectral_norm": True}], ids=["conv", "resnet"])
+def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
+    tmp_path: Path, tiny_idx: Path, networks: dict[str, Any]
+) -> None:
+    old = finish(begin(tmp_path, tiny_idx, **networks))
     path = old.run_dir.checkpoints()[0]
     new = begin(tmp_path, tiny_idx, Path(old.run_dir.path.name), seed=5, kimg=0.2)
     for ours, theirs in (
@@ -253,7 +260,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(tmp
         (new.state.G_ema, old.state.G_ema),
         (new.state.D, old.state.D),
     ):
-        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        for weight, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
             assert torch.equal(weight, other)
     assert new.record["init"] == {
         "source": old.run_dir.path.name,
@@ -285,10 +292,10 @@ def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no
     parts = finish(resume(parts.run_dir), 100)
     assert 100 <= parts.state.nimg < 400
     again = finish(resume(parts.run_dir))
-    (left, one, _), (right, other, _) = (checkpoint.newest(run.run_dir)[:3] for run in (whole, again))
-    assert left.keys() == right.keys() and len(left) > 30
-    assert all(torch.equal(tensor, right[key]) for key, tensor in left.items())
-    assert one["record"]["init"] == other["record"]["init"] and one["nimg"] == 400
+    (one, _), (other, _) = (checkpoint.newest(run.run_dir) for run in (whole, again))
+    assert one.tensors.keys() == other.tensors.keys() and len(one.tensors) > 30
+    assert all(torch.equal(tensor, other.tensors[key]) for key, tensor in one.tensors.items())
+    assert one.meta["record"]["init"] == other.meta["record"]["init"] and one.meta["nimg"] == 400
     assert [p.name for p in whole.run_dir.frame_paths()] == [p.name for p in again.run_dir.frame_paths()]
 
 
@@ -320,20 +327,157 @@ def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) ->
         start.load(tiny_idx, tmp_path)
 
 
+def edit(values: Any, *place: str, to: Any) -> None:
+    for key in place[:-1]:
+        values = values[key]
+    values[place[-1]] = to
+
+
+def do_nothing(meta: dict[str, Any]) -> None:
+    pass
+
+
+CANNOT_BE_BUILT = "holds no networks this gancli can build"
+DO_NOT_FIT = "holds weights that do not fit the model it describes"
+NO_COUNT = "holds a number of images seen that cannot be right"
+NO_NAMES = "holds class names that are not a list of texts"
+TELLS_NOTHING = "does not say what it was trained on"
+FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no record": (lambda meta: meta.pop("record"), CANNOT_BE_BUILT),
+    "no settings": (lambda meta: meta["record"].pop("train"), CANNOT_BE_BUILT),
+    "unknown setting": (lambda meta: edit(meta, "record", "train", "colour", to="red"), CANNOT_BE_BUILT),
+    "data in a list": (lambda meta: edit(meta, "record", "data", to=[]), CANNOT_BE_BUILT),
+    "other width": (lambda meta: edit(meta, "record", "train", "g_width", to=16), DO_NOT_FIT),
+    "other norm": (lambda meta: edit(meta, "record", "train", "spectral_norm", to=True), DO_NOT_FIT),
+    "infinite nimg": (lambda meta: edit(meta, "nimg", to=float("inf")), NO_COUNT),
+    "huge nimg": (lambda meta: edit(meta, "nimg", to=10**400), NO_COUNT),
+    "nimg below 0": (lambda meta: edit(meta, "nimg", to=-5), NO_COUNT),
+    "nimg as text": (lambda meta: edit(meta, "nimg", to="100"), NO_COUNT),
+    "names no list": (lambda meta: edit(meta, "record", "data", "class_names", to="abcd"), NO_NAMES),
+    "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b", "c"]), NO_NAMES),
+    "a name twice": (lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a"]), "holds classes of one"),
+    "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), TELLS_NOTHING),
+    "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), TELLS_NOTHING),
+}
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Callable[..., Path]:
+    """A run folder with one checkpoint of an untrained state, changed, under a digest that is right."""
+
+    def made(change_meta: Callable[[dict[str, Any]], object], change: Callable[[Tensor], Tensor] = torch.clone) -> Path:
+        record = record_of(NAMES)
+        path = RunDir(tmp_path).checkpoint(100)
+        checkpoint.save(path, fresh(NAMES, trained(), kimg=1.0), {})
+        tensors, _, _ = tensorfile.unpack("checkpoint", path)
+        train = configs.to_values(presets.resolve("quick", flags={**SMALL, "kimg": 1.0})[1])
+        meta: dict[str, Any] = {"record": {**record, "train": train}, "nimg": 100}
+        change_meta(meta)
+        changed = {name: change(tensor) for name, tensor in tensors.items()}
+        path.write_bytes(tensorfile.pack("checkpoint", changed, meta))
+        (tmp_path / "config.json").write_text("{}")
+        return tmp_path
+
+    return made
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_strangers_checkpoint_that_does_not_fit_itself_is_refused(stranger: Callable[..., Path], case: str) -> None:
+    damage, message = FOREIGN[case]
+    with pytest.raises(FileFormatError, match=rf"checkpoint-000000100\.safetensors {message}"):
+        start.load(stranger(damage), Path())
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("change", "message"),
     [
-        lambda record: record.pop("train"),
-        lambda record: record["train"].update(colour="red"),
-        lambda record: record["train"].update(g_width=16),
-        lambda record: record["data"].update(class_names=3),
+        (lambda tensor: tensor.fill_(float("nan")), "holds weights that are not finite numbers"),
+        (lambda tensor: tensor.fill_(float("inf")), "holds weights that are not finite numbers"),
+        (lambda tensor: tensor.half(), DO_NOT_FIT),
+        (lambda tensor: tensor.to(torch.int8), DO_NOT_FIT),
+        (lambda tensor: tensor.to(torch.complex64), DO_NOT_FIT),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), DO_NOT_FIT),
+        (lambda tensor: tensor[None], DO_NOT_FIT),
     ],
-    ids=["none", "unknown", "other width", "no names"],
+    ids=["nan", "inf", "float16", "int8", "complex64", "float8", "shape"],
 )
-def test_a_checkpoint_that_does_not_fit_itself_is_refused(tmp_path: Path, tiny_idx: Path, damage: Any) -> None:
-    trainer = finish(begin(tmp_path, tiny_idx, kimg=0.1))
-    path, record = trainer.run_dir.checkpoints()[0], trainer.record
-    damage(record)
-    checkpoint.save(path, trainer.state, {"record": record, "train_s": 1.0})
-    with pytest.raises(FileFormatError, match="holds no networks this gancli can build"):
-        start.load(trainer.run_dir.path, tmp_path)
+def test_a_strangers_weights_that_no_network_has_are_refused(
+    stranger: Callable[..., Path], change: Callable[[Tensor], Tensor], message: str
+) -> None:
+    assert start.load(stranger(do_nothing), Path()).nimg == 100
+    with pytest.raises(FileFormatError, match=message):
+        start.load(stranger(do_nothing, change), Path())
+
+
+class Largest(TorchDispatchMode):
+    """Elements of the largest tensor with memory that an operation gives back."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        made = [one for one in (out if isinstance(out, tuple | list) else [out]) if isinstance(one, Tensor)]
+        self.numel = max([self.numel, *(one.numel() for one in made if not one.is_meta)])
+        return out
+
+
+def test_weights_are_compared_before_networks_as_large_as_a_stranger_says_have_memory(
+    stranger: Callable[..., Path],
+) -> None:
+    size = {"g_width": 256, "d_width": 256, "spectral_norm": True}
+    run = stranger(lambda meta: meta["record"]["train"].update(size))
+    with Largest() as largest, pytest.raises(FileFormatError, match=DO_NOT_FIT):
+        start.load(run, Path())
+    assert 0 < largest.numel < 20_000
+
+
+def test_a_checkpoint_is_read_once_and_its_run_may_drop_it_then(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finish(begin(tmp_path, tiny_idx)).run_dir
+    digest, unpack = tensorfile.read_header("checkpoint", run.checkpoints()[0])["sha256"], tensorfile.unpack
+
+    def then_dropped(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+        found = unpack(kind, path)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(tensorfile, "unpack", then_dropped)
+    found = start.load(run.path, tmp_path)
+    assert (found.sha256, found.nimg, found.notes) == (digest, 400, ())
+
+
+def test_a_checkpoint_that_its_run_drops_before_it_is_read_makes_way_for_a_newer_one(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finish(begin(tmp_path, tiny_idx)).run_dir
+    listed, unpack = run.checkpoints(), tensorfile.unpack
+
+    def late(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+        for n, old in enumerate(listed):
+            if old.exists():
+                old.rename(run.checkpoint(600 + 200 * n))
+        return unpack(kind, path)
+
+    monkeypatch.setattr(tensorfile, "unpack", late)
+    found, faults = checkpoint.newest(run)
+    assert found.path == run.checkpoint(800) and faults == []
+
+
+def test_a_checkpoint_that_is_listed_and_not_there_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
+    run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
+    run.checkpoint(900).symlink_to("gone")
+    with pytest.raises(FileFormatError, match=r"no file .*checkpoint-000000900"):
+        start.load(run.path, tmp_path)
+
+
+@pytest.mark.parametrize("nimg", [float("inf"), 10**400, -5], ids=["inf", "huge", "below 0"])
+def test_nor_does_a_run_go_on_from_a_number_of_images_that_cannot_be_right(
+    tmp_path: Path, tiny_idx: Path, nimg: float
+) -> None:
+    run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
+    path = run.checkpoints()[0]
+    tensors, meta, _ = tensorfile.unpack("checkpoint", path)
+    path.write_bytes(tensorfile.pack("checkpoint", tensors, {**meta, "nimg": nimg}))
+    with pytest.raises(FileFormatError, match=NO_COUNT):
+        resume(run)

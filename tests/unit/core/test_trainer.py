@@ -69,7 +69,7 @@ def without_times(run: RunDir) -> list[dict[str, object]]:
 def assert_same_run(a: RunDir, b: RunDir) -> None:
     """Every tensor of the last checkpoint, every logged line and every frame."""
     assert [p.name for p in a.checkpoints()] == [p.name for p in b.checkpoints()]
-    left, right = (checkpoint.read(run.checkpoints()[0])[0] for run in (a, b))
+    left, right = (checkpoint.read(run.checkpoints()[0]).tensors for run in (a, b))
     assert left.keys() == right.keys() and len(left) > 30
     for name, tensor in left.items():
         assert torch.equal(tensor, right[name]), name
@@ -427,11 +427,11 @@ def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(tmp_path:
     run = parts.run_dir
     newer = ("gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
     (last, *_), record = run.checkpoints(), run.read_config()
-    tensors, meta = checkpoint.read(last)
-    for kept in (record, meta["record"]):
+    found = checkpoint.read(last)
+    for kept in (record, found.meta["record"]):
         kept["train"] = {name: value for name, value in kept["train"].items() if name not in newer}
     run.write_json(run.config, record)
-    atomic_write(last, tensorfile.pack("checkpoint", tensors, meta))
+    atomic_write(last, tensorfile.pack("checkpoint", found.tensors, found.meta))
     parts = resume(run)
     assert parts.config == whole.config
     finish(parts)
@@ -482,7 +482,7 @@ def test_a_run_that_diverges_stops_with_a_reason_and_saves_nothing_broken(tmp_pa
                 with torch.no_grad():
                     next(trainer.state.G.parameters()).fill_(float("nan"))
     for path in trainer.run_dir.checkpoints():
-        assert all(tensor.isfinite().all() for tensor in checkpoint.read(path)[0].values())
+        assert all(tensor.isfinite().all() for tensor in checkpoint.read(path).tensors.values())
     assert all(tensor.isfinite().all() for tensor in tensorfile.unpack("model", trainer.run_dir.model)[0].values())
 
 
