@@ -72,9 +72,12 @@ def full(report: dict[str, Any], record: dict[str, Any]) -> None:
 
 
 def changes(record: dict[str, Any]) -> str:
-    """What is done to images at every step: ', mirrored and shifted as in training'."""
-    done = [said for name, said in (("mirror", "mirrored"), ("shift", "shifted")) if record["train"][name]]
-    return f", {' and '.join(done)} as in training" if done else ""
+    """What is done to images at every step: ', mirrored, shifted and changed by cutout as in training'."""
+    train = record["train"]
+    done = [said for name, said in (("mirror", "mirrored"), ("shift", "shifted")) if train[name]]
+    if train["augment"] != "none" and train["augment_strength"]:
+        done.append(f"changed by {train['augment']}")
+    return f", {', '.join(done[:-1])}{' and ' if done[1:] else ''}{done[-1]} as in training" if done else ""
 
 
 def fold(label: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """Differentiable augmentations applied to what D sees, real and fake alike; pure, and twice differentiable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,30 @@ def augment(name: str, images: Tensor, strength: float, draws: Tensor, fill: Ten
     """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS + 1]."""
     chosen = (draws[:, 0] < strength).view(-1, 1, 1, 1)
     return torch.where(chosen, AUGMENTS[name](images, draws[:, 1:], fill), images)
+
+
+def seen(
+    images: Tensor,
+    shift_chance: float,
+    names: Sequence[str],
+    strength: float,
+    fill: Tensor,
+    draws: Callable[[str], torch.Generator],
+) -> Tensor:
+    """Images as D sees them: moved by -1, 0 or 1 pixels each way with this chance, then augmented by these names.
+
+    draws: a CPU generator for "shift" and for each name.
+    """
+    n, device = len(images), images.device
+    if shift_chance:
+        generator = draws("shift")
+        chosen = torch.rand(n, 1, generator=generator) < shift_chance
+        offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
+        images = shift(images, offsets.to(device), 1)
+    for name in names if strength else ():
+        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name)).to(device)
+        images = augment(name, images, strength, uniform, fill)
+    return images
 
 
 def background(images: Tensor) -> Tensor:

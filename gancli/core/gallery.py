@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from gancli import config as configs
 from gancli import media
 from gancli.config import ModelSpec
 from gancli.core import augment, images, latents, rng
@@ -92,15 +93,20 @@ def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
 
 
 def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
-    """Training images as D sees them, a class for each column: mirrored and moved as often as they will be at most."""
+    """Training images as D sees them, a class for each column: mirrored, moved as often as they will be at most, and
+    augmented as at the start."""
     train = record["train"]
+
+    def named_draws(name: str) -> torch.Generator:
+        return rng.generator(train["seed"], f"as shown {name}")
+
     chosen = some_of_each(data, place_labels(record["data"]["class_counts"]), train["seed"])
-    draws = rng.generator(train["seed"], "as shown")
     x = images.to_float(data.images[chosen])
     if train["mirror"]:
-        x = augment.mirror(x, torch.rand(len(x), generator=draws) < 0.5)
-    moved = torch.rand(len(x), 1, generator=draws) < train["shift"]
-    x = augment.shift(x, torch.randint(-1, 2, (len(x), 2), generator=draws) * moved, 1)
+        x = augment.mirror(x, torch.rand(len(x), generator=named_draws("mirror")) < 0.5)
+    names = configs.parse_augment(train["augment"])
+    fill = augment.background(data.images)
+    x = augment.seen(x, train["shift"], names, train["augment_strength"], fill, named_draws)
     return images.grid(images.to_uint8(x), COLUMNS)
 
 

@@ -73,7 +73,7 @@ def notes(record: dict[str, Any]) -> list[str]:
     train, sources, said = record["train"], record["sources"], clusters_notes(record)
     if train["augment"] == "none":
         return said
-    if train["augment_below"] and sources["augment"] not in ("flag", "file"):
+    if record["data"]["n_train"] < train["augment_below"] and sources["augment"] not in ("flag", "file"):
         said.append(
             f"fewer than {train['augment_below']:,} images to train on, so D sees them changed by {train['augment']} "
             "(--augment none turns it off)"

@@ -185,17 +185,12 @@ class TrainState:
         return z.to(self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float) -> Tensor:
-        """Each picture moved by -1, 0 or 1 pixels each way, with this chance; then what `augment` asks for."""
-        if chance:
-            draws = rng.generator(self.config.seed, f"shift_{stream}", self.nimg)
-            chosen = torch.rand(len(pictures), 1, generator=draws) < chance
-            offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
-            pictures = augment.shift(pictures, offsets.to(self.device), 1)
-        for name in self.augmentations if self.strength else ():
-            draws = rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
-            uniform = torch.rand(len(pictures), 1 + augment.DRAWS, generator=draws).to(self.device)
-            pictures = augment.augment(name, pictures, self.strength, uniform, self.background)
-        return pictures
+        """Pictures as D sees them in this step."""
+
+        def draws(name: str) -> torch.Generator:
+            return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
+
+        return augment.seen(pictures, chance, self.augmentations, self.strength, self.background, draws)
 
     def adapt(self, r_v: float | None) -> None:
         """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""

@@ -107,6 +107,9 @@ def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: Trai
         (2000, {"augment": "color"}, True),
         (2000, {"augment_strength": 0.2}, True),
         (1999, {"augment": "none"}, False),
+        (2000, {"ada": False}, False),
+        (2000, {"augment_strength": 0.0}, False),
+        (1999, {"ada": False}, True),
     ],
 )
 def test_few_images_are_augmented_and_more_where_it_is_asked_for(
@@ -116,7 +119,7 @@ def test_few_images_are_augmented_and_more_where_it_is_asked_for(
     config, sources = followed(28, n_train=n_train, **flags)
     assert (config.augment != "none") == is_augmented
     assert is_augmented or not config.ada
-    assert (sources["augment"] == "rule") == (n_train == 2000 and not flags)
+    assert (sources["augment"] == "rule") == (n_train == 2000 and not any(flags.values()))
 
 
 def test_the_tutorials_recipe_is_never_augmented() -> None:
