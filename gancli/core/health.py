@@ -113,7 +113,7 @@ def overfitting(history: History) -> str | None:
     if mean is None or mean <= limit:
         return None
     is_adaptive = "augment_strength" in history.ticks[-1]
-    advice = "add images" if is_adaptive else "add images, try --augment color,translation,cutout --ada"
+    advice = "add images" if is_adaptive else "add images, try --ada with --augment color,translation,cutout"
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
         f"0 is none, 1 is complete); {advice}, or stop earlier"

@@ -77,7 +77,7 @@ def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
         return []
     few = f"{counted(n, 'image')} to train on are few"
     if passes is not None and passes < MANY_PASSES:
-        return [f"{few}: more of them help, and so does --mirror"]
+        return [f"{few}: more of them help, and so does --mirror if left and right are alike"]
     shown = "" if passes is None else f"; this run shows each {about(passes)} times"
     if n_heldout:
         score = "closer_than_heldout" if n_heldout >= FEWEST_TO_SCORE else "auth_pct"
@@ -85,7 +85,7 @@ def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
     else:
         tells = "with none held out, only nearest.png of gancli evaluate shows it"
     risk = f"{few}{shown}, and the model may learn them by heart"
-    return [f"{risk}: {tells}; more images, a shorter run or --mirror help"]
+    return [f"{risk}: {tells}; more images or a shorter run help, and so does --mirror if left and right are alike"]
 
 
 def uneven(data: ImageSet) -> list[str]:

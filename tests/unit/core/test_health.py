@@ -124,5 +124,5 @@ def test_overfitting_asks_for_no_augmentation_where_it_adapts_already() -> None:
     plain, adaptive = (
         warnings(History(ticks(SHORT, r_v=0.95, **more), []))["overfitting"] for more in ({}, {"augment_strength": 0.3})
     )
-    assert "add images, try --augment color,translation,cutout --ada, or stop earlier" in plain
+    assert "add images, try --ada with --augment color,translation,cutout, or stop earlier" in plain
     assert "add images, or stop earlier" in adaptive
