@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import FAST, gancli
+from commands import FAST, gancli, read
 from PIL import Image
 from test_preview import pixels, terminal
 
@@ -58,7 +58,7 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     )
     assert "note     210 pictures: made 16x16" in said
     assert "warning  189 images to train on are few; this run shows each about 11 times" in said
-    assert "grid     what D will see, shifted as in training: " in said
+    assert "grid     what D will see, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
 
@@ -124,7 +124,7 @@ def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path
 
 
 def test_the_grid_shows_what_the_discriminator_sees(animals: Path) -> None:
-    path = Path(dry_run(animals, "--shift", "0")["picture"])
+    path = Path(dry_run(animals, "--shift", "0", "--augment", "none")["picture"])
     with Image.open(path) as image:
         scale = image.width // 160
         small = np.asarray(image)[::scale, ::scale]
@@ -136,7 +136,7 @@ def test_the_grid_shows_what_the_discriminator_sees(animals: Path) -> None:
     is_grey = [(cell == cell[..., :1]).all() for cell in cells]
     assert is_grey == [False, True] * 40, "a class for each column"
 
-    dry_run(animals, "--shift", "0", "--mirror")
+    dry_run(animals, "--shift", "0", "--augment", "none", "--mirror")
     with Image.open(path) as image:
         mirrored = np.asarray(image)[::scale, ::scale]
     others = [
@@ -219,3 +219,11 @@ def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
 )
 def test_a_forecast_is_no_more_exact_than_its_trial(seconds: float, said: str) -> None:
     assert datareport.roughly(seconds) == f"about {said}"
+
+
+def test_the_grid_shows_augmentation(animals: Path) -> None:
+    def grid(*flags: str) -> np.ndarray:
+        return read(Path(dry_run(animals, "--shift", "0", *flags)["picture"]))
+
+    plain, half, full = grid("--augment", "none"), grid(), grid("--augment-strength", "1")
+    assert 0.2 < (plain != half).mean() < (plain != full).mean()
