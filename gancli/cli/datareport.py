@@ -101,7 +101,20 @@ def plan(record: dict[str, Any]) -> Iterator[Row]:
 
         yield "init", start.told(record["init"])
     yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
+    if train["augment"] != "none":
+        yield "augment", augmentation(record)
     yield "on", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
+
+
+def augmentation(record: dict[str, Any]) -> str:
+    """'translation,cutout, strength 0.5, since fewer than 2,000 images are few (--augment none: off)'."""
+    train = record["train"]
+    said = f"{train['augment']}, strength {train['augment_strength']:g}"
+    if train["ada"]:
+        said += " at first, then by overfitting"
+    if record["data"]["n_train"] < train["augment_below"] and record["sources"]["augment"] not in ("flag", "file"):
+        said += f", since fewer than {train['augment_below']:,} images are few (--augment none: off)"
+    return said
 
 
 def files(report: dict[str, Any]) -> Iterator[Row]:

@@ -71,14 +71,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
 def notes(record: dict[str, Any]) -> list[str]:
     """What to say of settings that followed the data."""
     train, sources, said = record["train"], record["sources"], clusters_notes(record)
-    if train["augment"] == "none":
-        return said
-    if record["data"]["n_train"] < train["augment_below"] and sources["augment"] not in ("flag", "file"):
-        said.append(
-            f"fewer than {train['augment_below']:,} images to train on, so D sees them changed by {train['augment']} "
-            "(--augment none turns it off)"
-        )
-    if sources["ada"] == "rule":
+    if train["augment"] != "none" and sources["ada"] == "rule":
         strength = f"augmentation has a fixed strength of {train['augment_strength']:g}"
         said.append(
             f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"

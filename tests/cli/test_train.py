@@ -302,7 +302,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["--model", "cnov"], 2, "model cannot be 'cnov' (did you mean 'conv'?"),
     (["--loss", "hinged"], 2, "loss cannot be 'hinged'"),
     (["--augment", "color,cutuot"], 2, "unknown augmentation 'cutuot' (did you mean 'cutout'?"),
-    (["--ada"], 2, "ada drives the strength of augmentations; name some"),
+    (["--augment", "none", "--ada"], 2, "ada drives the strength of augmentations; name some"),
     (["--device", "gpu"], 2, "device cannot be 'gpu'"),
     (["--device", "cuda"], 2, "--device cuda is not available on this machine; available: cpu"),
     (["--kimg", "1", "--epochs", "2"], 2, "--kimg and --epochs exclude each other"),
