@@ -58,6 +58,7 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     )
     assert "note     210 pictures: made 16x16" in said
     assert "warning  189 images to train on are few; this run shows each about 11 times" in said
+    assert "augment  translation,cutout, strength 0.5, since fewer than 2,000 images are few" in said
     assert "grid     what D will see, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
