@@ -60,13 +60,14 @@ def centres(points: Tensor, k: int) -> Tensor:
     """
     draws = rng.generator(0, "centres")
     means = points[torch.randint(len(points), (1,), generator=draws)]
-    apart = distances(points, means)[:, 0]
+    squares = points.square().sum(1)
+    apart = apart_from(points, squares, means)[:, 0]
     while len(means) < k:
         chosen = points[torch.multinomial(apart + 1e-9, 1, generator=draws)]
-        means, apart = torch.cat([means, chosen]), torch.minimum(apart, distances(points, chosen)[:, 0])
+        means, apart = torch.cat([means, chosen]), torch.minimum(apart, apart_from(points, squares, chosen)[:, 0])
     labels = torch.full((len(points),), -1)
     for _ in range(MOST_ROUNDS):
-        before, labels = labels, distances(points, means).argmin(1)
+        before, labels = labels, apart_from(points, squares, means).argmin(1)
         if torch.equal(before, labels):
             break
         counts = labels.bincount(minlength=k)
@@ -78,8 +79,12 @@ def centres(points: Tensor, k: int) -> Tensor:
 
 def distances(points: Tensor, means: Tensor) -> Tensor:
     """Squared, [N, d] and [k, d] -> [N, k]."""
-    found = points.square().sum(1)[:, None] - 2 * points @ means.T + means.square().sum(1)
-    return found.clamp_(min=0)
+    return apart_from(points, points.square().sum(1), means)
+
+
+def apart_from(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
+    """`distances`, the squared lengths of the points [N] being known."""
+    return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 
 def nearest(small: Tensor, means: Tensor) -> Tensor:
