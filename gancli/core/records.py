@@ -47,7 +47,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             "channels": data.channels,
             "class_names": list(data.class_names) if conditional else [],
             "class_counts": list(data.class_counts) if conditional else [],
-            **({"clusters": digest(data.labels, data.heldout_labels)} if data.is_clustered else {}),
+            **({"clusters": clusters_digest(data)} if data.is_clustered else {}),
             **in_files(data.report),
         },
         "machine": {
@@ -77,6 +77,11 @@ def notes(record: dict[str, Any]) -> list[str]:
             f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"
         )
     return said
+
+
+def clusters_digest(data: ImageSet) -> str | None:
+    """Which image is in which cluster; None without clusters."""
+    return digest(data.labels, data.heldout_labels) if data.is_clustered else None
 
 
 def clusters_notes(record: dict[str, Any]) -> list[str]:
@@ -200,7 +205,7 @@ def check_same_data(record: dict[str, Any], data: ImageSet) -> None:
             f"the data set {data.name} is not the one this run was trained on (its digest differs); "
             "put the old data back, or start a new run"
         )
-    if record["data"].get("clusters") != (digest(data.labels, data.heldout_labels) if data.is_clustered else None):
+    if record["data"].get("clusters") != clusters_digest(data):
         raise RunError(
             f"the clusters of {data.name} came out otherwise than when this run began, as another version of torch can "
             "make them; start a new run"

@@ -50,8 +50,8 @@ def follow(
     batch = config.batch_size if "batch_size" in chosen else batch_size(config.batch_size, resolution, measured)
     penalty = gamma(config.gamma, resolution, preset.batch_size, batch, measured)
     values: dict[str, Any] = {"batch_size": batch, "gamma": penalty}
-    is_asked = {name for name in ("augment", "augment_strength", "ada") if getattr(config, name)} & chosen
-    if 0 < config.augment_below <= n_train and not is_asked:
+    asked = {name for name in ("augment", "augment_strength", "ada") if getattr(config, name)} & chosen
+    if 0 < config.augment_below <= n_train and not asked:
         values |= {"augment": "none", "ada": False}
     elif config.ada and not is_watched and "ada" not in chosen:
         values |= {"ada": False, "augment_strength": configs.fields()["augment_strength"].default}
