@@ -11,7 +11,6 @@ the table. With --draw nothing is trained. The ladder's scores are those of benc
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,8 +24,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from runs import gancli, spread
 
 from gancli import config
+from gancli.presets import DEFAULT_PRESET, PRESETS
 from gancli.report import plots
 from gancli.report.series import log_limits, series, smoothed
 from gancli.rundir import RunDir
@@ -72,11 +73,15 @@ SCALE_LEFT, SCALE_WIDTH, STRIP_LEFT, SAMPLE, SHOWN = 166, 362, 552, 42, 8
 
 @dataclass(frozen=True)
 class Run:
-    """One training. flags: all of them, by which a measured run is known again."""
+    """One training, known again by all of this. flags: all of them; preset: the settings it stands for."""
 
     name: str
     seed: int
     flags: str
+    preset: Record
+
+    def is_in(self, record: Record) -> bool:
+        return all(record.get(key) == value for key, value in vars(self).items())
 
 
 def strip_path(out: Path, name: str, seed: int) -> Path:
@@ -91,27 +96,23 @@ def ladder(seeds: Sequence[int], time_budget: str) -> list[Run]:
     recipes[DEFAULT] = ""
     common = f"--data {DATA} --eval-kimg 0 --time-budget {time_budget}"
     return [
-        Run(name, seed, f"{recipe} {common} --seed {seed}".strip())
+        Run(name, seed, f"{recipe} {common} --seed {seed}".strip(), settings(recipe))
         for seed in seeds
         for name, recipe in recipes.items()
     ]
 
 
 def cures(seeds: Sequence[int], epochs: float) -> list[Run]:
+    recipes = {name: f"--preset classic {added}".strip() for name, added in CURES.items()}
     return [
-        Run(name, seed, " ".join(f"--preset classic {added} --data {DATA} --epochs {epochs:g} --seed {seed}".split()))
+        Run(name, seed, f"{recipe} --data {DATA} --epochs {epochs:g} --seed {seed}", settings(recipe))
         for seed in seeds
-        for name, added in CURES.items()
+        for name, recipe in recipes.items()
     ]
 
 
-def gancli(*arguments: object) -> Record:
-    """What the command prints with --json; ends this program, too, if it fails."""
-    command = ["gancli", *map(str, arguments), "--json", "--quiet"]
-    done = subprocess.run([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{shlex.join(command)} ended with {done.returncode}")
-    return dict(json.loads(done.stdout))
+def settings(recipe: str) -> Record:
+    return config.to_values(PRESETS["classic" if recipe.startswith("--preset classic") else DEFAULT_PRESET])
 
 
 def measure(what: str, run: Run, out: Path) -> Record:
@@ -225,13 +226,6 @@ def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     plots.save(figure, out / "cures.png")
 
 
-def spread(values: Sequence[float]) -> str:
-    """'12.3 (11.0 to 13.9)', or the value of one run."""
-    if len(values) == 1:
-        return significant(values[0])
-    return f"{significant(sum(values) / len(values))} ({significant(min(values))} to {significant(max(values))})"
-
-
 def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
     labels = " | ".join(label for label, _ in JUDGES.values())
     lines = [f"| recipe | flags added | kimg | {labels} | class TV |", "|---" * 7 + "|"]
@@ -289,17 +283,17 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{args.what}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    found: dict[str, Record] = {record["flags"]: record for record in map(json.loads, lines)}
-    for run in runs:
-        if not args.draw and run.flags not in found:
-            found[run.flags] = measure(args.what, run, args.out)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found[run.flags]) + "\n")
-            print(f"{run.name}, seed {run.seed}: {found[run.flags]['train_s']:.0f} s", file=sys.stderr)
+    found: list[Record] = [json.loads(line) for line in lines]
     records: dict[str, list[Record]] = {}
     for run in runs:
-        if run.flags in found:
-            records.setdefault(run.name, []).append(found[run.flags])
+        record = next((one for one in found if run.is_in(one)), None)
+        if record is None and not args.draw:
+            record = measure(args.what, run, args.out)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            print(f"{run.name}, seed {run.seed}: {record['train_s']:.0f} s", file=sys.stderr)
+        if record is not None:
+            records.setdefault(run.name, []).append(record)
     if not records:
         sys.exit(f"error: {path} has none of these runs; leave --draw out to make them")
     if is_ladder:

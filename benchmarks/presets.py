@@ -12,9 +12,6 @@ import argparse
 import json
 import os
 import shlex
-import statistics
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -24,6 +21,8 @@ from typing import Any
 import few_digits
 import judge
 import torch
+from runs import gancli as run_gancli
+from runs import spread
 
 import gancli
 from gancli.core import devices
@@ -64,11 +63,12 @@ def run(case: Case, seed: int) -> dict[str, Any]:
     load = os.getloadavg()[0]
     command = f"gancli train {case.train} --seed {seed}"
     with tempfile.TemporaryDirectory() as folder:
-        rest = few_digits.write(Path(folder) / FEW, 500) if FEW in case.train else None
-        ended = json.loads(gancli_command(f"{command} --json --quiet", folder))
-        gancli_command(f"gancli sample {ended['run']} --n {case.n} -o samples.npz --quiet", folder)
+        here = Path(folder)
+        rest = few_digits.write(here / FEW, 500) if FEW in case.train else None
+        ended = run_gancli(*shlex.split(command)[1:], cwd=here)
+        run_gancli("sample", ended["run"], "--n", case.n, "-o", "samples.npz", cwd=here)
         real = None if rest is None else judge.read_pictures(rest, 1)
-        fakes = judge.read_pictures(Path(folder) / "samples.npz", 3 if case.judges == judge.STACKED else 1)
+        fakes = judge.read_pictures(here / "samples.npz", 3 if case.judges == judge.STACKED else 1)
     return {
         "command": command,
         "version": gancli.__version__,
@@ -79,15 +79,6 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         "train_s": ended["train_s"],
         **judge.score(judge.load_judges(case.judges, real), fakes),
     }
-
-
-def gancli_command(command: str, folder: str) -> str:
-    """What a command prints; ends this program, too, if it fails."""
-    words = [sys.executable, "-m", *shlex.split(command)]
-    done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{command} ended with {done.returncode}")
-    return done.stdout
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -108,7 +99,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 spread([row["kimg"] for row in runs]),
                 spread([row["train_s"] for row in runs]),
                 *(spread([row["judges"][each]["multiple"] for row in runs]) for each in judge.NAMES),
-                spread([row["tv"] for row in runs], ".4f"),
+                spread([row["tv"] for row in runs], "{:.4f}".format),
                 stacked(runs) if "kl" in runs[0] else "",
                 case.goal,
             ]
@@ -117,18 +108,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def stacked(runs: list[dict[str, Any]]) -> str:
-    modes = spread([row["modes"] for row in runs], ",.0f")
-    return f"{modes}, {spread([row['kl'] for row in runs], '.4f')} ({runs[0]['kl_floor']:.4f})"
-
-
-def spread(values: list[float], form: str = "") -> str:
-    texts = [format(v, form) if form else plain(v) for v in (statistics.fmean(values), min(values), max(values))]
-    return texts[0] if texts[1] == texts[2] else f"{texts[0]} ({texts[1]} to {texts[2]})"
-
-
-def plain(value: float) -> str:
-    """Three digits or more: 1.23, 45.6, 789, 1,234."""
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}" if value < 1000 else f"{value:,.0f}"
+    modes = spread([row["modes"] for row in runs], "{:,.0f}".format)
+    return f"{modes}, {spread([row['kl'] for row in runs], '{:.4f}'.format)} ({runs[0]['kl_floor']:.4f})"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
-AugmentName = Literal["color", "translation", "cutout", "flip"]
+AUGMENT_NAMES = ("color", "translation", "cutout", "flip")
 
 RESOLUTIONS = "a multiple of 4 from 8 to 256, or 0"
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
@@ -76,7 +76,7 @@ class TrainConfig:
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
 
-    augment: str = setting("none", "What else D sees done to images: color, translation, cutout, flip; or none.")
+    augment: str = setting("none", f"What else D sees done to images: {', '.join(AUGMENT_NAMES)}; or none.")
     augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
     augment_below: int = setting(
         0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
@@ -247,10 +247,9 @@ def parse_colour(text: str) -> tuple[int, int, int]:
 def parse_augment(text: str) -> tuple[str, ...]:
     """'color,cutout' -> ("color", "cutout"), in this order; 'none' -> ()."""
     names = () if text == "none" else tuple(name.strip() for name in text.split(","))
-    known = typing.get_args(AugmentName)
     for name in names:
-        if name not in known:
-            raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, known)}")
+        if name not in AUGMENT_NAMES:
+            raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, AUGMENT_NAMES)}")
     if len(set(names)) < len(names):
         raise ConfigError(f"augment names one twice: {text!r}")
     return names

@@ -12,8 +12,8 @@ DRAWS = 3  # uniform numbers that an augmentation may use per image
 BORDERS_READ = 1000
 
 
-def shift(images: Tensor, offsets: Tensor, limit: int) -> Tensor:
-    """Move each picture by its own offset, filling with -1 (black).
+def shift(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> Tensor:
+    """Move each picture by its own offset; what comes in at the edges has the level `fill` [C].
 
     images [N,C,H,W] in [-1, 1]; offsets int64 [N, 2], rows and columns, each within [-limit, limit].
     Translation after DiffAugment (Zhao et al. 2020), by whole pixels; twice differentiable.
@@ -22,7 +22,9 @@ def shift(images: Tensor, offsets: Tensor, limit: int) -> Tensor:
     rows, columns = torch.arange(h, device=images.device), torch.arange(w, device=images.device)
     from_rows = (rows + limit - offsets[:, :1]).view(n, 1, h, 1).expand(n, c, h, w + 2 * limit)
     from_columns = (columns + limit - offsets[:, 1:]).view(n, 1, 1, w).expand(n, c, h, w)
-    padded = F.pad(images, (limit, limit, limit, limit), value=-1.0)
+    around = (limit, limit, limit, limit)
+    frame = F.pad(images.new_zeros(1, 1, h, w), around, value=1.0) * fill.view(1, -1, 1, 1)
+    padded = F.pad(images, around) + frame
     return padded.gather(2, from_rows).gather(3, from_columns)
 
 
@@ -49,8 +51,7 @@ def translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     """Moved by up to an eighth of the side each way, half a pixel being rounded up."""
     limit = int(images.shape[3] / 8 + 0.5)
     offsets = (draws[:, :2] * (2 * limit + 1)).long() - limit
-    raised = (fill + 1).view(1, -1, 1, 1)  # shift fills with -1
-    return shift(images - raised, offsets, limit) + raised
+    return shift(images, offsets, limit, fill)
 
 
 def cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ def seen(
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance
         offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
-        images = shift(images, offsets.to(device), 1)
+        images = shift(images, offsets.to(device), 1, fill)
     for name in names if strength else ():
         uniform = torch.rand(n, 1 + DRAWS, generator=draws(name)).to(device)
         images = augment(name, images, strength, uniform, fill)

@@ -33,7 +33,7 @@ def as_trained(data: ImageSet, *, conditional: bool, clusters: int, progress: Pr
         return dataclasses.replace(data, labels=None, heldout_labels=None, class_names=())
     small = thumbnails(data.images, progress)
     order = torch.randperm(len(small), generator=rng.generator(0, "clusters"))
-    means = centres(small[order[:MOST_COMPARED]].double(), k)
+    means = centres(small[order[:MOST_COMPARED]].double(), k, progress)
     labels, heldout_labels = nearest(small, means), nearest(thumbnails(data.heldout_images), means)
     names = tuple(f"cluster {i}" for i in range(len(means)))
     return dataclasses.replace(data, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True)
@@ -51,7 +51,7 @@ def thumbnails(images: Tensor, progress: Progress = silent) -> Tensor:
     return small
 
 
-def centres(points: Tensor, k: int) -> Tensor:
+def centres(points: Tensor, k: int, progress: Progress = silent) -> Tensor:
     """k means of points [N, d] -> [k, d], in order of the share of points that are nearest to them.
 
     Fewer than k where there are fewer different points.
@@ -63,10 +63,12 @@ def centres(points: Tensor, k: int) -> Tensor:
     squares = points.square().sum(1)
     apart = apart_from(points, squares, means)[:, 0]
     while len(means) < k:
+        progress("clusters, a first centre for each", len(means), k)
         chosen = points[torch.multinomial(apart + 1e-9, 1, generator=draws)]
         means, apart = torch.cat([means, chosen]), torch.minimum(apart, apart_from(points, squares, chosen)[:, 0])
     labels = torch.full((len(points),), -1)
-    for _ in range(MOST_ROUNDS):
+    for done in range(MOST_ROUNDS):
+        progress("clusters, moving the centres", done, MOST_ROUNDS)
         before, labels = labels, apart_from(points, squares, means).argmin(1)
         if torch.equal(before, labels):
             break

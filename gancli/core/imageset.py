@@ -62,6 +62,10 @@ class ImageSet:
         """Training images per class; [] without labels."""
         return [] if self.labels is None else self.labels.bincount(minlength=self.n_classes).tolist()
 
+    def n_watchable(self, *, labelled: bool) -> int:
+        """Held-out images that D can judge in training, where it may need their labels."""
+        return 0 if labelled and self.heldout_labels is None else len(self.heldout_images)
+
 
 def are_names(names: Sequence[str]) -> bool:
     """Whether each can be told from the others, and typed."""

@@ -24,7 +24,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
     Some of what came from the preset follows the data, see scaling.
     """
     conditional = data.n_classes > 0 and (config.conditional or data.is_clustered)
-    is_watched = len(data.heldout_images) > 0 and not (conditional and data.heldout_labels is None)
+    is_watched = data.n_watchable(labelled=conditional) > 0
     config, sources = scaling.follow(
         config, sources, PRESETS[preset], data.resolution, n_train=len(data.images), is_watched=is_watched
     )
@@ -70,13 +70,24 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
 
 def notes(record: dict[str, Any]) -> list[str]:
     """What to say of settings that followed the data."""
-    train, sources, said = record["train"], record["sources"], clusters_notes(record)
+    train, sources, said = record["train"], record["sources"], idle_notes(record) + clusters_notes(record)
     if train["augment"] != "none" and sources["ada"] == "rule":
         strength = f"augmentation has a fixed strength of {train['augment_strength']:g}"
         said.append(
             f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"
         )
     return said
+
+
+def idle_notes(record: dict[str, Any]) -> list[str]:
+    """Settings that were asked for and change nothing."""
+    train, sources = record["train"], record["sources"]
+    needs = {"augment_strength": "augment", "gamma_end": "gamma", "r1_interval": "gamma"}
+    return [
+        f"{configs.flag(name)} has no effect without {configs.flag(needed)}"
+        for name, needed in needs.items()
+        if sources[name] in ("flag", "file") and train[name] and train[needed] in ("none", 0)
+    ]
 
 
 def clusters_digest(data: ImageSet) -> str | None:

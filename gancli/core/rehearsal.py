@@ -59,13 +59,12 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     """
     train = record["train"]
     sizes = schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
-    interval = train["r1_interval"] if train["gamma"] else 1
     try:
         trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
         reset_peak(trainer.device)
         for _ in range(2):  # one with R1 and one without, to warm up
             step_s(trainer)
-        rates = [(start, images_per_s(trainer, size, interval, ENOUGH_S / len(sizes))) for start, size in sizes]
+        rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
     except RuntimeError as err:
         if not isinstance(err, torch.OutOfMemoryError) and "allocate" not in str(err):
             raise
@@ -76,10 +75,10 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     return Rehearsal(tuple(rates), peak, there, trainer.device.type)
 
 
-def images_per_s(trainer: Trainer, batch: int, interval: int, enough_s: float) -> float:
+def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
     """The rate with batches of one size, by the step that has R1 and one or more that do not."""
     trainer.config = dataclasses.replace(trainer.config, batch_size=batch)
-    trainer.state.nimg, took = 0, list[float]()
+    trainer.state.nimg, interval, took = 0, trainer.state.interval, list[float]()
     while len(took) < 2 or (len(took) < interval and sum(took) < enough_s):
         took.append(step_s(trainer))
     cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])

@@ -126,7 +126,8 @@ def follow(
 def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
     """What the record of a new run is to say of its start. Raises ConfigError if its images differ in size or channels.
 
-    remade: what starts anew; "D", "class embeddings", "class weights", or "class NAME" for some of them.
+    remade: what starts anew; "D", "class embeddings", "class weights". new_classes: those whose embeddings do, beside
+    others that are known.
     """
     spec, class_names = records.spec(record), record["data"]["class_names"]
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
@@ -135,17 +136,18 @@ def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"{sizes}; give {wanted}, or other images")
     remade = [] if start.D else ["D"]
     known = start.known_classes(record)
-    unknown = [name for name in class_names if name not in known]
+    new_classes = [name for name in class_names if name not in known]
     if bool(class_names) != bool(start.class_names):
-        remade.append("class weights")
-    elif unknown:
-        remade += ["class embeddings"] if len(unknown) == len(class_names) else [f"class {name}" for name in unknown]
+        remade, new_classes = [*remade, "class weights"], []
+    elif new_classes == class_names and class_names:
+        remade, new_classes = [*remade, "class embeddings"], []
     return {
         "source": start.source,
         "sha256": start.sha256,
         "nimg": start.nimg,
         "data": start.data,
         "remade": remade,
+        "new_classes": new_classes,
     }
 
 
@@ -155,8 +157,7 @@ def size(spec: ModelSpec) -> str:
 
 def told(init: Mapping[str, Any]) -> str:
     """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
-    said = [ANEW[name] for name in init["remade"] if name in ANEW]
-    classes = [name.removeprefix("class ") for name in init["remade"] if name not in ANEW]
+    said, classes = [ANEW[name] for name in init["remade"]], init["new_classes"]
     said += [f"embeddings of new classes start anew: {listed(classes, MOST_NAMED)}"] if classes else []
     return "; ".join([f"{init['source']}, {init['nimg'] / 1000:g} kimg on {init['data']}", *said])
 

@@ -125,7 +125,7 @@ class TrainState:
             x.requires_grad_()
             penalties["r1"] = r1_penalty(x, self.D(self.augment(x, "R1", chance), labels)).mean()
         if is_due:
-            objective = d_loss + gamma / 2 * self.interval * sum(penalties.values())
+            objective = d_loss + gamma / 2 * self.interval * (penalties["r1"] + penalties.get("r2", 0))
         if config.gradient_penalty:
             between = self.interpolates(x, fake)
             slopes = gradient_penalty(between, self.D(self.augment(between, "GP", chance), labels)).mean()
@@ -197,6 +197,10 @@ class TrainState:
         if self.config.ada:
             nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
             self.strength = schedules.ada_strength(self.strength, r_v, nimg)
+
+    def has_tally(self, row: int) -> bool:
+        """Whether there were steps since the last read_tally of this row."""
+        return bool(self.tallies[row, self.statistics.index("images")] > 0)
 
     def read_tally(self, row: int) -> dict[str, float]:
         """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""

@@ -47,7 +47,8 @@ class Trainer:
         devices.prepare_cpu(machine["threads"])
         self.device = devices.resolve(machine["device"])
         self.spec = records.spec(record)
-        background = augment.background(data.images) if self.config.augment != "none" else None
+        is_changed = self.config.augment != "none" or self.config.shift > 0
+        background = augment.background(data.images) if is_changed else None
         self.state = TrainState(self.config, self.spec, self.device, background)
         if init is not None:
             start.apply(self.state, init, record)
@@ -178,7 +179,7 @@ class Trainer:
     def close(self, log: IO[str], *, complete: bool) -> Iterator[events.Event]:
         """The last lines and files of this stretch; a stopped run keeps its open tick for later."""
         if complete:
-            if self.state.tallies[0, -1] > 0:
+            if self.state.has_tally(0):
                 yield self.measure(log, "tick")
             if not self.run_dir.frame(self.state.nimg).exists():
                 yield events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
@@ -210,7 +211,7 @@ class Trainer:
         """The state's health on training and held-out images drawn for this moment."""
         draws = rng.generator(self.config.seed, "watch", self.state.nimg)
         data, is_labelled = self.data, self.labels is not None
-        n_heldout = len(data.heldout_images) if not is_labelled or data.heldout_labels is not None else 0
+        n_heldout = data.n_watchable(labelled=is_labelled)
         seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
         unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
         return self.state.signals(

@@ -48,7 +48,8 @@ def test_pictures_take_the_size_of_a_model_file_and_what_starts_anew_is_said(run
     assert said.endswith("start anew: owl")
     assert "60 images of 8x8 grey" in result.stderr and "60 pictures: turned from colour to grey" in result.stderr
     record = json.loads(Path("runs/00001-quick-birds/config.json").read_text())
-    assert record["init"]["remade"] == ["D", "class owl"] and record["data"]["class_names"] == ["1", "owl"]
+    assert record["init"]["remade"] == ["D"] and record["init"]["new_classes"] == ["owl"]
+    assert record["data"]["class_names"] == ["1", "owl"]
     assert (record["train"]["resolution"], record["sources"]["resolution"]) == (8, "init")
 
 

@@ -6,7 +6,9 @@ EMBEDDING = 16  # numbers that tell G its class, beside z
 
 
 class ClassEmbedding(nn.Module):
-    """labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
+    """A network calls its own `embed`, and a layer that reads z and the class reads z first (core/start.py).
+
+    labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
 
     def __init__(self, n_classes: int, size: int, *, std: float = 1.0) -> None:
         super().__init__()

@@ -136,8 +136,8 @@ class Generator(nn.Module):
             z = torch.cat([z, self.embed(labels)], dim=1)
         x = (self.basis * self.scale(z)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
         x = self.stages[0](x)
-        for side, change, stage in zip(self.sides, self.changes, self.stages[1:], strict=True):
-            x = stage(double(change(x), side))
+        for side, widen, stage in zip(self.sides, self.changes, self.stages[1:], strict=True):
+            x = stage(double(widen(x), side))
         images: Tensor = self.out(x)
         return images
 

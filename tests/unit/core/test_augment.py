@@ -1,10 +1,10 @@
-import typing
-
 import pytest
 import torch
 
 from gancli import config
 from gancli.core import augment
+
+BLACK = torch.full((3,), -1.0)
 
 
 def pictures(n: int, channels: int = 1, size: int = 3, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -14,19 +14,19 @@ def pictures(n: int, channels: int = 1, size: int = 3, dtype: torch.dtype = torc
 
 def test_limit_zero_is_the_identity() -> None:
     x = pictures(2)
-    assert torch.equal(augment.shift(x, torch.zeros(2, 2, dtype=torch.int64), 0), x)
+    assert torch.equal(augment.shift(x, torch.zeros(2, 2, dtype=torch.int64), 0, BLACK[:1]), x)
 
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_zero_offset_is_the_identity(limit: int) -> None:
     x = pictures(2, channels=3)
-    assert torch.equal(augment.shift(x, torch.zeros(2, 2, dtype=torch.int64), limit), x)
+    assert torch.equal(augment.shift(x, torch.zeros(2, 2, dtype=torch.int64), limit, BLACK), x)
 
 
 def test_known_shifts_by_hand() -> None:
-    """First picture one row down and none sideways, second two columns left: what comes in is -1."""
+    """First picture one row down and none sideways, second two columns left: what comes in is the fill."""
     x = torch.tensor([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.7, 0.8, 0.9]]]).expand(2, 1, 3, 3)
-    moved = augment.shift(x, torch.tensor([[1, 0], [0, -2]]), 2)
+    moved = augment.shift(x, torch.tensor([[1, 0], [0, -2]]), 2, torch.tensor([-1.0]))
     expected = torch.tensor(
         [
             [[-1, -1, -1], [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]],
@@ -38,17 +38,18 @@ def test_known_shifts_by_hand() -> None:
 
 def test_channels_move_together_and_pictures_alone() -> None:
     x = pictures(3, channels=2, size=5)
-    offsets = torch.tensor([[-1, 1], [0, 0], [2, -2]])
-    together = augment.shift(x, offsets, 2)
+    offsets, fill = torch.tensor([[-1, 1], [0, 0], [2, -2]]), torch.tensor([-1.0, 0.5])
+    together = augment.shift(x, offsets, 2, fill)
     for n in range(3):
         for c in range(2):
-            assert torch.equal(together[n, c], augment.shift(x[n : n + 1, c : c + 1], offsets[n : n + 1], 2)[0, 0])
+            alone = augment.shift(x[n : n + 1, c : c + 1], offsets[n : n + 1], 2, fill[c])
+            assert torch.equal(together[n, c], alone[0, 0])
 
 
 def test_shift_back_restores_all_but_the_edge() -> None:
     x = pictures(1, size=6)
     offsets = torch.tensor([[1, -2]])
-    back = augment.shift(augment.shift(x, offsets, 2), -offsets, 2)
+    back = augment.shift(augment.shift(x, offsets, 2, BLACK[:1]), -offsets, 2, BLACK[:1])
     assert torch.equal(back[..., :-1, 2:], x[..., :-1, 2:])
     assert back[..., -1, :].eq(-1).all() and back[..., :2].eq(-1).all()
 
@@ -58,7 +59,7 @@ def test_shift_is_differentiable_twice() -> None:
     offsets = torch.tensor([[1, -1], [0, 1]])
 
     def moved_squares(images: torch.Tensor) -> torch.Tensor:
-        return augment.shift(images, offsets, 1).square()
+        return augment.shift(images, offsets, 1, torch.tensor([-1.0, 0.5], dtype=torch.float64)).square()
 
     assert torch.autograd.gradcheck(moved_squares, (x,))
     assert torch.autograd.gradgradcheck(moved_squares, (x,))
@@ -71,15 +72,12 @@ def test_mirror_flips_those_that_are_chosen() -> None:
     assert torch.equal(flipped[0, :, :, 0], x[0, :, :, 2])
 
 
-BLACK = torch.full((3,), -1.0)
-
-
 def uniform(n: int, columns: int = augment.DRAWS) -> torch.Tensor:
     return torch.linspace(0.05, 8, n * columns, dtype=torch.float64).frac().view(n, columns).float()
 
 
 def test_registry_offers_what_the_configuration_names() -> None:
-    assert tuple(augment.AUGMENTS) == typing.get_args(config.AugmentName)
+    assert tuple(augment.AUGMENTS) == config.AUGMENT_NAMES
     assert len(augment.AUGMENTS) == 4
 
 
@@ -153,6 +151,14 @@ def test_flip_mirrors_half_of_the_draws() -> None:
     x = pictures(2)
     flipped = augment.flip(x, torch.tensor([[0.49, 0, 0], [0.51, 0, 0]]), BLACK[:1])
     assert torch.equal(flipped[0], x[0].flip(2)) and torch.equal(flipped[1], x[1])
+
+
+def test_seen_fills_what_a_shift_leaves_with_the_background() -> None:
+    """Drawings on white stay white all over, with the shift of quick as with translation."""
+    x, white = torch.ones(64, 1, 8, 8), torch.ones(1)
+    for chance, names in ((1.0, []), (0.0, ["translation"])):
+        found = augment.seen(x, chance, names, 1.0, white, lambda name: torch.Generator().manual_seed(0))
+        assert torch.equal(found, x)
 
 
 def test_background_is_the_median_of_the_border_channel_by_channel() -> None:

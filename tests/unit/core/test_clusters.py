@@ -40,6 +40,15 @@ def test_clusters_are_the_same_for_the_same_images(patterns: ImageSet) -> None:
     assert once is not None and again is not None and torch.equal(once, again)
 
 
+def test_centres_are_found_on_images_from_everywhere(patterns: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "MOST_COMPARED", 54)
+    assert patterns.labels is not None
+    order = patterns.labels.argsort(stable=True)
+    by_kind = dataclasses.replace(patterns, images=patterns.images[order], labels=patterns.labels[order])
+    found = clusters.as_trained(by_kind, conditional=False, clusters=KINDS)
+    assert sorted(found.class_counts, reverse=True) == sorted(patterns.class_counts, reverse=True)
+
+
 def test_classes_come_before_clusters_unless_they_are_turned_off(patterns: ImageSet) -> None:
     assert clusters.as_trained(patterns, conditional=True, clusters=3) is patterns
     unlabelled = dataclasses.replace(patterns, labels=None, heldout_labels=None, class_names=())

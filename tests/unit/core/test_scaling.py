@@ -140,6 +140,24 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
         record(199, ada=True)
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"gamma": 0.0}, []),
+        ({"gamma": 0.0, "r1_interval": 4}, ["--r1-interval has no effect without --gamma"]),
+        ({"gamma": 0.1, "r1_interval": 4, "gamma_end": 0.5}, []),
+        ({"gamma": 0.0, "gamma_end": 0.5}, ["--gamma-end has no effect without --gamma"]),
+        ({"augment": "none", "augment_strength": 0.9}, ["--augment-strength has no effect without --augment"]),
+        ({"augment": "none", "augment_strength": 0.0}, []),
+        ({"augment_strength": 0.9}, []),
+    ],
+    ids=str,
+)
+def test_a_record_names_settings_without_effect(flags: dict[str, object], said: list[str]) -> None:
+    images = image_set("made", (torch.zeros(200, 1, 8, 8, dtype=torch.uint8), None))
+    assert records.notes(records.make(*presets.resolve("quick", flags=flags), images)) == said
+
+
 def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
     images = image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
     record = records.make(*presets.resolve("quick"), images)

@@ -42,6 +42,11 @@ def test_the_largest_singular_value_becomes_1() -> None:
     assert largest(weight) != pytest.approx(1, rel=0.1) and largest(found) == pytest.approx(1)
 
 
+def test_it_starts_close_to_the_largest_singular_value() -> None:
+    weight = torch.diag(torch.tensor([1.0, 1.2, 1.5], dtype=torch.float64))
+    assert (weight.T @ norm_of(weight).u).norm().item() == pytest.approx(1.5, rel=1e-3)
+
+
 def test_gradients_are_right_and_so_is_that_of_r1() -> None:
     weight, x = matrix(3, 4).requires_grad_(), matrix(2, 4).requires_grad_()
     norm = norm_of(weight)

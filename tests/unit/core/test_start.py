@@ -15,7 +15,7 @@ from gancli import config as configs
 from gancli import events, presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import checkpoint, data, records, start, tensorfile
-from gancli.core.models import build
+from gancli.core.models import MODELS, build
 from gancli.core.state import TrainState
 from gancli.core.trainer import Trainer
 from gancli.errors import ConfigError, DamagedFileError, FileFormatError, RunError
@@ -26,7 +26,7 @@ NAMES = ("cat", "dog", "owl")
 SMALL = {"g_width": 8, "d_width": 8, "z_dim": 6, "batch_size": 8, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": 1}
 FEW = {**SMALL, "kimg": 0.4, "snapshot_kimg": 0.2, "tick_kimg": 0.1, "r1_interval": 4, "ema_kimg": 0.3}
 
-EACH = pytest.mark.parametrize(("model", "spectral"), [("mlp", False), ("conv", False), ("resnet", True)])
+EACH = pytest.mark.parametrize(("model", "spectral"), [(model, model == "resnet") for model in sorted(MODELS)])
 
 
 def trained(names: tuple[str, ...] = NAMES, *, with_D: bool = True, spectral: bool = False, **spec: Any) -> start.Start:
@@ -121,7 +121,7 @@ def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_kn
     assert len(embeddings) == 2 and everything(state) - taken(state, init) == (set() if is_known else embeddings)
 
 
-@pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("model", sorted(MODELS))
 def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> None:
     init = trained((), model=model)
     state = fresh(NAMES, init)
@@ -133,7 +133,7 @@ def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> No
     assert left == {f"G.{wide}", "G.embed.table.weight", "D.embed.table.weight", *out}
 
 
-@pytest.mark.parametrize("model", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("model", sorted(MODELS))
 def test_a_model_with_classes_can_go_on_without(model: str) -> None:
     init = trained(model=model)
     state = fresh((), init)
@@ -195,25 +195,27 @@ def test_what_the_model_has_may_be_said_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "remade", "said"),
+    ("then", "now", "remade", "new_classes", "said"),
     [
-        (NAMES, NAMES, [], "animals"),
-        ((), (), [], "animals"),
-        (NAMES, ("dog",), [], "animals"),
-        (NAMES, ("a", "b"), ["class embeddings"], "animals; classes differ, so their embeddings start anew"),
-        (NAMES, ("cat", "bee"), ["class bee"], "animals; embeddings of new classes start anew: bee"),
-        (NAMES, (), ["class weights"], "animals; only one of the two has classes or clusters, so the weights that"),
-        ((), NAMES, ["class weights"], "animals; only one of the two has classes or clusters, so the weights that"),
+        (NAMES, NAMES, [], [], "animals"),
+        ((), (), [], [], "animals"),
+        (NAMES, ("dog",), [], [], "animals"),
+        (NAMES, ("a", "b"), ["class embeddings"], [], "animals; classes differ, so their embeddings start anew"),
+        (NAMES, ("cat", "bee"), [], ["bee"], "animals; embeddings of new classes start anew: bee"),
+        (NAMES, ("cat", "weights", "embeddings"), [], ["weights", "embeddings"], "animals; embeddings of new classes"),
+        (NAMES, (), ["class weights"], [], "animals; only one of the two has classes or clusters, so the weights that"),
+        ((), NAMES, ["class weights"], [], "animals; only one of the two has classes or clusters, so the weights that"),
     ],
 )
 def test_the_record_and_the_line_say_what_starts_anew(
-    then: tuple[str, ...], now: tuple[str, ...], remade: list[str], said: str
+    then: tuple[str, ...], now: tuple[str, ...], remade: list[str], new_classes: list[str], said: str
 ) -> None:
     found = start.entry(trained(then), record_of(now))
-    assert found == {"source": "runs/old", "sha256": "ab", "nimg": 1500, "data": "animals", "remade": remade}
+    source = {"source": "runs/old", "sha256": "ab", "nimg": 1500, "data": "animals"}
+    assert found == {**source, "remade": remade, "new_classes": new_classes}
     assert start.told(found).startswith(f"runs/old, 1.5 kimg on {said}")
     bare = start.entry(trained(then, with_D=False), record_of(now))
-    assert bare["remade"] == ["D", *remade]
+    assert (bare["remade"], bare["new_classes"]) == (["D", *remade], new_classes)
     assert "; D starts fresh, since a model file holds G alone" in start.told(bare)
 
 
@@ -268,6 +270,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
         "nimg": 400,
         "data": "tiny",
         "remade": [],
+        "new_classes": [],
     }
     finish(new)
     assert new.state.nimg == 200 and new.record["plan"]["total_nimg"] == 200

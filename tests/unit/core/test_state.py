@@ -38,8 +38,8 @@ def make_batches() -> tuple[list[Tensor], list[Tensor]]:
     return pictures, [torch.randint(0, 3, (BATCH,), generator=draws) for _ in range(STEPS)]
 
 
-def moved(pictures: Tensor, seed: int, stream: str, nimg: int, chance: float) -> Tensor:
-    """Each picture rolled by its own offset, what rolled in replaced by black."""
+def moved(pictures: Tensor, seed: int, stream: str, nimg: int, chance: float, fill: float = -1.0) -> Tensor:
+    """Each picture rolled by its own offset, what rolled in replaced by `fill`."""
     draws = rng.generator(seed, f"shift_{stream}", nimg)
     chosen = torch.rand(len(pictures), 1, generator=draws) < chance
     offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
@@ -51,7 +51,7 @@ def moved(pictures: Tensor, seed: int, stream: str, nimg: int, chance: float) ->
             outside[:, 0 if down > 0 else -1] = True
         if right:
             outside[:, :, 0 if right > 0 else -1] = True
-        shifted.append(torch.where(outside, torch.tensor(-1.0), rolled))
+        shifted.append(torch.where(outside, torch.tensor(fill), rolled))
     return torch.stack(shifted)
 
 
@@ -149,7 +149,7 @@ def test_augmentations_come_after_the_shift_in_their_order_each_with_draws_of_it
     state = TrainState(config, SPEC, torch.device("cpu"), torch.tensor([0.5]))
     state.nimg = 48
     x = torch.linspace(-1, 1, BATCH * 144).sin().view(BATCH, 1, 12, 12)
-    expected = moved(x, 3, "D", 48, 0.4)
+    expected = moved(x, 3, "D", 48, 0.4, 0.5)
     for name in ("cutout", "color"):
         draws = torch.rand(BATCH, 4, generator=rng.generator(3, f"{name}_D", 48))
         expected = augment.augment(name, expected, 0.7, draws, torch.tensor([0.5]))
@@ -178,6 +178,9 @@ def test_adaptive_strength_moves_with_r_v_and_a_fixed_one_stays() -> None:
     assert fixed.strength == 0.3 and adaptive.strength == pytest.approx(0.31)
     adaptive.adapt(None)
     assert adaptive.strength == pytest.approx(0.3)
+    often = TrainState(make_config(augment="color", ada=True, tick_kimg=0.001), SPEC, torch.device("cpu"))
+    often.adapt(0.9)
+    assert often.strength == pytest.approx(0.5 + BATCH / 100_000), "a tick is a step at least"
 
 
 def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
