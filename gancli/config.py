@@ -30,6 +30,11 @@ MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
 LENGTHS = ("kimg", "epochs", "time_budget")
 
 
+def one_of(names: Any) -> str:
+    """Choices for a help text, of a Literal or a sequence: 'crop, pad, stretch'."""
+    return ", ".join(typing.get_args(names) or names)
+
+
 def setting(
     default: Any,
     help: str,
@@ -54,19 +59,19 @@ class TrainConfig:
     resolution: int = setting(
         0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
     )
-    fit: FitName = setting("crop", "What becomes of pictures that are not square.")
+    fit: FitName = setting("crop", f"What becomes of pictures that are not square: {one_of(FitName)}.")
     channels: ChannelsName = setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
     background: str = setting("black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb.")
     mirror: bool = setting(False, "Show each image flipped left to right half of the time.")
     max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
 
-    model: ModelName = setting("conv", "Network family.")
+    model: ModelName = setting("conv", f"Network family: {one_of(ModelName)}.")
     z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
     g_width: int = setting(64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096)
     d_width: int = setting(64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096)
     spectral_norm: bool = setting(False, "Divide each of D's weights by its largest singular value.")
 
-    loss: LossName = setting("non-saturating", "GAN loss.")
+    loss: LossName = setting("non-saturating", f"GAN loss: {one_of(LossName)}.")
     gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
     gamma_end: float = setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
     r2: bool = setting(False, "Apply the penalty of gamma to generated images too.")
@@ -76,7 +81,7 @@ class TrainConfig:
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
 
-    augment: str = setting("none", f"What else D sees done to images: {', '.join(AUGMENT_NAMES)}; or none.")
+    augment: str = setting("none", f"What else D sees done to images: {one_of(AUGMENT_NAMES)}, several, or none.")
     augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
     augment_below: int = setting(
         0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
@@ -116,7 +121,7 @@ class TrainConfig:
     snapshot_kimg: float = setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
 
     seed: int = setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
-    device: DeviceName = setting("auto", "Where to compute.")
+    device: DeviceName = setting("auto", f"Where to compute: {one_of(DeviceName)}.")
     threads: int = setting(0, "CPU threads; 0 is one per available core.", low=0, high=1024)
 
     def __post_init__(self) -> None:

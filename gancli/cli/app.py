@@ -52,6 +52,7 @@ app = typer.Typer(
     cls=Boundary,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train generative adversarial networks, and use what they learned.",

@@ -43,7 +43,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--metrics",
-            help="Only some of frechet,kid,prdc,classes,fidelity,modes,memorization,diversity.",
+            help="Only some of frechet, kid, prdc, classes, fidelity, modes, memorization, diversity.",
             show_default=False,
         ),
     ] = None,
@@ -51,8 +51,7 @@ def evaluate(
         str,
         typer.Option(
             "--features",
-            help="What the scores look through.",
-            metavar="auto|digits|fashion|stacked-digits|random|inception",
+            help="What the scores look through: auto, digits, fashion, stacked-digits, random, inception.",
         ),
     ] = "auto",
     best: opt.Best = False,

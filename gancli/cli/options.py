@@ -1,7 +1,6 @@
 """One Annotated type per flag, shared by the commands. Defaults and help of settings come from gancli.config."""
 
 import shlex
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +10,13 @@ from gancli import config, presets
 from gancli.errors import ConfigError
 
 
-def setting(name: str, *flags: str) -> Any:
-    """The option of a TrainConfig field; not given means that the preset decides."""
-    field = config.fields()[name]
-    metavar = "|".join(typing.get_args(field.type)) or None
+def setting(name: str, panel: str, *flags: str) -> Any:
+    """The option of a TrainConfig field, below a heading in --help; not given means that the preset decides."""
     return typer.Option(
-        *(flags or (config.flag(name),)), help=f"{field.metadata['help']}", metavar=metavar, show_default=False
+        *(flags or (config.flag(name),)),
+        help=f"{config.fields()[name].metadata['help']}",
+        rich_help_panel=panel,
+        show_default=False,
     )
 
 
@@ -52,57 +52,63 @@ def typed(ctx: typer.Context) -> str:
 # What goes where, and how it is told. "form" and "singles" say which files a picture is in, not what it shows.
 SILENT = {"output", "outdir", "form", "singles", "force", "as_json", "quiet", "preview", "device", "like"}
 
-DEVICES = "|".join(typing.get_args(config.DeviceName))
+RUN, DATA, NETWORKS, PENALTIES, AUGMENTATION, OPTIMIZER = (
+    "The run", "Data", "Networks", "Loss and penalties", "Augmentation", "Optimizer and average"
+)  # fmt: skip
 
-Data = Annotated[str | None, setting("data")]
+Data = Annotated[str | None, setting("data", DATA)]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", help="Named recipe; left out, the data choose it.", metavar="|".join(presets.PRESETS)),
+    typer.Option(
+        "--preset",
+        help=f"Named recipe: {config.one_of(tuple(presets.PRESETS))}; left out, the data choose it.",
+        rich_help_panel=RUN,
+    ),
 ]
-Kimg = Annotated[float | None, setting("kimg")]
-Epochs = Annotated[float | None, setting("epochs")]
-TimeBudget = Annotated[str | None, setting("time_budget")]
-Conditional = Annotated[bool | None, setting("conditional", "--conditional/--unconditional")]
-Clusters = Annotated[int | None, setting("clusters")]
-Resolution = Annotated[int | None, setting("resolution")]
-Fit = Annotated[str | None, setting("fit")]
-Channels = Annotated[str | None, setting("channels")]
-Background = Annotated[str | None, setting("background")]
-Mirror = Annotated[bool | None, setting("mirror", "--mirror/--no-mirror")]
-MaxBad = Annotated[int | None, setting("max_bad")]
-Model = Annotated[str | None, setting("model")]
-ZDim = Annotated[int | None, setting("z_dim")]
-GWidth = Annotated[int | None, setting("g_width")]
-DWidth = Annotated[int | None, setting("d_width")]
-SpectralNorm = Annotated[bool | None, setting("spectral_norm", "--spectral-norm/--no-spectral-norm")]
-Loss = Annotated[str | None, setting("loss")]
-Gamma = Annotated[float | None, setting("gamma")]
-GammaEnd = Annotated[float | None, setting("gamma_end")]
-R2 = Annotated[bool | None, setting("r2", "--r2/--no-r2")]
-R1Interval = Annotated[int | None, setting("r1_interval")]
-GradientPenalty = Annotated[float | None, setting("gradient_penalty")]
-Shift = Annotated[float | None, setting("shift")]
-Augment = Annotated[str | None, setting("augment")]
-AugmentStrength = Annotated[float | None, setting("augment_strength")]
-Ada = Annotated[bool | None, setting("ada", "--ada/--no-ada")]
-BatchSize = Annotated[int | None, setting("batch_size")]
-BatchRampKimg = Annotated[float | None, setting("batch_ramp_kimg")]
-Lr = Annotated[float | None, setting("lr")]
-Beta1 = Annotated[float | None, setting("beta1")]
-Beta2 = Annotated[float | None, setting("beta2")]
-BurnIn = Annotated[float | None, setting("burn_in")]
-LrEnd = Annotated[float | None, setting("lr_end")]
-Beta2End = Annotated[float | None, setting("beta2_end")]
-LrDecayFrom = Annotated[float | None, setting("lr_decay_from")]
-ShareLatents = Annotated[bool | None, setting("share_latents", "--share-latents/--fresh-latents")]
-EmaKimg = Annotated[float | None, setting("ema_kimg")]
-EvalKimg = Annotated[float | None, setting("eval_kimg")]
-SnapshotKimg = Annotated[float | None, setting("snapshot_kimg")]
-Seed = Annotated[int | None, setting("seed")]
-Device = Annotated[str | None, setting("device")]
-Threads = Annotated[int | None, setting("threads")]
+Kimg = Annotated[float | None, setting("kimg", RUN)]
+Epochs = Annotated[float | None, setting("epochs", RUN)]
+TimeBudget = Annotated[str | None, setting("time_budget", RUN)]
+Conditional = Annotated[bool | None, setting("conditional", DATA, "--conditional/--unconditional")]
+Clusters = Annotated[int | None, setting("clusters", DATA)]
+Resolution = Annotated[int | None, setting("resolution", DATA)]
+Fit = Annotated[str | None, setting("fit", DATA)]
+Channels = Annotated[str | None, setting("channels", DATA)]
+Background = Annotated[str | None, setting("background", DATA)]
+Mirror = Annotated[bool | None, setting("mirror", DATA, "--mirror/--no-mirror")]
+MaxBad = Annotated[int | None, setting("max_bad", DATA)]
+Model = Annotated[str | None, setting("model", NETWORKS)]
+ZDim = Annotated[int | None, setting("z_dim", NETWORKS)]
+GWidth = Annotated[int | None, setting("g_width", NETWORKS)]
+DWidth = Annotated[int | None, setting("d_width", NETWORKS)]
+SpectralNorm = Annotated[bool | None, setting("spectral_norm", NETWORKS, "--spectral-norm/--no-spectral-norm")]
+Loss = Annotated[str | None, setting("loss", PENALTIES)]
+Gamma = Annotated[float | None, setting("gamma", PENALTIES)]
+GammaEnd = Annotated[float | None, setting("gamma_end", PENALTIES)]
+R2 = Annotated[bool | None, setting("r2", PENALTIES, "--r2/--no-r2")]
+R1Interval = Annotated[int | None, setting("r1_interval", PENALTIES)]
+GradientPenalty = Annotated[float | None, setting("gradient_penalty", PENALTIES)]
+Shift = Annotated[float | None, setting("shift", AUGMENTATION)]
+Augment = Annotated[str | None, setting("augment", AUGMENTATION)]
+AugmentStrength = Annotated[float | None, setting("augment_strength", AUGMENTATION)]
+Ada = Annotated[bool | None, setting("ada", AUGMENTATION, "--ada/--no-ada")]
+BatchSize = Annotated[int | None, setting("batch_size", OPTIMIZER)]
+BatchRampKimg = Annotated[float | None, setting("batch_ramp_kimg", OPTIMIZER)]
+Lr = Annotated[float | None, setting("lr", OPTIMIZER)]
+Beta1 = Annotated[float | None, setting("beta1", OPTIMIZER)]
+Beta2 = Annotated[float | None, setting("beta2", OPTIMIZER)]
+BurnIn = Annotated[float | None, setting("burn_in", OPTIMIZER)]
+LrEnd = Annotated[float | None, setting("lr_end", OPTIMIZER)]
+Beta2End = Annotated[float | None, setting("beta2_end", OPTIMIZER)]
+LrDecayFrom = Annotated[float | None, setting("lr_decay_from", OPTIMIZER)]
+ShareLatents = Annotated[bool | None, setting("share_latents", OPTIMIZER, "--share-latents/--fresh-latents")]
+EmaKimg = Annotated[float | None, setting("ema_kimg", OPTIMIZER)]
+EvalKimg = Annotated[float | None, setting("eval_kimg", RUN)]
+SnapshotKimg = Annotated[float | None, setting("snapshot_kimg", RUN)]
+Seed = Annotated[int | None, setting("seed", RUN)]
+Device = Annotated[str | None, setting("device", RUN)]
+Threads = Annotated[int | None, setting("threads", RUN)]
 
-ModelDevice = Annotated[str, typer.Option("--device", help="Where to generate.", metavar=DEVICES)]
+ModelDevice = Annotated[str, typer.Option("--device", help=f"Where to generate: {config.one_of(config.DeviceName)}.")]
 Fps = Annotated[float, typer.Option("--fps", help="Frames a second.")]
 
 Outdir = Annotated[Path, typer.Option("--outdir", help="Where the numbered run folders are.")]

@@ -39,9 +39,9 @@ Grid = Annotated[
     str,
     typer.Option(
         "--grid",
-        metavar="ROWSxCOLUMNS|auto|none",
-        help="All in one picture. auto: a square, or a row for each seed and a column for each of several classes. "
-        "none: single pictures alone.",
+        metavar="GRID",
+        help="All in one picture, ROWSxCOLUMNS. auto: a square, or a row for each seed and a column for each of "
+        "several classes. none: single pictures alone.",
     ),
 ]
 Singles = Annotated[

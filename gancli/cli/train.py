@@ -90,8 +90,9 @@ def train(
 ) -> None:
     """Train a GAN; leaves a run folder with model, samples, plots and progress.gif.
 
-    With no option at all it trains on MNIST digits for a few minutes. Settings come from the flag,
-    else from --config, else from the preset.
+    With no option at all it trains on MNIST digits for a few minutes.
+
+    Settings come from the flag, else from --config, else from the preset.
     """
     given = locals()
     opt.check_one_of(resume=resume, init=init)

@@ -36,6 +36,18 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert "Usage" in end.stdout
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_narrow_terminal_shows_every_flag_whole(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    end = CliRunner().invoke(app, [command, "--help"])
+    shown = {word.strip("│,") for word in end.stdout.split()}
+    params = typer.main.get_command(app).commands[command].params
+    flags = {
+        flag for param in params if param.param_type_name == "option" for flag in param.opts + param.secondary_opts
+    }
+    assert len(flags) > 3 and flags <= shown and "…" not in end.stdout
+
+
 def test_help_was_asked_of_every_command() -> None:
     assert {"train", "sample"} <= set(COMMANDS)
 
