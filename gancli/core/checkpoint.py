@@ -50,7 +50,8 @@ def newest(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]
             if path in run.checkpoints():
                 raise
             return newest(run)  # the run goes on in another process, and has dropped it for newer ones since
-    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run")
+    way_out = f", or one from the model it left: --init {run.model}" if run.model.is_file() else ""
+    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
 
 
 def restore(state: TrainState, found: Checkpoint) -> float:

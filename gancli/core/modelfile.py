@@ -22,7 +22,7 @@ class ModelInfo:
     spec: ModelSpec
     preset: str
     nimg: int
-    data: dict[str, Any]  # name and digest of what it was trained on
+    data: dict[str, Any]  # name and digest of what it was trained on; that of its clusters if the classes are such
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()  # of the training images; the frequencies that samples follow
 
@@ -81,10 +81,9 @@ def load(path: Path, device: torch.device | None = None) -> Model:
         raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
     if not all(0 <= count < 2**53 for count in info.class_counts) or (info.class_counts and not any(info.class_counts)):
         raise FileFormatError(f"{path} holds class counts that cannot be right")
-    kinds = {"preset": str, "data": dict}
-    if not all(isinstance(getattr(info, name), kind) for name, kind in kinds.items()) or not all(
-        isinstance(info.data.get(name), str) for name in ("name", "digest")
-    ):
+    known = info.data if isinstance(info.data, dict) else {}
+    texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
+    if not all(isinstance(text, str) for text in texts):
         raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")

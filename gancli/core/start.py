@@ -31,7 +31,7 @@ class Start:
     """Trained networks and what is known of them. source: the path as it was given.
 
     G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. clusters: the digest
-    of those that the classes stand for, None from a model file too. notes: what the user should be told once.
+    of those that the classes stand for. notes: what the user should be told once.
     """
 
     source: str
@@ -56,8 +56,18 @@ def load(path: Path, outdir: Path) -> Start:
     if path.is_file():
         model = modelfile.load(path)
         info = model.info
-        known = {"nimg": info.nimg, "data": info.data["name"], "class_names": info.class_names}
-        return Start(str(path), model.digest, info.spec, spectral_norm=False, G=model.G, D=None, **known)
+        return Start(
+            source=str(path),
+            sha256=model.digest,
+            spec=info.spec,
+            spectral_norm=False,
+            nimg=info.nimg,
+            data=info.data["name"],
+            class_names=info.class_names,
+            G=model.G,
+            D=None,
+            clusters=info.data.get("clusters"),
+        )
     if not path.exists() and not (outdir / path).exists():
         raise RunError(f"no run folder or model file {path}")
     return of_run(RunDir.find(path, outdir), str(path))
@@ -132,7 +142,10 @@ def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
     spec, class_names = records.spec(record), record["data"]["class_names"]
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
         wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
-        sizes = f"the images of {record['data']['name']} are {size(spec)}, those of {start.source} {size(start.spec)}"
+        by = record["sources"]["resolution"] if record["train"]["resolution"] == spec.resolution else ""
+        made = f" by {by}" if by.startswith("preset") else ""
+        sizes = f"the images of {record['data']['name']} are {size(spec)}{made}"
+        sizes += f", those of {start.source} {size(start.spec)}"
         raise ConfigError(f"{sizes}; give {wanted}, or other images")
     remade = [] if start.D else ["D"]
     known = start.known_classes(record)

@@ -71,7 +71,8 @@ def read_header(kind: str, path: Path) -> dict[str, str]:
     if version > FORMAT_VERSION:
         raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")
     if found != kind:
-        raise FileFormatError(f"{path} is a gancli {found}, not a {kind}")
+        way_out = "; name its run folder instead" if (found, kind) == ("checkpoint", "model") else ""
+        raise FileFormatError(f"{path} is a gancli {found}, not a {kind}{way_out}")
     return texts
 
 

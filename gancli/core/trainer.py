@@ -268,7 +268,7 @@ class Trainer:
             spec=self.spec,
             preset=self.record["preset"],
             nimg=self.state.nimg,
-            data={"name": data["name"], "digest": data["digest"]},
+            data={key: data[key] for key in ("name", "digest", "clusters") if key in data},
             class_names=tuple(data["class_names"]),
             class_counts=tuple(data["class_counts"]),
         )

@@ -290,6 +290,7 @@ DAMAGE = {
     "a name that is a list": {"data": {"name": [], "digest": ""}},
     "images seen that are no count": {"nimg": 1.5},
     "a preset that is a number": {"preset": 3},
+    "clusters that are a list": {"data": {"name": "x", "digest": "y", "clusters": []}},
 }
 
 

@@ -53,3 +53,11 @@ def test_clusters_that_came_out_otherwise_are_refused_and_nothing_is_written(run
         "make them; start a new run"
     )
     assert {each: each.read_bytes() for each in sorted(run.rglob("*")) if each.is_file()} == before
+
+
+@pytest.mark.parametrize("name", [".", "model.safetensors"], ids=["run", "model"])
+def test_fine_tuning_knows_the_clusters_of_the_same_pictures_again(run: Path, unlabelled: Path, name: str) -> None:
+    result = gancli("train", "--data", unlabelled, "--init", run / name, "--kimg", "0.1", *FAST[4:])
+    assert result.exit_code == 0, result.output
+    init = json.loads(Path("runs/00001-quick-plain/config.json").read_text())["init"]
+    assert init["remade"] == (["D"] if name == "model.safetensors" else []) and init["new_classes"] == []

@@ -43,8 +43,13 @@ def fresh(names: tuple[str, ...], like: start.Start, **settings: Any) -> TrainSt
 
 
 def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
-    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8}
-    return {"train": train, "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data}}
+    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8, "resolution": 0}
+    sources = {"resolution": "preset quick"}
+    return {
+        "sources": sources,
+        "train": train,
+        "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data},
+    }
 
 
 def taken(state: TrainState, init: start.Start) -> set[str]:
@@ -225,6 +230,15 @@ def test_images_of_another_size_are_refused_with_what_fits_them(data: dict[str, 
         start.entry(trained(), record_of(NAMES, **data))
 
 
+def test_images_of_another_size_by_a_preset_are_said_to_be() -> None:
+    record = record_of(NAMES, resolution=32)
+    record["train"]["resolution"], record["sources"]["resolution"] = 32, "preset r3gan-32"
+    with pytest.raises(
+        ConfigError, match="images of x are 32x32 grey by preset r3gan-32, those of runs/old 12x12 grey"
+    ):
+        start.entry(trained(), record)
+
+
 def begin(outdir: Path, folder: Path, init: Path | None = None, **settings: Any) -> Trainer:
     """A new run, as the command makes it."""
     name, config, sources = presets.resolve("quick", {"data": str(folder), **FEW, **settings})
@@ -314,13 +328,13 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_al
     assert newest.name in note and "starting from the checkpoint before it" in note
     for path in run.checkpoints():
         path.write_bytes(b"")
-    with pytest.raises(RunError, match="no checkpoint that can be read"):
+    with pytest.raises(RunError, match=r"no checkpoint that can be read.* left: --init .*model\.safetensors"):
         start.load(run.path, tmp_path)
 
 
 def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
-    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
+    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model; name its run folder instead"):
         start.load(run.checkpoints()[0], tmp_path)
     with pytest.raises(DamagedFileError, match="damaged or not a safetensors file"):
         start.load(run.samples, tmp_path)
