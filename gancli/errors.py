@@ -39,6 +39,10 @@ class ContractError(GancliError):
     """A call whose arguments do not fit the function's contract."""
 
 
+class MemoryLimitError(GancliError):
+    """A batch or networks that do not fit into memory."""
+
+
 class DivergedError(GancliError):
     """Training produced numbers that are not finite."""
 

@@ -110,8 +110,8 @@ def resolve(
     what would drive it.
     """
     layers = {"file": parsed(file or {}), "flag": parsed({k: v for k, v in (flags or {}).items() if v is not None})}
-    preset = preset or layers["file"].pop("preset", None)
-    layers["file"].pop("preset", None)
+    in_file = layers["file"].pop("preset", None)
+    preset = in_file if preset is None else preset
     for where, layer in layers.items():
         config.check_known(layer, "the configuration file" if where == "file" else "the flags")
         for name, value in layer.items():

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.samples": PURE | {"config", "media", "outputs", "provenance"},
     "core.walks": PURE | {"config", "media"},
     "core.ingest": PURE | {"rundir"},
-    "core.rehearsal": PURE | {"rundir"},
+    "core.rehearsal": PURE | {"config", "rundir"},
     "core.trainer": PURE | {"config", "events", "rundir"},
     "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*"},
     "metrics": {"errors", "contracts", "metrics.*"},

@@ -27,7 +27,7 @@ READERS = (
     "png",
 )
 READERS += ("sources", "workers", "zips")
-OURS = ("DataError", "DownloadError", "ConfigError", "RunError")
+OURS = ("DataError", "DownloadError", "ConfigError", "RunError", "MemoryLimitError")
 
 
 def errors(path: Path) -> list[set[str]]:

@@ -25,6 +25,15 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Boundary(typer.core.TyperGroup):
     """Turns what a user or the machine can cause into one line on stderr. A bug stays a traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        wants_help = not args
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as err:
+            if wants_help:
+                raise
+            fail(err.format_message(), 2, err)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)

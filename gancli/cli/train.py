@@ -191,7 +191,7 @@ def old_run(
         record = records.read(run)
         asked = presets.parsed({**from_file, **flags})
         preset_in_file = asked.pop("preset", None)
-        records.check_unchanged(record, preset or preset_in_file, asked)
+        records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
         with render.tracker(quiet=quiet) as track:
             images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)

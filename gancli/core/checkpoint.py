@@ -31,7 +31,8 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
     for name, optimizer in state.optimizers.items():
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-    atomic_write(path, tensorfile.pack("checkpoint", tensors, {**meta, "nimg": state.nimg, "strength": state.strength}))
+    moment = {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
+    atomic_write(path, tensorfile.pack("checkpoint", tensors, meta | moment))
 
 
 def read(path: Path) -> Checkpoint:
@@ -59,7 +60,7 @@ def restore(state: TrainState, found: Checkpoint) -> float:
     tensors, meta = found.tensors, found.meta
     try:
         state.nimg = stored.images_seen(found.path, meta["nimg"])
-        state.strength = float(meta.get("strength", state.strength))
+        state.strength, state.lr_factor = float(meta["strength"]), float(meta["lr_factor"])
         state.tallies.copy_(tensors["tallies"])
         for name, module in state.modules.items():
             module.load_state_dict(below(tensors, name))

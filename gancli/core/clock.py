@@ -1,9 +1,10 @@
 """How fast a run goes, and when its time budget is used up."""
 
+import math
 import time
+from collections.abc import Sequence
 
 MEASURE_PART = 0.4  # of a budget goes by before the rest is planned; schedules that end a run begin later
-WARM_UP = 0.5  # part of that time which is left out, since first steps and small first batches are slower
 MARGIN = 0.95  # part of what the measured speed promises that a plan relies on
 PROGRESS_S = 0.2
 WINDOW_S = 2.0
@@ -17,8 +18,8 @@ class Clock:
         self.images_per_s = 0.0
         self.started = self._window_s = self._progress_s = time.perf_counter()
         self._window_nimg = nimg
-        self._since = (self.started, nimg)
-        self._is_warm = False
+        self._batch, self._since = 0, (self.started, nimg)
+        self._took: dict[int, tuple[float, int]] = {}  # batch size -> seconds and images, without its first step
 
     @property
     def elapsed_s(self) -> float:
@@ -33,17 +34,38 @@ class Clock:
             return max(self.budget_s - self.elapsed_s, 0.0)
         return (total_nimg - nimg) / self.images_per_s if self.images_per_s else None
 
-    def measure(self, nimg: int) -> bool:
-        """Note how far training is; whether enough was seen of a budget to plan the rest."""
-        if not self._is_warm and self.elapsed_s >= WARM_UP * MEASURE_PART * self.budget_s:
-            self._is_warm, self._since = True, (time.perf_counter(), nimg)
-        return self.elapsed_s >= MEASURE_PART * self.budget_s
+    def measure(self, nimg: int, batch: int) -> bool:
+        """Note a step of so many images, up to nimg; whether enough was seen of a budget to plan the rest."""
+        now = time.perf_counter()
+        if batch != self._batch:
+            self._batch, self._since = batch, (now, nimg)
+        else:
+            self._took[batch] = now - self._since[0], nimg - self._since[1]
+        return now - self.started >= MEASURE_PART * self.budget_s
 
-    def plan(self, nimg: int) -> int:
-        """Total images that fit the budget at the speed measured so far, with a margin."""
-        since_s, since_nimg = self._since
-        rate = (nimg - since_nimg) / max(time.perf_counter() - since_s, 1e-9)
-        return nimg + int(rate * max(self.budget_s - self.elapsed_s, 0) * MARGIN)
+    def plan(self, nimg: int, sizes: Sequence[tuple[int, int]]) -> int:
+        """Total images that fit the budget at the speeds measured so far, with a margin.
+
+        sizes: from how many images on which batch size holds.
+        """
+        left_s = max(self.budget_s - self.elapsed_s, 0) * MARGIN
+        return reached(nimg, left_s, [(start, self.rate(size, nimg)) for start, size in sizes])
+
+    def rate(self, batch: int, nimg: int) -> float:
+        """Images/s with batches of this size; where it did not occur yet, by the steps of the two largest that did.
+
+        A step takes a time of its own and one for each image, so that larger batches are no slower by the image.
+        """
+        steps = {size: took_s / images * size for size, (took_s, images) in sorted(self._took.items()) if took_s > 0}
+        if not steps:
+            return nimg / max(self.elapsed_s, 1e-9)
+        if batch in steps:
+            return batch / steps[batch]
+        (size, step_s), *others = reversed(steps.items())
+        image_s = step_s / size
+        if others:
+            image_s = min(max((step_s - others[0][1]) / (size - others[0][0]), 0.0), image_s)
+        return batch / (step_s + (batch - size) * image_s)
 
     def wants_progress(self, nimg: int) -> bool:
         """A few times per second; keeps images_per_s up to date."""
@@ -56,3 +78,13 @@ class Clock:
             self.images_per_s = (nimg - self._window_nimg) / window_s
             self._window_s, self._window_nimg = now, nimg
         return True
+
+
+def reached(nimg: int, seconds: float, rates: Sequence[tuple[int, float]]) -> int:
+    """Images seen after so much more time; rates: from how many images on how many images/s."""
+    ends, now = [*(start for start, _ in rates[1:]), math.inf], float(nimg)
+    for (_, rate), end in zip(rates, ends, strict=True):
+        if now < end:
+            more = min(end - now, seconds * rate)
+            now, seconds = now + more, seconds - more / rate
+    return int(now)

@@ -44,6 +44,11 @@ def prepare_cpu(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
+def is_out_of_memory(err: RuntimeError) -> bool:
+    """On a GPU, or on the CPU, where torch has no error of its own for it."""
+    return isinstance(err, torch.OutOfMemoryError) or "allocate" in str(err)
+
+
 def holds(device: torch.device, images: Tensor) -> bool:
     """Whether all images should lie on the device: those that fill more than a quarter of a GPU's free memory stay
     where they are, and batches move."""

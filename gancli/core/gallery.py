@@ -59,8 +59,6 @@ class Gallery:
         """Make again what is missing of the pictures that the present state can give."""
         if not self.run.reals.exists():
             self.save_reals()
-        if not self.run.samples.exists():
-            self.save_samples()
         if not self.run.frame_paths():
             self.run.frames.mkdir(exist_ok=True)
             self.save_frame(nimg)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from typing import Any
 
 import torch
@@ -141,6 +142,9 @@ def read(run: RunDir) -> dict[str, Any]:
         for key, kind in kinds.items():
             if not isinstance(record[key], kind):
                 raise ConfigError(f"{key} must be of type {kind.__name__}")
+        if not all(isinstance(where, str) for where in record["sources"].values()):
+            raise ConfigError("sources must be texts")
+        record["sources"] = dict.fromkeys(record["train"], "default") | record["sources"]
         for key in ("name", "source", "digest"):
             if not isinstance(record["data"][key], str):
                 raise ConfigError(f"data.{key} must be text")
@@ -238,7 +242,7 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
     """Refuse, by name, settings that differ from the run's; kimg and epochs may."""
     if preset is not None and preset != record["preset"]:
         raise ConfigError(
-            f"--preset {preset} differs from the run's {record['preset']}; a resumed run keeps its preset"
+            f"--preset {shlex.quote(preset)} differs from the run's {record['preset']}; a resumed run keeps its preset"
         )
     configs.check_known(asked, "the configuration")
     for name, value in asked.items():

@@ -14,13 +14,16 @@ from typing import Any
 
 import torch
 
+from gancli import config as configs
 from gancli.core import devices, schedules
+from gancli.core.clock import reached
 from gancli.core.imageset import ImageSet
 from gancli.core.trainer import Trainer
-from gancli.errors import ConfigError
+from gancli.errors import ConfigError, MemoryLimitError
 from gancli.rundir import RunDir
 
 ENOUGH_S = 1.0
+SMALLEST = configs.fields()["batch_size"].metadata["low"]
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -48,29 +51,32 @@ class Rehearsal:
 
     def images(self, seconds: float) -> int:
         """How many images that long is enough for."""
-        start, rate = next(one for one in reversed(self.rates) if self.seconds(one[0]) <= seconds)
-        return int(start + (seconds - self.seconds(start)) * rate)
+        return reached(0, seconds, self.rates)
 
 
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     """Train on real batches of every size the plan has for about a second, writing nothing.
 
-    Raises ConfigError if a batch does not fit into memory.
+    Raises ConfigError if the networks or a batch do not fit into memory; it names the batch that does.
     """
     train = record["train"]
     sizes = schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
     try:
         trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
+    except RuntimeError as err:
+        if not devices.is_out_of_memory(err):
+            raise
+        networks = f"networks of --g-width {train['g_width']} and --d-width {train['d_width']}"
+        raise ConfigError(f"{networks} do not fit into the memory of {record['machine']['device']}") from err
+    try:
         reset_peak(trainer.device)
         for _ in range(2):  # one with R1 and one without, to warm up
             step_s(trainer)
         rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
-    except RuntimeError as err:
-        if not isinstance(err, torch.OutOfMemoryError) and "allocate" not in str(err):
-            raise
-        side, device, batch = record["data"]["resolution"], record["machine"]["device"], train["batch_size"]
-        what = f"a batch of {batch} images of {side}x{side} does not fit into the memory of {device}"
-        raise ConfigError(f"{what}; try --batch-size {max(2, batch // 2)}") from err
+    except MemoryLimitError as err:
+        what, fits = str(err).partition(";")[0], fitting(trainer)
+        way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
+        raise ConfigError(f"{what}; {way_out}") from err
     peak, there = memory(trainer.device)
     return Rehearsal(tuple(rates), peak, there, trainer.device.type)
 
@@ -83,6 +89,18 @@ def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
         took.append(step_s(trainer))
     cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])
     return batch * interval / cycle_s
+
+
+def fitting(trainer: Trainer) -> int | None:
+    """The first of ever smaller halves of the batch that a step has memory for."""
+    size = trainer.config.batch_size
+    while size >= 2 * SMALLEST:
+        size //= 2
+        trainer.config = dataclasses.replace(trainer.config, batch_size=size)
+        with contextlib.suppress(MemoryLimitError):
+            step_s(trainer)
+            return size
+    return None
 
 
 def step_s(trainer: Trainer) -> float:

@@ -18,6 +18,7 @@ class TrainState:
 
     tallies: float64 [2, len(statistics)], sums over images since the last tick and since the last epoch.
     strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
+    lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
     background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
     """
 
@@ -26,7 +27,7 @@ class TrainState:
     ) -> None:
         self.config, self.device = config, device
         self.augmentations = configs.parse_augment(config.augment)
-        self.strength = config.augment_strength
+        self.strength, self.lr_factor = config.augment_strength, 1.0
         self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
         self.loss = LOSSES[config.loss]
         self.statistics = statistics(config)
@@ -89,6 +90,7 @@ class TrainState:
         """Adam's rate and betas at this part of the run."""
         config = self.config
         factor = schedules.decay(t, config.lr_decay_from) * schedules.cosine(1.0, config.lr_end, t / config.burn_in)
+        factor *= self.lr_factor
         beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
         betas = config.beta1, beta2
         d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
@@ -212,6 +214,10 @@ class TrainState:
         if self.loss.has_threshold:
             means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
         return means | {name: total / r1_images for name, total in lazy.items() if r1_images}
+
+    def has_finite_tallies(self) -> bool:
+        """Whether all losses and gradients since the last ticks were numbers."""
+        return bool(self.tallies.isfinite().all())
 
     def is_finite(self) -> bool:
         """Whether every weight, average and running sum is a number."""

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -20,9 +20,12 @@ from gancli.core.gallery import Gallery
 from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState
 from gancli.core.watch import Probe, Watch
-from gancli.errors import ConfigError, DivergedError, FileFormatError
+from gancli.errors import ConfigError, DivergedError, FileFormatError, MemoryLimitError
 from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
 
+Reason = Literal["finished", "time", "stopped"]
+
+ROLLBACK = 0.5  # of the learning rate is left after numbers went wrong
 WATCHED = 256  # training, held-out and generated images that a tick's health is read from
 
 
@@ -94,10 +97,10 @@ class Trainer:
         """Train to the end of the plan, or until `stop` or the time budget ends it."""
         state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
         if first_nimg == 0:
-            self.run_dir.write_json(self.run_dir.config, self.record)
             self.gallery.save_reals()
             self.gallery.save_frame(0)
             self.save_snapshot()
+            self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
         self.run_dir.is_born = True
         if first_nimg:
             self.note("resume")
@@ -107,7 +110,20 @@ class Trainer:
         yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
         clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
-        reason: Literal["finished", "time", "stopped"] = "finished"
+        while True:
+            try:
+                reason = yield from self.stretch(clock, spent_before)
+                break
+            except DivergedError as err:
+                yield self.roll_back(err)
+        self.note(reason)
+        rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
+        yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+
+    def stretch(self, clock: Clock, spent_before: float) -> Generator[events.Event, None, Reason]:
+        """Train until something ends it, which is returned."""
+        state = self.state
+        reason: Reason = "finished"
         with open(self.run_dir.metrics, "a", encoding="utf-8") as log:
             while not self.is_finished:
                 if self._stop or clock.is_over():
@@ -116,9 +132,11 @@ class Trainer:
                 before = state.nimg
                 self.step()
                 self.train_s = spent_before + clock.elapsed_s
+                if self.device.type == "cpu" and not state.has_finite_tallies():  # elsewhere a tick finds out: no waits
+                    raise self.diverged()
 
                 yield from self.keep(log, before)
-                if self.total_nimg is None and clock.measure(state.nimg):
+                if self.total_nimg is None and clock.measure(state.nimg, state.nimg - before):
                     yield from self.fix_plan(clock, log)
                 if clock.wants_progress(state.nimg):
                     left_s = clock.left_s(state.nimg, self.total_nimg)
@@ -126,9 +144,24 @@ class Trainer:
             if self.total_nimg is None and reason == "time":
                 self.record["plan"]["total_nimg"] = state.nimg
             yield from self.close(log, complete=reason != "stopped")
-        self.note(reason)
-        rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
-        yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+        return reason
+
+    def roll_back(self, err: DivergedError) -> events.Warned:
+        """Go back to the newest checkpoint, and on with half the learning rate; a second time, give up.
+
+        Nothing is saved: a run that is killed here comes back to the same checkpoint and the same step.
+        """
+        state, nimg = self.state, self.state.nimg
+        if state.lr_factor < 1:
+            raise err
+        found, _ = checkpoint.newest(self.run_dir)
+        checkpoint.restore(state, found)
+        state.lr_factor = ROLLBACK
+        self.rewind()
+        back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
+        text = f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}"
+        self.note("warning", name="diverged", text=text)
+        return events.Warned(state.nimg, "diverged", text)
 
     def step(self) -> None:
         nimg, config = self.state.nimg, self.config
@@ -139,7 +172,14 @@ class Trainer:
             chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
             real = augment.mirror(real, chosen.to(self.device))
         t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
-        self.state.step(real, labels, t, epochs)
+        try:
+            self.state.step(real, labels, t, epochs)
+        except RuntimeError as err:
+            if not devices.is_out_of_memory(err):
+                raise
+            side, device = self.spec.resolution, self.device.type
+            what = f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
+            raise MemoryLimitError(f"{what}; {self.way_on()}") from err
 
     def taken(self, index: Tensor) -> Tensor:
         """Training images at these places, on the device, wherever all of them are."""
@@ -150,7 +190,8 @@ class Trainer:
 
     def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
-        total = max(clock.plan(self.state.nimg), self.state.nimg + 1)
+        sizes = schedules.batch_sizes(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
         self.sync(log)
         saved = self.save_snapshot()
@@ -189,7 +230,7 @@ class Trainer:
         yield self.save_snapshot()
 
     def measure(self, log: IO[str], kind: str) -> events.Measured:
-        if not bool(self.state.tallies.isfinite().all()):
+        if not self.state.has_finite_tallies():
             raise self.diverged()
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
@@ -241,11 +282,17 @@ class Trainer:
             self.note("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
+    def way_on(self) -> str:
+        """What to do when memory is out in the middle of a run."""
+        batch, run = self.config.batch_size, self.run_dir.path
+        return f"make room and go on with gancli train --resume {run}, or start anew with --batch-size {batch // 2}"
+
     def diverged(self) -> DivergedError:
         last = self.run_dir.checkpoints()
         where = f"; the last good checkpoint is {last[0]}" if last else ""
+        again = " again, with half the learning rate," if self.state.lr_factor < 1 else ""
         return DivergedError(
-            f"training diverged before {self.state.nimg / 1000:.1f} kimg: a loss or weight is not finite; "
+            f"training diverged{again} at {self.state.nimg / 1000:g} kimg: a loss or weight is not finite; "
             f"try a lower --lr or a higher --gamma{where}"
         )
 
@@ -274,12 +321,16 @@ class Trainer:
         )
 
     def restore_files(self) -> None:
-        """Make again what is missing, or of an older moment, of the files that the present state can give."""
+        """Make again what may be missing, or of an older moment, of what the present state can give: a run that was
+        killed between its last checkpoint and its end has such files."""
         self.gallery.restore(self.state.nimg)
         right = modelfile.packed(self.state.G_ema, self.model_info())
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
             atomic_write(self.run_dir.model, right)
-            self.gallery.save_samples()
+        self.gallery.save_samples()
+        told = read_jsonl(self.run_dir.events, skip_bad=True)
+        if not any(line.get("event") in ("finished", "time") and line.get("nimg") == self.state.nimg for line in told):
+            self.note("finished")
 
     def rewind(self) -> None:
         """Take back log lines, frames and half-written files that came after the checkpoint."""

@@ -32,7 +32,10 @@ class Watch:
         self.evaluations: deque[health.Line] = deque(maxlen=health.FEW)
 
     def restore(self, lines: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> None:
-        """Remember what metrics.jsonl and events.jsonl tell."""
+        """Know what metrics.jsonl and events.jsonl tell, and nothing else."""
+        self.best = None
+        self.ticks.clear()
+        self.evaluations.clear()
         for line in lines:
             self.follow(line)
         self.warned = {str(event.get("name")) for event in events if event.get("event") == "warning"}

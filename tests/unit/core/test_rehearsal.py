@@ -75,11 +75,30 @@ def test_small_first_batches_take_their_own_time() -> None:
 def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, fault: RuntimeError
 ) -> None:
-    def step(self: Trainer) -> None:
-        raise fault
+    step, room = TrainState.step, 2
 
-    monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(ConfigError, match=r"a batch of 8 images of 8x8 does not fit .* of cpu; try --batch-size 4"):
+    def limited(self: TrainState, real: torch.Tensor, *rest: Any) -> None:
+        if len(real) > room:
+            raise fault
+        step(self, real, *rest)
+
+    monkeypatch.setattr(TrainState, "step", limited)
+    said = r"a batch of 8 images of 8x8 does not fit into the memory of cpu; "
+    with pytest.raises(ConfigError, match=rf"{said}--batch-size 2 does"):
+        rehearsal.rehearse(*plan)
+    room = 1
+    with pytest.raises(ConfigError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
+        rehearsal.rehearse(*plan)
+
+
+def test_networks_too_large_for_memory_are_refused_by_their_widths(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("gancli.core.trainer.TrainState", make)
+    with pytest.raises(ConfigError, match=r"networks of --g-width 8 and --d-width 8 do not fit into the memory of cpu"):
         rehearsal.rehearse(*plan)
 
 

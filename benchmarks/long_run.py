@@ -1,0 +1,67 @@
+"""Whether memory, open files and disk stay flat over a long run: many steps of a tiny model.
+
+    python benchmarks/long_run.py [--steps 200000] [--parts 20]
+
+Trains `classic` at width 4 on made-up 8x8 pictures, batches of 2, one thread, with scores and checkpoints on the way,
+and prints a line for each part: steps, seconds, resident memory, open files, and what the run folder holds.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from gancli import evaluation, presets
+from gancli.core import records
+from gancli.core.imageset import image_set
+from gancli.core.trainer import Trainer
+from gancli.rundir import RunDir
+
+BATCH = 2
+
+
+def resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def held(folder: Path) -> tuple[int, float]:
+    """Files, and MiB in them."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes) / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--parts", type=int, default=20)
+    args = parser.parse_args()
+    evaluation.PROBE_N = 100
+    pixels = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = image_set("made-up", (pixels, None))
+    kimg = args.steps * BATCH / 1000
+    small = {"g_width": 4, "d_width": 4, "z_dim": 4, "batch_size": BATCH, "threads": 1, "device": "cpu"}
+    often = {"eval_kimg": kimg / 100, "snapshot_kimg": kimg / 200}
+    record = records.make(*presets.resolve("classic", flags={**small, **often, "kimg": kimg}), data)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDir.create(Path(folder), "long")
+        probe = evaluation.probe(data, records.spec(record), [])
+        trainer, started, part = Trainer(run, record, data, probe), time.monotonic(), 0
+        print("| steps | seconds | resident MiB | open files | files of the run | MiB |\n|---|---|---|---|---|---|")
+        for _ in trainer.run():
+            if trainer.state.nimg >= part * 1000 * kimg / args.parts:
+                part += 1
+                n_files, mib = held(run.path)
+                steps, spent_s = trainer.state.nimg // BATCH, time.monotonic() - started
+                n_open = len(os.listdir("/proc/self/fd"))
+                print(
+                    f"| {steps:,} | {spent_s:.0f} | {resident_mib():.0f} | {n_open} | {n_files} | {mib:.1f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

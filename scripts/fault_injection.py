@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Pull the plug on a training run at every step of its saving, fill the disk there, and see that nothing is lost.
+
+usage: scripts/fault_injection.py [--every K] [--moments N] [--seed S]
+
+A small run with labels, scores and a cache of its data is made once undisturbed. Then it is made again and again, and
+at each call that changes a file (open, write, the middle of a write, fsync, rename, unlink, mkdir, rmdir) it is ended
+by SIGKILL; or from there on, each of them but removals fails with "No space left on device". After that, `gancli train
+--resume`, or where there is no run yet the first command again, must end as the undisturbed run: weights, optimisers,
+average, log, frames, pictures and film, bit for bit. So must a resumed run that is killed at each of its own calls, and
+one that is killed at random moments. --every takes only each K-th call. Prints how many there were of each.
+
+Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
+show what a power cut does, which is what the fsyncs are for.
+"""
+
+import argparse
+import builtins
+import contextlib
+import errno
+import itertools
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", NO_COLOR="1", TERM="dumb", COLUMNS="100")
+
+import numpy as np
+import torch
+
+from gancli import evaluation
+from gancli.cli import app, datareport, render
+from gancli.core import rehearsal, tensorfile
+from gancli.report import film, plots
+
+IMPORTED = (datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
+RUN = Path("runs/00000-quick-pictures-npz")
+TRAIN = (
+    *("train", "--data", "pictures.npz", "--kimg", "0.3", "--threads", "1", "--batch-size", "8", "--seed", "3"),
+    *("--batch-ramp-kimg", "0", "--g-width", "8", "--d-width", "8", "--ema-kimg", "0.1"),
+    *("--snapshot-kimg", "0.1", "--eval-kimg", "0.1", "--quiet"),
+)
+RESUME = ("train", "--resume", str(RUN), "--quiet")
+TIMES = ("train_s", "time")
+Action = Callable[[str], None]
+
+
+class Steps:
+    """Counts the calls that change a file below a folder, and acts at one of them, before it happens."""
+
+    def __init__(self, root: Path, at: int = -1, action: Action = lambda call: None) -> None:
+        self.root, self.at, self.action = str(root.resolve()), at, action
+        self.seen: list[str] = []
+
+    def step(self, call: str, path: Any) -> None:
+        path = os.path.abspath(os.fsdecode(path))
+        if path.startswith(self.root):
+            self.seen.append(f"{call} {kind(path.removeprefix(self.root))}")
+            if self.at >= 0 and len(self.seen) > self.at:
+                self.action(call)
+
+    @contextlib.contextmanager
+    def interposed(self) -> Iterator[None]:
+        before = {name: getattr(os, name) for name in ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")}
+        opened = builtins.open
+
+        def watch(name: str) -> Callable[..., Any]:
+            def call(first: Any, *rest: Any, **named: Any) -> Any:
+                if named.get("dir_fd") is None:  # rmtree goes by descriptors
+                    self.step(name, f"/proc/self/fd/{first}" if name == "fsync" else first)
+                return before[name](first, *rest, **named)
+
+            return call
+
+        def watched_open(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
+            if isinstance(file, int) or not set(mode) & set("wax+"):
+                return opened(file, mode, *rest, **named)
+            self.step("open", file)
+            return Written(opened(file, mode, *rest, **named), self, file)
+
+        def watched_fsync(descriptor: int) -> None:
+            self.step("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
+            before["fsync"](descriptor)
+
+        try:
+            for name in before:
+                setattr(os, name, watch(name))
+            os.fsync, builtins.open = watched_fsync, watched_open  # type: ignore[assignment]
+            yield
+        finally:
+            builtins.open = opened
+            for name, call in before.items():
+                setattr(os, name, call)
+
+
+class Written:
+    """A file open for writing, whose writes are steps: before, and in the middle."""
+
+    def __init__(self, file: Any, steps: Steps, path: Any) -> None:
+        self.file, self.steps, self.path = file, steps, path
+
+    def write(self, data: Any) -> int:
+        self.steps.step("write", self.path)
+        whole = data if isinstance(data, str) else memoryview(data).cast("B")
+        half = len(whole) // 2
+        self.file.write(whole[:half])
+        self.file.flush()
+        self.steps.step("half a write", self.path)
+        self.file.write(whole[half:])
+        return len(whole)
+
+    def __enter__(self) -> "Written":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+def kind(path: str) -> str:
+    """The place of a file in a run folder, whatever its number: 'checkpoint-N.safetensors.partial'."""
+    path = re.sub(r"\.[0-9a-f]{8}(?=\.(partial|old))", "", path)
+    return re.sub(r"\d{5,}", "N", re.sub(r"[0-9a-f]{16,}", "X", path.strip("/")))
+
+
+def kill(call: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_space(call: str) -> None:
+    if call not in ("unlink", "rmdir"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def run(folder: Path, arguments: tuple[str, ...], at: int = -1, action: Action = kill, after_s: float = 0) -> int:
+    """gancli in a child process, in this folder -> its exit code, negative by signal. Output is appended to out.txt,
+    the calls it made replace steps.json. after_s: kill it after so many seconds."""
+    if child := os.fork():
+        if after_s:
+            time.sleep(after_s)
+            os.kill(child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 70
+    try:
+        os.chdir(folder)
+        os.environ.update(HOME=str(folder), GANCLI_CACHE=str(folder / "cache"))
+        output = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        sys.argv = ["gancli", *arguments]
+        steps = Steps(folder, at, action)
+        with steps.interposed():
+            try:
+                app.main()
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        Path("steps.json").write_text(json.dumps(steps.seen))
+    finally:
+        os._exit(code)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All that a finished run left, without its times."""
+    found: dict[str, Any] = {}
+    for path in sorted((folder / RUN).rglob("*")):
+        name = str(path.relative_to(folder / RUN))
+        if path.suffix == ".jsonl":
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            kept = [line for line in lines if line.get("event") not in ("resume", "stopped")]
+            found[name] = [{key: line[key] for key in line if key not in TIMES} for line in kept]
+        elif path.name.startswith("checkpoint"):
+            tensors, meta, _ = tensorfile.unpack("checkpoint", path)
+            meta.pop("train_s")
+            found[name] = ({key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, meta)
+        elif path.is_file() and path.name != ".lock":
+            found[name] = path.read_bytes()
+    return found
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+class Trial:
+    """Attempts in one folder, made anew with the same pictures; `whole` is what the undisturbed run left there."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder, self.failures = root / "folder", list[str]()
+        draws = np.random.default_rng(0)
+        self.pictures = {
+            "images": draws.integers(0, 256, (40, 8, 8), dtype=np.uint8),
+            "labels": np.arange(40) % 2,
+        }
+        folder = self.fresh()
+        assert run(folder, TRAIN) == 0, (folder / "out.txt").read_text()
+        self.steps: list[str] = json.loads((folder / "steps.json").read_text())
+        self.whole = contents(folder)
+        assert len(self.whole) > 10, "there is nothing to compare"
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        np.savez(self.folder / "pictures.npz", **self.pictures)
+        return self.folder
+
+    def go_on(self, folder: Path, what: str) -> None:
+        """Resume as a user would, and note whatever is not as in the undisturbed run."""
+        has_run = (folder / RUN / "config.json").is_file()
+        if not has_run and (folder / RUN).exists():  # not a run yet: its number is taken, and nothing else
+            os.rename(folder / RUN, folder / "stillborn")
+        code = run(folder, RESUME if has_run else TRAIN)
+        found = differences(contents(folder), self.whole) if code == 0 else [(folder / "out.txt").read_text()[-500:]]
+        if found:
+            self.failures.append(f"{what}: exit code {code}; differs: {', '.join(found)}")
+
+    def killed(self, at: int) -> None:
+        folder, what = self.fresh(), f"killed at step {at}, {self.steps[at]}"
+        if (code := run(folder, TRAIN, at)) != -signal.SIGKILL:
+            self.failures.append(f"{what}: exit code {code}")
+        self.go_on(folder, what)
+
+    def filled(self, at: int) -> None:
+        """The disk is full from this step on, and has room again for the next command."""
+        folder, what = self.fresh(), f"disk full at step {at}, {self.steps[at]}"
+        code = run(folder, TRAIN, at, no_space)
+        said = (folder / "out.txt").read_text()
+        errors = [line for line in said.splitlines() if line.startswith("error: ")]
+        is_told = code == 1 and len(errors) == 1 and "no space left" in errors[0].lower()
+        if "Traceback" in said or not (is_told or code == 0):
+            self.failures.append(f"{what}: exit code {code}; {said[-500:]}")
+        self.go_on(folder, what)
+
+    def killed_twice(self, first: int, at: int) -> bool:
+        """Killed at a step of the run, then at one of the resumed run; False if that was over before."""
+        folder, what = self.fresh(), f"killed at step {first}, {self.steps[first]}, and at step {at} of the resumed run"
+        run(folder, TRAIN, first)
+        is_over = run(folder, RESUME, at) == 0
+        self.go_on(folder, what)
+        return not is_over
+
+    def killed_after(self, seconds: float) -> bool:
+        folder = self.fresh()
+        is_over = run(folder, TRAIN, after_s=seconds) == 0
+        self.go_on(folder, f"killed after {seconds:.3f} s")
+        return not is_over
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="only each K-th call")
+    parser.add_argument("--moments", type=int, default=100, help="kills at random moments")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    evaluation.PROBE_N = 100
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Path(folder))
+        points = range(len(trial.steps) - 1, -1, -args.every)
+        print(f"{len(trial.steps)} steps of {len({*trial.steps})} kinds; {len(points)} of them are tried", flush=True)
+        for at in points:
+            trial.killed(at)
+        print(f"killed at {len(points)} steps: {len(trial.failures)} failures", flush=True)
+        for at in points:
+            trial.filled(at)
+        print(f"disk full at {len(points)} steps: {len(trial.failures)} failures so far", flush=True)
+        first = max(at for at, step in enumerate(trial.steps) if step.startswith("write") and "metrics" in step)
+        again = sum(
+            1 for _ in itertools.takewhile(lambda at: trial.killed_twice(first, at), itertools.count(0, args.every))
+        )
+        print(f"killed again at {again} steps of the resumed run: {len(trial.failures)} failures so far", flush=True)
+        started = time.monotonic()
+        run(trial.fresh(), TRAIN)
+        longest, draws = time.monotonic() - started, random.Random(args.seed)
+        hit = sum(trial.killed_after(draws.uniform(0, longest)) for _ in range(args.moments))
+        print(f"killed at {hit} random moments: {len(trial.failures)} failures in all", flush=True)
+    print("\n".join(trial.failures))
+    return 1 if trial.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

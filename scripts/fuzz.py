@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+"""Feed every parser what no user meant to write: each may refuse it in one line, and may do nothing else.
+
+usage: scripts/fuzz.py [--minutes M] [--only NAME ...]
+
+Valid files are cut, spliced and overwritten, and their metadata replaced by any JSON under a digest that is right, by
+Hypothesis; texts are any texts. Anything but a GancliError is a bug, and so is memory beyond 2 GiB. A failing example
+is shrunk and printed; make it a test. --minutes is the time in all, split between the parsers.
+"""
+
+import argparse
+import io
+import json
+import math
+import resource
+import struct
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gancli import config, media, presets, provenance
+from gancli.cli.train import read_toml
+from gancli.config import ModelSpec
+from gancli.core import checkpoint, data, decode, idx, imagefiles, modelfile, records, start, tensorfile
+from gancli.core.imageset import image_set
+from gancli.core.models import build_generator
+from gancli.core.state import TrainState
+from gancli.errors import GancliError, printable
+from gancli.rundir import RunDir, read_jsonl
+
+MORE_BYTES = 2**31
+SPEC = ModelSpec(model="conv", z_dim=4, g_width=4, d_width=4, resolution=8, channels=1, n_classes=2)
+WANTED = decode.Wanted(8, 3, "pad")
+
+
+@cache
+def picture(form: str) -> bytes:
+    pixels = np.arange(300, dtype=np.uint16).reshape(10, 10, 3) % 256
+    file = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).convert("P" if form == "GIF" else "RGB").save(file, form)
+    return file.getvalue()
+
+
+@cache
+def npz() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, images=np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8), labels=np.arange(12) % 3)
+    return file.getvalue()
+
+
+@cache
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for i in range(12):
+            archive.writestr(f"{'ab'[i % 2]}/{i}.png", picture("PNG"))
+        archive.writestr("dataset.json", json.dumps({"labels": [[f"{'ab'[i % 2]}/{i}.png", i % 2] for i in range(12)]}))
+    return file.getvalue()
+
+
+@cache
+def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    torch.manual_seed(0)
+    info = modelfile.ModelInfo(SPEC, "quick", 100, {"name": "x", "digest": "y"}, ("a", "b"), (3, 4))
+    content = modelfile.packed(build_generator(SPEC), info)
+    return unpacked("model", content)
+
+
+@cache
+def run_record() -> dict[str, Any]:
+    flags = {"z_dim": 4, "g_width": 4, "d_width": 4, "kimg": 1.0, "device": "cpu", "batch_size": 8}
+    pixels = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
+    return records.make(*presets.resolve("quick", flags=flags), image_set("x", (pixels, torch.arange(20) % 2)))
+
+
+@cache
+def saved() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    state = TrainState(config.from_values(run_record()["train"]), SPEC, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        checkpoint.save(path, state, {"record": run_record(), "train_s": 1.0})
+        return unpacked("checkpoint", path.read_bytes())
+
+
+def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        file.write(content)
+        file.flush()
+        tensors, meta, _ = tensorfile.unpack(kind, Path(file.name))
+    return tensors, meta
+
+
+def read_run(path: Path) -> None:
+    """A folder whose only checkpoint is this file, as --init and --resume read it."""
+    path.rename(path.with_name("checkpoint-000000100.safetensors"))
+    run = RunDir(path.parent)
+    start.of_run(run, "run")
+    checkpoint.restore(TrainState(config.from_values(run_record()["train"]), SPEC, torch.device("cpu")), *newest(run))
+
+
+def newest(run: RunDir) -> tuple[checkpoint.Checkpoint]:
+    return (checkpoint.newest(run)[0],)
+
+
+def read_record(path: Path) -> None:
+    record = records.read(RunDir(path.parent))
+    records.spec(record)
+    records.notes(record)
+
+
+def read_settings(path: Path) -> None:
+    presets.resolve(None, read_toml(path))
+
+
+def read_images(path: Path) -> None:
+    for _ in imagefiles.open_images(path).batches():
+        pass
+
+
+def read_data(path: Path) -> None:
+    data.load(str(path))
+
+
+Files = tuple[str, Callable[[], bytes], Callable[[Path], object]]
+FILES: dict[str, Files] = {
+    "model": ("model.safetensors", lambda: tensorfile.pack("model", *model()), modelfile.load),
+    "checkpoint": ("x.safetensors", lambda: tensorfile.pack("checkpoint", *saved()), read_run),
+    "png": ("x.png", lambda: picture("PNG"), media.read_png),
+    "png text": ("x.png", lambda: media.encode_png(np.zeros((8, 8), np.uint8), {"a": "b" * 99}), media.read_png_text),
+    **{
+        form.lower(): (f"x.{form.lower()}", lambda form=form: picture(form), lambda path: convert(path))
+        for form in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+    },
+    "idx": ("x", lambda: struct.pack(">HBBIII", 0, 8, 3, 2, 4, 4) + bytes(32), lambda path: idx.read(path, 3)),
+    "npz": ("x.npz", npz, read_images),
+    "zip": ("x.zip", zipped, read_images),
+    "npz as data": ("x.npz", npz, read_data),
+    "zip as data": ("x.zip", zipped, read_data),
+    "jsonl": ("x.jsonl", lambda: b'{"kind": "tick", "nimg": 100, "d_loss": 1.5}\n' * 3, read_jsonl),
+    "metrics": (
+        "metrics.jsonl",
+        lambda: b'{"kind": "tick", "nimg": 100}\n' * 3,
+        lambda p: RunDir(p.parent).read_metrics(),
+    ),
+    "record": ("config.json", lambda: json.dumps(run_record()).encode(), read_record),
+    "toml": ("x.toml", lambda: b'preset = "quick"\nlr = 0.1\ntime_budget = "10m"\n', read_settings),
+}
+
+
+def convert(path: Path) -> None:
+    decode.convert(path.read_bytes(), WANTED)
+
+
+# What a stranger may have put where a value was; Hypothesis shrinks towards the first.
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.just(2**70)
+    | st.just("../x\x1b[2J"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+EDIT = st.tuples(st.floats(0, 1), st.binary(max_size=12), st.integers(0, 12))
+
+
+@st.composite
+def damaged(draw: Any, content: bytes) -> bytes:
+    """The file with up to four places overwritten, enlarged or taken out, and maybe its end cut off."""
+    for where, new, taken in draw(st.lists(EDIT, max_size=4)):
+        at = int(where * len(content))
+        content = content[:at] + new + content[at + taken :]
+    return content[: int(draw(st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.98])) * len(content))]
+
+
+def places(values: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in nested plain values something stands."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    return [here, *(place for key, value in items for place in places(value, (*here, key)))]
+
+
+@st.composite
+def altered(draw: Any, values: Any) -> Any:
+    """Plain values with up to three of them replaced or taken away."""
+    values = json.loads(json.dumps(values))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.sampled_from(places(values)))
+        holder = values
+        for key in place[:-1]:
+            holder = holder[key]
+        if not place:
+            return draw(JSON)
+        if isinstance(holder, dict) and draw(st.booleans()):
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = draw(JSON)
+    return values
+
+
+def packed_again(kind: str, content: Callable[[], Any]) -> st.SearchStrategy[bytes]:
+    tensors, meta = content()
+    return altered(meta).map(lambda other: tensorfile.pack(kind, tensors, other))
+
+
+PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Path], object]]] = {
+    "model's metadata": ("model.safetensors", lambda: packed_again("model", model), modelfile.load),
+    "checkpoint's metadata": ("x.safetensors", lambda: packed_again("checkpoint", saved), read_run),
+    "record's values": ("config.json", lambda: as_json(altered(run_record())), read_record),
+    "metrics' values": (
+        "metrics.jsonl",
+        lambda: as_json(altered({"kind": "tick", "nimg": 100, "d_loss": 1.5})).map(lambda line: line + b"\n"),
+        lambda path: RunDir(path.parent).read_metrics(),
+    ),
+    "labels of a zip": (
+        "x.zip",
+        lambda: as_json(altered({"labels": [["a/0.png", 0], ["a/1.png", 1]]})).map(labels),
+        read_data,
+    ),
+    "provenance": ("x.txt", lambda: as_json(altered(RECORD)), lambda path: provenance.parse(path.read_text(), "it")),
+}
+RECORD = {
+    **{"command": "gancli sample", "version": "0.1.0", "model": "model.safetensors", "sha256": "ab", "seeds": "0-3"},
+    **{"classes": ["a"], "trunc": 1.0, "settings": {"n": 4}},
+}
+
+
+def as_json(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    return values.map(lambda value: json.dumps(value).encode())
+
+
+def labels(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for i in range(12):
+            archive.writestr(f"a/{i}.png", picture("PNG"))
+        archive.writestr("dataset.json", content)
+    return file.getvalue()
+
+
+TEXTS: dict[str, Callable[[str], object]] = {
+    "seconds": config.parse_seconds,
+    "colour": config.parse_colour,
+    "augment": config.parse_augment,
+    "seeds": config.parse_seeds,
+    "grid": config.parse_grid,
+    "class": lambda text: modelfile.ModelInfo(SPEC, "x", 0, {}, ("a", "b,c")).class_indices(text),
+    "data": lambda text: data.load(text or "x"),
+}
+ALPHABET = st.text(st.sampled_from("0123456789-,.xhms #afAF\x00\x1b\n/é") | st.characters(), max_size=24)
+
+
+def check_file(name: str, content: bytes) -> None:
+    """Read as a user's command would, in a folder of its own."""
+    file, _, read = (FILES | PLAIN)[name]  # type: ignore[operator]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file
+        path.write_bytes(content)
+        refused(lambda: read(path))
+
+
+def check_text(name: str, text: str) -> None:
+    refused(lambda: TEXTS[name](text))
+
+
+def refused(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except GancliError as err:
+        assert printable(str(err)).isprintable() and str(err)
+
+
+def properties() -> dict[str, Callable[[int, bool], None]]:
+    """By name, what tries a parser with so many examples; the same ones each time if they are to be."""
+    found: dict[str, Callable[[int, bool], None]] = {}
+    for name, (_, example, _) in FILES.items():
+        found[name] = trial(check_file, name, lambda example=example: damaged(example()))
+    for name, (_, contents, _) in PLAIN.items():
+        found[name] = trial(check_file, name, contents)
+    for name in TEXTS:
+        found[f"text of {name}"] = trial(check_text, name, lambda: ALPHABET)
+    return found
+
+
+def trial(
+    check: Callable[[str, Any], None], name: str, examples: Callable[[], st.SearchStrategy[Any]]
+) -> Callable[[int, bool], None]:
+    def run(n: int, same: bool) -> None:
+        quiet = settings(
+            max_examples=n, derandomize=same, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        quiet(given(examples())(lambda example: check(name, example)))()
+
+    return run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--only", nargs="+", choices=properties(), metavar="NAME", help=", ".join(properties()))
+    args = parser.parse_args()
+    chosen = {name: run for name, run in properties().items() if not args.only or name in args.only}
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
+    resource.setrlimit(resource.RLIMIT_DATA, (used + MORE_BYTES, used + MORE_BYTES))
+    failed = 0
+    for name, run in chosen.items():
+        n, until = 0, time.monotonic() + 60 * args.minutes / len(chosen)
+        try:
+            while time.monotonic() < until:
+                run(100, False)
+                n += 100
+            print(f"{name}: {n:,} examples", flush=True)
+        except Exception as err:
+            failed += 1
+            print(f"{name}: FAILED after {n:,} examples: {type(err).__name__}: {err}", flush=True)
+            for note in getattr(err, "__notes__", ()):
+                print(f"    {note}", flush=True)
+    return math.ceil(failed / len(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""A part of scripts/fault_injection.py, in a process of its own, since it forks."""
+
+import re
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_runs_that_are_killed_or_whose_disk_is_full_end_as_if_nothing_had_happened() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "fault_injection.py"), "--every", "31", "--moments", "2"]
+    end = subprocess.run(command, capture_output=True, text=True)
+    assert end.returncode == 0, end.stdout + end.stderr
+    tried, killed, filled, again, moments, *_ = [
+        int(n) for n in re.findall(r"(\d+) (?:of them|steps: |steps of the|random)", end.stdout)
+    ]
+    assert tried == killed == filled >= 8 and again >= 2 and moments >= 1
+    assert end.stdout.count(" 0 failures") == 4
