@@ -249,15 +249,21 @@ class Trial:
         """Killed at a step of the run, then at one of the resumed run; False if that was over before."""
         folder, what = self.fresh(), f"killed at step {first}, {self.steps[first]}, and at step {at} of the resumed run"
         run(folder, TRAIN, first)
-        is_over = run(folder, RESUME, at) == 0
+        code = run(folder, RESUME, at)
         self.go_on(folder, what)
-        return not is_over
+        return self.was_killed(code, what)
 
     def killed_after(self, seconds: float) -> bool:
         folder = self.fresh()
-        is_over = run(folder, TRAIN, after_s=seconds) == 0
-        self.go_on(folder, f"killed after {seconds:.3f} s")
-        return not is_over
+        code, what = run(folder, TRAIN, after_s=seconds), f"killed after {seconds:.3f} s"
+        self.go_on(folder, what)
+        return self.was_killed(code, what)
+
+    def was_killed(self, code: int, what: str) -> bool:
+        """Rather than over before; anything else is a failure."""
+        if code not in (0, -signal.SIGKILL):
+            self.failures.append(f"{what}: exit code {code}")
+        return code == -signal.SIGKILL
 
 
 def main() -> int:

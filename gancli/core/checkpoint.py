@@ -60,7 +60,8 @@ def restore(state: TrainState, found: Checkpoint) -> float:
     tensors, meta = found.tensors, found.meta
     try:
         state.nimg = stored.images_seen(found.path, meta["nimg"])
-        state.strength, state.lr_factor = float(meta["strength"]), float(meta["lr_factor"])
+        state.strength = float(meta.get("strength", state.strength))
+        state.lr_factor = float(meta.get("lr_factor", 1.0))
         state.tallies.copy_(tensors["tallies"])
         for name, module in state.modules.items():
             module.load_state_dict(below(tensors, name))

@@ -43,6 +43,10 @@ class Clock:
             self._took[batch] = now - self._since[0], nimg - self._since[1]
         return now - self.started >= MEASURE_PART * self.budget_s
 
+    def went_back(self, nimg: int) -> None:
+        """Training goes on from fewer images; what was measured stays."""
+        self._batch, self._window_s, self._window_nimg = 0, time.perf_counter(), nimg
+
     def plan(self, nimg: int, sizes: Sequence[tuple[int, int]]) -> int:
         """Total images that fit the budget at the speeds measured so far, with a margin.
 

@@ -145,6 +145,8 @@ def read(run: RunDir) -> dict[str, Any]:
         if not all(isinstance(where, str) for where in record["sources"].values()):
             raise ConfigError("sources must be texts")
         record["sources"] = dict.fromkeys(record["train"], "default") | record["sources"]
+        if "init" in record and not is_init(record["init"]):
+            raise ConfigError("init must say what the run started from")
         for key in ("name", "source", "digest"):
             if not isinstance(record["data"][key], str):
                 raise ConfigError(f"data.{key} must be text")
@@ -167,6 +169,12 @@ def read(run: RunDir) -> dict[str, Any]:
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
         raise RunError(f"{run.config} is not the record of a run: {err}") from err
     return record
+
+
+def is_init(value: Any) -> bool:
+    """Whether it is an entry as start.entry makes it."""
+    texts = [value["source"], value["data"], *value["remade"], *value["new_classes"]]
+    return all(isinstance(text, str) for text in texts) and isinstance(value["nimg"], int)
 
 
 def is_count(value: object) -> bool:

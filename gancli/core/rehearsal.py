@@ -74,11 +74,13 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
             step_s(trainer)
         rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
     except MemoryLimitError as err:
-        what, fits = str(err).partition(";")[0], fitting(trainer)
-        way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
-        raise ConfigError(f"{what}; {way_out}") from err
-    peak, there = memory(trainer.device)
-    return Rehearsal(tuple(rates), peak, there, trainer.device.type)
+        what = str(err).partition(";")[0]  # no more of it: the error holds the failed step, and with it the memory
+    else:
+        peak, there = memory(trainer.device)
+        return Rehearsal(tuple(rates), peak, there, trainer.device.type)
+    fits = fitting(trainer)
+    way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
+    raise ConfigError(f"{what}; {way_out}")
 
 
 def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
@@ -92,13 +94,18 @@ def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
 
 
 def fitting(trainer: Trainer) -> int | None:
-    """The first of ever smaller halves of the batch that a step has memory for."""
+    """The first of ever smaller halves of the batch that there is memory for: a step with R1, and one after Adam has
+    its moments."""
     size = trainer.config.batch_size
     while size >= 2 * SMALLEST:
         size //= 2
         trainer.config = dataclasses.replace(trainer.config, batch_size=size)
+        trainer.state.nimg = 0
+        if trainer.device.type == "cuda":
+            torch.cuda.empty_cache()
         with contextlib.suppress(MemoryLimitError):
-            step_s(trainer)
+            for _ in range(2):
+                step_s(trainer)
             return size
     return None
 

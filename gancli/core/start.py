@@ -170,7 +170,7 @@ def size(spec: ModelSpec) -> str:
 
 def told(init: Mapping[str, Any]) -> str:
     """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
-    said, classes = [ANEW[name] for name in init["remade"]], init["new_classes"]
+    said, classes = [ANEW[name] for name in init["remade"] if name in ANEW], init["new_classes"]
     said += [f"embeddings of new classes start anew: {listed(classes, MOST_NAMED)}"] if classes else []
     return "; ".join([f"{init['source']}, {init['nimg'] / 1000:g} kimg on {init['data']}", *said])
 

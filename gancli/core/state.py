@@ -148,15 +148,17 @@ class TrainState:
         A paired loss compares with the real images x of the D step, label by label, which need no gradient.
         """
         self.D.requires_grad_(False)
-        real_logits = None
-        if self.loss.is_paired:
-            with torch.no_grad():
-                real_logits = self.D(self.augment(x, "G_real", chance), labels)
-        g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels), real_logits).mean()
-        self.opt_G.zero_grad()
-        torch.autograd.backward(g_loss)
-        self.opt_G.step()
-        self.D.requires_grad_(True)
+        try:
+            real_logits = None
+            if self.loss.is_paired:
+                with torch.no_grad():
+                    real_logits = self.D(self.augment(x, "G_real", chance), labels)
+            g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels), real_logits).mean()
+            self.opt_G.zero_grad()
+            torch.autograd.backward(g_loss)
+            self.opt_G.step()
+        finally:
+            self.D.requires_grad_(True)
         return g_loss
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -102,7 +103,7 @@ class Trainer:
             self.save_snapshot()
             self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
         self.run_dir.is_born = True
-        if first_nimg:
+        if any(line.get("event") == "start" for line in read_jsonl(self.run_dir.events, skip_bad=True)):
             self.note("resume")
         else:
             init = self.record.get("init")
@@ -116,6 +117,7 @@ class Trainer:
                 break
             except DivergedError as err:
                 yield self.roll_back(err)
+                clock.went_back(state.nimg)
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
@@ -142,6 +144,7 @@ class Trainer:
                     left_s = clock.left_s(state.nimg, self.total_nimg)
                     yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
             if self.total_nimg is None and reason == "time":
+                self.check_finite()
                 self.record["plan"]["total_nimg"] = state.nimg
             yield from self.close(log, complete=reason != "stopped")
         return reason
@@ -154,13 +157,15 @@ class Trainer:
         state, nimg = self.state, self.state.nimg
         if state.lr_factor < 1:
             raise err
-        found, _ = checkpoint.newest(self.run_dir)
-        checkpoint.restore(state, found)
-        state.lr_factor = ROLLBACK
+        notes: list[str] = []
+        checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
+        state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
-        text = f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}"
-        self.note("warning", name="diverged", text=text)
+        text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
+        told = [(line.get("name"), line.get("text")) for line in read_jsonl(self.run_dir.events, skip_bad=True)]
+        if ("diverged", text) not in told:  # as it is after a kill on the way here
+            self.note("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
     def step(self) -> None:
@@ -179,7 +184,7 @@ class Trainer:
                 raise
             side, device = self.spec.resolution, self.device.type
             what = f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
-            raise MemoryLimitError(f"{what}; {self.way_on()}") from err
+            raise MemoryLimitError(f"{what}; {self.way_on(n)}") from err
 
     def taken(self, index: Tensor) -> Tensor:
         """Training images at these places, on the device, wherever all of them are."""
@@ -191,6 +196,7 @@ class Trainer:
     def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
         sizes = schedules.batch_sizes(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
         self.sync(log)
@@ -230,8 +236,7 @@ class Trainer:
         yield self.save_snapshot()
 
     def measure(self, log: IO[str], kind: str) -> events.Measured:
-        if not self.state.has_finite_tallies():
-            raise self.diverged()
+        self.check_finite()
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
             values |= self.signals()
@@ -264,6 +269,7 @@ class Trainer:
 
     def evaluate(self, log: IO[str], probe: Probe) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
+        self.check_finite()
         found, nimg = probe.measure(self.state.G_ema), self.state.nimg
         line = self.append(log, "eval", found)
         is_best = self.watch.follow(line)
@@ -282,10 +288,16 @@ class Trainer:
             self.note("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
-    def way_on(self) -> str:
-        """What to do when memory is out in the middle of a run."""
-        batch, run = self.config.batch_size, self.run_dir.path
-        return f"make room and go on with gancli train --resume {run}, or start anew with --batch-size {batch // 2}"
+    def way_on(self, n: int) -> str:
+        """What to do when memory is out in the middle of a run, in a batch of n."""
+        smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
+        run = shlex.quote(str(self.run_dir.path))
+        return f"make room and go on with gancli train --resume {run}, or start anew with {smaller}"
+
+    def check_finite(self) -> None:
+        """Before anything of this moment is written, in a log, a plan or a checkpoint."""
+        if not self.state.is_finite():
+            raise self.diverged()
 
     def diverged(self) -> DivergedError:
         last = self.run_dir.checkpoints()
@@ -299,8 +311,7 @@ class Trainer:
     def save_snapshot(self) -> events.SnapshotSaved:
         """Checkpoint, model and samples of this moment; never of weights that are not finite."""
         state, run = self.state, self.run_dir
-        if not state.is_finite():
-            raise self.diverged()
+        self.check_finite()
         path = run.checkpoint(state.nimg)
         checkpoint.save(path, state, {"record": self.record, "train_s": self.train_s})
         run.drop_old_checkpoints()

@@ -55,6 +55,23 @@ def test_before_two_steps_of_a_size_the_rate_is_that_of_all(machine: list[float]
     assert timer.plan(16, SIZES) == 16 + int(0.5 * clock.MARGIN * 32)
 
 
+def test_going_back_leaves_what_was_measured(machine: list[float]) -> None:
+    timer = clock.Clock(10.0, 0)
+    nimg = 0
+    for _ in range(20):
+        machine[0] += 0.1
+        nimg += 16
+        timer.measure(nimg, 16)
+    assert timer.rate(16, nimg) == pytest.approx(160)
+    machine[0] += 3  # to read a checkpoint
+    timer.went_back(16)
+    assert timer.rate(16, 16) == pytest.approx(160)
+    for nimg in (32, 48):
+        machine[0] += 0.1
+        timer.measure(nimg, 16)
+        assert timer.rate(16, nimg) == pytest.approx(160)
+
+
 def test_images_reached_go_by_each_rate_in_its_turn() -> None:
     rates = [(0, 100.0), (5000, 200.0), (20_000, 400.0)]
     for nimg, seconds, expected in ((0, 10, 1000), (0, 50, 5000), (0, 55, 6000), (4000, 20, 7000), (30_000, 1, 30_400)):

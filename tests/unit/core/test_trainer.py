@@ -539,6 +539,32 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     assert_same_run(stopped.run_dir, trainer.run_dir)
 
 
+@pytest.mark.parametrize(("nimg", "back_at"), [(200, 0), (1200, 1000)], ids=["at a tick", "at the end"])
+def test_nothing_is_written_of_a_moment_that_went_wrong(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, nimg: int, back_at: int
+) -> None:
+    trainer = start(tmp_path, tiny_idx)
+    spoil(trainer, nimg, 1, monkeypatch)
+    seen = finish(trainer)
+    (warned,) = [event for event in seen if isinstance(event, events.Warned) and event.name == "diverged"]
+    assert warned.nimg == back_at and trainer.state.nimg == 1200 and trainer.state.lr_factor == 0.5
+    assert [line["nimg"] for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"] == sorted(
+        {event.nimg for event in seen if isinstance(event, events.Measured) and event.kind == "tick"}
+    )
+    assert resume(trainer.run_dir).is_finished
+
+
+def test_a_budget_is_used_up_by_a_run_that_went_back(
+    tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticking(0.01)
+    trainer = start(tmp_path, tiny_idx, time_budget=20.0)
+    spoil(trainer, 240, 1, monkeypatch)
+    ended = finish(trainer)[-1]
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000 and trainer.state.lr_factor == 0.5
+    assert 15 < trainer.train_s < 20.5  # this clock goes more slowly once there is a plan, being read less often
+
+
 def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
