@@ -70,13 +70,13 @@ class Steps:
 
     @contextlib.contextmanager
     def interposed(self) -> Iterator[None]:
-        before = {name: getattr(os, name) for name in ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")}
-        opened = builtins.open
+        before = {name: getattr(os, name) for name in ("replace", "rename", "unlink", "mkdir", "rmdir")}
+        opened, synced = builtins.open, os.fsync
 
         def watch(name: str) -> Callable[..., Any]:
             def call(first: Any, *rest: Any, **named: Any) -> Any:
                 if named.get("dir_fd") is None:  # rmtree goes by descriptors
-                    self.step(name, f"/proc/self/fd/{first}" if name == "fsync" else first)
+                    self.step(name, first)
                 return before[name](first, *rest, **named)
 
             return call
@@ -89,7 +89,7 @@ class Steps:
 
         def watched_fsync(descriptor: int) -> None:
             self.step("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
-            before["fsync"](descriptor)
+            synced(descriptor)
 
         try:
             for name in before:
@@ -97,7 +97,7 @@ class Steps:
             os.fsync, builtins.open = watched_fsync, watched_open  # type: ignore[assignment]
             yield
         finally:
-            builtins.open = opened
+            builtins.open, os.fsync = opened, synced
             for name, call in before.items():
                 setattr(os, name, call)
 

@@ -14,7 +14,7 @@ def setting(name: str, panel: str, *flags: str) -> Any:
     """The option of a TrainConfig field, below a heading in --help; not given means that the preset decides."""
     return typer.Option(
         *(flags or (config.flag(name),)),
-        help=f"{config.fields()[name].metadata['help']}",
+        help=config.fields()[name].metadata["help"],
         rich_help_panel=panel,
         show_default=False,
     )

@@ -103,7 +103,7 @@ class Trainer:
             self.save_snapshot()
             self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
         self.run_dir.is_born = True
-        if any(line.get("event") == "start" for line in read_jsonl(self.run_dir.events, skip_bad=True)):
+        if self.has_noted(event="start"):
             self.note("resume")
         else:
             init = self.record.get("init")
@@ -163,8 +163,7 @@ class Trainer:
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
-        told = [(line.get("name"), line.get("text")) for line in read_jsonl(self.run_dir.events, skip_bad=True)]
-        if ("diverged", text) not in told:  # as it is after a kill on the way here
+        if not self.has_noted(name="diverged", text=text):  # as it is after a kill on the way here
             self.note("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
@@ -339,8 +338,7 @@ class Trainer:
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
             atomic_write(self.run_dir.model, right)
         self.gallery.save_samples()
-        told = read_jsonl(self.run_dir.events, skip_bad=True)
-        if not any(line.get("event") in ("finished", "time") and line.get("nimg") == self.state.nimg for line in told):
+        if not any(self.has_noted(event=reason, nimg=self.state.nimg) for reason in ("finished", "time")):
             self.note("finished")
 
     def rewind(self) -> None:
@@ -378,6 +376,11 @@ class Trainer:
     def sync(self, log: IO[str]) -> None:
         log.flush()
         os.fsync(log.fileno())
+
+    def has_noted(self, **values: object) -> bool:
+        """Whether events.jsonl has a line that says all of this."""
+        told = read_jsonl(self.run_dir.events, skip_bad=True)
+        return any(all(line.get(key) == value for key, value in values.items()) for line in told)
 
     def note(self, what: str, **more: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
