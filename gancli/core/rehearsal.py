@@ -74,7 +74,7 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
             step_s(trainer)
         rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
     except MemoryLimitError as err:
-        what = str(err).partition(";")[0]  # no more of it: the error holds the failed step, and with it the memory
+        what = str(err)  # no more of it: the error holds the failed step, and with it the memory
     else:
         peak, there = memory(trainer.device)
         return Rehearsal(tuple(rates), peak, there, trainer.device.type)

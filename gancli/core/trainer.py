@@ -91,6 +91,11 @@ class Trainer:
         return total
 
     @property
+    def batch_size(self) -> int:
+        """Of the next step."""
+        return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+
+    @property
     def is_finished(self) -> bool:
         return self.total_nimg is not None and self.state.nimg >= self.total_nimg
 
@@ -118,6 +123,8 @@ class Trainer:
             except DivergedError as err:
                 yield self.roll_back(err)
                 clock.went_back(state.nimg)
+            except MemoryLimitError as err:
+                raise MemoryLimitError(f"{err}; {self.way_on()}") from err
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
@@ -168,8 +175,7 @@ class Trainer:
         return events.Warned(state.nimg, "diverged", text)
 
     def step(self) -> None:
-        nimg, config = self.state.nimg, self.config
-        n = schedules.batch_size(nimg, config.batch_size, config.batch_ramp_kimg * 1000)
+        nimg, config, n = self.state.nimg, self.config, self.batch_size
         index = self.batch_indices(nimg, n)
         real, labels = self.taken(index), None if self.labels is None else self.labels[index.to(self.device)]
         if config.mirror:
@@ -182,8 +188,9 @@ class Trainer:
             if not devices.is_out_of_memory(err):
                 raise
             side, device = self.spec.resolution, self.device.type
-            what = f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
-            raise MemoryLimitError(f"{what}; {self.way_on(n)}") from err
+            raise MemoryLimitError(
+                f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
+            ) from err
 
     def taken(self, index: Tensor) -> Tensor:
         """Training images at these places, on the device, wherever all of them are."""
@@ -287,8 +294,9 @@ class Trainer:
             self.note("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
-    def way_on(self, n: int) -> str:
-        """What to do when memory is out in the middle of a run, in a batch of n."""
+    def way_on(self) -> str:
+        """What to do when memory is out in the middle of a run."""
+        n = self.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
         run = shlex.quote(str(self.run_dir.path))
         return f"make room and go on with gancli train --resume {run}, or start anew with {smaller}"

@@ -1,9 +1,12 @@
 """Where runs lie: odd names, folders that go away, readers that stop reading."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,65 @@ def test_a_reader_that_goes_away_is_no_error(tiny_idx: Path, command: list[str])
     assert "Traceback" not in end.stderr and "Exception" not in end.stderr and end.returncode in (0, 1), end.stderr
     if more:
         assert Path("runs/00000-quick-tiny/progress.gif").is_file(), "the training does not mind"
+
+
+def run_unprivileged(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """In a process that has to mind permissions, which root has not."""
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    return subprocess.run([*prefix, sys.executable, "-m", "gancli", *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which nothing can be written."""
+    folder = tmp_path / "closed"
+    folder.mkdir(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_nothing_can_be_written_where_it_is_not_allowed(closed: Path, tiny_idx: Path, run: Path) -> None:
+    model = run / "model.safetensors"
+    denied = "Permission denied; check the folder's permissions or choose another place"
+    no_output = f"{closed} may not be written to; choose another -o"
+    for said, words in (
+        (denied, ["train", "--data", tiny_idx, "--outdir", closed, "--kimg", "0.1", "-q", *FAST]),
+        (no_output, ["sample", model, "--n", "2", "-o", closed / "s", "-q"]),
+        (no_output, ["interpolate", model, "--n", "2", "-o", closed / "walk.gif", "-q"]),
+    ):
+        end = run_unprivileged(*words)
+        assert end.returncode == 1
+        (line,) = end.stderr.splitlines()
+        assert line.startswith(f"error: cannot write {closed}") and line.endswith(f": {said}")
+    assert [*closed.iterdir()] == []
+
+
+def test_a_run_that_became_read_only_is_left_as_it_is(tiny_idx: Path) -> None:
+    run = Path("runs/00000-quick-tiny")
+    assert gancli("train", "--data", tiny_idx, "--kimg", "0.2", "-q", *FAST).exit_code == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    run.chmod(0o555)
+    end = run_unprivileged("train", "--resume", run, "--kimg", "0.4", "-q")
+    run.chmod(0o755)
+    assert end.returncode == 1
+    (line,) = end.stderr.splitlines()
+    assert line.startswith(f"error: cannot write {run.absolute()}") and "Permission denied" in line
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert gancli("train", "--resume", run, "--kimg", "0.4", "-q").exit_code == 0
+
+
+def test_a_clock_that_goes_back_is_not_noticed(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a run has written is of the future then; its twin knows nothing of it."""
+    words = ["--data", tiny_idx, "-q", *FAST]
+    run, twin = Path("runs/00000-quick-tiny"), Path("runs/00001-quick-tiny")
+    assert gancli("train", *words, "--kimg", "0.2").exit_code == 0
+    shutil.copytree(run, twin)
+    assert gancli("train", "--resume", twin, "--kimg", "0.4", "-q").exit_code == 0
+    for path in [*run.rglob("*"), *Path("home").rglob("*")]:
+        os.utime(path, (2**32, 2**32))
+    times = itertools.count(2**31, -1000)
+    monkeypatch.setattr(time, "time", lambda: float(next(times)))
+    assert gancli("train", "--resume", run, "--kimg", "0.4", "-q").exit_code == 0
+    for name in ("model.safetensors", "samples.png", "progress.gif"):
+        assert (run / name).read_bytes() == (twin / name).read_bytes(), name
+    assert gancli("train", *words, "--time-budget", "2s").exit_code == 0
