@@ -276,6 +276,11 @@ def refused(act: Callable[[], object]) -> None:
         act()
     except GancliError as err:
         assert printable(str(err)).isprintable() and str(err)
+        assert not wanted_memory(err), "memory for what the file says, before it was checked"
+
+
+def wanted_memory(err: BaseException | None) -> bool:
+    return err is not None and (isinstance(err, MemoryError) or wanted_memory(err.__cause__ or err.__context__))
 
 
 def properties() -> dict[str, Callable[[int, bool], None]]:

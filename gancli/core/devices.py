@@ -30,8 +30,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def memory_bytes() -> int:
-    """Memory this process may use: the machine's, or less where its control group, such as a container's, says so."""
+def memory_bytes(device: torch.device | None = None) -> int:
+    """Memory this process may use: a GPU's own, or the machine's, or less where its control group, such as a
+    container's, says so."""
+    if device is not None and device.type == "cuda":
+        total: int = torch.cuda.get_device_properties(device).total_memory
+        return total
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # without a limit the file says "max"
         return min(there, int(MEMORY_LIMIT.read_text()))

@@ -19,11 +19,13 @@ from gancli.core import devices, schedules
 from gancli.core.clock import reached
 from gancli.core.imageset import ImageSet
 from gancli.core.trainer import Trainer
-from gancli.errors import ConfigError, MemoryLimitError
+from gancli.errors import MemoryLimitError
 from gancli.rundir import RunDir
 
 ENOUGH_S = 1.0
 SMALLEST = configs.fields()["batch_size"].metadata["low"]
+FIRST = 8  # images of the smallest batch whose memory tells that of the next
+BYTES_PER_CHANNEL = 150  # more than a step keeps for each pixel of an image and channel of the widest layer
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -57,17 +59,12 @@ class Rehearsal:
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     """Train on real batches of every size the plan has for about a second, writing nothing.
 
-    Raises ConfigError if the networks or a batch do not fit into memory; it names the batch that does.
+    Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
     """
     train = record["train"]
     sizes = schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
-    try:
-        trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
-    except RuntimeError as err:
-        if not devices.is_out_of_memory(err):
-            raise
-        networks = f"networks of --g-width {train['g_width']} and --d-width {train['d_width']}"
-        raise ConfigError(f"{networks} do not fit into the memory of {record['machine']['device']}") from err
+    trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
+    foretell(trainer)
     try:
         reset_peak(trainer.device)
         for _ in range(2):  # one with R1 and one without, to warm up
@@ -80,7 +77,35 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
         return Rehearsal(tuple(rates), peak, there, trainer.device.type)
     fits = fitting(trainer)
     way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
-    raise ConfigError(f"{what}; {way_out}")
+    raise MemoryLimitError(f"{what}; {way_out}")
+
+
+def foretell(trainer: Trainer) -> None:
+    """Come to a large batch by doubling, and refuse it before the step that memory cannot hold: on a CPU no allocation
+    fails, but whoever uses more than there is may be killed. Raises MemoryLimitError."""
+    config, spec, there = trainer.config, trainer.spec, devices.memory_bytes(trainer.device)
+    most = config.batch_size * spec.resolution**2 * max(spec.g_width, spec.d_width) * BYTES_PER_CHANNEL
+    if trainer.device.type == "cuda" or most < there:
+        return
+    base = max(peak_bytes(trainer, SMALLEST) for _ in range(2))  # with Adam's moments
+    n_halves = max(config.batch_size // FIRST, 1).bit_length() - 1
+    for size in (config.batch_size >> n for n in range(n_halves, 0, -1)):
+        taken = peak_bytes(trainer, size) - base
+        if base + 2 * taken > there:
+            needed = base + taken * config.batch_size / size
+            raise MemoryLimitError(
+                f"a batch of {config.batch_size} images of {spec.resolution}x{spec.resolution} takes "
+                f"{needed / 1e9:.1f} GB, and {trainer.device.type} has {there / 1e9:.1f} GB; --batch-size {size} fits"
+            )
+    trainer.config = config
+
+
+def peak_bytes(trainer: Trainer, batch: int) -> int:
+    """Memory at the peak of one step with R1."""
+    trainer.config, trainer.state.nimg = dataclasses.replace(trainer.config, batch_size=batch), 0
+    reset_peak(trainer.device)
+    step_s(trainer)
+    return memory(trainer.device)[0]
 
 
 def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
@@ -126,9 +151,9 @@ def reset_peak(device: torch.device) -> None:
 
 def memory(device: torch.device) -> tuple[int, int]:
     """Bytes at the peak since `reset_peak`, and bytes that there are."""
+    there = devices.memory_bytes(device)
     if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
-    there = devices.memory_bytes()
+        return torch.cuda.max_memory_reserved(device), there
     if device.type == "mps":
         return torch.mps.driver_allocated_memory(), there
     with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
 from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
-from gancli.core.models import build
+from gancli.core.models import build, build_discriminator, build_generator
 
 PIECE = 64
 
@@ -225,6 +225,15 @@ class TrainState:
         """Whether every weight, average and running sum is a number."""
         tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
         return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def least_bytes(config: TrainConfig, spec: ModelSpec) -> int:
+    """Memory of a training without its images: weights, gradients and Adam's two moments, and the average."""
+    with torch.device("meta"):
+        sizes = [
+            sum(4 * p.numel() for p in net.parameters()) for net in (build_generator(spec), build_discriminator(spec))
+        ]
+    return 4 * sum(sizes) + (sizes[0] if config.ema_kimg else 0)
 
 
 def statistics(config: TrainConfig) -> tuple[str, ...]:

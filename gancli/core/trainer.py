@@ -19,7 +19,7 @@ from gancli.core.clock import Clock
 from gancli.core.data import batch_indices
 from gancli.core.gallery import Gallery
 from gancli.core.imageset import ImageSet
-from gancli.core.state import TrainState
+from gancli.core.state import TrainState, least_bytes
 from gancli.core.watch import Probe, Watch
 from gancli.errors import ConfigError, DivergedError, FileFormatError, MemoryLimitError
 from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
@@ -53,7 +53,7 @@ class Trainer:
         self.spec = records.spec(record)
         is_changed = self.config.augment != "none" or self.config.shift > 0
         background = augment.background(data.images) if is_changed else None
-        self.state = TrainState(self.config, self.spec, self.device, background)
+        self.state = self.built(background)
         if init is not None:
             start.apply(self.state, init, record)
         self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
@@ -63,6 +63,22 @@ class Trainer:
         if probe is not None:
             record["eval"] = about
         self.watch = Watch(about.get("score"), about.get("floor"))
+
+    def built(self, background: Tensor | None) -> TrainState:
+        """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
+        what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
+        needed, there = least_bytes(self.config, self.spec), devices.memory_bytes(self.device)
+        if needed > there:
+            sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
+            raise MemoryLimitError(f"{what} {sizes}; lower the widths")
+        try:
+            return TrainState(self.config, self.spec, self.device, background)
+        except RuntimeError as err:
+            if not devices.is_out_of_memory(err):
+                raise
+            raise MemoryLimitError(
+                f"{what} do not fit into the memory that {self.device.type} has left; make room, or lower the widths"
+            ) from err
 
     @classmethod
     def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":

@@ -18,7 +18,7 @@ from commands import gancli
 from conftest import ROOT, idx_bytes
 from PIL import Image
 
-from gancli.core import tensorfile
+from gancli.core import devices, tensorfile
 from gancli.rundir import RunDir
 
 TABLE = ROOT / "tests" / "cli" / "errors.txt"
@@ -105,6 +105,7 @@ def make_runs(run: Path) -> None:
         ("00005-newer", ("train", "warp"), 9),
         ("00006-other-data", ("data", "digest"), "0" * 64),
         ("00007-lost-data", ("data", "source"), os.path.abspath("gone")),
+        ("00012-huge", ("train", "g_width"), 4096),
     ):
         path = copied(run, name) / "config.json"
         record = json.loads(path.read_text())
@@ -118,8 +119,10 @@ def make_runs(run: Path) -> None:
 
 
 @pytest.fixture
-def folder(run: Path) -> Iterator[Path]:
-    """The empty folder that is the home of the test, filled with what goes wrong; one of its runs is in use."""
+def folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The empty folder that is the home of the test, filled with what goes wrong; one of its runs is in use, and there
+    are 2 GB of memory."""
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 2 * 10**9)
     make_data()
     make_settings()
     make_models(run)

@@ -1,6 +1,7 @@
 """The trial before training."""
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from gancli import presets
-from gancli.core import data, records, rehearsal
+from gancli.core import data, devices, records, rehearsal
 from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState
 from gancli.core.trainer import Trainer
-from gancli.errors import ConfigError
+from gancli.errors import MemoryLimitError
+from gancli.rundir import RunDir
 
 FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "device": "cpu"}
 
@@ -84,21 +86,66 @@ def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
 
     monkeypatch.setattr(TrainState, "step", limited)
     said = r"a batch of 8 images of 8x8 does not fit into the memory of cpu; "
-    with pytest.raises(ConfigError, match=rf"{said}--batch-size 2 does"):
+    with pytest.raises(MemoryLimitError, match=rf"{said}--batch-size 2 does"):
         rehearsal.rehearse(*plan)
     room = 1
-    with pytest.raises(ConfigError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
+    with pytest.raises(MemoryLimitError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
         rehearsal.rehearse(*plan)
 
 
-def test_networks_too_large_for_memory_are_refused_by_their_widths(
+def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, images = plan
+    record["train"]["batch_size"] = 1000
+    sizes = list[int]()
+
+    def peak_bytes(trainer: Trainer, batch: int) -> int:
+        sizes.append(batch)
+        return 10**9 + 10**7 * batch
+
+    monkeypatch.setattr(rehearsal, "peak_bytes", peak_bytes)
+    monkeypatch.setattr(rehearsal, "BYTES_PER_CHANNEL", 10**6)
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 5 * 10**9)
+    said = "a batch of 1000 images of 8x8 takes 10.9 GB, and cpu has 5.0 GB; --batch-size 250 fits"
+    with pytest.raises(MemoryLimitError, match=said):
+        rehearsal.rehearse(record, images)
+    assert sizes == [2, 2, 15, 31, 62, 125, 250]
+
+
+def test_what_a_step_takes_is_measured(plan: tuple[dict[str, Any], ImageSet]) -> None:
+    record, images = plan
+    trainer = Trainer(RunDir(Path(os.devnull)), record, images)
+    few, many = (rehearsal.peak_bytes(trainer, size) for size in (2, 20_000))
+    assert many - few > 20_000 * 8 * 8 * 8 * 4, "what G's last layer reads is among it"
+
+
+@pytest.mark.parametrize(("model", "ema_kimg"), [("conv", 10.0), ("mlp", 0.0), ("resnet", 10.0)])
+def test_networks_too_large_for_memory_are_refused_before_they_are_built(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, model: str, ema_kimg: float
+) -> None:
+    record, images = plan
+    record["train"].update(model=model, ema_kimg=ema_kimg)
+    state = Trainer(RunDir(Path(os.devnull)), record, images).state
+    sizes = {name: sum(p.numel() * p.element_size() for p in net.parameters()) for name, net in state.modules.items()}
+    needed = 4 * (sizes["G"] + sizes["D"]) + sizes.get("G_ema", 0)
+    monkeypatch.setattr("gancli.core.trainer.TrainState", None)
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed - 1)
+    with pytest.raises(MemoryLimitError, match=r"networks of --g-width 8 and --d-width 8 take .* GB; lower the widths"):
+        rehearsal.rehearse(record, images)
+    monkeypatch.undo()
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed)
+    Trainer(RunDir(Path(os.devnull)), record, images)
+
+
+def test_networks_that_find_no_memory_left_are_refused(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(*_: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("gancli.core.trainer.TrainState", make)
-    with pytest.raises(ConfigError, match=r"networks of --g-width 8 and --d-width 8 do not fit into the memory of cpu"):
+    with pytest.raises(MemoryLimitError, match=r"and --d-width 8 do not fit into the memory that cpu has left; make"):
         rehearsal.rehearse(*plan)
 
 
