@@ -9,13 +9,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from gancli.errors import GancliError, RunError
 
 CHECKPOINTS_KEPT = 2
+LOCK = ".lock"
 HUGE = 1e300  # what no measurement reaches; NaN is not below it either
 
 
@@ -103,7 +104,7 @@ def exchange(new: Path, path: Path) -> None:
 def tidy(path: Path) -> None:
     """Clear away what killed processes left beside `path`, or put it back if it is all there is."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        match = re.fullmatch(r"\.[0-9a-f]+\.(old|partial)", left.name.removeprefix(f".{path.name}"))
+        match = re.fullmatch(r"\.[0-9a-f]{8}\.(old|partial)", left.name.removeprefix(f".{path.name}"))
         with contextlib.suppress(OSError):
             if match and match[1] == "old" and not os.path.lexists(path):
                 with held(left):
@@ -214,6 +215,7 @@ class RunDir:
         self.accuracy_plot = path / "accuracy.png"
         self.score_plot = path / "score.png"
         self.film = path / "progress.gif"
+        self._locked: int | None = None  # descriptor of the lock while it is held
         self.is_born = False  # whether a checkpoint was ever saved through this object
 
     @classmethod
@@ -275,6 +277,8 @@ class RunDir:
             record = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
             raise RunError(f"cannot read {self.config}: {err}") from err
+        except RecursionError as err:
+            raise RunError(f"cannot read {self.config}: it is nested too deeply") from err
         if not isinstance(record, dict):
             raise RunError(f"{self.config} does not hold a JSON object")
         return record
@@ -298,16 +302,34 @@ class RunDir:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Own the run while the block runs. The lock dies with its process."""
+        if self.frames.is_symlink():
+            raise RunError(f"{self.frames} is a link, and a run deletes pictures there; put a folder in its place")
         try:
-            file = open(self.path / ".lock", "a")  # noqa: SIM115
+            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as err:
             raise write_error(self.path, err) from err
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as err:
-                raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._locked = descriptor
             yield
+        except BlockingIOError as err:
+            raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
+        finally:
+            self._locked = None
+            os.close(descriptor)
+
+    def check_owned(self) -> None:
+        """Before anything is written: whether what is at the path is still what was locked. Raises RunError."""
+        if self._locked is None:
+            return
+        try:
+            is_same = os.path.samestat(os.fstat(self._locked), os.stat(self.path / LOCK))
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise RunError(
+                f"{self.path} is not the folder of this run any more: it was moved, or deleted with all in it"
+            )
 
 
 def nimg_of(path: Path) -> int:
@@ -323,15 +345,35 @@ def newest(outdir: Path) -> RunDir:
     return RunDir(max(runs, key=lambda p: int(p.name.partition("-")[0])))
 
 
-def append_jsonl(file: IO[str], record: dict[str, Any]) -> None:
-    file.write(json.dumps(record) + "\n")
-    file.flush()
+def append_jsonl(path: Path, record: dict[str, Any]) -> None:
+    """Add a line to a log. Raises RunError."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+    except OSError as err:
+        raise write_error(path, err) from err
+
+
+def write_jsonl(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """A log of these lines alone."""
+    atomic_write(path, "".join(json.dumps(record) + "\n" for record in records).encode())
+
+
+def fsync_file(path: Path) -> None:
+    """What was added to a log is on the disk after this. Raises RunError."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
+    except OSError as err:
+        raise write_error(path, err) from err
 
 
 def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
     """The complete lines of a log; a last line cut short by a crash is left out, others only if skip_bad."""
     if not path.exists():
         return []
+    if not path.is_file():
+        raise RunError(f"{path} is not a file; delete it")
     records = []
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:

@@ -4,14 +4,15 @@
 usage: scripts/fault_injection.py [--every K] [--moments N] [--seed S]
 
 A small run with labels, scores and a cache of its data is made once undisturbed. Then it is made again and again, and
-at each call that changes a file (open, write, the middle of a write, fsync, rename, unlink, mkdir, rmdir) it is ended
-by SIGKILL; or from there on, each of them but removals fails with "No space left on device". After that, `gancli train
---resume`, or where there is no run yet the first command again, must end as the undisturbed run: weights, optimisers,
-average, log, frames, pictures and film, bit for bit. So must a resumed run that is killed at each of its own calls, and
-one that is killed at random moments. --every takes only each K-th call. Prints how many there were of each.
+at each call that changes a file (open, write, the middle of a write, fsync, rename, unlink, mkdir, rmdir; not those by
+descriptor, such as truncate) it is ended by SIGKILL; or from there on, each of them but removals fails with "No space
+left on device". After that, `gancli train --resume` must go on from the last checkpoint, or where there is no run yet
+the first command begin again, and end as the undisturbed run: weights, optimisers, average, log, frames, pictures and
+film, bit for bit. So must a resumed run that is killed at each of its own calls, and one that is killed at random
+moments. --every takes only each K-th call. Prints how many there were of each.
 
 Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
-show what a power cut does, which is what the fsyncs are for.
+show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at.
 """
 
 import argparse
@@ -41,7 +42,9 @@ from gancli import evaluation
 from gancli.cli import app, datareport, render
 from gancli.core import rehearsal, tensorfile
 from gancli.report import film, plots
+from gancli.rundir import RunDir, nimg_of, read_jsonl
 
+TOTAL = 304  # images of the run
 IMPORTED = (datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
 RUN = Path("runs/00000-quick-pictures-npz")
 TRAIN = (
@@ -60,18 +63,23 @@ class Steps:
     def __init__(self, root: Path, at: int = -1, action: Action = lambda call: None) -> None:
         self.root, self.at, self.action = str(root.resolve()), at, action
         self.seen: list[str] = []
+        self.n_failed = 0
 
     def step(self, call: str, path: Any) -> None:
         path = os.path.abspath(os.fsdecode(path))
         if path.startswith(self.root):
-            self.seen.append(f"{call} {kind(path.removeprefix(self.root))}")
+            self.seen.append(f"{call} {numberless(path.removeprefix(self.root))}")
             if self.at >= 0 and len(self.seen) > self.at:
-                self.action(call)
+                try:
+                    self.action(call)
+                except OSError:
+                    self.n_failed += 1
+                    raise
 
     @contextlib.contextmanager
     def interposed(self) -> Iterator[None]:
         before = {name: getattr(os, name) for name in ("replace", "rename", "unlink", "mkdir", "rmdir")}
-        opened, synced = builtins.open, os.fsync
+        opened, opened_low, synced = builtins.open, os.open, os.fsync
 
         def watch(name: str) -> Callable[..., Any]:
             def call(first: Any, *rest: Any, **named: Any) -> Any:
@@ -87,6 +95,11 @@ class Steps:
             self.step("open", file)
             return Written(opened(file, mode, *rest, **named), self, file)
 
+        def watched_low(file: Any, flags: int, *rest: Any, **named: Any) -> int:
+            if flags & os.O_CREAT and named.get("dir_fd") is None:
+                self.step("create", file)
+            return opened_low(file, flags, *rest, **named)
+
         def watched_fsync(descriptor: int) -> None:
             self.step("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
             synced(descriptor)
@@ -94,10 +107,10 @@ class Steps:
         try:
             for name in before:
                 setattr(os, name, watch(name))
-            os.fsync, builtins.open = watched_fsync, watched_open  # type: ignore[assignment]
+            os.fsync, os.open, builtins.open = watched_fsync, watched_low, watched_open  # type: ignore[assignment]
             yield
         finally:
-            builtins.open, os.fsync = opened, synced
+            builtins.open, os.open, os.fsync = opened, opened_low, synced
             for name, call in before.items():
                 setattr(os, name, call)
 
@@ -128,8 +141,8 @@ class Written:
         return getattr(self.file, name)
 
 
-def kind(path: str) -> str:
-    """The place of a file in a run folder, whatever its number: 'checkpoint-N.safetensors.partial'."""
+def numberless(path: str) -> str:
+    """The place of a file, whatever its number: 'runs/N-quick/.checkpoint-N.safetensors.partial'."""
     path = re.sub(r"\.[0-9a-f]{8}(?=\.(partial|old))", "", path)
     return re.sub(r"\d{5,}", "N", re.sub(r"[0-9a-f]{16,}", "X", path.strip("/")))
 
@@ -169,7 +182,7 @@ def run(folder: Path, arguments: tuple[str, ...], at: int = -1, action: Action =
                 code = int(end.code or 0)
         sys.stdout.flush()
         sys.stderr.flush()
-        Path("steps.json").write_text(json.dumps(steps.seen))
+        Path("steps.json").write_text(json.dumps({"seen": steps.seen, "n_failed": steps.n_failed}))
     finally:
         os._exit(code)
 
@@ -196,6 +209,40 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
+def spoilt(whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Copies in which one file is not as it was: gone, or another in its last byte, tensor, or value."""
+    for name, content in whole.items():
+        yield name, {key: value for key, value in whole.items() if key != name}
+        if isinstance(content, bytes):
+            other: Any = content[:-1] + bytes([content[-1] ^ 1])
+        elif isinstance(content, list):
+            other = [*content[:-1], {**content[-1], "nimg": content[-1]["nimg"] + 1}]
+        else:
+            tensors, meta = content
+            last = max(tensors)
+            other = {**tensors, last: tensors[last][:-1] + bytes([tensors[last][-1] ^ 1])}, meta
+        yield name, {**whole, name: other}
+
+
+def out_of_order(steps: list[str]) -> list[str]:
+    """Renames that a power cut could undo or empty: of a file not synced since it was written, without a sync of its
+    folder after it, or of a checkpoint before the log that it belongs to."""
+    found, unsynced = list[str](), set[str]()
+    for at, (call, _, path) in enumerate(step.partition(" ") for step in steps):
+        if call in ("write", "open", "create"):
+            unsynced.add(path)
+        elif call == "fsync":
+            unsynced.discard(path)
+        elif call == "replace":
+            folder, later = path.rpartition("/")[0], iter(steps[at + 1 :])
+            synced = itertools.takewhile(lambda step: not step.startswith(("write", "open")), later)
+            if path in unsynced or f"fsync {folder}" not in synced:
+                found.append(f"step {at}, {steps[at]}: not synced")
+            if "checkpoint" in path and f"{folder}/metrics.jsonl" in unsynced:
+                found.append(f"step {at}, {steps[at]}: before the log")
+    return found
+
+
 class Trial:
     """Attempts in one folder, made anew with the same pictures; `whole` is what the undisturbed run left there."""
 
@@ -208,9 +255,16 @@ class Trial:
         }
         folder = self.fresh()
         assert run(folder, TRAIN) == 0, (folder / "out.txt").read_text()
-        self.steps: list[str] = json.loads((folder / "steps.json").read_text())
+        self.steps: list[str] = self.told("seen")
         self.whole = contents(folder)
         assert len(self.whole) > 10, "there is nothing to compare"
+        for name, other in spoilt(self.whole):
+            assert differences(self.whole, other) == [name], f"another {name} is not noticed"
+        self.failures += out_of_order(self.steps)
+
+    def told(self, name: str) -> Any:
+        """By the last command that was not killed."""
+        return json.loads((self.folder / "steps.json").read_text())[name]
 
     def fresh(self) -> Path:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -218,21 +272,29 @@ class Trial:
         np.savez(self.folder / "pictures.npz", **self.pictures)
         return self.folder
 
-    def go_on(self, folder: Path, what: str) -> None:
-        """Resume as a user would, and note whatever is not as in the undisturbed run."""
+    def go_on(self, folder: Path, what: str, at: int = -1) -> None:
+        """Resume as a user would, and note whatever is not as in the undisturbed run. at: the step that ended it, where
+        that is known."""
         has_run = (folder / RUN / "config.json").is_file()
+        if at >= 0 and has_run != any(step.startswith("replace") and "config" in step for step in self.steps[:at]):
+            self.failures.append(f"{what}: there is {'a' if has_run else 'no'} config.json")
         if not has_run and (folder / RUN).exists():  # not a run yet: its number is taken, and nothing else
             os.rename(folder / RUN, folder / "stillborn")
+        last = max((nimg_of(path) for path in RunDir(folder / RUN).checkpoints()), default=0) if has_run else None
         code = run(folder, RESUME if has_run else TRAIN)
         found = differences(contents(folder), self.whole) if code == 0 else [(folder / "out.txt").read_text()[-500:]]
         if found:
             self.failures.append(f"{what}: exit code {code}; differs: {', '.join(found)}")
+        if code == 0 and last is not None and last < TOTAL:
+            told = [line["nimg"] for line in read_jsonl(folder / RUN / "events.jsonl") if line["event"] == "resume"]
+            if told[-1:] not in ([last], [] if last == 0 else [last]):
+                self.failures.append(f"{what}: went on from {told[-1:]} instead of {last}")
 
     def killed(self, at: int) -> None:
         folder, what = self.fresh(), f"killed at step {at}, {self.steps[at]}"
         if (code := run(folder, TRAIN, at)) != -signal.SIGKILL:
             self.failures.append(f"{what}: exit code {code}")
-        self.go_on(folder, what)
+        self.go_on(folder, what, at)
 
     def filled(self, at: int) -> None:
         """The disk is full from this step on, and has room again for the next command."""
@@ -240,9 +302,13 @@ class Trial:
         code = run(folder, TRAIN, at, no_space)
         said = (folder / "out.txt").read_text()
         errors = [line for line in said.splitlines() if line.startswith("error: ")]
-        is_told = code == 1 and len(errors) == 1 and "no space left" in errors[0].lower()
-        if "Traceback" in said or not (is_told or code == 0):
+        is_told = code == 1 and len(errors) == 1 and re.search(r"cannot write .*: no space left", errors[0].lower())
+        n_failed = self.told("n_failed")
+        is_removal = self.steps[at].startswith(("unlink", "rmdir"))
+        if "Traceback" in said or not (is_told or (code == 0 and is_removal)):
             self.failures.append(f"{what}: exit code {code}; {said[-500:]}")
+        if not n_failed and not is_removal:
+            self.failures.append(f"{what}: no call has failed")
         self.go_on(folder, what)
 
     def killed_twice(self, first: int, at: int) -> bool:

@@ -9,15 +9,17 @@ is shrunk and printed; make it a test. --minutes is the time in all, split betwe
 """
 
 import argparse
+import contextlib
 import io
 import json
+import os
 import resource
 import struct
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from PIL import Image
 from gancli import config, media, presets, provenance
 from gancli.cli.train import read_toml
 from gancli.config import ModelSpec
-from gancli.core import checkpoint, data, decode, idx, imagefiles, modelfile, records, start, tensorfile
+from gancli.core import checkpoint, data, decode, devices, idx, imagefiles, modelfile, records, start, tensorfile
 from gancli.core.imageset import image_set
 from gancli.core.models import build_generator
 from gancli.core.state import TrainState
@@ -102,11 +104,13 @@ def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[s
 
 def read_run(path: Path) -> None:
     """A folder whose only checkpoint is this file, as --init and --resume read it."""
-    path.rename(path.with_name("checkpoint-000000100.safetensors"))
-    run = RunDir(path.parent)
+    path.rename(path.with_name("checkpoint-000000000.safetensors"))
+    run, train = RunDir(path.parent), config.from_values(run_record()["train"])
     start.of_run(run, "run")
     found, _ = checkpoint.newest(run)
-    checkpoint.restore(TrainState(config.from_values(run_record()["train"]), SPEC, torch.device("cpu")), found)
+    records.compare(run, run_record(), records.checked(found.meta.get("record"), found.path))
+    checkpoint.check(found, train, SPEC)
+    checkpoint.restore(TrainState(train, SPEC, torch.device("cpu")), found)
 
 
 def read_record(path: Path) -> None:
@@ -253,7 +257,7 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "seeds": config.parse_seeds,
     "grid": config.parse_grid,
     "class": lambda text: modelfile.ModelInfo(SPEC, "x", 0, {}, ("a", "b,c")).class_indices(text),
-    "data": lambda text: data.load(text or "x"),
+    "data": lambda text: data.load(text or "x") if not os.path.exists(text) else None,
 }
 ALPHABET = st.text(st.sampled_from("0123456789-,.xhms #afAF\x00\x1b\n/é") | st.characters(), max_size=24)
 
@@ -280,7 +284,10 @@ def refused(act: Callable[[], object]) -> None:
 
 
 def wanted_memory(err: BaseException | None) -> bool:
-    return err is not None and (isinstance(err, MemoryError) or wanted_memory(err.__cause__ or err.__context__))
+    """Whether it was raised because of another that says so."""
+    if not isinstance(err, Exception):
+        return False
+    return devices.is_out_of_memory(err) or wanted_memory(err.__cause__ or err.__context__)
 
 
 def properties() -> dict[str, Callable[[int, bool], None]]:
@@ -313,22 +320,43 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=properties(), metavar="NAME", help=", ".join(properties()))
     args = parser.parse_args()
     chosen = {name: run for name, run in properties().items() if not args.only or name in args.only}
-    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
-    resource.setrlimit(resource.RLIMIT_DATA, (used + MORE_BYTES, used + MORE_BYTES))
     failed = 0
-    for name, run in chosen.items():
-        n, until = 0, time.monotonic() + 60 * args.minutes / len(chosen)
-        try:
-            while time.monotonic() < until:
-                run(100, False)
-                n += 100
-            print(f"{name}: {n:,} examples", flush=True)
-        except Exception as err:
-            failed += 1
-            print(f"{name}: FAILED after {n:,} examples: {type(err).__name__}: {err}", flush=True)
-            for note in getattr(err, "__notes__", ()):
-                print(f"    {note}", flush=True)
+    with confined():
+        for name, run in chosen.items():
+            failed += not tried(name, run, 60 * args.minutes / len(chosen))
     return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def confined() -> Iterator[None]:
+    """With a cache of its own, and little memory more than there is in use."""
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
+    before, cache = resource.getrlimit(resource.RLIMIT_DATA), os.environ.get("GANCLI_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GANCLI_CACHE"] = folder
+        resource.setrlimit(resource.RLIMIT_DATA, (used + MORE_BYTES, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+            os.environ.pop("GANCLI_CACHE")
+            os.environ.update({"GANCLI_CACHE": cache} if cache else {})
+
+
+def tried(name: str, run: Callable[[int, bool], None], seconds: float) -> bool:
+    """Ever more examples for so long; whether all went well."""
+    n, until = 0, time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            run(100, False)
+            n += 100
+        print(f"{name}: {n:,} examples", flush=True)
+    except Exception as err:
+        print(f"{name}: FAILED after {n:,} examples: {type(err).__name__}: {err}", flush=True)
+        for note in getattr(err, "__notes__", ()):
+            print(f"    {note}", flush=True)
+        return False
+    return True
 
 
 if __name__ == "__main__":

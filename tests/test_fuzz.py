@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from conftest import ROOT
 
+from gancli.errors import FileFormatError
+
 sys.path.insert(0, str(ROOT / "scripts"))
 fuzz = importlib.import_module("fuzz")
 
@@ -14,4 +16,18 @@ fuzz = importlib.import_module("fuzz")
 @pytest.mark.parametrize("name", fuzz.properties())
 def test_a_parser_refuses_or_reads_whatever_there_is(name: str) -> None:
     run: Callable[[int, bool], None] = fuzz.properties()[name]
-    run(15, True)
+    with fuzz.confined():
+        run(15, True)
+
+
+def test_a_refusal_for_want_of_memory_is_a_find() -> None:
+    def act(cause: Exception) -> None:
+        try:
+            raise cause
+        except Exception as err:
+            raise FileFormatError("it does not fit") from err
+
+    fuzz.refused(lambda: act(ValueError("size")))
+    for cause in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+        with pytest.raises(AssertionError, match="memory for what the file says"):
+            fuzz.refused(lambda cause=cause: act(cause))

@@ -24,7 +24,7 @@ def test_dependencies_have_lower_bounds_only() -> None:
 def test_licence_typing_marker_and_command_are_there() -> None:
     assert PROJECT["license"] == "MIT" and "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert (ROOT / "gancli" / "py.typed").exists()
-    assert PROJECT["scripts"] == {"gancli": "gancli.cli.app:main"}
+    assert PROJECT["scripts"] == {"gancli": "gancli.__main__:main"}
 
 
 def test_every_module_outside_the_standard_library_is_a_declared_dependency() -> None:

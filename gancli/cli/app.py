@@ -1,5 +1,6 @@
 """Assembles the commands; the one place where errors become a line and an exit code."""
 
+import contextlib
 import io
 import os
 import signal
@@ -47,14 +48,20 @@ class Boundary(typer.core.TyperGroup):
         except OSError as err:
             fail(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
         except KeyboardInterrupt as err:
-            typer.echo("interrupted", err=True)
+            say("interrupted")
             raise typer.Exit(128 + (err.args[0] if err.args else signal.SIGINT)) from err
 
 
 def fail(message: str, exit_code: int, err: Exception) -> NoReturn:
     """One line, whatever a file or a path put into the message."""
-    typer.echo(f"error: {printable(message)}", err=True)
+    say(f"error: {printable(message)}")
     raise typer.Exit(exit_code) from err
+
+
+def say(line: str) -> None:
+    """On stderr, if there is anyone to read it."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 app = typer.Typer(

@@ -76,6 +76,18 @@ def going_on(trainer: "Trainer", *, extended: bool) -> None:
 
 
 @contextlib.contextmanager
+def shown(bar: Progress) -> Iterator[Progress]:
+    """On the terminal while the block runs, which goes on if that goes away."""
+    with contextlib.suppress(OSError):
+        bar.start()
+    try:
+        yield bar
+    finally:
+        with contextlib.suppress(OSError):
+            bar.stop()
+
+
+@contextlib.contextmanager
 def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     """A live display on a terminal, a plain line every few seconds elsewhere, warnings alone if quiet."""
     console = stderr()
@@ -84,7 +96,8 @@ def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     elif console.is_terminal and not console.is_dumb_terminal:
         width = max(4, min(24, console.width - 80))
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
-        with Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True) as bar:
+        bar = Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True)
+        with shown(bar):
             yield Live(bar)
     else:
         yield Log()
@@ -212,7 +225,7 @@ def tracker(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with shown(Progress(*columns, console=console, transient=True)) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

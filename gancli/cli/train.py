@@ -142,7 +142,8 @@ def new_run(
         return
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    report = {} if quiet else datareport.make(record, images, rehearsal.rehearse(record, trained))
+    trial = rehearsal.rehearse(record, trained) if not quiet or rehearsal.is_large(record) else None
+    report = {} if quiet else datareport.make(record, images, trial)
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
         if report:
@@ -227,40 +228,45 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     from gancli.report import film, plots
 
     run, ended = trainer.run_dir, None
-    with stopping(trainer), render.display(quiet=quiet) as show:
+    with render.display(quiet=quiet) as show, stopping(trainer) as signals:
         for event in trainer.run() if not trainer.is_finished else ():
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
                 show(event)
             if isinstance(event, RunEnded):
                 ended = event
+    if signals and ended is not None and ended.reason == "stopped":
+        render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.status("drawing plots and progress.gif", quiet=quiet)
+    run.check_owned()
     plots.draw(run)
     film.make(run)
     render.result(trainer, ended, as_json=as_json)
     if ended is not None and ended.reason == "stopped":
-        render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
-        raise typer.Exit(130)
+        raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT))
 
 
 @contextlib.contextmanager
-def stopping(trainer: "Trainer") -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once."""
+def stopping(trainer: "Trainer") -> Iterator[list[int]]:
+    """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once. Yields those that
+    came."""
     caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in caught}
+    before, came = {number: signal.getsignal(number) for number in caught}, list[int]()
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is handle:  # a second signal has set its own
+                signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
         restore()
+        came.append(number)
         trainer.stop()
 
     for number, handler in before.items():
         if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, handle)
     try:
-        yield
+        yield came
     finally:
         restore()
 

@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancli.config import ModelSpec, TrainConfig
 from gancli.core import stored, tensorfile
 from gancli.core.state import TrainState
 from gancli.errors import DamagedFileError, FileFormatError, RunError
-from gancli.rundir import RunDir, atomic_write
+from gancli.rundir import HUGE, RunDir, atomic_write, nimg_of
+
+MOMENTS = "exp_avg", "exp_avg_sq"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,11 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    return Checkpoint(path, *tensorfile.unpack("checkpoint", path))
+    """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
+    found = Checkpoint(path, *tensorfile.unpack("checkpoint", path))
+    if stored.images_seen(path, found.meta.get("nimg")) != nimg_of(path):
+        raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
+    return found
 
 
 def newest(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
@@ -55,21 +62,56 @@ def newest(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
 
 
+def check(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
+    """Refuse, before anything is built, what does not fit the training of this config: its digest may be right, and
+    yet a stranger's hand have made it. Raises FileFormatError."""
+    meta = found.meta
+    try:
+        stored.images_seen(found.path, meta["nimg"])
+        if not 0 < meta["lr_factor"] <= 1 or not 0 <= meta["strength"] <= 1 or not 0 <= meta["train_s"] < HUGE:
+            raise ValueError("the strength of augmentation, the factor of the learning rate or the time is impossible")
+        fixed, moments = shapes(TrainState(config, spec, torch.device("meta")))
+        given = {name: (tensor.shape, tensor.dtype) for name, tensor in found.tensors.items()}
+        if {name: kind for name, kind in given.items() if name not in moments} != fixed:
+            raise ValueError("its weights are not those of the run's networks")
+        seen = {name.rpartition(".")[0] for name in given.keys() - fixed.keys()}  # the weights Adam has moments of
+        if given != fixed | {name: kind for name, kind in moments.items() if name.rpartition(".")[0] in seen}:
+            raise ValueError("Adam's moments are not those of the run's networks")
+        if not all(bool(tensor.isfinite().all()) for tensor in found.tensors.values()):
+            raise ValueError("it holds numbers that are not finite")
+        never_below_0 = [name for name in given.keys() - fixed.keys() if not name.endswith("exp_avg")]
+        if any(bool((found.tensors[name] < 0).any()) for name in never_below_0):
+            raise ValueError("Adam has counted or squared to less than 0")
+    except (KeyError, ValueError, TypeError) as err:
+        raise FileFormatError(f"{found.path} does not fit the run it belongs to: {err}") from err
+
+
+Shapes = dict[str, tuple[torch.Size, torch.dtype]]
+
+
+def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
+    """Of the tensors that a checkpoint has, and of those that it has once Adam has seen a gradient."""
+    fixed = {"tallies": state.tallies}
+    for name, module in state.modules.items():
+        fixed |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+    moments: Shapes = {}
+    for name, optimizer in state.optimizers.items():
+        for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+            moments |= {f"{name}.{index}.{key}": (parameter.shape, parameter.dtype) for key in MOMENTS}
+            moments[f"{name}.{index}.step"] = torch.Size(), torch.float32
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in fixed.items()}, moments
+
+
 def restore(state: TrainState, found: Checkpoint) -> float:
     """Put a checkpoint into a state built from the same config. Returns the seconds trained so far."""
     tensors, meta = found.tensors, found.meta
-    try:
-        state.nimg = stored.images_seen(found.path, meta["nimg"])
-        state.strength = float(meta.get("strength", state.strength))
-        state.lr_factor = float(meta.get("lr_factor", 1.0))
-        state.tallies.copy_(tensors["tallies"])
-        for name, module in state.modules.items():
-            module.load_state_dict(below(tensors, name))
-        for name, optimizer in state.optimizers.items():
-            restore_optimizer(optimizer, below(tensors, name))
-        return float(meta["train_s"])
-    except (KeyError, ValueError, TypeError, RuntimeError, OverflowError) as err:
-        raise FileFormatError(f"{found.path} does not fit the run it belongs to: {str(err).splitlines()[0]}") from err
+    state.nimg, state.strength, state.lr_factor = meta["nimg"], float(meta["strength"]), float(meta["lr_factor"])
+    state.tallies.copy_(tensors["tallies"])
+    for name, module in state.modules.items():
+        module.load_state_dict(below(tensors, name))
+    for name, optimizer in state.optimizers.items():
+        restore_optimizer(optimizer, below(tensors, name))
+    return float(meta["train_s"])
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -83,5 +125,5 @@ def restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -
         values = below(tensors, str(index))
         if not values:
             continue
-        moments = {key: torch.empty_like(parameter).copy_(values[key]) for key in ("exp_avg", "exp_avg_sq")}
+        moments = {key: torch.empty_like(parameter).copy_(values[key]) for key in MOMENTS}
         optimizer.state[parameter] = {"step": values["step"].to(parameter.device), **moments}

@@ -48,9 +48,9 @@ def prepare_cpu(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def is_out_of_memory(err: RuntimeError) -> bool:
+def is_out_of_memory(err: Exception) -> bool:
     """On a GPU, or on the CPU, where torch has no error of its own for it."""
-    return isinstance(err, torch.OutOfMemoryError) or "allocate" in str(err)
+    return isinstance(err, torch.OutOfMemoryError | MemoryError) or "allocate" in str(err)
 
 
 def holds(device: torch.device, images: Tensor) -> bool:

@@ -247,7 +247,8 @@ def convert(source: Source, state: State, held: npt.NDArray[np.bool_], folder: P
 
 
 def append(journal: IO[str], line: dict[str, Any]) -> None:
-    rundir.append_jsonl(journal, sealed(line))
+    journal.write(json.dumps(sealed(line)) + "\n")
+    journal.flush()
     os.fsync(journal.fileno())
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -131,8 +132,12 @@ def data_options(record: dict[str, Any]) -> Options:
 
 
 def read(run: RunDir) -> dict[str, Any]:
-    """The record in a run's config.json, checked to be whole; settings newer than the run have their defaults."""
-    record = run.read_config()
+    """The record in a run's config.json."""
+    return checked(run.read_config(), run.config)
+
+
+def checked(record: Any, path: Path) -> dict[str, Any]:
+    """A record from this file, checked to be whole; settings newer than it have their defaults. Raises RunError."""
     try:
         config = configs.from_values(record["train"])
         record["train"] = configs.to_values(config)
@@ -165,10 +170,11 @@ def read(run: RunDir) -> dict[str, Any]:
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")
     except KeyError as err:
-        raise RunError(f"{run.config} is not the record of a run: {err} is missing") from err
+        raise RunError(f"{path} does not hold the record of a run: {err} is missing") from err
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
-        raise RunError(f"{run.config} is not the record of a run: {err}") from err
-    return record
+        raise RunError(f"{path} does not hold the record of a run: {err}") from err
+    whole: dict[str, Any] = record
+    return whole
 
 
 def is_init(value: Any) -> bool:
@@ -201,20 +207,17 @@ def spec(record: dict[str, Any]) -> ModelSpec:
     )
 
 
-def compare(run: RunDir, record: dict[str, Any], kept: Any) -> list[str]:
+def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[str]:
     """Refuse a config.json that says something else than the checkpoint; take its plan. Returns what to warn of."""
-    try:
-        for name, value in kept["train"].items():
-            if record["train"][name] != value and name not in configs.LENGTHS:
-                raise RunError(
-                    f"{run.config} says {name} = {record['train'][name]!r}, but the run's checkpoint {value!r}; "
-                    "put the old value back"
-                )
-        if record["plan"]["total_nimg"] is None:
-            record["plan"] = dict(kept["plan"])
-        torch_then, torch_now = kept["machine"]["torch"], str(torch.__version__)
-    except (TypeError, KeyError, AttributeError) as err:
-        raise RunError(f"the checkpoint of {run.path} does not hold the record of a run") from err
+    for name, value in kept["train"].items():
+        if record["train"][name] != value and name not in configs.LENGTHS:
+            raise RunError(
+                f"{run.config} says {name} = {record['train'][name]!r}, but the run's checkpoint {value!r}; "
+                "put the old value back"
+            )
+    if record["plan"]["total_nimg"] is None:
+        record["plan"] = dict(kept["plan"])
+    torch_then, torch_now = kept["machine"]["torch"], str(torch.__version__)
     if torch_then != torch_now:
         return [
             f"this run was made with torch {torch_then}, now it is {torch_now}: numbers may differ in the last bits"

@@ -24,7 +24,7 @@ from gancli.rundir import RunDir
 
 ENOUGH_S = 1.0
 SMALLEST = configs.fields()["batch_size"].metadata["low"]
-FIRST = 8  # images of the smallest batch whose memory tells that of the next
+NARROW = 16  # below this width, what a step keeps does not grow with it
 BYTES_PER_CHANNEL = 150  # more than a step keeps for each pixel of an image and channel of the widest layer
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -62,42 +62,56 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
     """
     train = record["train"]
-    sizes = schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
+    asked, sizes = train["batch_size"], schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
     trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
-    foretell(trainer)
-    try:
-        reset_peak(trainer.device)
-        for _ in range(2):  # one with R1 and one without, to warm up
-            step_s(trainer)
-        rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
-    except MemoryLimitError as err:
-        what = str(err)  # no more of it: the error holds the failed step, and with it the memory
-    else:
-        peak, there = memory(trainer.device)
-        return Rehearsal(tuple(rates), peak, there, trainer.device.type)
-    fits = fitting(trainer)
+    fits = foreseen(trainer) if is_large(record) else asked
+    if fits == asked:
+        try:
+            reset_peak(trainer.device)
+            for _ in range(2):  # one with R1 and one without, to warm up
+                step_s(trainer)
+            rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
+        except MemoryLimitError:
+            pass  # and the error goes, which holds the failed step, and with it the memory
+        else:
+            peak, there = memory(trainer.device)
+            return Rehearsal(tuple(rates), peak, there, trainer.device.type)
+        fits = fitting(trainer, asked)
+    side, device = trainer.spec.resolution, trainer.device.type
     way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
-    raise MemoryLimitError(f"{what}; {way_out}")
+    raise MemoryLimitError(
+        f"a batch of {asked} images of {side}x{side} does not fit into the memory of {device}; {way_out}"
+    )
 
 
-def foretell(trainer: Trainer) -> None:
-    """Come to a large batch by doubling, and refuse it before the step that memory cannot hold: on a CPU no allocation
-    fails, but whoever uses more than there is may be killed. Raises MemoryLimitError."""
-    config, spec, there = trainer.config, trainer.spec, devices.memory_bytes(trainer.device)
-    most = config.batch_size * spec.resolution**2 * max(spec.g_width, spec.d_width) * BYTES_PER_CHANNEL
-    if trainer.device.type == "cuda" or most < there:
-        return
-    base = max(peak_bytes(trainer, SMALLEST) for _ in range(2))  # with Adam's moments
-    n_halves = max(config.batch_size // FIRST, 1).bit_length() - 1
-    for size in (config.batch_size >> n for n in range(n_halves, 0, -1)):
-        taken = peak_bytes(trainer, size) - base
+def is_large(record: dict[str, Any]) -> bool:
+    """Whether a step could need all the memory of a CPU; roughly, and rather too often."""
+    train, device = record["train"], torch.device(record["machine"]["device"])
+    width = max(train["g_width"], train["d_width"], NARROW)
+    bytes_each = record["data"]["resolution"] ** 2 * width * BYTES_PER_CHANNEL
+    return device.type != "cuda" and train["batch_size"] * bytes_each > devices.memory_bytes(device)
+
+
+def foreseen(trainer: Trainer) -> int | None:
+    """Come to the batch by doubling, each time only if there is memory for it, by what the one before took: on a CPU
+    no allocation fails, but whoever uses more than there is may be killed. Returns the last batch that fits, None if
+    there is none."""
+    asked, there = trainer.config.batch_size, devices.memory_bytes(trainer.device)
+    fits, taken, base = None, 0, peak_bytes(trainer, SMALLEST)  # with Adam's moments
+    for size in halves(asked):
         if base + 2 * taken > there:
-            needed = base + taken * config.batch_size / size
-            raise MemoryLimitError(
-                f"a batch of {config.batch_size} images of {spec.resolution}x{spec.resolution} takes "
-                f"{needed / 1e9:.1f} GB, and {trainer.device.type} has {there / 1e9:.1f} GB; --batch-size {size} fits"
-            )
-    trainer.config = config
+            return fits
+        try:
+            taken = peak_bytes(trainer, size) - base
+        except MemoryLimitError:
+            return fits
+        fits = size if base + taken <= there else fits
+    return fits
+
+
+def halves(batch: int) -> list[int]:
+    """The batch, its half, the half of that and so on, the smallest first."""
+    return [batch >> n for n in range((batch // SMALLEST).bit_length() - 1, -1, -1)]
 
 
 def peak_bytes(trainer: Trainer, batch: int) -> int:
@@ -118,12 +132,10 @@ def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
     return batch * interval / cycle_s
 
 
-def fitting(trainer: Trainer) -> int | None:
+def fitting(trainer: Trainer, asked: int) -> int | None:
     """The first of ever smaller halves of the batch that there is memory for: a step with R1, and one after Adam has
     its moments."""
-    size = trainer.config.batch_size
-    while size >= 2 * SMALLEST:
-        size //= 2
+    for size in halves(asked)[-2::-1]:
         trainer.config = dataclasses.replace(trainer.config, batch_size=size)
         trainer.state.nimg = 0
         if trainer.device.type == "cuda":

@@ -77,7 +77,7 @@ def read_header(kind: str, path: Path) -> dict[str, str]:
 
 
 def unreadable(path: Path, err: Exception) -> FileFormatError:
-    reason = getattr(err, "strerror", None) or err or "it does not fit into memory"
+    reason = getattr(err, "strerror", None) or str(err) or "it does not fit into memory"
     return FileFormatError(f"cannot read {path}: {reason}")
 
 

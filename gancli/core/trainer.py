@@ -1,13 +1,11 @@
 """The training loop: steps, what is logged and saved when, stopping and going on. Yields events, draws nothing."""
 
-import json
-import os
 import shlex
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +20,7 @@ from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState, least_bytes
 from gancli.core.watch import Probe, Watch
 from gancli.errors import ConfigError, DivergedError, FileFormatError, MemoryLimitError
-from gancli.rundir import RunDir, append_jsonl, atomic_write, nimg_of, read_jsonl
+from gancli.rundir import RunDir, append_jsonl, atomic_write, fsync_file, nimg_of, read_jsonl, write_jsonl
 
 Reason = Literal["finished", "time", "stopped"]
 
@@ -53,7 +51,7 @@ class Trainer:
         self.spec = records.spec(record)
         is_changed = self.config.augment != "none" or self.config.shift > 0
         background = augment.background(data.images) if is_changed else None
-        self.state = self.built(background)
+        self.state = self.build_state(background)
         if init is not None:
             start.apply(self.state, init, record)
         self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
@@ -64,7 +62,7 @@ class Trainer:
             record["eval"] = about
         self.watch = Watch(about.get("score"), about.get("floor"))
 
-    def built(self, background: Tensor | None) -> TrainState:
+    def build_state(self, background: Tensor | None) -> TrainState:
         """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
         what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
         needed, there = least_bytes(self.config, self.spec), devices.memory_bytes(self.device)
@@ -85,12 +83,14 @@ class Trainer:
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         notes: list[str] = []
         found = newest_checkpoint(run, notes)
-        notes += records.compare(run, record, found.meta.get("record"))
+        kept = records.checked(found.meta.get("record"), found.path)
+        notes += records.compare(run, record, kept)
+        checkpoint.check(found, configs.from_values(record["train"]), records.spec(record))
         trainer = cls(run, record, data, probe)
         trainer.notes = notes
         trainer.train_s = checkpoint.restore(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
-        if total is not None and total < nimg and total != found.meta["record"]["plan"]["total_nimg"]:
+        if total is not None and total < nimg and total != kept["plan"]["total_nimg"]:
             raise ConfigError(
                 f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
             )
@@ -141,6 +141,10 @@ class Trainer:
                 clock.went_back(state.nimg)
             except MemoryLimitError as err:
                 raise MemoryLimitError(f"{err}; {self.way_on()}") from err
+            except (RuntimeError, MemoryError) as err:
+                if not devices.is_out_of_memory(err):
+                    raise
+                raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.way_on()}") from err
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
@@ -149,27 +153,26 @@ class Trainer:
         """Train until something ends it, which is returned."""
         state = self.state
         reason: Reason = "finished"
-        with open(self.run_dir.metrics, "a", encoding="utf-8") as log:
-            while not self.is_finished:
-                if self._stop or clock.is_over():
-                    reason = "stopped" if self._stop else "time"
-                    break
-                before = state.nimg
-                self.step()
-                self.train_s = spent_before + clock.elapsed_s
-                if self.device.type == "cpu" and not state.has_finite_tallies():  # elsewhere a tick finds out: no waits
-                    raise self.diverged()
+        while not self.is_finished:
+            if self._stop or clock.is_over():
+                reason = "stopped" if self._stop else "time"
+                break
+            before = state.nimg
+            self.step()
+            self.train_s = spent_before + clock.elapsed_s
+            if self.device.type == "cpu" and not state.has_finite_tallies():  # elsewhere a tick finds out: no waits
+                raise self.diverged()
 
-                yield from self.keep(log, before)
-                if self.total_nimg is None and clock.measure(state.nimg, state.nimg - before):
-                    yield from self.fix_plan(clock, log)
-                if clock.wants_progress(state.nimg):
-                    left_s = clock.left_s(state.nimg, self.total_nimg)
-                    yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
-            if self.total_nimg is None and reason == "time":
-                self.check_finite()
-                self.record["plan"]["total_nimg"] = state.nimg
-            yield from self.close(log, complete=reason != "stopped")
+            yield from self.keep(before)
+            if self.total_nimg is None and clock.measure(state.nimg, state.nimg - before):
+                yield from self.fix_plan(clock)
+            if clock.wants_progress(state.nimg):
+                left_s = clock.left_s(state.nimg, self.total_nimg)
+                yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
+        if self.total_nimg is None and reason == "time":
+            self.check_finite()
+            self.record["plan"]["total_nimg"] = state.nimg
+        yield from self.close(complete=reason != "stopped")
         return reason
 
     def roll_back(self, err: DivergedError) -> events.Warned:
@@ -180,13 +183,14 @@ class Trainer:
         state, nimg = self.state, self.state.nimg
         if state.lr_factor < 1:
             raise err
+        self.run_dir.check_owned()
         notes: list[str] = []
         checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
         state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
-        if not self.has_noted(name="diverged", text=text):  # as it is after a kill on the way here
+        if not self.has_noted(name="diverged", nimg=state.nimg):  # as it is after a kill on the way here
             self.note("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
@@ -215,49 +219,51 @@ class Trainer:
     def batch_indices(self, nimg: int, n: int) -> Tensor:
         return batch_indices(len(self.images), self.config.seed, nimg, n)
 
-    def fix_plan(self, clock: Clock, log: IO[str]) -> Iterator[events.Event]:
+    def fix_plan(self, clock: Clock) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
         sizes = schedules.batch_sizes(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
-        self.sync(log)
+        self.sync()
         saved = self.save_snapshot()
         self.run_dir.write_json(self.run_dir.config, self.record)
         yield events.PlanFixed(total, clock.images_per_s)
         yield saved
 
-    def keep(self, log: IO[str], before: int) -> Iterator[events.Event]:
+    def keep(self, before: int) -> Iterator[events.Event]:
         """Log, picture and save whatever the last step made due."""
         config, nimg = self.config, self.state.nimg
+        self.run_dir.check_owned()
         if schedules.due(before, nimg, len(self.images)):
-            yield self.measure(log, "epoch")
+            yield self.measure("epoch")
         if schedules.due(before, nimg, config.tick_kimg * 1000):
-            yield self.measure(log, "tick")
+            yield self.measure("tick")
             yield from self.warn()
         if schedules.frame_due(before, nimg):
-            yield events.FrameSaved(nimg, self.gallery.save_frame(nimg))
+            yield self.save_frame()
         if self.is_finished:
             return
         if self.probe and config.eval_kimg and schedules.evaluation_due(before, nimg, config.eval_kimg * 1000):
-            yield from self.evaluate(log, self.probe)
+            yield from self.evaluate(self.probe)
         if schedules.due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
-            self.sync(log)
+            self.sync()
             yield self.save_snapshot()
 
-    def close(self, log: IO[str], *, complete: bool) -> Iterator[events.Event]:
+    def close(self, *, complete: bool) -> Iterator[events.Event]:
         """The last lines and files of this stretch; a stopped run keeps its open tick for later."""
+        self.run_dir.check_owned()
         if complete:
             if self.state.has_tally(0):
-                yield self.measure(log, "tick")
+                yield self.measure("tick")
             if not self.run_dir.frame(self.state.nimg).exists():
-                yield events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
+                yield self.save_frame()
             if self.probe and self.watch.scored_nimg != self.state.nimg:
-                yield from self.evaluate(log, self.probe)
-        self.sync(log)
+                yield from self.evaluate(self.probe)
+        self.sync()
         yield self.save_snapshot()
 
-    def measure(self, log: IO[str], kind: str) -> events.Measured:
+    def measure(self, kind: str) -> events.Measured:
         self.check_finite()
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
@@ -265,14 +271,14 @@ class Trainer:
             if self.config.ada:
                 values["augment_strength"] = self.state.strength
                 self.state.adapt(values.get("r_v"))
-        line = self.append(log, kind, values)
+        line = self.append(kind, values)
         self.watch.follow(line)
         return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
 
-    def append(self, log: IO[str], kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def append(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
         nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.images), 4)
         line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
-        append_jsonl(log, line)
+        append_jsonl(self.run_dir.metrics, line)
         return line
 
     def signals(self) -> dict[str, float | None]:
@@ -289,14 +295,14 @@ class Trainer:
             data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,
         )
 
-    def evaluate(self, log: IO[str], probe: Probe) -> Iterator[events.Event]:
+    def evaluate(self, probe: Probe) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
         self.check_finite()
         found, nimg = probe.measure(self.state.G_ema), self.state.nimg
-        line = self.append(log, "eval", found)
+        line = self.append("eval", found)
         is_best = self.watch.follow(line)
         if is_best:
-            self.sync(log)
+            self.sync()
             saved = self.save_snapshot()
             modelfile.save(self.run_dir.best_model, self.state.G_ema, self.model_info())
             yield saved
@@ -318,7 +324,7 @@ class Trainer:
         return f"make room and go on with gancli train --resume {run}, or start anew with {smaller}"
 
     def check_finite(self) -> None:
-        """Before anything of this moment is written, in a log, a plan or a checkpoint."""
+        """Before anything of this moment is written: a line, a picture, a plan or a checkpoint."""
         if not self.state.is_finite():
             raise self.diverged()
 
@@ -330,6 +336,10 @@ class Trainer:
             f"training diverged{again} at {self.state.nimg / 1000:g} kimg: a loss or weight is not finite; "
             f"try a lower --lr or a higher --gamma{where}"
         )
+
+    def save_frame(self) -> events.FrameSaved:
+        self.check_finite()
+        return events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
 
     def save_snapshot(self) -> events.SnapshotSaved:
         """Checkpoint, model and samples of this moment; never of weights that are not finite."""
@@ -369,16 +379,17 @@ class Trainer:
         """Take back log lines, frames and half-written files that came after the checkpoint."""
         nimg, run = self.state.nimg, self.run_dir
         lines = [line for line in run.read_metrics() if line["nimg"] <= nimg]
-        atomic_write(run.metrics, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        write_jsonl(run.metrics, lines)
         for path in run.frame_paths():
             if nimg_of(path) > nimg:
                 path.unlink()
+        run.frames.mkdir(exist_ok=True)
         for folder in (run.path, run.frames):
             for path in folder.glob(".*.partial"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         run.write_json(run.config, self.record)
         told = read_jsonl(run.events, skip_bad=True)
-        atomic_write(run.events, "".join(json.dumps(line) + "\n" for line in told).encode())
+        write_jsonl(run.events, told)
         self.watch.restore(lines, told)
         self.restore_best(lines)
 
@@ -397,9 +408,9 @@ class Trainer:
             lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
             self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
 
-    def sync(self, log: IO[str]) -> None:
-        log.flush()
-        os.fsync(log.fileno())
+    def sync(self) -> None:
+        if self.run_dir.metrics.exists():
+            fsync_file(self.run_dir.metrics)
 
     def has_noted(self, **values: object) -> bool:
         """Whether events.jsonl has a line that says all of this."""
@@ -408,8 +419,7 @@ class Trainer:
 
     def note(self, what: str, **more: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        with open(self.run_dir.events, "a", encoding="utf-8") as file:
-            append_jsonl(file, {"event": what, "nimg": self.state.nimg, **more, "time": now})
+        append_jsonl(self.run_dir.events, {"event": what, "nimg": self.state.nimg, **more, "time": now})
 
 
 def model_nimg(path: Path, notes: list[str]) -> int | None:

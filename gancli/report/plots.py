@@ -1,14 +1,16 @@
 """The metrics of a run -> loss.png, accuracy.png and score.png."""
 
+import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context, rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
@@ -51,6 +53,15 @@ SHARES = (
 )
 
 
+@contextlib.contextmanager
+def default_style() -> Iterator[None]:
+    """Matplotlib's own, whatever a matplotlibrc here or at home says."""
+    with rc_context():
+        rcdefaults()
+        yield
+
+
+@default_style()
 def draw(run: RunDir) -> list[Path]:
     """Write the plots from metrics.jsonl and config.json and return their paths, the score only where one was taken.
 

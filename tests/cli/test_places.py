@@ -63,7 +63,9 @@ def test_a_run_whose_folder_is_deleted_ends_with_one_line(tiny_idx: Path, monkey
     result = gancli("train", "--data", tiny_idx, "--kimg", "0.4", "-q", *FAST)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: cannot write ") and "No such file or directory" in line
+    assert line == (
+        "error: runs/00000-quick-tiny is not the folder of this run any more: it was moved, or deleted with all in it"
+    )
     assert not Path("runs/00000-quick-tiny").exists()
 
 

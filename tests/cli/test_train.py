@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 import torch
@@ -393,12 +392,12 @@ def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch
     [
         ("config.json", b"{", "cannot read"),
         ("config.json", b"[]", "does not hold a JSON object"),
-        ("config.json", b"{}", "is not the record of a run: 'train' is missing"),
+        ("config.json", b"{}", "does not hold the record of a run: 'train' is missing"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": NaN}\n', "values that are not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1e999}\n', "values that are not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1' + b"0" * 400 + b"}\n", "values that are not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "short_classes": [1]}\n', "short_classes that are not names"),
-        ("config.json", b'{"train": [1]}', "is not the record of a run"),
+        ("config.json", b'{"train": [1]}', "does not hold the record of a run"),
         ("metrics.jsonl", b"[1]\n", "a line that is not an object"),
         ("metrics.jsonl", b'{"kind": "tick"}\n', "a line without kind or images seen"),
         ("metrics.jsonl", b"\xff\xfe\n", "a line that is not JSON"),
@@ -420,9 +419,9 @@ def test_a_damaged_run_is_refused_in_one_line(tiny_idx: Path, name: str, content
 def test_a_run_folder_that_vanishes_ends_training_in_one_line(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Trainer.measure
 
-    def measure(trainer: Trainer, log: IO[str], kind: str) -> Measured:
+    def measure(trainer: Trainer, kind: str) -> Measured:
         shutil.rmtree(trainer.run_dir.path, ignore_errors=True)
-        return real(trainer, log, kind)
+        return real(trainer, kind)
 
     monkeypatch.setattr(Trainer, "measure", measure)
     result = gancli("train", "--data", tiny_idx, "--kimg", "1", *FAST)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_open_tells_missing_from_foreign(place: Path) -> None:
     assert RunDir.open(place).read_config() == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", ""])
+@pytest.mark.parametrize("text", ["{", "[1]", "", "[" * 200_000])
 def test_damaged_config_is_named(place: Path, text: str) -> None:
     (place / "config.json").write_text(text)
     with pytest.raises(RunError, match=r"config\.json"):
@@ -136,6 +137,38 @@ def test_atomic_write_replaces_the_content_and_leaves_nothing_beside(place: Path
         atomic_write(place / "x", content)
         assert (place / "x").read_bytes() == content
     assert names(place) == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "files"])
+def test_all_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
+    place: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What SIGKILL cannot show: a power cut takes what was not synced, and a name whose folder was not."""
+    calls, real = list[str](), {name: getattr(os, name) for name in ("fsync", "replace", "rename")}
+
+    def fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        calls.append(f"fsync {'folder' if path.is_dir() else path.read_text()}")
+        real["fsync"](descriptor)
+
+    def move(name: str, old: Path, new: Path) -> None:
+        calls.append(f"{name} {new.name}")
+        real[name](old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, lambda old, new, name=name: move(name, old, new))
+    if kind == "file":
+        atomic_write(place / "x", b"all of it")
+        assert calls == ["fsync all of it", "replace x", "fsync folder"]
+        return
+    with (atomic_folder if kind == "folder" else atomic_files)(place / "x") as folder:
+        atomic_write(folder / "a", b"all of it")
+    inside = ["fsync all of it", "replace a"]
+    assert [call for call in calls if call != "fsync folder"] == inside + (
+        ["rename x"] if kind == "folder" else ["replace a"]
+    )
+    assert calls[-1] == "fsync folder"
 
 
 def test_writer_that_raises_leaves_the_old_content(place: Path) -> None:
@@ -175,7 +208,7 @@ def test_process_killed_while_renaming_leaves_the_old_content(place: Path, kind:
 def test_partial_files_of_a_dead_process_are_seen_by_nobody(place: Path) -> None:
     run = RunDir.create(place, "x")
     for path in (run.frame(0), run.checkpoint(0), run.model):
-        path.with_name(f".{path.name}.{os.getpid()}.partial").write_bytes(b"half")
+        path.with_name(f".{path.name}.0123abcd.partial").write_bytes(b"half")
     assert run.frame_paths() == run.checkpoints() == []
     atomic_write(run.frame(0), b"whole")
     assert [path.read_bytes() for path in run.frame_paths()] == [b"whole"]
@@ -244,25 +277,25 @@ def test_what_a_process_killed_in_an_exchange_left_is_put_back_or_cleared(place:
     assert len(names(place)) == 2 and all(name.startswith(".x.") for name in names(place))
     with pytest.raises(RunError, match="it exists already"), atomic_folder(place / "x"):
         assert names(place / "x") == ["old"]
-    (place / ".x.0a.old").mkdir()
+    (place / ".x.0000000a.old").mkdir()
     with atomic_folder(place / "x", replace=True):
         pass
     assert names(place) == ["x"]
 
 
 def test_temporary_files_of_killed_processes_go_and_those_of_others_stay(place: Path) -> None:
-    for name in (".x.12.partial", ".x.png.12.partial", ".x.notes", ".x.12.partial2"):
+    others = {".x.png.00000012.partial", ".x.notes", ".x.00000012.partial2", ".x.2024.old", ".x.bad.partial"}
+    for name in (".x.00000012.partial", *others):
         (place / name).touch()
-    (place / ".x.ab.partial").mkdir()
-    (place / ".x.ab.partial" / "half").touch()
+    (place / ".x.000000ab.partial").mkdir()
+    (place / ".x.000000ab.partial" / "half").touch()
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_FILE, place / "x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as living:
         assert living.stdout is not None and living.stdout.readline() == "held\n"
         atomic_write(place / "x", b"ours")
         left = {name for name in names(place) if not re.fullmatch(r"\.x\.[0-9a-f]{8}\.partial", name)}
-        assert left == {".x.12.partial2", ".x.notes", ".x.png.12.partial", "x"}
-        assert len(names(place)) == 5
+        assert left == {*others, "x"} and len(names(place)) == 7
         living.communicate("")
     assert (place / "x").read_bytes() == b"theirs"
 
@@ -279,7 +312,7 @@ def test_a_number_that_was_claimed_is_free_again_if_nothing_was_made(place: Path
 
 
 def test_partial_folders_of_a_dead_process_with_the_same_id_are_in_nobodys_way(place: Path) -> None:
-    (place / f".x.{os.getpid()}.partial" / "half").mkdir(parents=True)
+    (place / ".x.0123abcd.partial" / "half").mkdir(parents=True)
     with atomic_folder(place / "x") as folder:
         (folder / "new").touch()
     assert names(place) == ["x"] and names(place / "x") == ["new"]
@@ -338,6 +371,67 @@ def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path
         pass
 
 
+def rename(run: RunDir) -> None:
+    run.path.rename(run.path.with_name("elsewhere"))
+
+
+def replace(run: RunDir) -> None:
+    rename(run)
+    RunDir.create(run.path.parent, "x")
+    assert run.path.is_dir()
+
+
+def another_lock(run: RunDir) -> None:
+    (run.path / rundir.LOCK).unlink()
+    with run.lock():
+        pass
+
+
+@pytest.mark.parametrize("take_away", [rename, replace, another_lock])
+def test_a_folder_that_is_another_one_now_is_not_written_to(place: Path, take_away: Callable[[RunDir], None]) -> None:
+    run = RunDir.create(place, "x")
+    run.check_owned()
+    with run.lock():
+        run.check_owned()
+        take_away(RunDir(run.path))
+        with pytest.raises(RunError, match=r"00000-x is not the folder of this run any more: it was moved, or deleted"):
+            run.check_owned()
+
+
+def test_a_link_in_the_place_of_what_a_run_deletes_in_or_locks_is_refused(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    (place / "pictures").mkdir()
+    (run.path / rundir.LOCK).symlink_to(place / "file")
+    with pytest.raises(RunError, match=r"cannot write .*00000-x: Too many levels of symbolic links"), run.lock():
+        pass
+    assert not (place / "file").exists()
+    (run.path / rundir.LOCK).unlink()
+    run.frames.rmdir()
+    run.frames.symlink_to(place / "pictures")
+    with pytest.raises(RunError, match="frames is a link, and a run deletes pictures there"), run.lock():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space"),
+        (errno.EROFS, "Read-only file system; the file system is read-only; choose another place"),
+        (errno.EACCES, "Permission denied; check the folder's permissions"),
+    ],
+)
+def test_a_log_that_cannot_be_written_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    for write in (lambda: rundir.append_jsonl(place / "log", {}), lambda: rundir.fsync_file(place / "log")):
+        with pytest.raises(RunError, match=f"cannot write .*/log: {said}"):
+            write()
+
+
 def test_newest_is_the_highest_number_that_is_a_run(place: Path) -> None:
     for name in ("00002-a", "00010-b", "100000-c", "00011-empty", "notes-x"):
         (place / name).mkdir()
@@ -354,9 +448,8 @@ def test_newest_of_nothing_says_what_to_type(place: Path) -> None:
 
 def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
     records = [{"nimg": 1, "loss": 0.5}, {"nimg": 2, "loss": 0.25}]
-    with open(place / "log", "w", encoding="utf-8") as file:
-        for record in records:
-            rundir.append_jsonl(file, record)
+    for record in records:
+        rundir.append_jsonl(place / "log", record)
     assert read_jsonl(place / "log") == records
     for cut in range(1, len(json.dumps(records[1])) + 1):
         (place / "torn").write_bytes((place / "log").read_bytes()[:-cut])

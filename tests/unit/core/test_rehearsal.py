@@ -1,6 +1,8 @@
 """The trial before training."""
 
 import copy
+import ctypes
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -93,30 +95,86 @@ def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
         rehearsal.rehearse(*plan)
 
 
+@pytest.mark.parametrize(
+    ("there", "sizes", "way_out"),
+    [
+        (5.0, [2, 3, 7, 15, 31, 62, 125, 250], "--batch-size 250 does"),
+        (1.04, [2, 3], "--batch-size 3 does"),
+        (1.02, [2, 3], "nor does the smallest; lower --resolution or the widths"),
+    ],
+)
 def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
-    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+    plan: tuple[dict[str, Any], ImageSet],
+    monkeypatch: pytest.MonkeyPatch,
+    there: float,
+    sizes: list[int],
+    way_out: str,
 ) -> None:
     record, images = plan
     record["train"]["batch_size"] = 1000
-    sizes = list[int]()
+    tried = list[int]()
 
     def peak_bytes(trainer: Trainer, batch: int) -> int:
-        sizes.append(batch)
-        return 10**9 + 10**7 * batch
+        tried.append(batch)
+        return 10**9 + 10**7 * batch * (len(tried) > 1)
 
     monkeypatch.setattr(rehearsal, "peak_bytes", peak_bytes)
     monkeypatch.setattr(rehearsal, "BYTES_PER_CHANNEL", 10**6)
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 5 * 10**9)
-    said = "a batch of 1000 images of 8x8 takes 10.9 GB, and cpu has 5.0 GB; --batch-size 250 fits"
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: int(there * 10**9))
+    said = f"a batch of 1000 images of 8x8 does not fit into the memory of cpu; {way_out}"
     with pytest.raises(MemoryLimitError, match=said):
         rehearsal.rehearse(record, images)
-    assert sizes == [2, 2, 15, 31, 62, 125, 250]
+    assert tried == sizes
+
+
+def test_halves_go_down_to_the_smallest_batch() -> None:
+    assert rehearsal.halves(1000) == [3, 7, 15, 31, 62, 125, 250, 500, 1000]
+    assert rehearsal.halves(8) == [2, 4, 8] and rehearsal.halves(2) == [2] and rehearsal.halves(3) == [3]
+
+
+@pytest.mark.parametrize("fails", ["R1", "second"])
+def test_what_fits_has_taken_a_step_with_r1_and_one_after_it(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Where only batches of 2 have room for R1, or for a second step."""
+    trainer, steps = Trainer(RunDir(Path(os.devnull)), *plan), list[int]()
+    trainer.config = dataclasses.replace(trainer.config, batch_ramp_kimg=0.0)
+
+    def step(trainer: Trainer) -> float:
+        n = trainer.config.batch_size
+        steps.append(n)
+        if n > 2 and (trainer.state.nimg == 0 if fails == "R1" else steps.count(n) == 2):
+            raise MemoryLimitError("no")
+        trainer.state.nimg += n
+        return 0.0
+
+    monkeypatch.setattr(rehearsal, "step_s", step)
+    trainer.state.nimg = 80
+    assert rehearsal.fitting(trainer, 8) == 2
+    assert steps == ([4, 2, 2] if fails == "R1" else [4, 4, 2, 2])
+
+
+@pytest.mark.parametrize("model", ["conv", "mlp", "resnet"])
+def test_a_step_keeps_less_than_the_rough_bound(plan: tuple[dict[str, Any], ImageSet], model: str) -> None:
+    """At the smallest width, with the penalties that take most."""
+    record, images = plan
+    settings = {"model": model, "g_width": 4, "d_width": 4, "loss": "relativistic", "r2": True, "r1_interval": 1}
+    record["train"].update(settings, batch_ramp_kimg=0.0)
+    trainer = Trainer(RunDir(Path(os.devnull)), record, images)
+    few, many = peaks(trainer, 2, 4000)
+    assert 0 < (many - few) / 4000 < 8 * 8 * rehearsal.NARROW * rehearsal.BYTES_PER_CHANNEL
+
+
+def peaks(trainer: Trainer, *batches: int) -> list[int]:
+    """Memory at the peak of each, without what earlier tests have left to be used again."""
+    ctypes.CDLL(None).malloc_trim(0)
+    return [rehearsal.peak_bytes(trainer, size) for size in batches]
 
 
 def test_what_a_step_takes_is_measured(plan: tuple[dict[str, Any], ImageSet]) -> None:
     record, images = plan
     trainer = Trainer(RunDir(Path(os.devnull)), record, images)
-    few, many = (rehearsal.peak_bytes(trainer, size) for size in (2, 20_000))
+    few, many = peaks(trainer, 2, 20_000)
     assert many - few > 20_000 * 8 * 8 * 8 * 4, "what G's last layer reads is among it"
 
 

@@ -251,6 +251,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path: Path
     assert parts.run_dir.checkpoint(again.state.nimg) == before
     (warning,) = again.notes
     assert newest.name in warning and "damaged" in warning
+    assert newest.with_suffix(".damaged").is_file() and newest.with_suffix(".damaged").name in warning
     finish(again)
     assert_same_run(whole.run_dir, parts.run_dir)
     for path in parts.run_dir.checkpoints():
@@ -496,14 +497,47 @@ def test_memory_that_is_out_in_the_middle_of_a_run_leaves_what_was_saved(
     assert_same_run(trainer.run_dir, whole.run_dir)
 
 
-def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make weights NaN when so many images were seen, so often. Returns the learning rates of all steps."""
-    step, rates, left = trainer.step, list[float](), times
+@pytest.mark.parametrize("place", ["signals", "is_finite"])
+@pytest.mark.parametrize("fault", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_memory_that_is_out_outside_a_step_is_one_line_too(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: Exception
+) -> None:
+    trainer = start(tmp_path, tiny_idx)
+    real = getattr(trainer.state, place)
+
+    def limited(*arguments: Any) -> Any:
+        if trainer.state.nimg >= 400:
+            raise fault
+        return real(*arguments)
+
+    monkeypatch.setattr(trainer.state, place, limited)
+    said = f"memory is out at 0.4 kimg; make room .*--resume {trainer.run_dir.path}, or start anew with --batch-size 4"
+    with pytest.raises(MemoryLimitError, match=said):
+        finish(trainer)
+
+
+def test_a_run_whose_folder_became_another_one_leaves_that_alone(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer, other = start(tmp_path, tiny_idx), start(tmp_path / "other", tiny_idx, seed=1)
+    finish(other)
+    path = trainer.run_dir.path
+    with pytest.raises(RunError, match="is not the folder of this run any more"), trainer.run_dir.lock():
+        for event in trainer.run():
+            if isinstance(event, events.SnapshotSaved) and event.nimg == 400:
+                shutil.rmtree(path)
+                shutil.copytree(other.run_dir.path, path)
+                before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+    assert resume(RunDir(path)).is_finished
+
+
+def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
+    """Make weights NaN when so many images were seen, so often. Returns the learning rates of G and D in all steps."""
+    step, rates, left = trainer.step, list[tuple[float, ...]](), times
 
     def spoiled() -> None:
         nonlocal left
         step()
-        rates.append(trainer.state.opt_G.param_groups[0]["lr"])
+        rates.append(tuple(optimizer.param_groups[0]["lr"] for optimizer in trainer.state.optimizers.values()))
         if left and trainer.state.nimg >= nimg:
             left -= 1
             with torch.no_grad():
@@ -527,7 +561,7 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     )
     assert isinstance(seen[-1], events.RunEnded) and seen[-1].reason == "finished" and trainer.state.is_finite()
     assert len(rates) == (248 + 1200 - 200) / 8
-    assert rates[31:37] == pytest.approx([rate / 2 for rate in rates[25:31]])
+    np.testing.assert_allclose(rates[31:37], np.array(rates[25:31]) / 2)
     lines, unspoiled = without_times(trainer.run_dir), without_times(whole.run_dir)
     assert [(line["kind"], line["nimg"]) for line in lines] == [(line["kind"], line["nimg"]) for line in unspoiled]
     n_before = sum(line["nimg"] <= 200 for line in unspoiled)  # type: ignore[operator]
@@ -787,11 +821,18 @@ def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: 
     finish(older)
     for path in right:
         shutil.copy(older.run_dir.path / path.name, path)
+    right |= {path: path.read_bytes() for path in (run.reals, run.frame_paths()[-1])}
+    run.reals.unlink()
+    shutil.rmtree(run.frames)
+    told = run.events.read_text().splitlines(keepends=True)
+    assert '"finished"' in told[-1]
+    run.events.write_text("".join(told[:-1]))
     again = resume(run)
     assert again.is_finished
     again.restore_files()
     for path, content in right.items():
         assert path.read_bytes() == content, path.name
+    assert [line["event"] for line in read_jsonl(run.events)] == ["start", "finished"]
 
 
 def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
