@@ -1,10 +1,32 @@
 """A part of scripts/fault_injection.py, in a process of its own, since it forks."""
 
+import importlib
 import re
 import subprocess
 import sys
 
 from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+STEPS = [
+    "open r/metrics.jsonl",
+    "write r/metrics.jsonl",
+    "fsync r/metrics.jsonl",
+    "create r/.checkpoint.partial",
+    "write r/.checkpoint.partial",
+    "fsync r/.checkpoint.partial",
+    "replace r/.checkpoint.partial",
+    "fsync r",
+]
+
+
+def test_renames_that_a_power_cut_could_undo_are_found() -> None:
+    out_of_order = importlib.import_module("fault_injection").out_of_order
+    assert out_of_order(STEPS) == []
+    for needed in [step for step in STEPS if step.startswith("fsync")]:
+        (found,) = out_of_order([step for step in STEPS if step != needed])
+        assert found.endswith("before the log" if "metrics" in needed else "not synced")
 
 
 def test_runs_that_are_killed_or_whose_disk_is_full_end_as_if_nothing_had_happened() -> None:

@@ -1,5 +1,6 @@
 """What is drawn while training: bars on a terminal, plain lines in a log, nothing if quiet."""
 
+import errno
 import io
 import os
 import pty
@@ -10,12 +11,14 @@ import threading
 from pathlib import Path
 
 import pytest
+import typer
 from commands import FAST
 from rich.console import Console
 from rich.progress import Progress
 
 from gancli import events
 from gancli.cli import render
+from gancli.cli.app import fail
 
 VALUES = {"d_loss": 1.2345, "g_loss": 0.9, "accuracy": 0.716}
 
@@ -125,3 +128,29 @@ def test_warnings_are_said_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.
         render.Live(bar)(warned)
     assert "warning: collapse: [red]all[/red] alike" in file.getvalue()
     assert capsys.readouterr().err == "", "nothing is written past the console that draws the bar"
+
+
+class Gone(io.StringIO):
+    """A terminal whose window was closed."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_bars_on_a_terminal_that_went_away_end_nothing() -> None:
+    bar = Progress(console=Console(file=Gone(), force_terminal=True))
+    done = False
+    with render.shown(bar) as here:
+        here.add_task("train", total=3)
+        done = True
+    assert done
+
+
+def test_an_error_that_nobody_can_read_still_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with pytest.raises(typer.Exit) as end:
+        fail("no space", 1, ValueError())
+    assert end.value.exit_code == 1

@@ -17,6 +17,7 @@ from PIL import Image
 
 from gancli import config, evaluation
 from gancli.cli.train import stopping
+from gancli.core import devices, rehearsal
 from gancli.core.imageset import image_set
 from gancli.core.named import SOURCES
 from gancli.core.stacked import stacked
@@ -217,7 +218,7 @@ def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: sig
         time.sleep(0.05)
     child.send_signal(how)
     out, err = child.communicate(timeout=100)
-    assert child.returncode == 130, err
+    assert child.returncode == 128 + how, err
     assert f"gancli train --resume {run}" in err and "Traceback" not in err
     assert "stopped" in out
     assert {path.name for path in run.iterdir()} >= FILES
@@ -239,13 +240,36 @@ class Stoppable:
 def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
     trainer, before = Stoppable(), signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     try:
-        with pytest.raises(KeyboardInterrupt), stopping(trainer):  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt), stopping(trainer) as came:  # type: ignore[arg-type]
             signal.raise_signal(signal.SIGINT)
-            assert trainer.stops == 1
+            assert trainer.stops == 1 and came == [signal.SIGINT]
             signal.raise_signal(signal.SIGINT)
         assert trainer.stops == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`interrupt` ignores all further ones while what is half-written is cleared away."""
+    trainer, before = Stoppable(), signal.getsignal(signal.SIGINT)
+    try:
+        with stopping(trainer):  # type: ignore[arg-type]
+            signal.raise_signal(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_quiet_does_not_take_a_batch_that_memory_cannot_hold(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "BYTES_PER_CHANNEL", 10**9)
+    monkeypatch.setattr(rehearsal, "peak_bytes", lambda trainer, batch: 10**9 * batch)
+    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 5 * 10**9)
+    result = gancli("train", "--data", tiny_idx, "--kimg", "1", "-q", *FAST)
+    assert result.exit_code == 1 and not Path("runs").exists()
+    assert result.stderr == (
+        "error: a batch of 8 images of 8x8 does not fit into the memory of cpu; --batch-size 4 does\n"
+    )
 
 
 def test_nohup_is_respected() -> None:

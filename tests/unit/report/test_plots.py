@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -301,3 +302,11 @@ def test_long_title_is_made_smaller_until_it_fits():
         with warnings.catch_warnings(action="ignore"):
             assert figure.texts[0].get_window_extent().x1 <= figure.bbox.x1
     assert plots.page("quick")[0].texts[0].get_fontsize() == 15
+
+
+def test_a_matplotlibrc_changes_nothing(make_run, monkeypatch):
+    run = make_run([line(1000, d_loss=1.0, g_loss=1.0)])
+    before = [path.read_bytes() for path in plots.draw(run)]
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9}):
+        assert [path.read_bytes() for path in plots.draw(run)] == before
+        assert matplotlib.rcParams["text.usetex"], "and it holds again afterwards"
