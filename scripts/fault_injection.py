@@ -45,6 +45,9 @@ from gancli.report import film, plots
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 TOTAL = 304  # images of the run
+FULL = re.compile(
+    r"error: (cannot write \S+: No space left on device|no space left in the cache folder \S+); free some"
+)
 IMPORTED = (datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
 RUN = Path("runs/00000-quick-pictures-npz")
 TRAIN = (
@@ -302,7 +305,7 @@ class Trial:
         code = run(folder, TRAIN, at, no_space)
         said = (folder / "out.txt").read_text()
         errors = [line for line in said.splitlines() if line.startswith("error: ")]
-        is_told = code == 1 and len(errors) == 1 and re.search(r"cannot write .*: no space left", errors[0].lower())
+        is_told = code == 1 and len(errors) == 1 and FULL.match(errors[0])
         n_failed = self.told("n_failed")
         is_removal = self.steps[at].startswith(("unlink", "rmdir"))
         if "Traceback" in said or not (is_told or (code == 0 and is_removal)):

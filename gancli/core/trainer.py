@@ -383,6 +383,7 @@ class Trainer:
         for path in run.frame_paths():
             if nimg_of(path) > nimg:
                 path.unlink()
+        run.drop_old_checkpoints()
         run.frames.mkdir(exist_ok=True)
         for folder in (run.path, run.frames):
             for path in folder.glob(".*.partial"):

@@ -827,12 +827,14 @@ def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: 
     told = run.events.read_text().splitlines(keepends=True)
     assert '"finished"' in told[-1]
     run.events.write_text("".join(told[:-1]))
+    older.run_dir.checkpoint(0).rename(run.checkpoint(0))  # as a kill leaves it before the last one makes it go
     again = resume(run)
     assert again.is_finished
     again.restore_files()
     for path, content in right.items():
         assert path.read_bytes() == content, path.name
     assert [line["event"] for line in read_jsonl(run.events)] == ["start", "finished"]
+    assert run.checkpoints() == [run.checkpoint(400), run.checkpoint(200)]
 
 
 def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
