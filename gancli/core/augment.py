@@ -89,19 +89,22 @@ def seen(
     strength: float,
     fill: Tensor,
     draws: Callable[[str], torch.Generator],
+    mine: Tensor | None = None,
 ) -> Tensor:
     """Images as D sees them: moved by -1, 0 or 1 pixels each way with this chance, then augmented by these names.
 
-    draws: a CPU generator for "shift" and for each name.
+    draws: a CPU generator for "shift" and for each name. mine: bool [M], which of M images these are, if they are not
+    all that numbers are drawn for.
     """
-    n, device = len(images), images.device
+    mine = torch.ones(len(images), dtype=torch.bool) if mine is None else mine
+    n, device = len(mine), images.device
     if shift_chance:
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance
         offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
-        images = shift(images, offsets.to(device), 1, fill)
+        images = shift(images, offsets[mine].to(device), 1, fill)
     for name in names if strength else ():
-        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name)).to(device)
+        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name))[mine].to(device)
         images = augment(name, images, strength, uniform, fill)
     return images
 

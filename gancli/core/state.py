@@ -9,6 +9,7 @@ from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
 from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 from gancli.core.models import build, build_discriminator, build_generator
+from gancli.core.world import ALONE, World
 
 PIECE = 64
 
@@ -20,12 +21,18 @@ class TrainState:
     strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
     background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
+    world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
     """
 
     def __init__(
-        self, config: TrainConfig, spec: ModelSpec, device: torch.device, background: Tensor | None = None
+        self,
+        config: TrainConfig,
+        spec: ModelSpec,
+        device: torch.device,
+        background: Tensor | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.world = config, device, world
         self.augmentations = configs.parse_augment(config.augment)
         self.strength, self.lr_factor = config.augment_strength, 1.0
         self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
@@ -48,26 +55,28 @@ class TrainState:
         return {"opt_G": self.opt_G, "opt_D": self.opt_D}
 
     def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
-        """One D step, one G step and the average. real: uint8 [B,C,H,W]; t: part of the run done; epochs: passes done.
+        """One D step, one G step and the average. real: this process's rows of the batch, uint8 [B,C,H,W], as many in
+        every process; t: part of the run done; epochs: passes done.
 
         Fakes take the labels of the real batch, so they follow the training frequencies.
         """
-        config = self.config
+        config, n = self.config, len(real) * self.world.size
+        mine = self.world.rows(n)
         self.set_rates(t)
         gamma = config.gamma * schedules.cosine(1.0, config.gamma_end, t / config.burn_in)
         chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
         with torch.set_grad_enabled(config.share_latents):
-            fake = self.G(self.latents("z", len(real)), labels)
+            fake = self.G(self.latents("z", n)[mine], labels)
         d_loss, real_logits, fake_logits, penalties = self.d_step(x, fake.detach(), labels, chance, gamma)
         if not config.share_latents:
-            fake = self.G(self.latents("z_G", len(real)), labels)
+            fake = self.G(self.latents("z_G", n)[mine], labels)
         g_loss = self.g_step(fake, x, labels, chance)
 
-        self.nimg += len(real)
+        self.nimg += n
         if self.G_ema is not self.G:
-            ema.update(self.G_ema, self.G, schedules.ema_beta(len(real), self.half_life(t)))
+            ema.update(self.G_ema, self.G, schedules.ema_beta(n, self.half_life(t)))
         with torch.no_grad():
             one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
             values = {
@@ -84,7 +93,9 @@ class TrainState:
                 "images": one,
                 **penalties,
             }
-            self.tallies += torch.stack([values[name] for name in self.statistics]) * len(real)
+            means = torch.stack([values[name] for name in self.statistics])
+            self.world.average([means])
+            self.tallies += means * n
 
     def set_rates(self, t: float) -> None:
         """Adam's rate and betas at this part of the run."""
@@ -114,9 +125,9 @@ class TrainState:
         """
         config, penalties = self.config, dict[str, Tensor]()
         both = None if labels is None else torch.cat([labels, labels])
-        is_due = config.gamma > 0 and (self.nimg // len(x)) % self.interval == 0
+        is_due = config.gamma > 0 and self.nimg // (len(x) * self.world.size) % self.interval == 0
         pictures = torch.cat([x, fake]).requires_grad_(is_due and config.r2)
-        logits = self.D(self.augment(pictures, "D", chance), both)
+        logits = self.D(self.augment(pictures, "D", chance, parts=2), both)
         real_logits, fake_logits = logits.chunk(2)
         d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
         objective = d_loss
@@ -135,12 +146,14 @@ class TrainState:
             objective = objective + config.gradient_penalty * slopes
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
+        self.world.average(gradients(self.D))
         self.opt_D.step()
         return d_loss, real_logits, fake_logits, penalties
 
     def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
-        shares = torch.rand(len(x), generator=rng.generator(self.config.seed, "interpolates", self.nimg))
-        return interpolates(x, fake, shares.to(x)).requires_grad_()
+        n = len(x) * self.world.size
+        shares = torch.rand(n, generator=rng.generator(self.config.seed, "interpolates", self.nimg))
+        return interpolates(x, fake, shares[self.world.rows(n)].to(x)).requires_grad_()
 
     def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
         """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
@@ -156,6 +169,7 @@ class TrainState:
             g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels), real_logits).mean()
             self.opt_G.zero_grad()
             torch.autograd.backward(g_loss)
+            self.world.average(gradients(self.G))
             self.opt_G.step()
         finally:
             self.D.requires_grad_(True)
@@ -188,13 +202,14 @@ class TrainState:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
         return z.to(self.device)
 
-    def augment(self, pictures: Tensor, stream: str, chance: float) -> Tensor:
-        """Pictures as D sees them in this step."""
+    def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
+        """Pictures as D sees them in this step; they are this process's rows of so many batches in a row."""
 
         def draws(name: str) -> torch.Generator:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
 
-        return augment.seen(pictures, chance, self.augmentations, self.strength, self.background, draws)
+        mine = self.world.places(len(pictures), parts)
+        return augment.seen(pictures, chance, self.augmentations, self.strength, self.background, draws, mine)
 
     def adapt(self, r_v: float | None) -> None:
         """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
@@ -246,7 +261,11 @@ def statistics(config: TrainConfig) -> tuple[str, ...]:
 
 def grad_norm(net: nn.Module) -> Tensor:
     """Euclidean norm over all gradients of the last step."""
-    return get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
+    return get_total_norm(gradients(net))
+
+
+def gradients(net: nn.Module) -> list[Tensor]:
+    return [p.grad for p in net.parameters() if p.grad is not None]
 
 
 def in_pieces(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
