@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import re
 import resource
 import statistics
@@ -17,10 +16,9 @@ import torch
 from gancli import config as configs
 from gancli.core import devices, schedules
 from gancli.core.clock import reached
+from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
-from gancli.core.trainer import Trainer
 from gancli.errors import MemoryLimitError
-from gancli.rundir import RunDir
 
 ENOUGH_S = 1.0
 SMALLEST = configs.fields()["batch_size"].metadata["low"]
@@ -63,21 +61,21 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     """
     train = record["train"]
     asked, sizes = train["batch_size"], schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
-    trainer = Trainer(RunDir(Path(os.devnull)), {**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
-    fits = foreseen(trainer) if is_large(record) else asked
+    engine = Engine({**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
+    fits = foreseen(engine) if is_large(record) else asked
     if fits == asked:
         try:
-            reset_peak(trainer.device)
+            reset_peak(engine.device)
             for _ in range(2):  # one with R1 and one without, to warm up
-                step_s(trainer)
-            rates = [(start, images_per_s(trainer, size, ENOUGH_S / len(sizes))) for start, size in sizes]
+                step_s(engine)
+            rates = [(start, images_per_s(engine, size, ENOUGH_S / len(sizes))) for start, size in sizes]
         except MemoryLimitError:
             pass  # and the error goes, which holds the failed step, and with it the memory
         else:
-            peak, there = memory(trainer.device)
-            return Rehearsal(tuple(rates), peak, there, trainer.device.type)
-        fits = fitting(trainer, asked)
-    side, device = trainer.spec.resolution, trainer.device.type
+            peak, there = memory(engine.device)
+            return Rehearsal(tuple(rates), peak, there, engine.device.type)
+        fits = fitting(engine, asked)
+    side, device = engine.spec.resolution, engine.device.type
     way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
     raise MemoryLimitError(
         f"a batch of {asked} images of {side}x{side} does not fit into the memory of {device}; {way_out}"
@@ -92,17 +90,17 @@ def is_large(record: dict[str, Any]) -> bool:
     return device.type != "cuda" and train["batch_size"] * bytes_each > devices.memory_bytes(device)
 
 
-def foreseen(trainer: Trainer) -> int | None:
+def foreseen(engine: Engine) -> int | None:
     """Come to the batch by doubling, each time only if there is memory for it, by what the one before took: on a CPU
     no allocation fails, but whoever uses more than there is may be killed. Returns the last batch that fits, None if
     there is none."""
-    asked, there = trainer.config.batch_size, devices.memory_bytes(trainer.device)
-    fits, taken, base = None, 0, peak_bytes(trainer, SMALLEST)  # with Adam's moments
+    asked, there = engine.config.batch_size, devices.memory_bytes(engine.device)
+    fits, taken, base = None, 0, peak_bytes(engine, SMALLEST)  # with Adam's moments
     for size in halves(asked):
         if base + 2 * taken > there:
             return fits
         try:
-            taken = peak_bytes(trainer, size) - base
+            taken = peak_bytes(engine, size) - base
         except MemoryLimitError:
             return fits
         fits = size if base + taken <= there else fits
@@ -114,43 +112,43 @@ def halves(batch: int) -> list[int]:
     return [batch >> n for n in range((batch // SMALLEST).bit_length() - 1, -1, -1)]
 
 
-def peak_bytes(trainer: Trainer, batch: int) -> int:
+def peak_bytes(engine: Engine, batch: int) -> int:
     """Memory at the peak of one step with R1."""
-    trainer.config, trainer.state.nimg = dataclasses.replace(trainer.config, batch_size=batch), 0
-    reset_peak(trainer.device)
-    step_s(trainer)
-    return memory(trainer.device)[0]
+    engine.config, engine.state.nimg = dataclasses.replace(engine.config, batch_size=batch), 0
+    reset_peak(engine.device)
+    step_s(engine)
+    return memory(engine.device)[0]
 
 
-def images_per_s(trainer: Trainer, batch: int, enough_s: float) -> float:
+def images_per_s(engine: Engine, batch: int, enough_s: float) -> float:
     """The rate with batches of one size, by the step that has R1 and one or more that do not."""
-    trainer.config = dataclasses.replace(trainer.config, batch_size=batch)
-    trainer.state.nimg, interval, took = 0, trainer.state.interval, list[float]()
+    engine.config = dataclasses.replace(engine.config, batch_size=batch)
+    engine.state.nimg, interval, took = 0, engine.state.interval, list[float]()
     while len(took) < 2 or (len(took) < interval and sum(took) < enough_s):
-        took.append(step_s(trainer))
+        took.append(step_s(engine))
     cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])
     return batch * interval / cycle_s
 
 
-def fitting(trainer: Trainer, asked: int) -> int | None:
+def fitting(engine: Engine, asked: int) -> int | None:
     """The first of ever smaller halves of the batch that there is memory for: a step with R1, and one after Adam has
     its moments."""
     for size in halves(asked)[-2::-1]:
-        trainer.config = dataclasses.replace(trainer.config, batch_size=size)
-        trainer.state.nimg = 0
-        if trainer.device.type == "cuda":
+        engine.config = dataclasses.replace(engine.config, batch_size=size)
+        engine.state.nimg = 0
+        if engine.device.type == "cuda":
             torch.cuda.empty_cache()
         with contextlib.suppress(MemoryLimitError):
             for _ in range(2):
-                step_s(trainer)
+                step_s(engine)
             return size
     return None
 
 
-def step_s(trainer: Trainer) -> float:
+def step_s(engine: Engine) -> float:
     started = time.perf_counter()
-    trainer.step()
-    trainer.state.tallies.sum().item()  # waits for the device
+    engine.step()
+    engine.state.tallies.sum().item()  # waits for the device
     return time.perf_counter() - started
 
 

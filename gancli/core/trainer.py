@@ -7,17 +7,13 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from gancli import config as configs
 from gancli import events
-from gancli.core import augment, checkpoint, devices, modelfile, records, rng, schedules, start
+from gancli.core import checkpoint, devices, modelfile, records, schedules, start
 from gancli.core.clock import Clock
-from gancli.core.data import batch_indices
+from gancli.core.engine import Engine
 from gancli.core.gallery import Gallery
 from gancli.core.imageset import ImageSet
-from gancli.core.state import TrainState, least_bytes
 from gancli.core.watch import Probe, Watch
 from gancli.errors import ConfigError, DivergedError, FileFormatError, MemoryLimitError
 from gancli.rundir import RunDir, append_jsonl, atomic_write, fsync_file, nimg_of, read_jsonl, write_jsonl
@@ -25,7 +21,6 @@ from gancli.rundir import RunDir, append_jsonl, atomic_write, fsync_file, nimg_o
 Reason = Literal["finished", "time", "stopped"]
 
 ROLLBACK = 0.5  # of the learning rate is left after numbers went wrong
-WATCHED = 256  # training, held-out and generated images that a tick's health is read from
 
 
 class Trainer:
@@ -39,44 +34,18 @@ class Trainer:
         probe: Probe | None = None,
         init: start.Start | None = None,
     ) -> None:
-        self.run_dir, self.record, self.data, self.probe = run, record, data, probe
-        self.config = configs.from_values(record["train"])
+        self.run_dir, self.record, self.probe = run, record, probe
+        self.engine = Engine(record, data, init=init)
+        self.config, self.state = self.engine.config, self.engine.state
         self.notes: list[str] = []
         self.train_s = 0.0
         self.saved_nimg = -1
         self._stop = False
-        machine = record["machine"]
-        devices.prepare_cpu(machine["threads"])
-        self.device = devices.resolve(machine["device"])
-        self.spec = records.spec(record)
-        is_changed = self.config.augment != "none" or self.config.shift > 0
-        background = augment.background(data.images) if is_changed else None
-        self.state = self.build_state(background)
-        if init is not None:
-            start.apply(self.state, init, record)
-        self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
-        self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
-        self.gallery = Gallery(run, record, self.spec, data, self.state.G_ema)
+        self.gallery = Gallery(run, record, self.engine.spec, data, self.state.G_ema)
         about = {} if probe is None else probe.about
         if probe is not None:
             record["eval"] = about
         self.watch = Watch(about.get("score"), about.get("floor"))
-
-    def build_state(self, background: Tensor | None) -> TrainState:
-        """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
-        what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
-        needed, there = least_bytes(self.config, self.spec), devices.memory_bytes(self.device)
-        if needed > there:
-            sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
-            raise MemoryLimitError(f"{what} {sizes}; lower the widths")
-        try:
-            return TrainState(self.config, self.spec, self.device, background)
-        except RuntimeError as err:
-            if not devices.is_out_of_memory(err):
-                raise
-            raise MemoryLimitError(
-                f"{what} do not fit into the memory that {self.device.type} has left; make room, or lower the widths"
-            ) from err
 
     @classmethod
     def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":
@@ -103,13 +72,7 @@ class Trainer:
 
     @property
     def total_nimg(self) -> int | None:
-        total: int | None = self.record["plan"]["total_nimg"]
-        return total
-
-    @property
-    def batch_size(self) -> int:
-        """Of the next step."""
-        return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        return self.engine.total_nimg
 
     @property
     def is_finished(self) -> bool:
@@ -160,7 +123,9 @@ class Trainer:
             before = state.nimg
             self.step()
             self.train_s = spent_before + clock.elapsed_s
-            if self.device.type == "cpu" and not state.has_finite_tallies():  # elsewhere a tick finds out: no waits
+            if (
+                self.engine.device.type == "cpu" and not state.has_finite_tallies()
+            ):  # elsewhere a tick finds out: no waits
                 raise self.diverged()
 
             yield from self.keep(before)
@@ -195,29 +160,7 @@ class Trainer:
         return events.Warned(state.nimg, "diverged", text)
 
     def step(self) -> None:
-        nimg, config, n = self.state.nimg, self.config, self.batch_size
-        index = self.batch_indices(nimg, n)
-        real, labels = self.taken(index), None if self.labels is None else self.labels[index.to(self.device)]
-        if config.mirror:
-            chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
-            real = augment.mirror(real, chosen.to(self.device))
-        t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
-        try:
-            self.state.step(real, labels, t, epochs)
-        except RuntimeError as err:
-            if not devices.is_out_of_memory(err):
-                raise
-            side, device = self.spec.resolution, self.device.type
-            raise MemoryLimitError(
-                f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
-            ) from err
-
-    def taken(self, index: Tensor) -> Tensor:
-        """Training images at these places, on the device, wherever all of them are."""
-        return self.images[index.to(self.images.device)].to(self.device)
-
-    def batch_indices(self, nimg: int, n: int) -> Tensor:
-        return batch_indices(len(self.images), self.config.seed, nimg, n)
+        self.engine.step()
 
     def fix_plan(self, clock: Clock) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
@@ -235,7 +178,7 @@ class Trainer:
         """Log, picture and save whatever the last step made due."""
         config, nimg = self.config, self.state.nimg
         self.run_dir.check_owned()
-        if schedules.due(before, nimg, len(self.images)):
+        if schedules.due(before, nimg, len(self.engine.images)):
             yield self.measure("epoch")
         if schedules.due(before, nimg, config.tick_kimg * 1000):
             yield self.measure("tick")
@@ -267,7 +210,7 @@ class Trainer:
         self.check_finite()
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
-            values |= self.signals()
+            values |= self.engine.signals()
             if self.config.ada:
                 values["augment_strength"] = self.state.strength
                 self.state.adapt(values.get("r_v"))
@@ -276,24 +219,10 @@ class Trainer:
         return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
 
     def append(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.images), 4)
+        nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.engine.images), 4)
         line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
         append_jsonl(self.run_dir.metrics, line)
         return line
-
-    def signals(self) -> dict[str, float | None]:
-        """The state's health on training and held-out images drawn for this moment."""
-        draws = rng.generator(self.config.seed, "watch", self.state.nimg)
-        data, is_labelled = self.data, self.labels is not None
-        n_heldout = data.n_watchable(labelled=is_labelled)
-        seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
-        unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
-        return self.state.signals(
-            self.taken(seen),
-            None if self.labels is None else self.labels[seen.to(self.device)],
-            data.heldout_images[unseen].to(self.device),
-            data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,
-        )
 
     def evaluate(self, probe: Probe) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
@@ -318,7 +247,7 @@ class Trainer:
 
     def way_on(self) -> str:
         """What to do when memory is out in the middle of a run."""
-        n = self.batch_size
+        n = self.engine.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
         run = shlex.quote(str(self.run_dir.path))
         return f"make room and go on with gancli train --resume {run}, or start anew with {smaller}"
@@ -356,7 +285,7 @@ class Trainer:
     def model_info(self) -> modelfile.ModelInfo:
         data = self.record["data"]
         return modelfile.ModelInfo(
-            spec=self.spec,
+            spec=self.engine.spec,
             preset=self.record["preset"],
             nimg=self.state.nimg,
             data={key: data[key] for key in ("name", "digest", "clusters") if key in data},

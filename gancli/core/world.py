@@ -51,7 +51,7 @@ class World:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat)
         flat /= self.size
-        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
 
@@ -59,7 +59,7 @@ ALONE = World()
 
 
 def join(device: torch.device) -> World:
-    """Meet the processes that torchrun started beside this one; none if it did not start this one. Raises ConfigError."""
+    """Meet the processes that torchrun started beside this one, if it did start this one. Raises ConfigError."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return ALONE
     if not dist.is_available():

@@ -3,7 +3,6 @@
 import copy
 import ctypes
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import torch
 
 from gancli import presets
 from gancli.core import data, devices, records, rehearsal
+from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState
-from gancli.core.trainer import Trainer
 from gancli.errors import MemoryLimitError
-from gancli.rundir import RunDir
 
 FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "device": "cpu"}
 
@@ -57,7 +55,7 @@ def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     took = iter([0.0, 0.0, *[0.8, 0.1] * 2, 0.2, 0.1, 0.3])  # two to warm up, then those with R1 and some without
-    monkeypatch.setattr(rehearsal, "step_s", lambda trainer: next(took))
+    monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
     found = rehearsal.rehearse(*plan)
     assert found.images_per_s == pytest.approx(8 * 8 / (0.2 + 7 * 0.2))
     assert found.rates[0] == (0, pytest.approx(2 * 8 / 1.5)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 1.5))
@@ -114,7 +112,7 @@ def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
     record["train"]["batch_size"] = 1000
     tried = list[int]()
 
-    def peak_bytes(trainer: Trainer, batch: int) -> int:
+    def peak_bytes(engine: Engine, batch: int) -> int:
         tried.append(batch)
         return 10**9 + 10**7 * batch * (len(tried) > 1)
 
@@ -137,20 +135,20 @@ def test_what_fits_has_taken_a_step_with_r1_and_one_after_it(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """Where only batches of 2 have room for R1, or for a second step."""
-    trainer, steps = Trainer(RunDir(Path(os.devnull)), *plan), list[int]()
-    trainer.config = dataclasses.replace(trainer.config, batch_ramp_kimg=0.0)
+    engine, steps = Engine(*plan), list[int]()
+    engine.config = dataclasses.replace(engine.config, batch_ramp_kimg=0.0)
 
-    def step(trainer: Trainer) -> float:
-        n = trainer.config.batch_size
+    def step(engine: Engine) -> float:
+        n = engine.config.batch_size
         steps.append(n)
-        if n > 2 and (trainer.state.nimg == 0 if fails == "R1" else steps.count(n) == 2):
+        if n > 2 and (engine.state.nimg == 0 if fails == "R1" else steps.count(n) == 2):
             raise MemoryLimitError("no")
-        trainer.state.nimg += n
+        engine.state.nimg += n
         return 0.0
 
     monkeypatch.setattr(rehearsal, "step_s", step)
-    trainer.state.nimg = 80
-    assert rehearsal.fitting(trainer, 8) == 2
+    engine.state.nimg = 80
+    assert rehearsal.fitting(engine, 8) == 2
     assert steps == ([4, 2, 2] if fails == "R1" else [4, 4, 2, 2])
 
 
@@ -160,21 +158,21 @@ def test_a_step_keeps_less_than_the_rough_bound(plan: tuple[dict[str, Any], Imag
     record, images = plan
     settings = {"model": model, "g_width": 4, "d_width": 4, "loss": "relativistic", "r2": True, "r1_interval": 1}
     record["train"].update(settings, batch_ramp_kimg=0.0)
-    trainer = Trainer(RunDir(Path(os.devnull)), record, images)
-    few, many = peaks(trainer, 2, 4000)
+    engine = Engine(record, images)
+    few, many = peaks(engine, 2, 4000)
     assert 0 < (many - few) / 4000 < 8 * 8 * rehearsal.NARROW * rehearsal.BYTES_PER_CHANNEL
 
 
-def peaks(trainer: Trainer, *batches: int) -> list[int]:
+def peaks(engine: Engine, *batches: int) -> list[int]:
     """Memory at the peak of each, without what earlier tests have left to be used again."""
     ctypes.CDLL(None).malloc_trim(0)
-    return [rehearsal.peak_bytes(trainer, size) for size in batches]
+    return [rehearsal.peak_bytes(engine, size) for size in batches]
 
 
 def test_what_a_step_takes_is_measured(plan: tuple[dict[str, Any], ImageSet]) -> None:
     record, images = plan
-    trainer = Trainer(RunDir(Path(os.devnull)), record, images)
-    few, many = peaks(trainer, 2, 20_000)
+    engine = Engine(record, images)
+    few, many = peaks(engine, 2, 20_000)
     assert many - few > 20_000 * 8 * 8 * 8 * 4, "what G's last layer reads is among it"
 
 
@@ -184,16 +182,16 @@ def test_networks_too_large_for_memory_are_refused_before_they_are_built(
 ) -> None:
     record, images = plan
     record["train"].update(model=model, ema_kimg=ema_kimg)
-    state = Trainer(RunDir(Path(os.devnull)), record, images).state
+    state = Engine(record, images).state
     sizes = {name: sum(p.numel() * p.element_size() for p in net.parameters()) for name, net in state.modules.items()}
     needed = 4 * (sizes["G"] + sizes["D"]) + sizes.get("G_ema", 0)
-    monkeypatch.setattr("gancli.core.trainer.TrainState", None)
+    monkeypatch.setattr("gancli.core.engine.TrainState", None)
     monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed - 1)
     with pytest.raises(MemoryLimitError, match=r"networks of --g-width 8 and --d-width 8 take .* GB; lower the widths"):
         rehearsal.rehearse(record, images)
     monkeypatch.undo()
     monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed)
-    Trainer(RunDir(Path(os.devnull)), record, images)
+    Engine(record, images)
 
 
 def test_networks_that_find_no_memory_left_are_refused(
@@ -202,7 +200,7 @@ def test_networks_that_find_no_memory_left_are_refused(
     def make(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("gancli.core.trainer.TrainState", make)
+    monkeypatch.setattr("gancli.core.engine.TrainState", make)
     with pytest.raises(MemoryLimitError, match=r"and --d-width 8 do not fit into the memory that cpu has left; make"):
         rehearsal.rehearse(*plan)
 
@@ -210,9 +208,9 @@ def test_networks_that_find_no_memory_left_are_refused(
 def test_other_faults_stay_what_they_are(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def step(self: Trainer) -> None:
+    def step(self: Engine) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Engine, "step", step)
     with pytest.raises(RuntimeError, match="a bug"):
         rehearsal.rehearse(*plan)

@@ -152,7 +152,7 @@ def test_mirror_shows_half_of_the_images_flipped(
     shown: dict[bool, list[torch.Tensor]] = {}
     for mirror in (False, True):
         trainer = start(tmp_path, tiny_idx, mirror=mirror)
-        trainer.images = torch.arange(64 * 64, dtype=torch.int64).remainder(251).to(torch.uint8).view(64, 1, 8, 8)
+        trainer.engine.images = torch.arange(64 * 64, dtype=torch.int64).remainder(251).to(torch.uint8).view(64, 1, 8, 8)
         seen = shown.setdefault(mirror, [])
         monkeypatch.setattr(trainer.state, "step", lambda real, *_, seen=seen: seen.append(real))
         for nimg in range(0, 256, 8):
@@ -170,7 +170,7 @@ def test_images_that_do_not_fit_the_device_stay_where_they_are(
     asked: list[torch.Tensor] = []
     monkeypatch.setattr(devices, "holds", lambda device, images: bool(asked.append(images)))
     trainer = start(tmp_path, tiny_idx)
-    assert trainer.images is trainer.data.images and len(asked) == 1
+    assert trainer.engine.images is trainer.engine.data.images and len(asked) == 1
     monkeypatch.undo()
     whole = start(tmp_path, tiny_idx)
     for one in (trainer, whole):
@@ -402,7 +402,7 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
         path.write_bytes(content[:8] + content[8:].replace(b"\x01", b"\x05").replace(b"\x00", b"\x03"))
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
-    assert trainer.spec.n_classes == 6
+    assert trainer.engine.spec.n_classes == 6
     labels = trainer.gallery.labels()
     assert labels is not None and set(labels.tolist()) == {2, 3, 5}
 
@@ -615,12 +615,12 @@ def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
 def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, conditional=False, kimg=0.1)
     finish(trainer)
-    assert trainer.spec.n_classes == 0 and trainer.labels is None
+    assert trainer.engine.spec.n_classes == 0 and trainer.engine.labels is None
     (tiny_idx / "train-labels-idx1-ubyte").unlink()
     (tiny_idx / "t10k-labels-idx1-ubyte").unlink()
     bare = start(tmp_path, tiny_idx, kimg=0.1)
     finish(bare)
-    assert bare.spec.n_classes == 0
+    assert bare.engine.spec.n_classes == 0
 
 
 def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: Path) -> None:
@@ -924,4 +924,4 @@ def test_labelled_training_images_with_unlabelled_held_out_ones_can_be_trained_o
     (tiny_idx / "t10k-labels-idx1-ubyte").unlink()
     trainer = start(tmp_path, tiny_idx, kimg=0.2)
     finish(trainer)
-    assert trainer.spec.n_classes == 3 and "r_v" not in trainer.run_dir.read_metrics()[-1]
+    assert trainer.engine.spec.n_classes == 3 and "r_v" not in trainer.run_dir.read_metrics()[-1]
