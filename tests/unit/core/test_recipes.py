@@ -198,7 +198,7 @@ def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], strea
     state = TrainState(recipe(**settings), spec("conv"), torch.device("cpu"))
     D, seen, drawn = state.D.forward, [], []
 
-    def augment(pictures: Tensor, stream: str, chance: float) -> Tensor:
+    def augment(pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
         drawn.append(stream)
         return pictures + 100
 

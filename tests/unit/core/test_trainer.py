@@ -152,7 +152,7 @@ def test_mirror_shows_half_of_the_images_flipped(
     shown: dict[bool, list[torch.Tensor]] = {}
     for mirror in (False, True):
         trainer = start(tmp_path, tiny_idx, mirror=mirror)
-        trainer.engine.images = torch.arange(64 * 64, dtype=torch.int64).remainder(251).to(torch.uint8).view(64, 1, 8, 8)
+        trainer.engine.images = torch.arange(64 * 64).remainder(251).to(torch.uint8).view(64, 1, 8, 8)
         seen = shown.setdefault(mirror, [])
         monkeypatch.setattr(trainer.state, "step", lambda real, *_, seen=seen: seen.append(real))
         for nimg in range(0, 256, 8):
