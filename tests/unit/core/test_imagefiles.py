@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from gancli import media
-from gancli.core import decode, imagefiles, zips
+from gancli.core import decode, imagefiles, sources, zips
 from gancli.core.imagefiles import open_images
 from gancli.errors import ContractError, DataError
 
@@ -211,6 +211,23 @@ def test_a_lone_contact_sheet_is_an_image_but_not_beside_others(tmp_path: Path) 
     assert len(open_images(tmp_path)) == 1
     (tmp_path / "seed0000.png").write_bytes(png(GREY[0]))
     assert torch.equal(everything(tmp_path), tensor(GREY[:1]))
+
+
+def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
+    """Found by scripts/fuzz.py: zipfile looks at the last letter of the name."""
+    path = zipped(tmp_path, GREY)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("?", b"")
+    content = path.read_bytes()
+    for header, name_at, length_at in ((b"PK\x03\x04", 30, 26), (b"PK\x01\x02", 46, 28)):
+        at = content.rindex(header)
+        assert content[at + name_at : at + name_at + 1] == b"?"
+        # its one letter becomes an extra field, so that no offset changes: one byte too short for one, and ignored
+        content = content[: at + length_at] + bytes([0, 0, 1, 0]) + content[at + length_at + 4 :]
+    path.write_bytes(content)
+    assert "" in zipfile.ZipFile(path).namelist()
+    assert sum(len(batch) for batch in open_images(path).batches()) == len(GREY)
+    assert len(sources.listing(path).names) == len(GREY)
 
 
 def test_hostile_names_in_a_zip_are_names_and_nothing_else(tmp_path: Path) -> None:
