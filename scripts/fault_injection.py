@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pull the plug on a training run at every step of its saving, fill the disk there, and see that nothing is lost.
 
-usage: scripts/fault_injection.py [--every K] [--moments N] [--seed S]
+usage: scripts/fault_injection.py [--every K] [--moments N] [--seed S] [--jobs J]
 
 A small run with labels, scores and a cache of its data is made once undisturbed. Then it is made again and again, and
 at each call that changes a file (open, write, the middle of a write, fsync, rename, unlink, mkdir, rmdir; not those by
@@ -37,6 +37,7 @@ os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", NO_COLOR="1", TERM="dum
 
 import numpy as np
 import torch
+import torch._dynamo
 
 from gancli import evaluation
 from gancli.cli import app, datareport, render
@@ -48,7 +49,7 @@ TOTAL = 304  # images of the run
 FULL = re.compile(
     r"error: (cannot write \S+: No space left on device|no space left in the cache folder \S+); free some"
 )
-IMPORTED = (datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
+IMPORTED = (torch._dynamo, datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
 RUN = Path("runs/00000-quick-pictures-npz")
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--threads", "1", "--batch-size", "8", "--seed", "3"),
@@ -335,36 +336,60 @@ class Trial:
         return code == -signal.SIGKILL
 
 
+def tried(args: argparse.Namespace, job: int) -> dict[str, Any]:
+    """This job's share of all there is to try: how many of each, and the failures."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Path(folder))
+        points = range(len(trial.steps) - 1, -1, -args.every)[job :: args.jobs]
+        if job == 0:
+            print(f"{len(trial.steps)} steps of {len({*trial.steps})} kinds", flush=True)
+        for at in points:
+            trial.killed(at)
+        for at in points:
+            trial.filled(at)
+        first = max(at for at, step in enumerate(trial.steps) if step.startswith("write") and "metrics" in step)
+        resumed = itertools.count(job * args.every, args.jobs * args.every)
+        again = sum(1 for _ in itertools.takewhile(lambda at: trial.killed_twice(first, at), resumed))
+        started = time.monotonic()
+        run(trial.fresh(), TRAIN)
+        longest, draws = time.monotonic() - started, random.Random(args.seed)
+        moments = [draws.uniform(0, longest) for _ in range(args.moments)][job :: args.jobs]
+        hit = sum(trial.killed_after(moment) for moment in moments)
+    return {"killed": len(points), "filled": len(points), "again": again, "moments": hit, "failures": trial.failures}
+
+
+def forked(args: argparse.Namespace, job: int, told: Path) -> int:
+    """`tried` in a process of its own, which leaves what it returns in a file. Returns the process's id."""
+    if child := os.fork():
+        return child
+    try:
+        told.write_text(json.dumps(tried(args, job)))
+    finally:
+        os._exit(0 if told.exists() else 1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--every", type=int, default=1, metavar="K", help="only each K-th call")
     parser.add_argument("--moments", type=int, default=100, help="kills at random moments")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work")
     args = parser.parse_args()
     torch.set_num_threads(1)
     evaluation.PROBE_N = 100
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(Path(folder))
-        points = range(len(trial.steps) - 1, -1, -args.every)
-        print(f"{len(trial.steps)} steps of {len({*trial.steps})} kinds; {len(points)} of them are tried", flush=True)
-        for at in points:
-            trial.killed(at)
-        print(f"killed at {len(points)} steps: {len(trial.failures)} failures", flush=True)
-        for at in points:
-            trial.filled(at)
-        print(f"disk full at {len(points)} steps: {len(trial.failures)} failures so far", flush=True)
-        first = max(at for at, step in enumerate(trial.steps) if step.startswith("write") and "metrics" in step)
-        again = sum(
-            1 for _ in itertools.takewhile(lambda at: trial.killed_twice(first, at), itertools.count(0, args.every))
-        )
-        print(f"killed again at {again} steps of the resumed run: {len(trial.failures)} failures so far", flush=True)
-        started = time.monotonic()
-        run(trial.fresh(), TRAIN)
-        longest, draws = time.monotonic() - started, random.Random(args.seed)
-        hit = sum(trial.killed_after(draws.uniform(0, longest)) for _ in range(args.moments))
-        print(f"killed at {hit} random moments: {len(trial.failures)} failures in all", flush=True)
-    print("\n".join(trial.failures))
-    return 1 if trial.failures else 0
+        told = [Path(folder) / str(job) for job in range(args.jobs)]
+        children = [forked(args, job, path) for job, path in enumerate(told)]
+        if any([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]):
+            return 1
+        found = [json.loads(path.read_text()) for path in told]
+    total = {name: sum(one[name] for one in found) for name in ("killed", "filled", "again", "moments")}
+    failures = [failure for one in found for failure in one["failures"]]
+    killed, filled, again, moments = total.values()
+    text = f"killed at {killed} steps, disk full at {filled}, killed again at {again} steps of the resumed run, and at"
+    print(f"{text} {moments} random moments: {len(failures)} failures")
+    print("\n".join(failures))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
