@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import stored, tensorfile
+from gancli.core.models import without_values
 from gancli.core.state import TrainState
 from gancli.errors import DamagedFileError, FileFormatError, RunError
 from gancli.rundir import HUGE, RunDir, atomic_write, nimg_of
@@ -70,7 +71,8 @@ def check(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
         stored.images_seen(found.path, meta["nimg"])
         if not 0 < meta["lr_factor"] <= 1 or not 0 <= meta["strength"] <= 1 or not 0 <= meta["train_s"] < HUGE:
             raise ValueError("the strength of augmentation, the factor of the learning rate or the time is impossible")
-        fixed, moments = shapes(TrainState(config, spec, torch.device("meta")))
+        with without_values():
+            fixed, moments = shapes(TrainState(config, spec, torch.device("meta")))
         given = {name: (tensor.shape, tensor.dtype) for name, tensor in found.tensors.items()}
         if {name: kind for name, kind in given.items() if name not in moments} != fixed:
             raise ValueError("its weights are not those of the run's networks")

@@ -1,7 +1,12 @@
 """The registry of network families, and the one place that turns a spec into networks."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from gancli.config import ModelSpec
 from gancli.core.models import conv, mlp, resnet, spectral
@@ -11,6 +16,26 @@ MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "mlp": (mlp.Generator, mlp.Discriminator),
     "resnet": (resnet.Generator, resnet.Discriminator),
 }
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Networks made in the block have names, shapes and types, and take neither memory nor time."""
+    with torch.device("meta"), Unfilled():
+        yield
+
+
+class Unfilled(TorchFunctionMode):
+    """Skips the drawing of numbers that meta tensors cannot hold; for it torch would import its compiler, 2 seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (nn.init.normal_, torch.Tensor.normal_):
+            tensor = args[0] if args else (kwargs or {})["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **(kwargs or {}))
 
 
 def build_generator(spec: ModelSpec) -> nn.Module:

@@ -20,9 +20,13 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.register_buffer("u", F.normalize(torch.randn_like(weight.detach().flatten(1)[:, 0]), dim=0))
-        for _ in range(FIRST_ITERATIONS):
-            self.u.copy_(iterate(weight.detach().flatten(1), self.u))
+        matrix = weight.detach().flatten(1)
+        u = torch.empty_like(matrix[:, 0])
+        if not weight.is_meta:
+            u = F.normalize(torch.randn_like(u), dim=0)
+            for _ in range(FIRST_ITERATIONS):
+                u = iterate(matrix, u)
+        self.register_buffer("u", u)
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix, u = weight.flatten(1), self.u
@@ -49,5 +53,6 @@ def normalize(D: nn.Module) -> nn.Module:
     for layer in [m for m in D.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]:
         if not layer.weight.is_meta and not layer.weight.any():
             nn.init.normal_(layer.weight)
-        parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+        norm, is_empty = SpectralNorm(layer.weight), layer.weight.is_meta
+        parametrize.register_parametrization(layer, "weight", norm, unsafe=is_empty)
     return D

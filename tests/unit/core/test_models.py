@@ -1,6 +1,8 @@
 """What holds for every family of networks, at small sizes."""
 
 import itertools
+import subprocess
+import sys
 import typing
 
 import pytest
@@ -137,3 +139,23 @@ def test_class_embedding_blends_by_weight() -> None:
     embed = ClassEmbedding(3, 4)
     rows = embed(torch.arange(3))
     torch.testing.assert_close(embed(torch.tensor([[0.5, 0.0, 0.5]])), (rows[:1] + rows[2:]) / 2)
+
+
+BUILD = """
+import sys
+from gancli.config import ModelSpec
+from gancli.core.models import MODELS, build_discriminator, build_generator, without_values
+for model in MODELS:
+    spec = ModelSpec(model=model, z_dim=8, g_width=8, d_width=8, resolution=16, channels=1, n_classes=3)
+    for spectral_norm in (False, True):
+        with without_values():
+            nets = build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)
+        assert all(tensor.is_meta for net in nets for tensor in net.state_dict().values())
+print([name for name in sys.modules if name.startswith("torch._dynamo")])
+"""
+
+
+def test_shapes_alone_cost_no_compiler() -> None:
+    """torch draws normal numbers for meta tensors through its compiler, which takes seconds to import."""
+    end = subprocess.run([sys.executable, "-c", BUILD], capture_output=True, text=True, check=True)
+    assert end.stdout == "[]\n"
