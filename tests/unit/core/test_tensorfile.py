@@ -43,13 +43,14 @@ def test_channels_last_weights_are_stored_plainly(tmp_path: Path) -> None:
     assert torch.equal(tensorfile.unpack("model", path)[0]["w"], weight)
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(packed: Path) -> None:
-    """Padding spaces in the header mean nothing; any other byte must not change silently."""
+@pytest.mark.parametrize("bit", range(8))
+def test_every_flipped_bit_is_noticed_or_harmless(packed: Path, bit: int) -> None:
+    """Padding spaces in the header mean nothing; anything else must not change silently."""
     good = packed.read_bytes()
     refused = 0
     for position in range(len(good)):
         damaged = bytearray(good)
-        damaged[position] ^= 1
+        damaged[position] ^= 1 << bit
         packed.write_bytes(damaged)
         try:
             tensors, meta, _ = tensorfile.unpack("model", packed)
