@@ -8,8 +8,9 @@ at each call that changes a file (open, write, the middle of a write, fsync, ren
 descriptor, such as truncate) it is ended by SIGKILL; or from there on, each of them but removals fails with "No space
 left on device". After that, `gancli train --resume` must go on from the last checkpoint, or where there is no run yet
 the first command begin again, and end as the undisturbed run: weights, optimisers, average, log, frames, pictures and
-film, bit for bit. So must a resumed run that is killed at each of its own calls, and one that is killed at random
-moments. --every takes only each K-th call. Prints how many there were of each.
+film, bit for bit. So must a resumed run that is killed at each of its own calls, one that is killed while numbers that
+went wrong make it go back, and one that is killed at random moments. --every takes only each K-th call. Prints how many
+there were of each.
 
 Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
 show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at.
@@ -42,10 +43,12 @@ import torch._dynamo
 from gancli import evaluation
 from gancli.cli import app, datareport, render
 from gancli.core import rehearsal, tensorfile
+from gancli.core.state import TrainState
 from gancli.report import film, plots
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 TOTAL = 304  # images of the run
+BACK = 32  # steps from the first one of going back on
 FULL = re.compile(
     r"error: (cannot write \S+: No space left on device|no space left in the cache folder \S+); free some"
 )
@@ -355,7 +358,33 @@ def tried(args: argparse.Namespace, job: int) -> dict[str, Any]:
         longest, draws = time.monotonic() - started, random.Random(args.seed)
         moments = [draws.uniform(0, longest) for _ in range(args.moments)][job :: args.jobs]
         hit = sum(trial.killed_after(moment) for moment in moments)
-    return {"killed": len(points), "filled": len(points), "again": again, "moments": hit, "failures": trial.failures}
+        with spoiled():
+            back = Trial(Path(folder))
+            assert any(line.get("name") == "diverged" for line in back.whole["events.jsonl"])
+            begun = next(at for at, step in enumerate(back.steps) if "metrics.jsonl.partial" in step)
+            while_back = range(begun, begun + BACK, args.every)[job :: args.jobs]
+            for at in while_back:
+                back.killed(at)
+    counts = {"killed": len(points), "filled": len(points), "again": again, "back": len(while_back), "moments": hit}
+    return {**counts, "failures": trial.failures + back.failures}
+
+
+@contextlib.contextmanager
+def spoiled() -> Iterator[None]:
+    """Runs that go wrong once, and back to their last checkpoint."""
+    step = TrainState.step
+
+    def spoiling(self: TrainState, *arguments: Any) -> None:
+        step(self, *arguments)
+        if self.nimg == 160 and self.lr_factor == 1:
+            with torch.no_grad():
+                next(self.G.parameters()).fill_(float("nan"))
+
+    TrainState.step = spoiling  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        TrainState.step = step  # type: ignore[method-assign]
 
 
 def forked(args: argparse.Namespace, job: int, told: Path) -> int:
@@ -383,11 +412,11 @@ def main() -> int:
         if any([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]):
             return 1
         found = [json.loads(path.read_text()) for path in told]
-    total = {name: sum(one[name] for one in found) for name in ("killed", "filled", "again", "moments")}
+    total = {name: sum(one[name] for one in found) for name in ("killed", "filled", "again", "back", "moments")}
     failures = [failure for one in found for failure in one["failures"]]
-    killed, filled, again, moments = total.values()
-    text = f"killed at {killed} steps, disk full at {filled}, killed again at {again} steps of the resumed run, and at"
-    print(f"{text} {moments} random moments: {len(failures)} failures")
+    killed, filled, again, back, moments = total.values()
+    text = f"killed at {killed} steps, disk full at {filled}, killed again at {again} steps of the resumed run,"
+    print(f"{text} killed at {back} steps of going back, and at {moments} random moments: {len(failures)} failures")
     print("\n".join(failures))
     return 1 if failures else 0
 
