@@ -155,6 +155,8 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
         for key in ("name", "source", "digest"):
             if not isinstance(record["data"][key], str):
                 raise ConfigError(f"data.{key} must be text")
+        if not isinstance(record["machine"]["torch"], str):
+            raise ConfigError("machine.torch must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
         if not all(isinstance(record["ideals"][key], int | float | None) for key in ("d_loss", "g_loss", "accuracy")):
