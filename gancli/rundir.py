@@ -309,13 +309,15 @@ class RunDir:
         except OSError as err:
             raise write_error(self.path, err) from err
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
             self._locked = descriptor
             yield
-        except BlockingIOError as err:
-            raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
         finally:
-            self._locked = None
+            if self._locked == descriptor:
+                self._locked = None
             os.close(descriptor)
 
     def check_owned(self) -> None:

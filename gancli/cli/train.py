@@ -234,14 +234,15 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
                 show(event)
             if isinstance(event, RunEnded):
                 ended = event
-    if signals and ended is not None and ended.reason == "stopped":
+    is_stopped = ended is not None and ended.reason == "stopped"
+    if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.status("drawing plots and progress.gif", quiet=quiet)
     run.check_owned()
     plots.draw(run)
     film.make(run)
     render.result(trainer, ended, as_json=as_json)
-    if ended is not None and ended.reason == "stopped":
+    if is_stopped:
         raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT))
 
 

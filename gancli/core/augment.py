@@ -96,15 +96,15 @@ def seen(
     draws: a CPU generator for "shift" and for each name. mine: bool [M], which of M images these are, if they are not
     all that numbers are drawn for.
     """
-    mine = torch.ones(len(images), dtype=torch.bool) if mine is None else mine
-    n, device = len(mine), images.device
+    n, device = len(images) if mine is None else len(mine), images.device
+    rows = slice(None) if mine is None else mine
     if shift_chance:
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance
         offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
-        images = shift(images, offsets[mine].to(device), 1, fill)
+        images = shift(images, offsets[rows].to(device), 1, fill)
     for name in names if strength else ():
-        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name))[mine].to(device)
+        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name))[rows].to(device)
         images = augment(name, images, strength, uniform, fill)
     return images
 

@@ -105,7 +105,7 @@ def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
 
 
 def restore(state: TrainState, found: Checkpoint) -> float:
-    """Put a checkpoint into a state built from the same config. Returns the seconds trained so far."""
+    """Put a checkpoint that `check` accepts into a state of the same config. Returns the seconds trained so far."""
     tensors, meta = found.tensors, found.meta
     state.nimg, state.strength, state.lr_factor = meta["nimg"], float(meta["strength"]), float(meta["lr_factor"])
     state.tallies.copy_(tensors["tallies"])

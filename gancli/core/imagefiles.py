@@ -19,6 +19,7 @@ from gancli.core.sources import SCORES, is_wanted
 from gancli.core.zips import (
     ACCEPTED,
     LARGEST_BYTES,
+    files,
     open_array,
     open_zip,
     read_entry,
@@ -184,7 +185,7 @@ def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:
         found = "is neither a folder nor a file" if os.path.exists(path) else "does not exist"
         raise DataError(f"{path} {found}; {ACCEPTED}")
     with open_zip(path) as archive:
-        infos = {info.filename: info for info in archive.infolist() if info.filename and not info.is_dir()}
+        infos = {info.filename: info for info in files(archive)}
         if names := without_sheets(sorted(filter(is_wanted, infos))):
             return Pictures(path, names, [infos[name] for name in names]), None
         arrays = {name.removesuffix(".npy"): info for name, info in infos.items() if name.endswith(".npy")}

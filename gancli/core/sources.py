@@ -138,7 +138,7 @@ def in_zip(path: Path) -> tuple[Found, Counter[str]]:
     """The same for a zip; the time of each is that of the zip."""
     status = path.stat()
     with zips.open_zip(path) as archive:
-        entries = [info for info in archive.infolist() if info.filename and not info.is_dir()]
+        entries = zips.files(archive)
     if sum(info.compress_size for info in entries) > status.st_size:
         raise DataError(f"{path} is damaged or a trap: its entries overlap")
     infos = {info.filename: info for info in entries}

@@ -123,9 +123,8 @@ class Trainer:
             before = state.nimg
             self.step()
             self.train_s = spent_before + clock.elapsed_s
-            if (
-                self.engine.device.type == "cpu" and not state.has_finite_tallies()
-            ):  # elsewhere a tick finds out: no waits
+            # elsewhere a tick finds out: no waits
+            if self.engine.device.type == "cpu" and not state.has_finite_tallies():
                 raise self.diverged()
 
             yield from self.keep(before)

@@ -24,10 +24,6 @@ class World:
     rank: int = 0
     size: int = 1
 
-    @property
-    def is_first(self) -> bool:
-        return self.rank == 0
-
     def rows(self, n: int) -> slice:
         """Which of n things are this process's."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)

@@ -42,6 +42,11 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries that are files; zipfile itself stumbles over one without a name."""
+    return [info for info in archive.infolist() if info.filename and not info.is_dir()]
+
+
 @contextlib.contextmanager
 def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
     """One entry of a zip, and DataError for what goes wrong while it is open, its text the reason alone.

@@ -398,6 +398,19 @@ def test_a_folder_that_is_another_one_now_is_not_written_to(place: Path, take_aw
             run.check_owned()
 
 
+def test_a_lock_that_was_refused_leaves_the_one_that_is_held(place: Path) -> None:
+    run = RunDir.create(place, "x")
+    with run.lock():
+        with pytest.raises(RunError, match="is in use"), run.lock():
+            pass
+        rename(RunDir(run.path))
+        with pytest.raises(RunError, match="is not the folder of this run any more"):
+            run.check_owned()
+    run = RunDir.create(place, "y")
+    with pytest.raises(BlockingIOError), run.lock():
+        raise BlockingIOError  # of something else: not said to be a run in use
+
+
 def test_a_link_in_the_place_of_what_a_run_deletes_in_or_locks_is_refused(place: Path) -> None:
     run = RunDir.create(place, "x")
     (place / "pictures").mkdir()

@@ -53,6 +53,6 @@ def normalize(D: nn.Module) -> nn.Module:
     for layer in [m for m in D.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]:
         if not layer.weight.is_meta and not layer.weight.any():
             nn.init.normal_(layer.weight)
-        norm, is_empty = SpectralNorm(layer.weight), layer.weight.is_meta
-        parametrize.register_parametrization(layer, "weight", norm, unsafe=is_empty)
+        norm = SpectralNorm(layer.weight)
+        parametrize.register_parametrization(layer, "weight", norm, unsafe=layer.weight.is_meta)  # unsafe: not tried
     return D
