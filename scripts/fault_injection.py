@@ -13,7 +13,7 @@ went wrong make it go back, and one that is killed at random moments. --every ta
 there were of each.
 
 Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
-show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at.
+show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at. Failures are told as they come.
 """
 
 import argparse
@@ -267,7 +267,8 @@ class Trial:
         assert len(self.whole) > 10, "there is nothing to compare"
         for name, other in spoilt(self.whole):
             assert differences(self.whole, other) == [name], f"another {name} is not noticed"
-        self.failures += out_of_order(self.steps)
+        for failure in out_of_order(self.steps):
+            self.failed(failure)
 
     def told(self, name: str) -> Any:
         """By the last command that was not killed."""
@@ -279,28 +280,32 @@ class Trial:
         np.savez(self.folder / "pictures.npz", **self.pictures)
         return self.folder
 
+    def failed(self, failure: str) -> None:
+        print(failure, file=sys.stderr, flush=True)
+        self.failures.append(failure)
+
     def go_on(self, folder: Path, what: str, at: int = -1) -> None:
         """Resume as a user would, and note whatever is not as in the undisturbed run. at: the step that ended it, where
         that is known."""
         has_run = (folder / RUN / "config.json").is_file()
         if at >= 0 and has_run != any(step.startswith("replace") and "config" in step for step in self.steps[:at]):
-            self.failures.append(f"{what}: there is {'a' if has_run else 'no'} config.json")
+            self.failed(f"{what}: there is {'a' if has_run else 'no'} config.json")
         if not has_run and (folder / RUN).exists():  # not a run yet: its number is taken, and nothing else
             os.rename(folder / RUN, folder / "stillborn")
         last = max((nimg_of(path) for path in RunDir(folder / RUN).checkpoints()), default=0) if has_run else None
         code = run(folder, RESUME if has_run else TRAIN)
         found = differences(contents(folder), self.whole) if code == 0 else [(folder / "out.txt").read_text()[-500:]]
         if found:
-            self.failures.append(f"{what}: exit code {code}; differs: {', '.join(found)}")
+            self.failed(f"{what}: exit code {code}; differs: {', '.join(found)}")
         if code == 0 and last is not None and last < TOTAL:
             told = [line["nimg"] for line in read_jsonl(folder / RUN / "events.jsonl") if line["event"] == "resume"]
             if told[-1:] not in ([last], [] if last == 0 else [last]):
-                self.failures.append(f"{what}: went on from {told[-1:]} instead of {last}")
+                self.failed(f"{what}: went on from {told[-1:]} instead of {last}")
 
     def killed(self, at: int) -> None:
         folder, what = self.fresh(), f"killed at step {at}, {self.steps[at]}"
         if (code := run(folder, TRAIN, at)) != -signal.SIGKILL:
-            self.failures.append(f"{what}: exit code {code}")
+            self.failed(f"{what}: exit code {code}")
         self.go_on(folder, what, at)
 
     def filled(self, at: int) -> None:
@@ -313,9 +318,9 @@ class Trial:
         n_failed = self.told("n_failed")
         is_removal = self.steps[at].startswith(("unlink", "rmdir"))
         if "Traceback" in said or not (is_told or (code == 0 and is_removal)):
-            self.failures.append(f"{what}: exit code {code}; {said[-500:]}")
+            self.failed(f"{what}: exit code {code}; {said[-500:]}")
         if not n_failed and not is_removal:
-            self.failures.append(f"{what}: no call has failed")
+            self.failed(f"{what}: no call has failed")
         self.go_on(folder, what)
 
     def killed_twice(self, first: int, at: int) -> bool:
@@ -335,7 +340,7 @@ class Trial:
     def was_killed(self, code: int, what: str) -> bool:
         """Rather than over before; anything else is a failure."""
         if code not in (0, -signal.SIGKILL):
-            self.failures.append(f"{what}: exit code {code}")
+            self.failed(f"{what}: exit code {code}")
         return code == -signal.SIGKILL
 
 
@@ -417,7 +422,6 @@ def main() -> int:
     killed, filled, again, back, moments = total.values()
     text = f"killed at {killed} steps, disk full at {filled}, killed again at {again} steps of the resumed run,"
     print(f"{text} killed at {back} steps of going back, and at {moments} random moments: {len(failures)} failures")
-    print("\n".join(failures))
     return 1 if failures else 0
 
 

@@ -151,7 +151,8 @@ def translated(root: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RunError) as err:
-        if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT):
+        refusal = err if isinstance(err, OSError) else err.__cause__
+        if isinstance(refusal, OSError) and refusal.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f"no space left in the cache folder {root}; {way_out()}") from err
         reason = err.strerror if isinstance(err, OSError) else err
         raise DataError(f"cannot use the cache folder {root}: {reason}; set GANCLI_CACHE to another one") from err
