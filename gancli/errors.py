@@ -43,6 +43,10 @@ class MemoryLimitError(GancliError):
     """A batch or networks that do not fit into memory."""
 
 
+class LostError(GancliError):
+    """Processes that worked together and cannot any more."""
+
+
 class DivergedError(GancliError):
     """Training produced numbers that are not finite."""
 

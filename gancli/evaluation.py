@@ -1,10 +1,12 @@
 """Where models meet scores: images of a model or of any files, held against a data set."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ from gancli.core.imageset import ImageSet
 from gancli.core.ingest import Progress
 from gancli.core.modelfile import Model
 from gancli.core.watch import Probe
+from gancli.core.world import ALONE, World
 from gancli.errors import DataError
 from gancli.metrics import Evaluation, features
 from gancli.metrics.features import Extractor, Features
@@ -81,9 +84,30 @@ def check_shape(name: str, fakes: Fakes, data: ImageSet) -> None:
         )
 
 
-def reference(data: ImageSet, chosen: str = "auto", *, seed: int = 0, progress: Progress = silent) -> Reference:
-    """Features of a data set's training and held-out images, kept in the cache."""
-    extractor = features.choose(chosen, data.name, shape_of(data))
+def shared(extractor: Extractor, world: World) -> Extractor:
+    """The same one, with a batch in each process."""
+    if world.size == 1:
+        return extractor
+
+    def network(images: Tensor) -> tuple[Tensor, Tensor | None]:
+        order = {"order": "features", "name": extractor.name, "channels": images.shape[1]}
+        world.tell(order, safetensors.torch.save({"images": images}))
+        values, labels = extractor.network(images.chunk(world.size)[world.rank].contiguous())
+        gathered = world.gather(values.cpu())
+        read = None if labels is None else world.gather(labels.cpu())
+        if world.rank:
+            return values, labels
+        return torch.cat(gathered), None if read is None else torch.cat(read)
+
+    return dataclasses.replace(extractor, network=network, batch=world.size * extractor.batch)
+
+
+def reference(
+    data: ImageSet, chosen: str = "auto", *, seed: int = 0, progress: Progress = silent, world: World = ALONE
+) -> Reference:
+    """Features of a data set's training and held-out images, kept in the cache. world: the processes that extract
+    them, and later those of generated ones."""
+    extractor = shared(features.choose(chosen, data.name, shape_of(data)), world)
     folder = cache.cache_folder() / "features"
 
     def cached(split: str, some: Tensor) -> Features:
@@ -144,9 +168,16 @@ def draw_pairs(path: Path, evaluation: Evaluation, fakes: Fakes, data: ImageSet,
     return True
 
 
-def probe(data: ImageSet, spec: ModelSpec, class_counts: Sequence[int], *, progress: Progress = silent) -> Probe:
+def probe(
+    data: ImageSet,
+    spec: ModelSpec,
+    class_counts: Sequence[int],
+    *,
+    progress: Progress = silent,
+    world: World = ALONE,
+) -> Probe:
     """A score of PROBE_N samples for use during training, with its floors measured beforehand."""
-    against = reference(data, progress=progress)
+    against = reference(data, progress=progress, world=world)
     z = latents.from_seeds(range(PROBE_N), spec.z_dim)
     labels = latents.classes_from_seeds(range(PROBE_N), class_counts) if spec.n_classes else None
     as_many = against.real[torch.arange(PROBE_N) % len(against.real)]  # floors do not depend on what is scored

@@ -341,10 +341,16 @@ def nimg_of(path: Path) -> int:
 
 def newest(outdir: Path) -> RunDir:
     """The run with the highest number under `outdir`."""
-    runs = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and (p / "config.json").is_file()]
+    runs = runs_below(outdir)
     if not runs:
         raise RunError(f"no run found under {outdir}/; train one first: gancli train")
-    return RunDir(max(runs, key=lambda p: int(p.name.partition("-")[0])))
+    return runs[0]
+
+
+def runs_below(outdir: Path) -> list[RunDir]:
+    """All runs, those with the highest numbers first."""
+    found = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and (p / "config.json").is_file()]
+    return [RunDir(path) for path in sorted(found, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
 
 
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:

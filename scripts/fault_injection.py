@@ -13,7 +13,8 @@ went wrong make it go back, and one that is killed at random moments. --every ta
 there were of each.
 
 Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
-show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at. Failures are told as they come.
+show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at.
+Failures are told as they come.
 """
 
 import argparse

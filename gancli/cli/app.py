@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 import gancli
+from gancli.cli import processes
 from gancli.cli.animate import animate
 from gancli.cli.evaluate import evaluate
 from gancli.cli.interpolate import interpolate
@@ -19,8 +20,6 @@ from gancli.cli.train import train
 from gancli.errors import GancliError, printable
 
 UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknown flag or a value it cannot read
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Boundary(typer.core.TyperGroup):
@@ -37,7 +36,11 @@ class Boundary(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with processes.together() as world:
+                if world and world.rank:
+                    return processes.help_the_first(world)
+                ctx.obj = world
+                return super().invoke(ctx)
         except GancliError as err:
             fail(str(err), err.exit_code, err)
         except UsageError as err:
@@ -98,13 +101,13 @@ app.command()(animate)
 
 def interrupt(number: int, _: object) -> NoReturn:
     """Unwind as an error does, so that nothing half-written stays; a second signal does not disturb that."""
-    for each in ENDING:
+    for each in processes.ENDING:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
 def main() -> None:
-    for number in ENDING:
+    for number in processes.ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from gancli.core.imageset import ImageSet
     from gancli.core.modelfile import Model
+    from gancli.core.world import World
     from gancli.evaluation import Fakes
     from gancli.metrics import Evaluation
 
 
 def evaluate(
+    ctx: typer.Context,
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -74,10 +76,12 @@ def evaluate(
     from gancli.cli import render, scoretable
     from gancli.core import data as datasets
     from gancli.core import devices
+    from gancli.core.world import ALONE
 
+    world = ctx.obj or ALONE
     names = metrics.known(names)
     chosen: list[Path | None] = [*sources] if sources else [None]
-    entries = [open_source(source, outdir, best, devices.resolve(device)) for source in chosen]
+    entries = [open_source(source, outdir, best, devices.resolve(device), world) for source in chosen]
     if output is not None:
         outputs.check_free(output, force=force)
     images = own_data(entries) if data is None else datasets.load(data)
@@ -87,7 +91,7 @@ def evaluate(
             render.notes([f"{entry.name} was trained on other images, so scores of copying say nothing about its own"])
 
     with render.tracker(quiet=quiet) as track:
-        against = evaluation.reference(images, features, seed=seed, progress=track)
+        against = evaluation.reference(images, features, seed=seed, progress=track, world=world)
         fakes = [
             evaluation.of_model(entry.model, n)
             if entry.model
@@ -147,7 +151,7 @@ def save(
             path.unlink()
 
 
-def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device") -> Entry:
+def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device", world: "World") -> Entry:
     from gancli.core import modelfile
 
     if source is not None and is_images(source):
@@ -155,7 +159,7 @@ def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.de
             raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
         return Entry(str(source), source, Path(), None)
     path, place = find_model(source, outdir, best=best)
-    return Entry(f"{source or place}{' (best)' if best else ''}", path, place, modelfile.load(path, device))
+    return Entry(f"{source or place}{' (best)' if best else ''}", path, place, modelfile.load(path, device, world))
 
 
 def common_place(entries: list[Entry]) -> Path:

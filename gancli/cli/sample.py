@@ -104,6 +104,7 @@ def sample(
     from gancli.cli import preview as terminal
     from gancli.cli import remake, render
     from gancli.core import devices, modelfile, samples
+    from gancli.core.world import ALONE
 
     if like is not None:
         remake.check_alone(ctx)
@@ -111,7 +112,7 @@ def sample(
         remake.report(like, again, as_json=as_json)
         return
     path, place = find_model(source, outdir, best=best)
-    model = modelfile.load(path, devices.resolve(device))
+    model = modelfile.load(path, devices.resolve(device), ctx.obj or ALONE)
     classes = chosen_classes(model.info, class_name)
     draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
     check_draw(draw, model.info)

@@ -16,6 +16,7 @@ import typer
 from gancli import config as configs
 from gancli import presets
 from gancli.cli import options as opt
+from gancli.cli import processes
 from gancli.errors import ConfigError, DataError
 from gancli.events import RunEnded
 from gancli.rundir import RunDir
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from gancli.core.imageset import ImageSet
     from gancli.core.trainer import Trainer
     from gancli.core.watch import Probe
+    from gancli.core.world import World
 
 
 def train(
+    ctx: typer.Context,
     data: opt.Data = None,
     preset: opt.Preset = None,
     kimg: opt.Kimg = None,
@@ -98,12 +101,14 @@ def train(
     opt.check_one_of(resume=resume, init=init)
     flags = {name: given[name] for name in configs.tunable() if given[name] is not None}
     from_file = read_toml(config) if config else {}
-    if resume is None:
-        new_run(preset, from_file, flags, init, outdir, dry_run=dry_run, as_json=as_json, quiet=quiet)
-    elif dry_run:
+    if resume is not None and dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
+    if resume is not None:
+        old_run(RunDir.find(resume, outdir), preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
+    elif begun := processes.run_to_go_on_with(outdir):
+        old_run(begun, None, {}, {}, ctx.obj, as_json=as_json, quiet=quiet)
     else:
-        old_run(RunDir.find(resume, outdir), preset, from_file, flags, as_json=as_json, quiet=quiet)
+        new_run(preset, from_file, flags, init, outdir, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
 
 def new_run(
@@ -112,6 +117,7 @@ def new_run(
     flags: dict[str, Any],
     init: Path | None,
     outdir: Path,
+    world: "World | None",
     *,
     dry_run: bool,
     as_json: bool,
@@ -122,7 +128,9 @@ def new_run(
     from gancli.core import clusters, data, devices, records, rehearsal
     from gancli.core import start as starts
     from gancli.core.trainer import Trainer
+    from gancli.core.world import ALONE
 
+    world = world or ALONE
     devices.resolve(config.device)
     start = starts.load(init, outdir) if init else None
     if start:
@@ -134,7 +142,10 @@ def new_run(
     with render.tracker(quiet=quiet) as track:
         images = data.load(config.data, options, track, verify=dry_run)
         trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=track)
-    record = records.make(name, config, sources, trained)
+    record = records.make(name, config, sources, trained, world.size)
+    if job := processes.job():
+        record["job"] = job
+    world.check_shares(records.batch_sizes(record))
     if start:
         record["init"] = starts.entry(start, record)
     if dry_run:
@@ -142,13 +153,14 @@ def new_run(
         return
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    trial = rehearsal.rehearse(record, trained) if not quiet or rehearsal.is_large(record) else None
+    is_tried = world.size == 1 and (not quiet or rehearsal.is_large(record))
+    trial = rehearsal.rehearse(record, trained) if is_tried else None
     report = {} if quiet else datareport.make(record, images, trial)
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
         if report:
             datareport.start({**report, "picture": str(run.reals)}, record)
-        trainer = Trainer(run, record, trained, make_probe(record, images, quiet=quiet), start)
+        trainer = Trainer(run, record, trained, make_probe(record, images, world, quiet=quiet), start, world)
         finish(trainer, as_json=as_json, quiet=quiet)
 
 
@@ -182,26 +194,33 @@ def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *,
 
 
 def old_run(
-    run: RunDir, preset: str | None, from_file: dict[str, Any], flags: dict[str, Any], *, as_json: bool, quiet: bool
+    run: RunDir,
+    preset: str | None,
+    from_file: dict[str, Any],
+    flags: dict[str, Any],
+    world: "World | None",
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from gancli.cli import render
-    from gancli.core import clusters, data, records
+    from gancli.core import clusters, records
     from gancli.core.trainer import Trainer
+    from gancli.core.world import ALONE
 
+    world = world or ALONE
     with run.lock():
         record = records.read(run)
         asked = presets.parsed({**from_file, **flags})
         preset_in_file = asked.pop("preset", None)
         records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
+        render.notes(records.move(record, world.size))
+        world.check_shares(records.batch_sizes(record))
         with render.tracker(quiet=quiet) as track:
-            images = data.load(record["data"]["source"], records.data_options(record), track, verify=True)
-            train = record["train"]
-            trained = clusters.as_trained(
-                images, conditional=train["conditional"], clusters=train["clusters"], progress=track
-            )
+            images, trained = clusters.of_record(record, track, verify=True)
         records.check_same_data(record, trained)
-        trainer = Trainer.resume(run, record, trained, make_probe(record, images, quiet=quiet))
+        trainer = Trainer.resume(run, record, trained, make_probe(record, images, world, quiet=quiet), world)
         render.notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()
@@ -210,7 +229,7 @@ def old_run(
         finish(trainer, as_json=as_json, quiet=quiet)
 
 
-def make_probe(record: dict[str, Any], images: "ImageSet", *, quiet: bool) -> "Probe | None":
+def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, quiet: bool) -> "Probe | None":
     """What scores the model during training, unless that is turned off."""
     if not record["train"]["eval_kimg"]:
         return None
@@ -219,7 +238,8 @@ def make_probe(record: dict[str, Any], images: "ImageSet", *, quiet: bool) -> "P
     from gancli.core import records
 
     with render.tracker(quiet=quiet) as track:
-        return evaluation.probe(images, records.spec(record), record["data"]["class_counts"], progress=track)
+        spec, counts = records.spec(record), record["data"]["class_counts"]
+        return evaluation.probe(images, spec, counts, progress=track, world=world)
 
 
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
@@ -250,8 +270,7 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
 def stopping(trainer: "Trainer") -> Iterator[list[int]]:
     """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once. Yields those that
     came."""
-    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before, came = {number: signal.getsignal(number) for number in caught}, list[int]()
+    before, came = {number: signal.getsignal(number) for number in processes.ENDING}, list[int]()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -259,7 +278,8 @@ def stopping(trainer: "Trainer") -> Iterator[list[int]]:
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        restore()
+        if processes.job() is None:  # torchrun hands on signals that have come already
+            restore()
         came.append(number)
         trainer.stop()
 

@@ -29,14 +29,19 @@ class Checkpoint:
 
 def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
     """meta: plain values that belong to this point of the run, such as its record and the time spent."""
+    tensors, moment = contents(state)
+    atomic_write(path, tensorfile.pack("checkpoint", tensors, meta | moment))
+
+
+def contents(state: TrainState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All that a state is: tensors, and plain values."""
     tensors = {"tallies": state.tallies}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
     for name, optimizer in state.optimizers.items():
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-    moment = {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
-    atomic_write(path, tensorfile.pack("checkpoint", tensors, meta | moment))
+    return tensors, {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
 
 
 def read(path: Path) -> Checkpoint:
@@ -106,14 +111,18 @@ def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
 
 def restore(state: TrainState, found: Checkpoint) -> float:
     """Put a checkpoint that `check` accepts into a state of the same config. Returns the seconds trained so far."""
-    tensors, meta = found.tensors, found.meta
-    state.nimg, state.strength, state.lr_factor = meta["nimg"], float(meta["strength"]), float(meta["lr_factor"])
+    fill(state, found.tensors, found.meta)
+    return float(found.meta["train_s"])
+
+
+def fill(state: TrainState, tensors: dict[str, Tensor], moment: dict[str, Any]) -> None:
+    """Make it what `contents` were taken of."""
+    state.nimg, state.strength, state.lr_factor = moment["nimg"], float(moment["strength"]), float(moment["lr_factor"])
     state.tallies.copy_(tensors["tallies"])
     for name, module in state.modules.items():
         module.load_state_dict(below(tensors, name))
     for name, optimizer in state.optimizers.items():
         restore_optimizer(optimizer, below(tensors, name))
-    return float(meta["train_s"])
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ Liu et al. 2020 (2006.10728) renew theirs.
 """
 
 import dataclasses
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gancli.core import rng
+from gancli.core import data, records, rng
 from gancli.core.data import silent
 from gancli.core.imageset import ImageSet
 from gancli.core.ingest import Progress
@@ -24,19 +25,30 @@ PIECE_BYTES = 2**22  # of images that are looked at together
 PIECE = 4096  # thumbnails
 
 
-def as_trained(data: ImageSet, *, conditional: bool, clusters: int, progress: Progress = silent) -> ImageSet:
+def as_trained(images: ImageSet, *, conditional: bool, clusters: int, progress: Progress = silent) -> ImageSet:
     """The set with the labels that training is to use: its own if conditional, else those of clusters, or none."""
-    if conditional and data.n_classes:
-        return data
-    k = min(clusters, len(data.images) // FEWEST_PER_CLUSTER)
+    if conditional and images.n_classes:
+        return images
+    k = min(clusters, len(images.images) // FEWEST_PER_CLUSTER)
     if k < 2:
-        return dataclasses.replace(data, labels=None, heldout_labels=None, class_names=())
-    small = thumbnails(data.images, progress)
+        return dataclasses.replace(images, labels=None, heldout_labels=None, class_names=())
+    small = thumbnails(images.images, progress)
     order = torch.randperm(len(small), generator=rng.generator(0, "clusters"))
     means = centres(small[order[:MOST_COMPARED]].double(), k, progress)
-    labels, heldout_labels = nearest(small, means), nearest(thumbnails(data.heldout_images), means)
+    labels, heldout_labels = nearest(small, means), nearest(thumbnails(images.heldout_images), means)
     names = tuple(f"cluster {i}" for i in range(len(means)))
-    return dataclasses.replace(data, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True)
+    return dataclasses.replace(
+        images, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True
+    )
+
+
+def of_record(
+    record: dict[str, Any], progress: Progress = silent, *, verify: bool = False
+) -> tuple[ImageSet, ImageSet]:
+    """The images of a run, as they are and as it trains on them. Raises DataError."""
+    train = record["train"]
+    images = data.load(record["data"]["source"], records.data_options(record), progress, verify=verify)
+    return images, as_trained(images, conditional=train["conditional"], clusters=train["clusters"], progress=progress)
 
 
 def thumbnails(images: Tensor, progress: Progress = silent) -> Tensor:

@@ -26,8 +26,9 @@ def resolve(name: str) -> torch.device:
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores this process may use; of those of the machine, its share among the processes of torchrun there."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, there // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def memory_bytes(device: torch.device | None = None) -> int:

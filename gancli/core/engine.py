@@ -1,17 +1,22 @@
-"""What computes in a training: the networks, the images, and the step that takes the next batch. Writes nothing."""
+"""What computes in a training: the networks, the images, and the step that takes the next batch. Writes nothing.
 
+With several processes, each has an engine. That of the first tells the others what it does, and they do the same.
+"""
+
+import json
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from gancli import config as configs
-from gancli.core import augment, devices, records, rng, schedules, start
+from gancli.core import augment, checkpoint, devices, records, rng, schedules, start, tensorfile
 from gancli.core.data import batch_indices
 from gancli.core.imageset import ImageSet
 from gancli.core.state import TrainState, least_bytes
-from gancli.core.world import ALONE, World
-from gancli.errors import MemoryLimitError
+from gancli.core.world import ALONE, Order, World
+from gancli.errors import LostError, MemoryLimitError
 
 WATCHED = 256  # training, held-out and generated images that a tick's health is read from
 
@@ -22,10 +27,12 @@ class Engine:
     def __init__(
         self, record: dict[str, Any], data: ImageSet, world: World = ALONE, init: start.Start | None = None
     ) -> None:
-        self.record, self.data, self.world = record, data, world
+        self.record, self.data = record, data
         self.config, self.spec = configs.from_values(record["train"]), records.spec(record)
         devices.prepare_cpu(record["machine"]["threads"])
         self.device = devices.resolve(record["machine"]["device"])
+        world.tell({"order": "train"}, json.dumps(record).encode())
+        self.world = world.on(self.device)
         self.state = self.build_state(data)
         if init is not None:
             start.apply(self.state, init, record)
@@ -61,8 +68,42 @@ class Engine:
         """Of the next step, in all processes together."""
         return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
 
+    def share(self) -> None:
+        """Give the others the state of this process."""
+        if self.world.leads:
+            tensors, moment = checkpoint.contents(self.state)
+            self.world.tell({"order": "state", **moment}, safetensors.torch.save(tensorfile.plain(tensors)))
+
+    def check_equal(self) -> None:
+        """Raises LostError if any process has another state than this one."""
+        if self.world.leads:
+            self.world.tell({"order": "compare"})
+            mine, *others = self.digests()
+            odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(mine, other)]
+            if odd:
+                nimg = self.state.nimg / 1000
+                raise LostError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
+
+    def digests(self) -> list[Tensor]:
+        """Of the states of all processes, uint8 [32] each; nothing but in the first."""
+        tensors = checkpoint.contents(self.state)[0]
+        del tensors["tallies"]  # only the first process reads them, which starts them anew
+        digest = bytes.fromhex(tensorfile.digest("state", tensorfile.plain(tensors), str(self.state.nimg)))
+        return self.world.gather(torch.frombuffer(bytearray(digest), dtype=torch.uint8))
+
+    def obey(self, order: Order, content: bytes) -> None:
+        """Do as the first process does."""
+        if order["order"] == "step":
+            self.record["plan"]["total_nimg"], self.state.strength = order["total_nimg"], order["strength"]
+            self.step()
+        elif order["order"] == "state":
+            checkpoint.fill(self.state, safetensors.torch.load(content), order)
+        else:
+            self.digests()
+
     def step(self) -> None:
-        """Raises MemoryLimitError."""
+        """Raises MemoryLimitError, LostError."""
+        self.world.tell({"order": "step", "total_nimg": self.total_nimg, "strength": self.state.strength})
         nimg, config, n = self.state.nimg, self.config, self.batch_size
         mine = self.world.rows(n)
         index = batch_indices(len(self.images), config.seed, nimg, n)[mine]

@@ -1,11 +1,12 @@
 """The one door for images: every picture and every score comes from here."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from gancli.core import images, latents
+from gancli.core import images, latents, modelfile
 from gancli.core.modelfile import Model
 
 BATCH = 64
@@ -39,14 +40,40 @@ def from_seeds(
     """Images of seeds, as a stream of (seeds, uint8 [b,C,H,W], labels int64 [b] or None), b at most BATCH.
 
     Without labels, a conditional model takes the class that each seed stands for. trunc: latents.truncate.
+    The processes of the model's world make a part each. Raises LostError.
     """
-    for start in range(0, len(seeds), BATCH):
-        some = seeds[start : start + BATCH]
-        classes = None
-        if model.info.class_counts:
-            if labels is not None:
-                classes = torch.tensor(labels[start : start + BATCH])
-            else:
-                classes = latents.classes_from_seeds(some, model.info.class_counts)
-        z = latents.truncate(latents.from_seeds(some, model.info.spec.z_dim), trunc)
-        yield some, generate(model.G, z, classes), classes
+    world = model.world
+    if world.leads:
+        device = next(model.G.parameters()).device.type
+        world.tell({"order": "model", "device": device}, modelfile.packed(model.G, model.info))
+    parts = [slice(start, start + BATCH) for start in range(0, len(seeds), BATCH)]
+    for start in range(0, len(parts), world.size):
+        turn = parts[start : start + world.size]
+        asked = [(list(seeds[part]), None if labels is None else list(labels[part])) for part in turn]
+        world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
+        for (some, _), (pictures, classes) in zip(asked, together(model, asked, trunc), strict=True):
+            yield some, pictures, classes
+
+
+Asked = tuple[list[int], list[int] | None]  # seeds, and classes if they are chosen
+
+
+def together(model: Model, asked: Sequence[Asked], trunc: float) -> list[tuple[Tensor, Tensor | None]]:
+    """The images uint8 [b,C,H,W] and classes int64 [b] or None of each part, one part made in each process; nothing
+    but in the first one."""
+    world = model.world
+    mine = asked[min(world.rank, len(asked) - 1)]
+    classes = [classes_of(model, *one) for one in (asked if world.rank == 0 else [mine])]
+    z = latents.truncate(latents.from_seeds(mine[0], model.info.spec.z_dim), trunc)
+    pictures = generate(model.G, z, classes[0])
+    if world.size == 1:
+        return [(pictures, classes[0])]
+    whole = torch.cat([pictures, pictures[-1:].expand(BATCH - len(pictures), -1, -1, -1)])
+    found = world.gather(whole)
+    return [(each[: len(some)], labels) for each, (some, _), labels in zip(found, asked, classes, strict=False)]
+
+
+def classes_of(model: Model, seeds: list[int], labels: list[int] | None) -> Tensor | None:
+    if not model.info.class_counts:
+        return None
+    return latents.classes_from_seeds(seeds, model.info.class_counts) if labels is None else torch.tensor(labels)

@@ -11,6 +11,7 @@ from torch import nn
 from gancli.config import ModelSpec
 from gancli.core import stored, tensorfile
 from gancli.core.models import build_generator
+from gancli.core.world import ALONE, World
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.rundir import atomic_write
 
@@ -45,9 +46,12 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Model:
+    """world: the processes that make its images together."""
+
     G: nn.Module
     info: ModelInfo
     digest: str
+    world: World = ALONE
 
 
 def save(path: Path, G: nn.Module, info: ModelInfo) -> None:
@@ -64,7 +68,7 @@ def digest_in(path: Path) -> str:
     return tensorfile.read_header("model", path)["sha256"]
 
 
-def load(path: Path, device: torch.device | None = None) -> Model:
+def load(path: Path, device: torch.device | None = None, world: World = ALONE) -> Model:
     """A model ready to generate."""
     tensors, meta, digest = tensorfile.unpack("model", path)
     try:
@@ -88,4 +92,4 @@ def load(path: Path, device: torch.device | None = None) -> Model:
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
     G = stored.network(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
-    return Model(G.to(memory_format=torch.channels_last).eval().requires_grad_(False), info, digest)
+    return Model(G.to(memory_format=torch.channels_last).eval().requires_grad_(False), info, digest, world)

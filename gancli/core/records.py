@@ -11,7 +11,7 @@ import torch
 import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import devices, scaling
+from gancli.core import devices, scaling, schedules
 from gancli.core.imageset import ImageSet, digest
 from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
@@ -20,7 +20,9 @@ from gancli.presets import PRESETS
 from gancli.rundir import RunDir
 
 
-def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet) -> dict[str, Any]:
+def make(
+    preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet, processes: int = 1
+) -> dict[str, Any]:
     """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured.
 
     Some of what came from the preset follows the data, see scaling.
@@ -55,6 +57,7 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
         "machine": {
             "device": devices.resolve(config.device).type,
             "threads": config.threads or devices.cores(),
+            "processes": processes,
             "precision": "float32",
             "torch": str(torch.__version__),
         },
@@ -159,6 +162,8 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("machine.torch must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
+        if not is_count(record["machine"].get("processes", 1)) or not isinstance(record.get("job", ""), str):
+            raise ConfigError("machine.processes must be a whole number above 0, and job a text")
         if not all(isinstance(record["ideals"][key], int | float | None) for key in ("d_loss", "g_loss", "accuracy")):
             raise ConfigError("ideals must be numbers or null")
         names, counts = record["data"]["class_names"], record["data"]["class_counts"]
@@ -196,6 +201,12 @@ def planned_nimg(config: TrainConfig, n_train: int) -> int | None:
     return max(1, math.ceil(config.kimg * 1000 or config.epochs * n_train))
 
 
+def batch_sizes(record: dict[str, Any]) -> list[int]:
+    """Those of all steps of a run."""
+    train = record["train"]
+    return [size for _, size in schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)]
+
+
 def spec(record: dict[str, Any]) -> ModelSpec:
     train, data = record["train"], record["data"]
     return ModelSpec(
@@ -225,6 +236,16 @@ def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[s
             f"this run was made with torch {torch_then}, now it is {torch_now}: numbers may differ in the last bits"
         ]
     return []
+
+
+def move(record: dict[str, Any], processes: int) -> list[str]:
+    """Make it the record of a run that goes on with so many processes. Returns what to warn of."""
+    machine = record["machine"]
+    before, machine["processes"] = machine.get("processes", 1), processes
+    if before == processes:
+        return []
+    machine["threads"] = record["train"]["threads"] or devices.cores()
+    return [f"{before} processes trained this run, now it is {processes}: numbers may differ in the last bits"]
 
 
 def check_same_data(record: dict[str, Any], data: ImageSet) -> None:

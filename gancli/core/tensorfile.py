@@ -19,10 +19,14 @@ KEY = "gancli"  # all metadata under one key, since safetensors writes several i
 
 def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
     """The bytes of a file of one kind ("model", "checkpoint"); the same contents give the same bytes."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(meta, sort_keys=True)
-    header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": digest(kind, plain, text)}
-    return safetensors.torch.save(plain, metadata={KEY: json.dumps(header)})
+    ready, text = plain(tensors), json.dumps(meta, sort_keys=True)
+    header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": digest(kind, ready, text)}
+    return safetensors.torch.save(ready, metadata={KEY: json.dumps(header)})
+
+
+def plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:

@@ -15,7 +15,8 @@ from gancli.core.engine import Engine
 from gancli.core.gallery import Gallery
 from gancli.core.imageset import ImageSet
 from gancli.core.watch import Probe, Watch
-from gancli.errors import ConfigError, DivergedError, FileFormatError, MemoryLimitError
+from gancli.core.world import ALONE, World
+from gancli.errors import ConfigError, DivergedError, FileFormatError, LostError, MemoryLimitError
 from gancli.rundir import RunDir, append_jsonl, atomic_write, fsync_file, nimg_of, read_jsonl, write_jsonl
 
 Reason = Literal["finished", "time", "stopped"]
@@ -33,9 +34,10 @@ class Trainer:
         data: ImageSet,
         probe: Probe | None = None,
         init: start.Start | None = None,
+        world: World = ALONE,
     ) -> None:
         self.run_dir, self.record, self.probe = run, record, probe
-        self.engine = Engine(record, data, init=init)
+        self.engine = Engine(record, data, world, init)
         self.config, self.state = self.engine.config, self.engine.state
         self.notes: list[str] = []
         self.train_s = 0.0
@@ -48,14 +50,16 @@ class Trainer:
         self.watch = Watch(about.get("score"), about.get("floor"))
 
     @classmethod
-    def resume(cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None) -> "Trainer":
+    def resume(
+        cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None, world: World = ALONE
+    ) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         notes: list[str] = []
         found = newest_checkpoint(run, notes)
         kept = records.checked(found.meta.get("record"), found.path)
         notes += records.compare(run, record, kept)
         checkpoint.check(found, configs.from_values(record["train"]), records.spec(record))
-        trainer = cls(run, record, data, probe)
+        trainer = cls(run, record, data, probe, world=world)
         trainer.notes = notes
         trainer.train_s = checkpoint.restore(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
@@ -81,6 +85,7 @@ class Trainer:
     def run(self) -> Iterator[events.Event]:
         """Train to the end of the plan, or until `stop` or the time budget ends it."""
         state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
+        self.engine.share()
         if first_nimg == 0:
             self.gallery.save_reals()
             self.gallery.save_frame(0)
@@ -104,6 +109,8 @@ class Trainer:
                 clock.went_back(state.nimg)
             except MemoryLimitError as err:
                 raise MemoryLimitError(f"{err}; {self.way_on()}") from err
+            except LostError as err:
+                raise LostError(f"{err}; go on with {self.command_on()}") from err
             except (RuntimeError, MemoryError) as err:
                 if not devices.is_out_of_memory(err):
                     raise
@@ -151,6 +158,7 @@ class Trainer:
         notes: list[str] = []
         checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
         state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
+        self.engine.share()
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
@@ -248,8 +256,10 @@ class Trainer:
         """What to do when memory is out in the middle of a run."""
         n = self.engine.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
-        run = shlex.quote(str(self.run_dir.path))
-        return f"make room and go on with gancli train --resume {run}, or start anew with {smaller}"
+        return f"make room and go on with {self.command_on()}, or start anew with {smaller}"
+
+    def command_on(self) -> str:
+        return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
 
     def check_finite(self) -> None:
         """Before anything of this moment is written: a line, a picture, a plan or a checkpoint."""
@@ -273,6 +283,7 @@ class Trainer:
         """Checkpoint, model and samples of this moment; never of weights that are not finite."""
         state, run = self.state, self.run_dir
         self.check_finite()
+        self.engine.check_equal()
         path = run.checkpoint(state.nimg)
         checkpoint.save(path, state, {"record": self.record, "train_s": self.train_s})
         run.drop_old_checkpoints()

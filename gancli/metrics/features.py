@@ -54,8 +54,9 @@ class Features:
 class Extractor:
     """One way to look at images: `network` takes uint8 [B,C,H,W] and gives float32 [B,F] and labels [B] or None.
 
-    shape: the (C, H, W) it is for, None for any. relative: its numbers compare models on one data set, and mean
-    nothing beyond. about: how the network was trained and how well it reads held-out images.
+    shape: the (C, H, W) it is for, None for any. batch: how many images it takes at once. relative: its numbers compare
+    models on one data set, and mean nothing beyond. about: how the network was trained and how well it reads held-out
+    images.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Extractor:
     class_names: tuple[str, ...] = ()
     relative: bool = False
     resize: str | None = None
+    batch: int = BATCH
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -179,11 +181,11 @@ def extract(
     not depend on where it comes from or on what else is scored. Raises DataError if images do not fit the extractor.
     """
     values, labels, done = [], [], 0
-    for batch in batches(torch.split(images, BATCH) if isinstance(images, Tensor) else images):
+    for batch in batches(torch.split(images, BATCH) if isinstance(images, Tensor) else images, extractor.batch):
         n, shape = len(batch), tuple(batch.shape[1:])
         if extractor.shape not in (None, shape):
             raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
-        padded = torch.empty((BATCH, *shape), dtype=torch.uint8)
+        padded = torch.empty((extractor.batch, *shape), dtype=torch.uint8)
         padded[:n], padded[n:] = batch, batch[-1]
         made, read = extractor.network(padded)
         values.append(made[:n].double())
@@ -195,16 +197,16 @@ def extract(
     return Features(torch.cat(values).clone(), torch.cat(labels).clone() if labels else None)
 
 
-def batches(parts: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Parts [b,C,H,W] of any lengths, dealt anew into batches of BATCH images; the last one may be shorter."""
+def batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """Parts [b,C,H,W] of any lengths, dealt anew into batches of so many images; the last one may be shorter."""
     waiting: list[Tensor] = []
     for part in parts:
         check_images_uint8(part)
         waiting.append(part)
-        if sum(map(len, waiting)) >= BATCH:
+        if sum(map(len, waiting)) >= size:
             joined = torch.cat(waiting)
-            whole = len(joined) // BATCH * BATCH
-            yield from torch.split(joined[:whole], BATCH)
+            whole = len(joined) // size * size
+            yield from torch.split(joined[:whole], size)
             waiting = [joined[whole:]]
     if sum(map(len, waiting)):
         yield torch.cat(waiting)

@@ -3,6 +3,7 @@
 usage: shared_steps.py FOLDER
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def weights_in_float64(name: str, here: world.World) -> dict[str, Tensor]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    here, folder = world.join(CPU), Path(sys.argv[1])
+    here, folder = world.join() if "RANK" in os.environ else world.ALONE, Path(sys.argv[1])
     gradients = {key: value for name in RECIPES for key, value in gradients_in_float32(name, here).items()}
     images.to_float = lambda pixels: pixels.double() / 127.5 - 1
     weights = {key: value for name in RECIPES for key, value in weights_in_float64(name, here).items()}

@@ -1,0 +1,65 @@
+"""Several processes that run one command, as torchrun starts them: the first does and says all, the others help it."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from gancli.rundir import RunDir, runs_below
+
+if TYPE_CHECKING:
+    from gancli.core.world import World
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def together() -> Iterator["World | None"]:
+    """The other processes, if there are any, for as long as the block runs. Of all that fail, one says why."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
+        yield None
+        return
+    from gancli.core import world as worlds
+
+    world = worlds.join()
+    try:
+        yield world
+        world.tell({"order": "end"})
+    except typer.Exit:
+        world.tell({"order": "end"})
+        raise
+    except Exception as err:
+        if world.speaks_first():
+            raise
+        raise typer.Exit(getattr(err, "exit_code", 1)) from err
+
+
+def help_the_first(world: "World") -> None:
+    """What to do in all but the first process. That one also decides what becomes of a signal."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    from gancli import followers
+
+    followers.serve(world)
+
+
+def job() -> str | None:
+    """What tells the job of torchrun that this process belongs to from others; the same after a restart."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    if name is None:
+        return None
+    is_alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    return f"{name} {socket.gethostname()} {os.getppid()}" if is_alone else name
+
+
+def run_to_go_on_with(outdir: Path) -> RunDir | None:
+    """The run that this job began before torchrun started its processes again; None if it did not, or had none yet."""
+    mine = job()
+    if mine is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    return next((run for run in runs_below(outdir) if run.read_config().get("job") == mine), None)

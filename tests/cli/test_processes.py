@@ -1,0 +1,142 @@
+"""Commands that torchrun starts as two processes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import gancli
+
+from gancli.rundir import RunDir, nimg_of, read_jsonl
+
+FAULTY = str(Path(__file__).with_name("faulty.py"))
+TRAIN = (
+    *("train", "--data", "pictures.npz", "--kimg", "0.3", "--batch-size", "8", "--batch-ramp-kimg", "0", "--seed", "3"),
+    *("--g-width", "8", "--d-width", "8", "--ema-kimg", "0.1", "--snapshot-kimg", "0.1", "--eval-kimg", "0.2"),
+    *("--threads", "1"),
+)
+LOST = "error: another of the 2 processes ended without a word (was it killed, or memory out?)"
+
+
+@dataclass(frozen=True)
+class End:
+    exit_code: int
+    stdout: str
+    errors: list[str]
+    stderr: str
+
+
+def by_two(folder: Path, *arguments: str, faults: str = "", restarts: int = 0) -> End:
+    command = [sys.executable, FAULTY, str(restarts), *arguments]
+    environment = {**os.environ, "FAULTS": faults, "HOME": str(folder)}
+    end = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+    errors = [line for line in end.stderr.splitlines() if line.startswith("error: ")]
+    return End(end.returncode, end.stdout, errors, end.stderr)
+
+
+def write_pictures(folder: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(folder / "pictures.npz", images=pictures, labels=np.arange(60) % 2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which an undisturbed run was made."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_pictures(folder)
+    end = by_two(folder, *TRAIN)
+    assert end.exit_code == 0 and "finished: 0.3 of 0.3 kimg" in end.stdout, end.stderr
+    return folder
+
+
+def run_in(folder: Path) -> RunDir:
+    (path,) = (folder / "runs").iterdir()
+    return RunDir(path)
+
+
+def test_only_one_run_is_made_and_it_says_how_many_made_it(whole: Path) -> None:
+    record = run_in(whole).read_config()
+    assert record["machine"]["processes"] == 2
+    assert {line["kind"] for line in run_in(whole).read_metrics()} == {"epoch", "tick", "eval"}
+
+
+def test_a_job_of_which_a_process_dies_is_started_again_and_ends_as_if_nothing_had_happened(
+    whole: Path, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path)
+    end = by_two(tmp_path, *TRAIN, faults="0 die 1 160, 1 die 0 240", restarts=2)
+    assert end.exit_code == 0, end.stderr
+    run = run_in(tmp_path)
+    again = f"; go on with gancli train --resume {run.path.relative_to(tmp_path)}"
+    assert end.errors == [LOST + again, LOST]
+    for name in ("model.safetensors", "model-best.safetensors", "samples.png", "progress.gif"):
+        assert (run.path / name).read_bytes() == (run_in(whole).path / name).read_bytes(), name
+    resumed = [line["nimg"] for line in read_jsonl(run.events) if line["event"] == "resume"]
+    assert resumed == [104, 200]
+
+
+def test_what_goes_wrong_in_one_process_ends_all_with_one_message(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    end = by_two(tmp_path, *TRAIN, faults="0 raise 1 160, 1 differ 1 240", restarts=1)
+    run = run_in(tmp_path)
+    there = run.path.relative_to(tmp_path)
+    odd = f"error: process 1 has other weights than process 0 at 0.304 kimg; go on with gancli train --resume {there}"
+    assert end.exit_code == 1
+    assert end.errors == ["error: the disk with the images is gone", odd]
+    assert [nimg_of(path) for path in run.checkpoints()] == [200, 104]
+
+
+def test_numbers_that_go_wrong_in_one_process_take_all_back_and_sigterm_stops_all(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    end = by_two(tmp_path, *TRAIN, faults="0 nan 1 160, 0 stop 1 240")
+    told = read_jsonl(run_in(tmp_path).events)
+    assert end.errors == [] and "stopped; go on with: gancli train --resume" in end.stderr
+    assert [(line["event"], line["nimg"]) for line in told if line.get("name") != "short_classes"][1:] == [
+        ("warning", 104),
+        ("stopped", 248),
+    ]
+
+
+def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    path = str(run_in(tmp_path).path)
+    alone = gancli("train", "--resume", path, "--kimg", "0.4")
+    assert alone.exit_code == 0
+    assert "2 processes trained this run, now it is 1: numbers may differ in the last bits" in alone.stderr
+    end = by_two(tmp_path, "train", "--resume", path, "--kimg", "0.5")
+    assert end.exit_code == 0 and "1 processes trained this run, now it is 2" in end.stderr, end.stderr
+    assert run_in(tmp_path).read_config()["machine"]["processes"] == 2
+    assert nimg_of(run_in(tmp_path).checkpoints()[0]) == 504
+
+
+def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+    model = str(run_in(whole).model)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gancli"]
+    draw = [*torchrun, "--", "sample", model, "--n", "200", "-o", "two.npz"]
+    assert subprocess.run(draw, capture_output=True).returncode == 0
+    assert gancli("sample", model, "--n", "200", "-o", "one.npz").exit_code == 0
+    one, two = np.load("one.npz"), np.load("two.npz")
+    assert set(one) == set(two) == {"images", "seeds", "labels"}
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_scores_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+    score = ("evaluate", str(run_in(whole).path), "--json", "--quiet", "-o", "scores")
+    end = by_two(tmp_path, *score)
+    assert end.exit_code == 0, end.stderr
+    alone = gancli(*score, "--force")
+    assert json.loads(end.stdout) == json.loads(alone.stdout)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    end = by_two(tmp_path, *TRAIN, "--batch-size", "9")
+    assert end.exit_code == 1 and not (tmp_path / "runs").exists()
+    (error,) = end.errors
+    assert re.match("error: a batch of 9 images cannot be shared equally by 2 processes; choose another --b", error)
