@@ -225,7 +225,6 @@ def make_probe(record: dict[str, Any], images: "ImageSet", *, quiet: bool) -> "P
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli.cli import render
-    from gancli.report import film, plots
 
     run, ended = trainer.run_dir, None
     with render.display(quiet=quiet) as show, stopping(trainer) as signals:
@@ -238,6 +237,8 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.status("drawing plots and progress.gif", quiet=quiet)
+    from gancli.report import film, plots
+
     run.check_owned()
     plots.draw(run)
     film.make(run)

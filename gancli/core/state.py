@@ -7,6 +7,7 @@ from torch.nn.utils import get_total_norm
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
+from gancli.core.adam import Adam
 from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 from gancli.core.models import build, build_discriminator, build_generator, without_values
 from gancli.core.world import ALONE, World
@@ -42,8 +43,7 @@ class TrainState:
         self.nimg = 0
         self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
-        fused = device.type in ("cpu", "cuda")
-        self.opt_G, self.opt_D = (torch.optim.Adam(net.parameters(), fused=fused) for net in (self.G, self.D))
+        self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
         self.tallies = torch.zeros(2, len(self.statistics), dtype=torch.float64, device=device)
 
     @property
@@ -51,7 +51,7 @@ class TrainState:
         return {"G": self.G, "D": self.D} | ({"G_ema": self.G_ema} if self.G_ema is not self.G else {})
 
     @property
-    def optimizers(self) -> dict[str, torch.optim.Adam]:
+    def optimizers(self) -> dict[str, Adam]:
         return {"opt_G": self.opt_G, "opt_D": self.opt_D}
 
     def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
@@ -105,8 +105,8 @@ class TrainState:
         beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
         betas = config.beta1, beta2
         d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
-        self.opt_G.param_groups[0].update(lr=config.lr * factor, betas=betas)
-        self.opt_D.param_groups[0].update(lr=d_lr * factor, betas=d_betas)
+        self.opt_G.lr, self.opt_G.betas = config.lr * factor, betas
+        self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
 
     def half_life(self, t: float) -> float:
         """That of the average, in images, at this part of the run."""

@@ -537,7 +537,7 @@ def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPat
     def spoiled() -> None:
         nonlocal left
         step()
-        rates.append(tuple(optimizer.param_groups[0]["lr"] for optimizer in trainer.state.optimizers.values()))
+        rates.append(tuple(optimizer.lr for optimizer in trainer.state.optimizers.values()))
         if left and trainer.state.nimg >= nimg:
             left -= 1
             with torch.no_grad():
