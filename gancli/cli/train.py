@@ -82,6 +82,7 @@ def train(
     seed: opt.Seed = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
+    precision: opt.Precision = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
     ] = False,
@@ -119,7 +120,7 @@ def new_run(
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
     from gancli.cli import datareport, render
-    from gancli.core import clusters, data, devices, records, rehearsal
+    from gancli.core import clusters, data, devices, records, rehearsal, tuning
     from gancli.core import start as starts
     from gancli.core.trainer import Trainer
 
@@ -142,6 +143,7 @@ def new_run(
         return
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
+    record = tuning.tuned(record, trained)
     trial = rehearsal.rehearse(record, trained) if not quiet or rehearsal.is_large(record) else None
     report = {} if quiet else datareport.make(record, images, trial)
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
@@ -158,12 +160,13 @@ def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *,
     images: as they were loaded; trained: with the labels of training.
     """
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, pictures, rehearsal, survey
+    from gancli.core import gallery, pictures, rehearsal, survey, tuning
 
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
+        record = tuning.tuned(record, trained)
         trial = rehearsal.rehearse(record, trained)
     report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, trained)

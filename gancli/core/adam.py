@@ -74,7 +74,9 @@ class Adam:
 
     def fresh(self, weight: nn.Parameter) -> Moments:
         device = weight.device if self.is_fused else "cpu"  # a count elsewhere would have to be waited for
-        return Moments(torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), device=device))
+        return Moments(
+            torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
+        )
 
     @torch.no_grad()
     def restore(self, saved: Sequence[Mapping[str, Tensor]]) -> None:

@@ -21,10 +21,13 @@ from gancli.rundir import RunDir
 
 
 def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet) -> dict[str, Any]:
-    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured.
+    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured; threads and precision
+    are those of a run that chooses neither, until `tuning.tuned` has chosen.
 
     Some of what came from the preset follows the data, see scaling.
     """
+    device = devices.resolve(config.device)
+    devices.check_precision(config.precision, device)
     conditional = data.n_classes > 0 and (config.conditional or data.is_clustered)
     is_watched = data.n_watchable(labelled=conditional) > 0
     config, sources = scaling.follow(
@@ -53,9 +56,9 @@ def make(preset: str, config: TrainConfig, sources: dict[str, str], data: ImageS
             **in_files(data.report),
         },
         "machine": {
-            "device": devices.resolve(config.device).type,
-            "threads": config.threads or devices.cores(),
-            "precision": "float32",
+            "device": device.type,
+            "threads": devices.cores() if config.threads in (0, "auto") else config.threads,
+            "precision": "float32" if config.precision == "auto" else config.precision,
             "torch": str(torch.__version__),
         },
         "ideals": {
@@ -168,7 +171,10 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("data.class_names must be texts, data.class_counts whole numbers from 0")
         if counts and not any(counts):
             raise ConfigError("data.class_counts must not all be 0")
-        devices.resolve(record["machine"]["device"])
+        precision = record["machine"]["precision"]
+        if precision not in ("float32", "bf16"):
+            raise ConfigError(f"machine.precision cannot be {precision!r}")
+        devices.check_precision(precision, devices.resolve(record["machine"]["device"]))
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")
     except KeyError as err:
@@ -216,6 +222,12 @@ def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[s
             raise RunError(
                 f"{run.config} says {name} = {record['train'][name]!r}, but the run's checkpoint {value!r}; "
                 "put the old value back"
+            )
+    for name in ("threads", "precision"):
+        if record["machine"][name] != kept["machine"][name]:
+            raise RunError(
+                f"{run.config} says machine.{name} = {record['machine'][name]!r}, but the run's checkpoint "
+                f"{kept['machine'][name]!r}; put the old value back"
             )
     if record["plan"]["total_nimg"] is None:
         record["plan"] = dict(kept["plan"])

@@ -58,7 +58,7 @@ def test_the_step_with_r1_counts_as_often_as_it_comes(
     monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
     found = rehearsal.rehearse(*plan)
     assert found.images_per_s == pytest.approx(8 * 8 / (0.1 + 7 * 0.1))
-    assert found.rates[0] == (0, pytest.approx(2 * 8 / 1.5)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 1.5))
+    assert found.rates[0] == (0, pytest.approx(2 * 8 / 0.75)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 0.75))
     assert next(took, None) is None
 
 
