@@ -12,6 +12,8 @@ from gancli.errors import ConfigError, did_you_mean
 ModelName = Literal["mlp", "conv", "resnet"]
 LossName = Literal["non-saturating", "minimax", "hinge", "wasserstein", "relativistic"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+PrecisionName = Literal["float32", "bf16", "auto"]
+Threads = int | Literal["auto"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
@@ -122,7 +124,12 @@ class TrainConfig:
 
     seed: int = setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
     device: DeviceName = setting("auto", f"Where to compute: {one_of(DeviceName)}.")
-    threads: int = setting(0, "CPU threads; 0 is one per available core.", low=0, high=1024)
+    threads: Threads = setting(
+        0, "CPU threads; 0 is one per available core, auto as many as are fastest in a trial.", low=0, high=1024
+    )
+    precision: PrecisionName = setting(
+        "float32", "Of the networks in training: float32, bf16 (bfloat16, mixed), or auto, the faster in a trial."
+    )
 
     def __post_init__(self) -> None:
         for name in fields():
@@ -211,6 +218,10 @@ def check(name: str, value: object) -> None:
     """Raise ConfigError unless `value` has the type and lies in the range of the setting `name`."""
     f = fields()[name]
     kind = f.type
+    if kind == Threads:
+        if value == "auto":
+            return
+        kind = int
     choices = typing.get_args(kind)
     if choices:
         if value not in choices:
@@ -238,6 +249,15 @@ def parse_seconds(text: str) -> float:
     if total > MAX_SECONDS:
         raise ConfigError(f"the time {text[:40]!r} is too long; at most {MAX_SECONDS:g} seconds can be asked for")
     return total
+
+
+def parse_threads(text: str) -> Threads:
+    """'auto' as it is, '2' -> 2."""
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch(r"-?\d{1,18}", text):
+        raise ConfigError(f"cannot read the threads {text!r}; write a number, or auto")
+    return int(text)
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from gancli.errors import DataError
 from gancli.metrics import Evaluation, features
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
-from gancli.metrics.reference import Reference
+from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
 from gancli.report import pairs
 
 PROBE_N = 2000
@@ -181,11 +181,13 @@ def probe(
     z = latents.from_seeds(range(PROBE_N), spec.z_dim)
     labels = latents.classes_from_seeds(range(PROBE_N), class_counts) if spec.n_classes else None
     as_many = against.real[torch.arange(PROBE_N) % len(against.real)]  # floors do not depend on what is scored
-    floors = metrics.evaluate(against, as_many, metrics=["frechet", "kid", "prdc", "classes"])
-    frechet, kid = list(floors.scores)[:2]
-    ranking, score_name = ("kid", kid) if floors.scores[frechet].value is None else ("frechet", frechet)
+    for ranking in ("frechet", "kid"):
+        floors = metrics.evaluate(against, as_many, metrics=[ranking, "classes"])
+        score_name = next(iter(floors.scores))
+        if floors.scores[score_name].value is not None:
+            break
     reals = against.some(against.train, PROBE_N)
-    radii = None if floors.scores["coverage"].value is None else squared_radii(reals).sqrt()
+    radii = squared_radii(reals).sqrt() if len(reals) >= FEWEST_PRDC else None
 
     def made(G: nn.Module, rows: Tensor) -> Tensor:
         return generate(G, z[rows], None if labels is None else labels[rows])
@@ -205,7 +207,7 @@ def probe(
     about = {
         "score": score_name,
         "floor": floors.scores[score_name].floor,
-        "coverage_floor": floors.scores["coverage"].floor,
+        "coverage_floor": coverage_floor(against, len(reals)),
         "class_tv_floor": floors.scores["class_tv"].floor,
         "n_fake": PROBE_N,
         **{name: floors.conditions[name] for name in ("n_real", "n_heldout", "features", "features_sha256")},

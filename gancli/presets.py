@@ -91,10 +91,12 @@ PRESET_FOR_DATA = {"stacked-mnist": "stacked", "stacked-mnist-5k": "stacked"}
 
 
 def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a time budget such as '90s' in seconds, and channels = 3 as the choice "3"."""
+    """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
     values = dict(values)
     if isinstance(values.get("time_budget"), str):
         values["time_budget"] = config.parse_seconds(values["time_budget"])
+    if isinstance(values.get("threads"), str):
+        values["threads"] = config.parse_threads(values["threads"])
     if type(values.get("channels")) is int:
         values["channels"] = str(values["channels"])
     return values

@@ -103,7 +103,9 @@ def plan(record: dict[str, Any]) -> Iterator[Row]:
     yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
     if train["augment"] != "none":
         yield "augment", augmentation(record)
-    yield "on", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
+    chosen = [name for name in ("threads", "precision") if train[name] == "auto"]
+    tried = f" ({' and '.join(chosen)}: the fastest of a trial)" if chosen else ""
+    yield "on", f"{machine['device']}, {counted(machine['threads'], 'thread')}, {machine['precision']}{tried}"
 
 
 def augmentation(record: dict[str, Any]) -> str:

@@ -85,6 +85,7 @@ def train(
     seed: opt.Seed = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
+    precision: opt.Precision = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
     ] = False,
@@ -125,7 +126,7 @@ def new_run(
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
     from gancli.cli import datareport, render
-    from gancli.core import clusters, data, devices, records, rehearsal
+    from gancli.core import clusters, data, devices, records, rehearsal, tuning
     from gancli.core import start as starts
     from gancli.core.trainer import Trainer
     from gancli.core.world import ALONE
@@ -154,6 +155,7 @@ def new_run(
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
     is_tried = world.size == 1 and (not quiet or rehearsal.is_large(record))
+    record["machine"] = tuning.tuned(records.share(record), trained)["machine"]
     trial = rehearsal.rehearse(record, trained) if is_tried else None
     report = {} if quiet else datareport.make(record, images, trial)
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
@@ -170,12 +172,13 @@ def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *,
     images: as they were loaded; trained: with the labels of training.
     """
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, pictures, rehearsal, survey
+    from gancli.core import gallery, pictures, rehearsal, survey, tuning
 
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
+        record = tuning.tuned(record, trained)
         trial = rehearsal.rehearse(record, trained)
     report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, trained)
@@ -215,7 +218,6 @@ def old_run(
         preset_in_file = asked.pop("preset", None)
         records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-        render.notes(records.move(record, world.size))
         world.check_shares(records.batch_sizes(record))
         with render.tracker(quiet=quiet) as track:
             images, trained = clusters.of_record(record, track, verify=True)
@@ -245,7 +247,6 @@ def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, qu
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli.cli import render
-    from gancli.report import film, plots
 
     run, ended = trainer.run_dir, None
     with render.display(quiet=quiet) as show, stopping(trainer) as signals:
@@ -258,6 +259,8 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.status("drawing plots and progress.gif", quiet=quiet)
+    from gancli.report import film, plots
+
     run.check_owned()
     plots.draw(run)
     film.make(run)

@@ -14,8 +14,6 @@ from gancli.core.state import TrainState
 from gancli.errors import DamagedFileError, FileFormatError, RunError
 from gancli.rundir import HUGE, RunDir, atomic_write, nimg_of
 
-MOMENTS = "exp_avg", "exp_avg_sq"
-
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -39,8 +37,8 @@ def contents(state: TrainState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
     for name, optimizer in state.optimizers.items():
-        for index, values in optimizer.state_dict()["state"].items():
-            tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        for place, moments in optimizer.moments.items():
+            tensors |= {f"{name}.{place}.{key}": tensor for key, tensor in vars(moments).items()}
     return tensors, {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
 
 
@@ -103,9 +101,9 @@ def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
         fixed |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
     moments: Shapes = {}
     for name, optimizer in state.optimizers.items():
-        for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
-            moments |= {f"{name}.{index}.{key}": (parameter.shape, parameter.dtype) for key in MOMENTS}
-            moments[f"{name}.{index}.step"] = torch.Size(), torch.float32
+        for index, parameter in enumerate(optimizer.parameters):
+            of_one = vars(optimizer.fresh(parameter)).items()
+            moments |= {f"{name}.{index}.{key}": (tensor.shape, tensor.dtype) for key, tensor in of_one}
     return {name: (tensor.shape, tensor.dtype) for name, tensor in fixed.items()}, moments
 
 
@@ -122,19 +120,8 @@ def fill(state: TrainState, tensors: dict[str, Tensor], moment: dict[str, Any]) 
     for name, module in state.modules.items():
         module.load_state_dict(below(tensors, name))
     for name, optimizer in state.optimizers.items():
-        restore_optimizer(optimizer, below(tensors, name))
+        optimizer.restore([below(tensors, f"{name}.{place}") for place in range(len(optimizer.parameters))])
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
-
-
-def restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
-    """Fill Adam's moments, in the memory layout of the weights they belong to, as an uninterrupted run has them."""
-    optimizer.state.clear()
-    for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
-        values = below(tensors, str(index))
-        if not values:
-            continue
-        moments = {key: torch.empty_like(parameter).copy_(values[key]) for key in MOMENTS}
-        optimizer.state[parameter] = {"step": values["step"].to(parameter.device), **moments}

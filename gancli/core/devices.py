@@ -43,6 +43,18 @@ def memory_bytes(device: torch.device | None = None) -> int:
     return there
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether networks can be computed in bfloat16, be it fast or not."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
+
+
+def check_precision(name: str, device: torch.device) -> None:
+    if name == "bf16" and not has_bf16(device):
+        raise ConfigError(f"--precision bf16 cannot be computed by {device.type} on this machine; use float32")
+
+
 def prepare_cpu(threads: int) -> None:
     """Fix what makes CPU results and speed depend on the machine: the thread count and denormal numbers."""
     torch.set_num_threads(threads or cores())

@@ -47,9 +47,10 @@ class Engine:
             sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
             raise MemoryLimitError(f"{what} {sizes}; lower the widths")
         is_changed = self.config.augment != "none" or self.config.shift > 0
+        precision = self.record["machine"]["precision"]
         background = augment.background(data.images) if is_changed else None
         try:
-            return TrainState(self.config, self.spec, self.device, background, self.world)
+            return TrainState(self.config, self.spec, self.device, background, self.world, precision)
         except RuntimeError as err:
             if not devices.is_out_of_memory(err):
                 raise

@@ -23,10 +23,13 @@ from gancli.rundir import RunDir
 def make(
     preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet, processes: int = 1
 ) -> dict[str, Any]:
-    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured.
+    """Enough to repeat the run. `plan.total_nimg` is null until a time budget has been measured; threads and precision
+    are those of a run that chooses neither, until `tuning.tuned` has chosen.
 
     Some of what came from the preset follows the data, see scaling.
     """
+    device = devices.resolve(config.device)
+    devices.check_precision(config.precision, device)
     conditional = data.n_classes > 0 and (config.conditional or data.is_clustered)
     is_watched = data.n_watchable(labelled=conditional) > 0
     config, sources = scaling.follow(
@@ -55,10 +58,10 @@ def make(
             **in_files(data.report),
         },
         "machine": {
-            "device": devices.resolve(config.device).type,
-            "threads": config.threads or devices.cores(),
+            "device": device.type,
+            "threads": threads(config),
             "processes": processes,
-            "precision": "float32",
+            "precision": "float32" if config.precision == "auto" else config.precision,
             "torch": str(torch.__version__),
         },
         "ideals": {
@@ -71,6 +74,17 @@ def make(
             "accuracy_of": "images" if loss.has_threshold else "pairs",
         },
     }
+
+
+def threads(config: TrainConfig) -> int:
+    """Of one process, unless a trial chooses otherwise."""
+    return devices.cores() if config.threads in (0, "auto") else int(config.threads)
+
+
+def share(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run alone that does what one process of this run does."""
+    train, n = record["train"], record["machine"]["processes"]
+    return {**record, "train": {**train, "batch_size": train["batch_size"] // n}}
 
 
 def notes(record: dict[str, Any]) -> list[str]:
@@ -173,7 +187,10 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("data.class_names must be texts, data.class_counts whole numbers from 0")
         if counts and not any(counts):
             raise ConfigError("data.class_counts must not all be 0")
-        devices.resolve(record["machine"]["device"])
+        precision = record["machine"]["precision"]
+        if precision not in ("float32", "bf16"):
+            raise ConfigError(f"machine.precision cannot be {precision!r}")
+        devices.check_precision(precision, devices.resolve(record["machine"]["device"]))
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")
     except KeyError as err:
@@ -228,6 +245,12 @@ def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[s
                 f"{run.config} says {name} = {record['train'][name]!r}, but the run's checkpoint {value!r}; "
                 "put the old value back"
             )
+    for name in ("threads", "precision"):
+        if record["machine"][name] != kept["machine"][name]:
+            raise RunError(
+                f"{run.config} says machine.{name} = {record['machine'][name]!r}, but the run's checkpoint "
+                f"{kept['machine'][name]!r}; put the old value back"
+            )
     if record["plan"]["total_nimg"] is None:
         record["plan"] = dict(kept["plan"])
     torch_then, torch_now = kept["machine"]["torch"], str(torch.__version__)
@@ -244,7 +267,7 @@ def move(record: dict[str, Any], processes: int) -> list[str]:
     before, machine["processes"] = machine.get("processes", 1), processes
     if before == processes:
         return []
-    machine["threads"] = record["train"]["threads"] or devices.cores()
+    machine["threads"] = threads(configs.from_values(record["train"]))
     return [f"{before} processes trained this run, now it is {processes}: numbers may differ in the last bits"]
 
 

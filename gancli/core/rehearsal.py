@@ -20,7 +20,7 @@ from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
 from gancli.errors import MemoryLimitError
 
-ENOUGH_S = 1.0
+ENOUGH_S = 0.5
 SMALLEST = configs.fields()["batch_size"].metadata["low"]
 NARROW = 16  # below this width, what a step keeps does not grow with it
 BYTES_PER_CHANNEL = 150  # more than a step keeps for each pixel of an image and channel of the widest layer
@@ -55,7 +55,7 @@ class Rehearsal:
 
 
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
-    """Train on real batches of every size the plan has for about a second, writing nothing.
+    """Train on real batches of every size the plan has for about half a second, writing nothing.
 
     Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
     """

@@ -7,6 +7,7 @@ from torch.nn.utils import get_total_norm
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import augment, ema, health, images, rng, schedules
+from gancli.core.adam import Adam
 from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 from gancli.core.models import build, build_discriminator, build_generator, without_values
 from gancli.core.world import ALONE, World
@@ -22,6 +23,7 @@ class TrainState:
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
     background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
     world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
+    precision: of the networks in a step, "float32" or "bf16"; weights, Adam, penalties and losses are always float32.
     """
 
     def __init__(
@@ -31,8 +33,9 @@ class TrainState:
         device: torch.device,
         background: Tensor | None = None,
         world: World = ALONE,
+        precision: str = "float32",
     ) -> None:
-        self.config, self.device, self.world = config, device, world
+        self.config, self.device, self.world, self.precision = config, device, world, precision
         self.augmentations = configs.parse_augment(config.augment)
         self.strength, self.lr_factor = config.augment_strength, 1.0
         self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
@@ -42,8 +45,7 @@ class TrainState:
         self.nimg = 0
         self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
-        fused = device.type in ("cpu", "cuda")
-        self.opt_G, self.opt_D = (torch.optim.Adam(net.parameters(), fused=fused) for net in (self.G, self.D))
+        self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
         self.tallies = torch.zeros(2, len(self.statistics), dtype=torch.float64, device=device)
 
     @property
@@ -51,7 +53,7 @@ class TrainState:
         return {"G": self.G, "D": self.D} | ({"G_ema": self.G_ema} if self.G_ema is not self.G else {})
 
     @property
-    def optimizers(self) -> dict[str, torch.optim.Adam]:
+    def optimizers(self) -> dict[str, Adam]:
         return {"opt_G": self.opt_G, "opt_D": self.opt_D}
 
     def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
@@ -68,10 +70,10 @@ class TrainState:
 
         x = images.to_float(real)
         with torch.set_grad_enabled(config.share_latents):
-            fake = self.G(self.latents("z", n)[mine], labels)
+            fake = self.output(self.G, self.latents("z", n)[mine], labels)
         d_loss, real_logits, fake_logits, penalties = self.d_step(x, fake.detach(), labels, chance, gamma)
         if not config.share_latents:
-            fake = self.G(self.latents("z_G", n)[mine], labels)
+            fake = self.output(self.G, self.latents("z_G", n)[mine], labels)
         g_loss = self.g_step(fake, x, labels, chance)
 
         self.nimg += n
@@ -105,8 +107,8 @@ class TrainState:
         beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
         betas = config.beta1, beta2
         d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
-        self.opt_G.param_groups[0].update(lr=config.lr * factor, betas=betas)
-        self.opt_D.param_groups[0].update(lr=d_lr * factor, betas=d_betas)
+        self.opt_G.lr, self.opt_G.betas = config.lr * factor, betas
+        self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
 
     def half_life(self, t: float) -> float:
         """That of the average, in images, at this part of the run."""
@@ -121,13 +123,14 @@ class TrainState:
         """Train D, one forward for real and fake. Returns loss, real and fake logits, and the penalties that were due.
 
         R2 needs the slope at every image, so R1 and R2 come together from the logits of the loss; R1 alone is taken
-        from a forward of its own over half the images.
+        from a forward of its own over half the images. Slopes are always those of a D in float32.
         """
         config, penalties = self.config, dict[str, Tensor]()
         both = None if labels is None else torch.cat([labels, labels])
         is_due = config.gamma > 0 and self.nimg // (len(x) * self.world.size) % self.interval == 0
         pictures = torch.cat([x, fake]).requires_grad_(is_due and config.r2)
-        logits = self.D(self.augment(pictures, "D", chance, parts=2), both)
+        seen = self.augment(pictures, "D", chance, parts=2)
+        logits = self.D(seen, both) if is_due and config.r2 else self.output(self.D, seen, both)
         real_logits, fake_logits = logits.chunk(2)
         d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
         objective = d_loss
@@ -150,6 +153,12 @@ class TrainState:
         self.opt_D.step()
         return d_loss, real_logits, fake_logits, penalties
 
+    def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+        """net(x, labels), computed in the precision of the run and returned in that of x."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            found: Tensor = net(x, labels)
+        return found.to(x.dtype)
+
     def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
         n = len(x) * self.world.size
         shares = torch.rand(n, generator=rng.generator(self.config.seed, "interpolates", self.nimg))
@@ -165,8 +174,9 @@ class TrainState:
             real_logits = None
             if self.loss.is_paired:
                 with torch.no_grad():
-                    real_logits = self.D(self.augment(x, "G_real", chance), labels)
-            g_loss = self.loss.g_loss(self.D(self.augment(fake, "G", chance), labels), real_logits).mean()
+                    real_logits = self.output(self.D, self.augment(x, "G_real", chance), labels)
+            logits = self.output(self.D, self.augment(fake, "G", chance), labels)
+            g_loss = self.loss.g_loss(logits, real_logits).mean()
             self.opt_G.zero_grad()
             torch.autograd.backward(g_loss)
             self.world.average(gradients(self.G))

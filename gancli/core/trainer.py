@@ -57,7 +57,7 @@ class Trainer:
         notes: list[str] = []
         found = newest_checkpoint(run, notes)
         kept = records.checked(found.meta.get("record"), found.path)
-        notes += records.compare(run, record, kept)
+        notes += records.compare(run, record, kept) + records.move(record, world.size)
         checkpoint.check(found, configs.from_values(record["train"]), records.spec(record))
         trainer = cls(run, record, data, probe, world=world)
         trainer.notes = notes

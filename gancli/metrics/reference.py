@@ -10,7 +10,7 @@ from gancli.metrics import classes, memorization
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.frechet import Moments, frechet_distance, moments
 from gancli.metrics.kernel import KernelDistance, kernel_distance
-from gancli.metrics.prdc import PRDC, prdc
+from gancli.metrics.prdc import PRDC, coverage, prdc, squared_radii
 
 FEWEST_KERNEL = 20
 FEWEST_PRDC = 50
@@ -119,6 +119,14 @@ class Case:
         """Images of each class, as the extractor reads them."""
         assert self.labels is not None
         return self.labels.bincount(minlength=len(self.reference.extractor.class_names))
+
+
+def coverage_floor(reference: Reference, n: int) -> float | None:
+    """The coverage of `prdc_floor` alone, without the other three."""
+    if reference.equal_parts is None or (m := min(n, reference.n_floor)) < FEWEST_PRDC:
+        return None
+    reals, held = (reference.some(part, m) for part in reference.equal_parts)
+    return coverage(reals, squared_radii(reals).sqrt(), held)
 
 
 @functools.lru_cache(maxsize=4)

@@ -122,6 +122,28 @@ def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
         assert (run / name).read_bytes() == content, name
 
 
+def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gancli.core import tuning
+
+    monkeypatch.setattr(tuning, "images_per_s", lambda record, data: record["machine"]["precision"] == "bf16")
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, "--threads", "auto", "--precision", "auto")
+    assert result.exit_code == 0, result.output
+    run = Path("runs/00000-quick-tiny")
+    record = json.loads((run / "config.json").read_text())
+    assert record["train"]["threads"] == record["train"]["precision"] == "auto"
+    machine = record["machine"]
+    assert machine["threads"] == len(os.sched_getaffinity(0)) and machine["precision"] == "bf16"
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    assert f"cpu, {threads}, bf16 (threads and precision: the fastest of a trial)" in result.stderr
+
+    monkeypatch.setattr(tuning, "images_per_s", lambda record, data: record["machine"]["precision"] == "float32")
+    result = gancli("train", "--resume", run, "--kimg", "0.2", "--threads", "auto")
+    assert result.exit_code == 0, result.output
+    assert json.loads((run / "config.json").read_text())["machine"] == machine
+    result = gancli("train", "--resume", run, "--kimg", "0.3", "--precision", "bf16")
+    assert result.exit_code == 2 and "--precision bf16 differs from the run's auto" in result.stderr
+
+
 def test_resume_with_a_new_total_extends_by_the_runs_name(tiny_idx: Path) -> None:
     gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
     result = gancli("train", "--resume", "00000-quick-tiny", "--kimg", "0.4", "--json")

@@ -18,14 +18,14 @@ SPEC: dict[str, Any] = dict(model="mlp", z_dim=8, g_width=8, d_width=8, resoluti
 
 def bad_values(f: "dataclasses.Field[Any]") -> list[object]:
     """Just outside each end of the range, and values of every wrong type."""
-    if typing.get_args(f.type):
+    if typing.get_args(f.type) and f.type != config.Threads:
         return ["nonsense", None, 3]
     if f.type is bool:
         return ["yes", 1, None]
     if f.type is str:
         return [3, None, True]
     low, high = f.metadata["low"], f.metadata["high"]
-    if f.type is int:
+    if f.type in (int, config.Threads):
         return [low - 1, high + 1, 10**400, 1.0, "1", True, None]
     outside = [math.nextafter(low, -math.inf), math.nextafter(high, math.inf)]
     return [*outside, 10**400, math.nan, math.inf, -math.inf, "1", True, None]
@@ -45,12 +45,20 @@ def test_every_setting_refuses_each_bad_value_by_name_in_one_line() -> None:
 
 
 def test_every_range_includes_its_ends() -> None:
-    ranged = {name: f for name, f in config.fields().items() if f.type in (int, float)}
+    ranged = {name: f for name, f in config.fields().items() if f.type in (int, float, config.Threads)}
     for name, f in ranged.items():
         config.check(name, f.metadata["low"])
         config.check(name, f.metadata["high"])
         assert f.metadata["low"] <= f.default <= f.metadata["high"]
     assert len(ranged) >= 20
+
+
+def test_threads_are_a_number_or_auto() -> None:
+    assert [config.parse_threads(text) for text in ("auto", "0", "2", "-1")] == ["auto", 0, 2, -1]
+    config.check("threads", "auto")
+    for text in ("", "two", "1.5", "Auto", "1" * 30):
+        with pytest.raises(ConfigError, match="write a number, or auto"):
+            config.parse_threads(text)
 
 
 def test_every_setting_has_one_sentence_of_help() -> None:

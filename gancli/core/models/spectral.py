@@ -13,7 +13,7 @@ class SpectralNorm(nn.Module):
 
     One power iteration per forward that records gradients of the weight, which is one of a D step. Elsewhere, in
     evaluation or while D is frozen in the G step, nothing changes. For a convolution, sigma stands in for the norm of
-    the whole map. Source: Miyato et al. 2018 (1802.05957), sec. 2.1 and algorithm 1.
+    the whole map. Always in float32. Source: Miyato et al. 2018 (1802.05957), sec. 2.1 and algorithm 1.
     """
 
     u: Tensor  # [outputs]: the left singular vector as far as it is known; saved with the weights
@@ -31,12 +31,13 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         matrix, u = weight.flatten(1), self.u
         is_training = weight.requires_grad and torch.is_grad_enabled()
-        with torch.no_grad():
-            if is_training:
-                u = iterate(matrix, u)
-                self.u.copy_(u)
-            v = F.normalize(matrix.T @ u, dim=0)
-        return weight / (u @ matrix @ v)
+        with torch.autocast(weight.device.type, enabled=False):
+            with torch.no_grad():
+                if is_training:
+                    u = iterate(matrix, u)
+                    self.u.copy_(u)
+                v = F.normalize(matrix.T @ u, dim=0)
+            return weight / (u @ matrix @ v)
 
 
 def iterate(matrix: Tensor, u: Tensor) -> Tensor:

@@ -52,9 +52,11 @@ def test_what_was_saved_is_accepted_and_restored(found: Checkpoint) -> None:
         for key, tensor in net.state_dict().items():
             assert torch.equal(state.modules[name].state_dict()[key], tensor), key
     for name, optimizer in right.optimizers.items():
-        for index, values in optimizer.state_dict()["state"].items():
-            for key, value in values.items():
-                assert torch.equal(state.optimizers[name].state_dict()["state"][index][key], value), key
+        assert len(optimizer.moments) == len(optimizer.parameters)
+        for place, moments in optimizer.moments.items():
+            for key, tensor in vars(moments).items():
+                again = getattr(state.optimizers[name].moments[place], key)
+                assert torch.equal(again, tensor) and again.stride() == tensor.stride(), key
 
 
 def test_a_checkpoint_of_an_untrained_state_has_no_moments(tmp_path: Path) -> None:

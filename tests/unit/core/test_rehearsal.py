@@ -54,11 +54,11 @@ def test_a_trial_takes_every_batch_size_of_the_plan_through_one_turn_of_r1(
 def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = iter([0.0, 0.0, *[0.8, 0.1] * 2, 0.2, 0.1, 0.3])  # two to warm up, then those with R1 and some without
+    took = iter([0.0, 0.0, *[0.4, 0.05] * 2, 0.1, 0.05, 0.15])  # two to warm up, then those with R1 and some without
     monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
     found = rehearsal.rehearse(*plan)
-    assert found.images_per_s == pytest.approx(8 * 8 / (0.2 + 7 * 0.2))
-    assert found.rates[0] == (0, pytest.approx(2 * 8 / 1.5)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 1.5))
+    assert found.images_per_s == pytest.approx(8 * 8 / (0.1 + 7 * 0.1))
+    assert found.rates[0] == (0, pytest.approx(2 * 8 / 0.75)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 0.75))
     assert next(took, None) is None
 
 

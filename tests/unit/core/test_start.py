@@ -75,7 +75,7 @@ def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: boo
     state = fresh(NAMES, init)
     start.apply(state, init, record_of(NAMES))
     assert taken(state, init) == everything(state)
-    assert state.nimg == 0 and state.G_ema is not state.G and not state.opt_G.state
+    assert state.nimg == 0 and state.G_ema is not state.G and not state.opt_G.moments
     for mean, weight in zip(state.G_ema.parameters(), state.G.parameters(), strict=True):
         assert torch.equal(mean, weight) and not mean.requires_grad and weight.requires_grad
 

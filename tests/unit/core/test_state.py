@@ -245,11 +245,11 @@ def narrow(preset: str) -> tuple[TrainConfig, ModelSpec]:
 def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
     state = TrainState(*narrow("r3gan-32"), torch.device("cpu"))
     state.set_rates(0.0)
-    assert state.opt_G.param_groups[0]["lr"] == 2e-4 and state.opt_G.param_groups[0]["betas"] == (0.0, 0.9)
+    assert state.opt_G.lr == 2e-4 and state.opt_G.betas == (0.0, 0.9)
     assert state.half_life(0.0) == 0
     state.set_rates(0.08)  # 20 of 250 Mimg
-    for group in (state.opt_G.param_groups[0], state.opt_D.param_groups[0]):
-        assert group["lr"] == pytest.approx(5e-5) and group["betas"] == pytest.approx((0.0, 0.99))
+    for optimizer in state.optimizers.values():
+        assert optimizer.lr == pytest.approx(5e-5) and optimizer.betas == pytest.approx((0.0, 0.99))
 
 
 @pytest.mark.parametrize(("name", "longest"), [("r3gan-32", 5e6), ("r3gan-64", 5e5)])

@@ -95,6 +95,8 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
             {"loss": "relativistic", "r2": True, "gamma_end": 0.1, "lr_end": 0.2, "beta2_end": 0.9, "burn_in": 0.5},
         ),
         ("quick", {"loss": "wasserstein", "gamma": 0.0, "gradient_penalty": 10.0}),
+        ("quick", {"precision": "bf16"}),
+        ("quick", {"precision": "bf16", "model": "resnet", "r2": True, "spectral_norm": True}),
     ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
@@ -414,6 +416,13 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "train": {**record["train"], "lr": 0.5}})
     with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
         resume(trainer.run_dir)
+    for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
+        trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
+        with pytest.raises(RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint {then!r}; put"):
+            resume(trainer.run_dir)
+    trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
+    with pytest.raises(RunError, match=r"does not hold the record of a run: machine\.precision cannot be 'x'"):
+        resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, record)
     assert resume(trainer.run_dir).notes == []
     other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
@@ -426,7 +435,7 @@ def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(tmp_path:
     finish(whole)
     finish(parts, 640)
     run = parts.run_dir
-    newer = ("gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
+    newer = ("precision", "gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
     (last, *_), record = run.checkpoints(), run.read_config()
     found = checkpoint.read(last)
     for kept in (record, found.meta["record"]):
@@ -537,7 +546,7 @@ def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPat
     def spoiled() -> None:
         nonlocal left
         step()
-        rates.append(tuple(optimizer.param_groups[0]["lr"] for optimizer in trainer.state.optimizers.values()))
+        rates.append(tuple(optimizer.lr for optimizer in trainer.state.optimizers.values()))
         if left and trainer.state.nimg >= nimg:
             left -= 1
             with torch.no_grad():

@@ -10,6 +10,7 @@ from gancli.metrics import METRICS, Evaluation, Reference, evaluate
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.frechet import frechet_distance, moments
 from gancli.metrics.prdc import expected_coverage
+from gancli.metrics.reference import coverage_floor
 
 N_CLASSES = 4
 CENTRES = 4 * torch.eye(N_CLASSES, 6, dtype=torch.float64)
@@ -88,6 +89,14 @@ def test_wrong_labels_lower_fidelity_only() -> None:
     fake = perfect(800, 2)
     asked = torch.where(torch.arange(800) < 200, (fake.labels + 1) % N_CLASSES, fake.labels)
     assert evaluate(reference(), fake, requested=asked).scores["label_fidelity"].value == 0.75
+
+
+def test_the_floor_of_coverage_alone_is_the_one_beside_the_score() -> None:
+    ref = reference()
+    for n in (200, 700):
+        score = evaluate(ref, perfect(n, 2), metrics=["prdc"]).scores["coverage"]
+        assert score.floor is not None and coverage_floor(ref, n) == score.floor
+    assert coverage_floor(ref, 49) is None and coverage_floor(Reference(READER, perfect(200, 0)), 200) is None
 
 
 def test_frechet_floor_is_that_of_equal_counts_scaled_to_the_scores() -> None:

@@ -1,0 +1,37 @@
+"""Images/s of a preset by threads and precision, turn by turn, so that a busy machine slows all of them.
+
+usage: benchmarks/tuning.py [--preset quick] [--data mnist-5k] [--rounds 3]
+"""
+
+import argparse
+import itertools
+import statistics
+
+from gancli import presets
+from gancli.core import clusters, data, devices, records, tuning
+from gancli.core.tuning import with_machine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--data", default="mnist-5k")
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    name, config, sources = presets.resolve(chosen.preset, flags={"data": chosen.data, "kimg": 1.0})
+    images = data.load(config.data)
+    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
+    record = records.make(name, config, sources, trained)
+    pairs = list(itertools.product(("float32", "bf16"), tuning.thread_counts(devices.cores())))
+    rates: dict[tuple[str, int], list[float]] = {pair: [] for pair in pairs}
+    for _ in range(chosen.rounds):
+        for precision, threads in pairs:
+            tried = with_machine(with_machine(record, "precision", precision), "threads", threads)
+            rates[precision, threads].append(tuning.images_per_s(tried, trained))
+    for (precision, threads), found in rates.items():
+        low, middle, high = min(found), statistics.median(found), max(found)
+        print(f"{name}, {precision}, {threads} threads: {middle:,.0f} images/s ({low:,.0f} to {high:,.0f})")
+
+
+if __name__ == "__main__":
+    main()

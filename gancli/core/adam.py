@@ -1,0 +1,96 @@
+"""Adam with its moments in plain view. torch.optim's own would import torch's compiler, seconds of every start."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of the gradients of one weight: their running mean and mean square, and the number of steps so far, float32 [].
+
+    The means have the weight's shape and memory layout, since the fused kernel walks memory and would pair them with
+    the wrong weights; the number is on its device if that has this kernel.
+    """
+
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    step: Tensor
+
+
+class Adam:
+    """Kingma and Ba 2015 (1412.6980), algorithm 1; on a CPU or GPU bit for bit torch.optim.Adam(fused=True).
+
+    moments: by the place of a weight in `parameters`; one that never had a gradient has none.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.lr, self.betas = 1e-3, (0.9, 0.999)
+        self.is_fused = all(weight.device.type in ("cpu", "cuda") for weight in self.parameters)
+        self.moments: dict[int, Moments] = {}
+
+    def zero_grad(self) -> None:
+        for weight in self.parameters:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move each weight that has a gradient."""
+        weights, grads, moments = list[Tensor](), list[Tensor](), list[Moments]()
+        for place, weight in enumerate(self.parameters):
+            if weight.grad is None:
+                continue
+            if place not in self.moments:
+                self.moments[place] = self.fresh(weight)
+            weights.append(weight)
+            grads.append(weight.grad)
+            moments.append(self.moments[place])
+        steps = [of.step for of in moments]
+        torch._foreach_add_(steps, 1)
+        if not self.is_fused:
+            for each in zip(weights, grads, moments, strict=True):
+                descend(*each, self.lr, self.betas)
+            return
+        torch._fused_adam_(
+            weights,
+            grads,
+            [of.exp_avg for of in moments],
+            [of.exp_avg_sq for of in moments],
+            [],
+            steps,
+            lr=self.lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=EPSILON,
+            weight_decay=0.0,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def fresh(self, weight: nn.Parameter) -> Moments:
+        device = weight.device if self.is_fused else "cpu"  # a count elsewhere would have to be waited for
+        return Moments(
+            torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
+        )
+
+    @torch.no_grad()
+    def restore(self, saved: Sequence[Mapping[str, Tensor]]) -> None:
+        """Take the moments of each weight, as `vars` gives them; those of one that has none are empty."""
+        self.moments = {place: self.fresh(self.parameters[place]) for place, values in enumerate(saved) if values}
+        for place, moments in self.moments.items():
+            for name, tensor in vars(moments).items():
+                tensor.copy_(saved[place][name])
+
+
+def descend(weight: Tensor, grad: Tensor, moments: Moments, lr: float, betas: tuple[float, float]) -> None:
+    """One step of one weight, for devices without the fused kernel."""
+    (beta1, beta2), n = betas, moments.step.item()
+    moments.exp_avg.lerp_(grad, 1 - beta1)
+    moments.exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    root = (moments.exp_avg_sq / (1 - beta2**n)).sqrt() + EPSILON
+    weight.addcdiv_(moments.exp_avg, root, value=-lr / (1 - beta1**n))
