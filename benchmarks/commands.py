@@ -6,7 +6,8 @@ Start-up is timed up to the moment named, at which the process ends: `import tor
 gancli's `data.load`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second
 before it makes a run, so its first step of all and the first one of the run are told apart. `gancli sample` and
 `gancli evaluate` work on the model of a short run of each preset. Each command runs once before it is measured, so
-that what is kept in the cache is there. Memory is that of the whole process at its peak.
+that what is kept in the cache is there. Memory is that of the whole process at its peak. Ratios are to the second
+row, `import torch` with the data loaded.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from runs import Spent, fresh, gancli, in_turn, median, table
 Commands = dict[str, tuple[object, ...]]  # what it is -> arguments of Python
 
 PRESETS = ("classic", "quick")
-IMPORT, LOADED, FIRST = "`import torch`", "the same, and the data loaded", "first step of the run"
+LOADED, FIRST = "`import torch`, and the data loaded", "first step of the run"
 END = "import os; os._exit(0)"
 # Until this method is called. That it is imported first changes only the order of imports which a command has anyway.
 UNTIL = f"""
@@ -39,7 +40,7 @@ UNTIL_A_STEP, UNTIL_ONE_OF_THE_RUN = UNTIL.format("state", "TrainState"), UNTIL.
 def starts(data: str, folder: Path) -> Commands:
     train = ("train", "--data", data, "--outdir", folder)
     return {
-        IMPORT: ("-c", f"import torch; {END}"),
+        "`import torch`": ("-c", f"import torch; {END}"),
         LOADED: ("-c", f"import torch; from gancli.core import data; data.load({data!r}); {END}"),
         "`gancli --help`": ("-m", "gancli", "--help"),
         "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),
@@ -68,20 +69,18 @@ def measure(commands: Commands, rounds: int) -> dict[str, list[Spent]]:
 def rows(found: dict[str, list[Spent]]) -> list[list[str]]:
     """Ratios are taken within each round."""
 
-    def ratios(some: list[Spent], other: str) -> str:
-        return median([a.wall_s / b.wall_s for a, b in zip(some, found[other], strict=True)])
-
-    return [
-        [
+    def cells(name: str, some: list[Spent]) -> list[str]:
+        pairs = list(zip(some, found[LOADED], strict=True))
+        return [
             name,
             median([one.wall_s for one in some]),
             median([one.cpu_s for one in some]),
             f"{statistics.median(one.memory_mib for one in some):,.0f}",
-            ratios(some, IMPORT),
-            ratios(some, LOADED),
+            median([one.wall_s / base.wall_s for one, base in pairs]),
+            median([one.cpu_s / base.cpu_s for one, base in pairs]),
         ]
-        for name, some in found.items()
-    ]
+
+    return [cells(name, some) for name, some in found.items()]
 
 
 def main() -> None:
@@ -97,7 +96,7 @@ def main() -> None:
             flags = ("--data", args.data, "--preset", preset, "--kimg", 1, "--eval-kimg", 0, "--outdir", folder)
             commands |= uses(preset, gancli("train", *flags)["run"], args.n, folder)
         found = measure(commands, args.rounds)
-    head = ["process", "seconds", "CPU seconds", "MiB", "times `import torch`", "times that and the data loaded"]
+    head = ["process", "seconds", "CPU seconds", "MiB", "times the second, by the clock", "by CPU time"]
     print(table(head, rows(found)))
 
 

@@ -4,9 +4,10 @@
 
 Every point is a fresh process that does one thing on random pixels with the networks of `--preset quick`: training
 steps, or making n samples into an npz, or a first evaluation with all scores, features of the real images included.
-Its memory is what it had at the peak above what it had once everything was imported. Points take turns; the figure has
-their medians and, dashed, what growth in proportion would be (for resolution: to the number of pixels). The table tells
-the exponent between the last two points of a curve. --most takes only values up to this part of the largest.
+Its memory is what it had at the peak above what it had once a tiny case was done. Less than
+1 MiB counts as that. Points take turns; the figure has their medians and, dashed, what growth in proportion would be
+(for resolution: to the number of pixels). The table tells the exponent between the last two points of a curve. --most
+leaves out values above this part of the largest.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from runs import fresh, in_turn, median, table
 from workload import engine_of, noise, record_of
 
@@ -41,6 +43,7 @@ from gancli.report.series import log_limits
 
 PRESET = "quick"
 SECONDS, MEMORY = "seconds", "MiB"
+LEAST_MIB = 1.0  # less is lost among what a process takes and gives back anyway
 N_CLASSES = 10
 Cost = dict[str, float]
 
@@ -132,12 +135,13 @@ def measure(point: Point) -> Cost:
     rehearsal.reset_peak(cpu)
     before = rehearsal.memory(cpu)[0]
     seconds = do(point)
-    return {SECONDS: seconds, MEMORY: (rehearsal.memory(cpu)[0] - before) / 2**20}
+    return {SECONDS: seconds, MEMORY: max((rehearsal.memory(cpu)[0] - before) / 2**20, LEAST_MIB)}
 
 
 def in_a_process(point: Point, number: int) -> Cost:
     """The same in a fresh one."""
     found: Cost = json.loads(fresh(__file__, "--point", json.dumps(vars(point))).output)
+    print(f"round {number + 1}: {point} {found}", file=sys.stderr)
     return found
 
 
@@ -164,9 +168,11 @@ def drawn(rounds: dict[Point, list[Cost]], curves: dict[Curve, list[Point]]) -> 
             axes.set_title(f"{curve.title}: {what}", fontsize=12)
             axes.set_xlabel(curve.label, fontsize=11)
             axes.grid(color="#e4e4e4", linewidth=0.8)
+            axes.xaxis.set_major_locator(FixedLocator(x))
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-                axis.set_minor_formatter(NullFormatter())
+                axis.set_minor_locator(NullLocator())
     return figure
 
 

@@ -37,7 +37,7 @@ def flops(work: Callable[[], object]) -> int:
     """Additions and multiplications in the matrix products and convolutions of some work, as torch counts them."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def peak_flops(dtype: torch.dtype = torch.float32) -> float:
