@@ -1,15 +1,48 @@
-"""gancli's commands in fresh processes, and the numbers of several runs as a cell of a table."""
+"""gancli's commands in fresh processes, works that take turns, and the numbers of several runs as cells of a table."""
 
 import json
+import os
 import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from gancli.wording import significant
+
+T = TypeVar("T")
+
+
+class Spent(NamedTuple):
+    """What a process took, and what it printed. memory_mib: at its peak, and never below that of this one."""
+
+    wall_s: float
+    cpu_s: float
+    memory_mib: float
+    output: str
+
+
+def fresh(*arguments: object) -> Spent:
+    """Run Python with these arguments; ends this program, too, if it fails."""
+    command = [sys.executable, *map(str, arguments)]
+    with tempfile.TemporaryFile("w+") as errors:  # not a pipe: nobody reads it while standard output is read
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout
+        output = process.stdout.read()
+        process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            sys.exit(f"{shlex.join(command)} ended with {process.returncode}:\n{errors.read()}")
+    kib = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, kib / 1024, output)
 
 
 def gancli(*arguments: object, cwd: Path | None = None) -> dict[str, Any]:
@@ -21,7 +54,31 @@ def gancli(*arguments: object, cwd: Path | None = None) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def spread(values: Sequence[float], form: Callable[[float], str] = significant) -> str:
-    """'12.3 (11.0 to 13.9)', mean, least and greatest; or the one value that all have."""
-    mean, least, greatest = (form(value) for value in (statistics.fmean(values), min(values), max(values)))
-    return mean if least == greatest else f"{mean} ({least} to {greatest})"
+def in_turn(works: Mapping[str, Callable[[int], T]], rounds: int) -> dict[str, list[T]]:
+    """What each gives for the number of the round, round by round; every other one goes through them backwards."""
+    found: dict[str, list[T]] = {name: [] for name in works}
+    for number in range(rounds):
+        for name in list(works)[:: -1 if number % 2 else 1]:
+            found[name].append(works[name](number))
+    return found
+
+
+def spread(
+    values: Sequence[float],
+    form: Callable[[float], str] = significant,
+    middle: Callable[[Sequence[float]], float] = statistics.fmean,
+) -> str:
+    """'12.3 (11.0 to 13.9)', mean (or another middle), least and greatest; or the one value that all have."""
+    centre, least, greatest = (form(value) for value in (middle(values), min(values), max(values)))
+    return centre if least == greatest else f"{centre} ({least} to {greatest})"
+
+
+def median(values: Sequence[float], form: Callable[[float], str] = significant) -> str:
+    """As `spread`, about the median."""
+    return spread(values, form, statistics.median)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,144 +1,140 @@
-"""The tutorial's own training loop against `--preset classic`: the same networks, batch and threads, turn by turn.
+"""What people would run instead, against gancli: the same networks, batch and threads, turn by turn.
 
-    python benchmarks/train_speed.py [--pairs 5] [--kimg 6] [--threads 1 2] [--batch 32 100]
+    python benchmarks/train_speed.py [--against tutorial dcgan lightning] [--pairs 5] [--kimg 6] [--threads 1 2]
+                                     [--batch 32 100] [--workers 0] [--score]
 
-The tutorial's loop is a DataLoader with per-image transforms, separate forwards for real and fake, no detach, plain
-Adam and `.item()` each step. gancli's side is a whole run: folder, checkpoints, frames, metrics, plots and film. Both
-see random pixels in the shape of MNIST. Prints images/s, the ratio pair by pair, and the share of the machine's float32
-matrix-multiply peak (counted over the matrix products that the recipe needs).
+The loops are those of loops.py: the tutorial's own and a plain one of Lightning on the networks of `--preset classic`,
+and that of PyTorch's DCGAN example on gancli's convolutional ones. gancli's side is a whole run: folder, checkpoints,
+frames, metrics, plots and film. Both see random pixels in the shape of MNIST or, with --score, the digits of mnist-5k,
+and then the G that each leaves is scored. Prints medians of images/s with their spread, the ratio pair by pair, and the
+share of the machine's float32 matrix-multiply peak that gancli reaches.
 """
 
 import argparse
+import functools
+import importlib.util
 import os
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
 
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from loops import LOOPS
+from runs import in_turn, median, table
+from torch import nn
+from workload import engine_of, flops, noise, peak_flops, record_of
 
-from gancli import events, presets
-from gancli.core import records
+from gancli import evaluation, events
+from gancli.core import data, records
 from gancli.core.imageset import ImageSet
+from gancli.core.models import build
 from gancli.core.trainer import Trainer
 from gancli.report import film, plots
 from gancli.rundir import RunDir
 
 N_IMAGES = 5000
-D_MACS, G_MACS = 784 * 256 + 256 * 256 + 256, 64 * 256 + 256 * 256 + 256 * 784
-# D step: G forward; D forward and weight gradients for real and fake, and gradients of all but its input.
-# G step: G forward, weight gradients and gradients of all but z; D forward and gradients through it.
-MACS_PER_IMAGE = G_MACS + 2 * (3 * D_MACS - 784 * 256) + (3 * G_MACS - 64 * 256) + 2 * D_MACS
+DATA, SCORE = "mnist-5k", "fd_digits"
+WARM_KIMG = 0.5
+
+# What makes `classic` compute as the loop does; the DCGAN's step takes its fakes for both networks.
+CONV = {"model": "conv", "g_width": 64, "d_width": 64, "beta1": 0.5, "share_latents": True}
+FLAGS: dict[str, dict[str, Any]] = {"tutorial": {}, "dcgan": CONV, "lightning": {}}
 
 
-class Pictures(Dataset[tuple[Tensor, int]]):
-    """Decoded pictures that go through the tutorial's transforms one by one."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean=[0.5], std=[0.5])])
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.images[index, 0].numpy())), 0
+class Trained(NamedTuple):
+    images_per_s: float
+    score: float | None
 
 
-def tutorial(images: Tensor, batch_size: int, kimg: float) -> float:
-    """Images per second of the tutorial's loop."""
-    D = nn.Sequential(
-        nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Linear(256, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1), nn.Sigmoid()
-    )
-    G = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 784), nn.Tanh())
-    criterion = nn.BCELoss()
-    d_optimizer = torch.optim.Adam(D.parameters(), lr=0.0002)
-    g_optimizer = torch.optim.Adam(G.parameters(), lr=0.0002)
-    loader = DataLoader(Pictures(images), batch_size=batch_size, shuffle=True)
-    seen, started = 0, time.perf_counter()
-    while seen < kimg * 1000:
-        for pictures, _ in loader:
-            n = len(pictures)
-            real = pictures.reshape(n, -1)
-            ones, zeros = torch.ones(n, 1), torch.zeros(n, 1)
-            real_score, fake_score = D(real), D(G(torch.randn(n, 64)))
-            d_loss = criterion(real_score, ones) + criterion(fake_score, zeros)
-            d_optimizer.zero_grad()
-            g_optimizer.zero_grad()
-            d_loss.backward()
-            d_optimizer.step()
-            g_loss = criterion(D(G(torch.randn(n, 64))), ones)
-            d_optimizer.zero_grad()
-            g_optimizer.zero_grad()
-            g_loss.backward()
-            g_optimizer.step()
-            _ = d_loss.item(), g_loss.item(), real_score.mean().item(), fake_score.mean().item()
-            seen += n
-            if seen >= kimg * 1000:
-                break
-    return seen / (time.perf_counter() - started)
+class Contest:
+    """One loop against gancli at one batch size. score: of a generator; None where none is asked for."""
 
+    def __init__(
+        self, name: str, images: ImageSet, batch_size: int, threads: int, workers: int, *, scored: bool
+    ) -> None:
+        self.name, self.images, self.batch_size, self.workers = name, images, batch_size, workers
+        self.flags = {**FLAGS[name], "batch_size": batch_size, "threads": threads, "eval_kimg": 0}
+        self.spec = records.spec(self.record(WARM_KIMG, 0))
+        self.score: Callable[[nn.Module], Any] = evaluation.probe(images, self.spec, []).measure if scored else no_score
 
-def classic(images: Tensor, batch_size: int, kimg: float, threads: int) -> float:
-    """Images per second of a whole gancli run."""
-    data = ImageSet("random", "random", images, None, images[:0], None, (), "", ())
-    name, config, sources = presets.resolve(
-        "classic", flags={"batch_size": batch_size, "kimg": kimg, "threads": threads}
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(RunDir.create(Path(folder), name), records.make(name, config, sources, data), data)
+    def record(self, kimg: float, seed: int) -> dict[str, Any]:
+        return record_of("classic", self.images, {**self.flags, "kimg": kimg, "seed": seed})
+
+    def theirs(self, kimg: float, seed: int) -> Trained:
+        G, D = build(self.spec, seed)
+        torch.manual_seed(seed)
         started = time.perf_counter()
-        ended = [event for event in trainer.run() if isinstance(event, events.RunEnded)]
-        plots.draw(trainer.run_dir)
-        film.make(trainer.run_dir)
-        return ended[0].nimg / (time.perf_counter() - started)
+        LOOPS[self.name](G, D, self.images.images, self.batch_size, round(1000 * kimg), self.workers)
+        rate = 1000 * kimg / (time.perf_counter() - started)
+        return Trained(rate, self.score(G)[SCORE])
+
+    def ours(self, kimg: float, seed: int) -> Trained:
+        record = self.record(kimg, seed)
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = Trainer(RunDir.create(Path(folder), "classic"), record, self.images)
+            started = time.perf_counter()
+            ended = [event for event in trainer.run() if isinstance(event, events.RunEnded)]
+            plots.draw(trainer.run_dir)
+            film.make(trainer.run_dir)
+            rate = ended[0].nimg / (time.perf_counter() - started)
+        return Trained(rate, self.score(trainer.state.G_ema)[SCORE])
+
+    def flops_per_image(self) -> float:
+        return flops(engine_of("classic", self.images, {**self.flags, "kimg": 1}).step) / self.batch_size
+
+    def pairs(self, n: int, kimg: float) -> tuple[list[Trained], list[Trained]]:
+        """After a short one of each to warm up."""
+        self.theirs(WARM_KIMG, 0), self.ours(WARM_KIMG, 0)
+        works = {side: functools.partial(getattr(self, side), kimg) for side in ("theirs", "ours")}
+        found = in_turn(works, n)
+        return found["theirs"], found["ours"]
 
 
-def peak_flops() -> float:
-    """float32 operations per second in a large matrix product."""
-    a, best = torch.randn(2048, 2048), 0.0
-    for _ in range(6):
-        started = time.perf_counter()
-        a @ a
-        best = max(best, 2 * 2048**3 / (time.perf_counter() - started))
-    return best
+def no_score(G: nn.Module) -> dict[str, None]:
+    return {SCORE: None}
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):8,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+def cells(contest: Contest, theirs: list[Trained], ours: list[Trained], peak: float) -> list[str]:
+    """Those of a row that are measured."""
+    slow, fast = ([one.images_per_s for one in side] for side in (theirs, ours))
+    share = statistics.median(fast) * contest.flops_per_image() / peak
+    ratios = [b / a for a, b in zip(slow, fast, strict=True)]
+    scores = [[one.score for one in side if one.score is not None] for side in (theirs, ours)]
+    return [median(slow), median(fast), median(ratios), f"{share:.0%}", *(median(some) for some in scores if some)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--against", nargs="+", choices=list(LOOPS), default=list(LOOPS))
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--kimg", type=float, default=6)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 100])
+    parser.add_argument("--workers", type=int, default=0, help="of their DataLoader")
+    parser.add_argument("--score", action="store_true", help=f"train on {DATA}, and score both sides")
     args = parser.parse_args()
-    images = torch.randint(0, 256, (N_IMAGES, 1, 28, 28), dtype=torch.uint8)
+    if "lightning" in args.against and not importlib.util.find_spec("lightning"):
+        sys.exit("error: lightning is not installed; pip install lightning, or name the others with --against")
+    images = data.load(DATA) if args.score else noise(N_IMAGES)
+    rows = []
     for threads in args.threads:
         torch.set_num_threads(threads)
         peak = peak_flops()
-        print(f"{threads} threads, peak {peak / 1e9:.0f} GFLOP/s in float32; {args.pairs} pairs of {args.kimg:g} kimg")
-        for batch_size in args.batch:
-            tutorial(images, batch_size, 0.5), classic(images, batch_size, 0.5, threads)
-            theirs, ours = [], []
-            for _ in range(args.pairs):
-                theirs.append(tutorial(images, batch_size, args.kimg))
-                ours.append(classic(images, batch_size, args.kimg, threads))
-            ratios = [b / a for a, b in zip(theirs, ours, strict=True)]
-            share = statistics.median(ours) * 2 * MACS_PER_IMAGE / peak
-            print(f"  batch {batch_size:3}: tutorial {spread(theirs)} images/s, classic {spread(ours)} images/s")
-            print(
-                f"             ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
-                f"classic at {share:.0%} of peak"
-            )
+        print(f"{threads} threads: {peak / 1e9:.0f} GFLOP/s at the float32 peak", file=sys.stderr)
+        for name in args.against:
+            for batch_size in args.batch:
+                contest = Contest(name, images, batch_size, threads, args.workers, scored=args.score)
+                found = cells(contest, *contest.pairs(args.pairs, args.kimg), peak)
+                rows.append([name, f"{args.kimg:g}", str(threads), str(batch_size), *found])
+                print(" | ".join(rows[-1]), file=sys.stderr)
+    head = ["loop", "kimg", "threads", "batch", "its images/s", "gancli's images/s", "ratio", "share of float32 peak"]
+    print(table([*head, *([f"its {SCORE}", f"gancli's {SCORE}"] if args.score else [])], rows))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from gancli import media
+from gancli.core import models
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 
@@ -117,3 +119,133 @@ def test_ablations_are_measured_once_and_drawn_from_what_was_kept(
         monkeypatch.setitem(ablations.PRESETS, name, dataclasses.replace(ablations.PRESETS[name], lr=0.5))
     with pytest.raises(SystemExit, match="none of these runs"):
         call("--draw")
+
+
+def test_works_take_turns_in_changing_order_and_are_told_by_their_medians() -> None:
+    runs, called = script("runs"), []
+
+    def work(name: str, number: int) -> float:
+        called.append(name)
+        return float(10**number)
+
+    found = runs.in_turn({name: partial(work, name) for name in "ab"}, 3)
+    assert called == ["a", "b", "b", "a", "a", "b"] and found["a"] == found["b"] == [1, 10, 100]
+    assert runs.median(found["a"]) == "10.0 (1.00 to 100)" and runs.spread(found["a"]) == "37.0 (1.00 to 100)"
+    assert runs.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_fresh_process_tells_what_it_took_and_why_it_failed() -> None:
+    runs = script("runs")
+    spent = runs.fresh("-c", "x = bytearray(300 * 2**20); print(len(x))")
+    assert spent.output == f"{300 * 2**20}\n" and spent.memory_mib > 300 and spent.wall_s > 0 < spent.cpu_s
+    with pytest.raises(SystemExit, match=r"(?s)ended with 1:.*ZeroDivisionError"):
+        runs.fresh("-c", "1 / 0")
+
+
+def test_products_are_counted_as_by_hand() -> None:
+    """D step: G forward; D forward and weight gradients for real and fake, and gradients of all but its input. G step:
+    G forward, weight gradients and gradients of all but z; D forward and gradients through it."""
+    workload = script("workload")
+    engine = workload.engine_of("classic", workload.noise(100), {"threads": 1})
+    d, g = 784 * 256 + 256 * 256 + 256, 64 * 256 + 256 * 256 + 256 * 784
+    macs = g + 2 * (3 * d - 784 * 256) + (3 * g - 64 * 256) + 2 * d
+    assert workload.flops(engine.step) == 2 * 32 * macs
+
+
+def test_each_second_of_a_step_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases, clock = script("phases"), iter(range(1000))
+    monkeypatch.setattr(phases.time, "perf_counter", lambda: next(clock))
+    watch = phases.Stopwatch()
+    inner = watch.wrapped(lambda: next(clock), "inner")
+    outer = watch.wrapped(lambda: [inner(), inner()], "outer")
+    outer()
+    assert watch.spent_s == {"outer": 3, "inner": 4} and not watch.running
+
+
+def test_phases_add_up_and_leave_the_training_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases = script("phases")
+    monkeypatch.setattr(phases, "N_IMAGES", 300)
+    subject = phases.Subject("quick", threads=1, width=8, batch=4)
+    engine = subject.engine
+    with phases.watched(engine) as watch:
+        subject.step(regularised=True)
+    assert {*watch.spent_s} == {*phases.PHASES} - {"regulariser", "ticks"}
+    assert "step" not in vars(engine) and "forward" not in vars(engine.state.G)
+    with_it, without = (script("workload").flops(partial(subject.step, one)) for one in (True, False))
+    assert with_it > 1.2 * without and subject.flops() * 64 == without + (with_it - without) / 8
+
+    seconds = {**dict.fromkeys(phases.PHASES, 0.001), "step": 0.01}
+    measured, peaks = {"quick": [seconds, {**seconds, "step": 0.02}]}, {"float32": 1e12}
+    *_, row = phases.rates_table({"quick": subject}, measured, peaks).splitlines()
+    assert row.startswith("| `quick` | 64 | 4,800 (3,200 to 6,400) | ")
+    *_, ticks, total, step = phases.phases_table(measured).splitlines()
+    assert ticks == "| ticks | 1.00, 6.7% |" and total == "| sum without ticks | 9.00, 60.0% |"
+    assert step == "| step, not wrapped | 15.0 (10.0 to 20.0), 100.0% |"
+
+
+@pytest.mark.parametrize("name", ["tutorial", "dcgan", "lightning"])
+def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "lightning":
+        pytest.importorskip("lightning")
+    train_speed, workload = script("train_speed"), script("workload")
+    contest = train_speed.Contest(name, workload.noise(150), 32, 1, 0, scored=False)
+    nets: list[Any] = []
+    shown: list[int] = []
+
+    def build(spec: Any, seed: int) -> Any:
+        nets[:] = models.build(spec, seed)
+        nets[1].register_forward_hook(lambda D, args, _: shown.append(len(args[0])))
+        return nets
+
+    monkeypatch.setattr(train_speed, "build", build)
+    assert contest.theirs(0.2, 1).images_per_s > 0
+    assert sum(shown) == 3 * (150 + 64)  # an epoch and two batches: D sees real, fake, and the fakes of the G step
+    for trained, fresh in zip(nets, models.build(contest.spec, 1), strict=True):
+        assert not any(map(torch.equal, trained.parameters(), fresh.parameters()))
+    assert contest.ours(0.2, 1).score is None
+
+
+def test_both_sides_of_a_contest_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    train_speed = script("train_speed")
+    contest = train_speed.Contest("dcgan", script("workload").noise(100), 8, 1, 0, scored=False)
+    theirs, ours = ([train_speed.Trained(rate, score) for score in (3.0, 5.0)] for rate, score in ((100, 1), (250, 1)))
+    peak = 250 * contest.flops_per_image() * 4
+    spread = "4.00 (3.00 to 5.00)"
+    assert train_speed.cells(contest, theirs, ours, peak) == ["100", "250", "2.50", "25%", spread, spread]
+
+
+def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
+    commands, runs = script("commands"), script("runs")
+    found = commands.starts(str(tiny_idx), Path("runs"))
+    quiet = found[f"`gancli train --quiet`, {commands.FIRST}"]
+    assert runs.fresh(*quiet).output == ""
+    (run,) = Path("runs").iterdir()
+    assert not (run / "metrics.jsonl").exists()
+    spent = [runs.Spent(wall_s, 1.0, 100.0, "") for wall_s in (2.0, 4.0)]
+    _, row = commands.rows({commands.LOADED: spent, "the same": [*reversed(spent)]})
+    assert row == ["the same", "3.00 (2.00 to 4.00)", "1.00", "100", "1.25 (0.500 to 2.00)", "1.00"]
+
+
+@pytest.mark.parametrize("what", ["step", "sample", "evaluate"])
+def test_a_point_has_a_cost(what: str) -> None:
+    costs = script("costs")
+    found = costs.measure(costs.Point(what, images=500, batch=8, n=100))
+    assert found["seconds"] > 0 and {*found} == {costs.SECONDS, costs.MEMORY}
+
+
+def test_costs_are_drawn_with_their_exponents(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = script("costs")
+
+    def in_a_process(point: Any, number: int) -> dict[str, float]:
+        size = point.images * point.resolution**2 * point.batch * point.n
+        return {costs.SECONDS: 1e-9 * size, costs.MEMORY: size**0.5}
+
+    monkeypatch.setattr(costs, "in_a_process", in_a_process)
+    monkeypatch.setattr(sys, "argv", ["costs.py", "--rounds", "2", "--out", "costs.png"])
+    costs.main()
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    powers = [line[-2:] for line in lines[2:] if line[-2]]
+    assert len(lines) > 30 and powers == [["1.00", "0.50 |"], ["2.00", "1.00 |"], *[["1.00", "0.50 |"]] * 4]
+    assert imread("costs.png")[..., :3].std() > 0.08

@@ -1,0 +1,104 @@
+"""What whole commands cost: seconds, CPU time and memory of fresh processes, turn by turn.
+
+    python benchmarks/commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
+
+Start-up is timed up to the moment named, at which the process ends: `import torch`, that and loading the data by
+gancli's `data.load`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second
+before it makes a run, so its first step of all and the first one of the run are told apart. `gancli sample` and
+`gancli evaluate` work on the model of a short run of each preset. Each command runs once before it is measured, so
+that what is kept in the cache is there. Memory is that of the whole process at its peak. Ratios are to the second
+row, `import torch` with the data loaded.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+
+from runs import Spent, fresh, gancli, in_turn, median, table
+
+Commands = dict[str, tuple[object, ...]]  # what it is -> arguments of Python
+
+PRESETS = ("classic", "quick")
+LOADED, FIRST = "`import torch`, and the data loaded", "first step of the run"
+END = "import os; os._exit(0)"
+# Until this method is called. That it is imported first changes only the order of imports which a command has anyway.
+UNTIL = f"""
+def end(*_):
+    {END}
+from gancli.__main__ import main
+from gancli.core.{{0}} import {{1}}
+{{1}}.step = end
+main()
+"""
+UNTIL_A_STEP, UNTIL_ONE_OF_THE_RUN = UNTIL.format("state", "TrainState"), UNTIL.format("trainer", "Trainer")
+
+
+def starts(data: str, folder: Path) -> Commands:
+    train = ("train", "--data", data, "--outdir", folder)
+    return {
+        "`import torch`": ("-c", f"import torch; {END}"),
+        LOADED: ("-c", f"import torch; from gancli.core import data; data.load({data!r}); {END}"),
+        "`gancli --help`": ("-m", "gancli", "--help"),
+        "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),
+        f"`gancli train`, {FIRST}": ("-c", UNTIL_ONE_OF_THE_RUN, *train),
+        f"`gancli train --quiet`, {FIRST}": ("-c", UNTIL_ONE_OF_THE_RUN, *train, "--quiet"),
+    }
+
+
+def uses(preset: str, model: Path, n: int, folder: Path) -> Commands:
+    def command(name: str, output: str) -> tuple[object, ...]:
+        return "-m", "gancli", name, model, "--n", n, "--force", "-o", folder / output
+
+    return {
+        f"`gancli sample`, `{preset}`, {n:,} into an npz": command("sample", f"{preset}.npz"),
+        f"`gancli evaluate`, `{preset}`, {n:,}": command("evaluate", preset),
+    }
+
+
+def measure(commands: Commands, rounds: int) -> dict[str, list[Spent]]:
+    """Each once before, which is not counted."""
+    works = {name: lambda _, command=command: fresh(*command) for name, command in commands.items()}
+    in_turn(works, 1)
+    return in_turn(works, rounds)
+
+
+def rows(found: dict[str, list[Spent]]) -> list[list[str]]:
+    """Ratios are taken within each round."""
+
+    def cells(name: str, some: list[Spent]) -> list[str]:
+        pairs = list(zip(some, found[LOADED], strict=True))
+        return [
+            name,
+            median([one.wall_s for one in some]),
+            median([one.cpu_s for one in some]),
+            f"{statistics.median(one.memory_mib for one in some):,.0f}",
+            median([one.wall_s / base.wall_s for one, base in pairs]),
+            median([one.cpu_s / base.cpu_s for one, base in pairs]),
+        ]
+
+    return [cells(name, some) for name, some in found.items()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--data", default="mnist-5k")
+    parser.add_argument("--n", type=int, default=10_000, help="images to make and to score")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commands = starts(args.data, folder)
+        for preset in PRESETS:
+            flags = ("--data", args.data, "--preset", preset, "--kimg", 1, "--eval-kimg", 0, "--outdir", folder)
+            commands |= uses(preset, gancli("train", *flags)["run"], args.n, folder)
+        found = measure(commands, args.rounds)
+    head = ["process", "seconds", "CPU seconds", "MiB", "times the second, by the clock", "by CPU time"]
+    print(table(head, rows(found)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""A training on random pixels, what its steps multiply, and what the machine can multiply."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gancli import presets
+from gancli.core import records
+from gancli.core.engine import Engine
+from gancli.core.imageset import ImageSet
+
+SLOW_S = 0.2  # a product that takes longer is large enough
+
+
+def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n_heldout: int = 0) -> ImageSet:
+    """n images to train on; labels if there are classes."""
+    images = torch.randint(0, 256, (n + n_heldout, channels, resolution, resolution), dtype=torch.uint8)
+    labels = torch.randint(n_classes, (n + n_heldout,)) if n_classes else None
+    first, rest = (None, None) if labels is None else (labels[:n], labels[n:])
+    names = tuple(map(str, range(n_classes)))
+    return ImageSet("noise", "noise", images[:n], first, images[n:], rest, names, "", ())
+
+
+def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> dict[str, Any]:
+    """That of a run on the CPU."""
+    return records.make(*presets.resolve(preset, flags={"device": "cpu", **flags}), data)
+
+
+def engine_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> Engine:
+    return Engine(record_of(preset, data, flags), data)
+
+
+def flops(work: Callable[[], object]) -> int:
+    """Additions and multiplications in the matrix products and convolutions of some work, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def peak_flops(dtype: torch.dtype = torch.float32) -> float:
+    """Operations per second in a matrix product: the best of three of each size, up to the first one that is slow."""
+    best = 0.0
+    for side in (256, 512, 1024, 2048):
+        a = torch.randn(side, side).to(dtype)
+        for _ in range(3):
+            started = time.perf_counter()
+            a @ a
+            took = time.perf_counter() - started
+            best = max(best, 2 * side**3 / took)
+        if took > SLOW_S:
+            break
+    return best
