@@ -129,7 +129,7 @@ WORKS: dict[str, Callable[[Point], float]] = {"step": step_s, "sample": sample_s
 
 def measure(point: Point) -> Cost:
     """Seconds and MiB, in this process, which has done nothing yet."""
-    devices.prepare_cpu(0)
+    devices.prepare(0, "float32")
     do, cpu = WORKS[point.what], torch.device("cpu")
     do(Point(point.what, images=500, batch=8, n=100))  # whatever is loaded or built once
     rehearsal.reset_peak(cpu)

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
-    devices.prepare_cpu(chosen.threads)
+    devices.prepare(chosen.threads, "float32")
     model = modelfile.load(chosen.model)
     draw = samples.Draw(range(chosen.n))
     settings = {"grid": "none", "scale": 1}

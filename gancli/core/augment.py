@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gancli.core import devices
 from gancli.core import images as pictures
 
 DRAWS = 3  # uniform numbers that an augmentation may use per image
@@ -96,15 +97,15 @@ def seen(
     draws: a CPU generator for "shift" and for each name. mine: bool [M], which of M images these are, if they are not
     all that numbers are drawn for.
     """
-    n, device = len(images) if mine is None else len(mine), images.device
+    n = len(images) if mine is None else len(mine)
     rows = slice(None) if mine is None else mine
     if shift_chance:
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance
         offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
-        images = shift(images, offsets[rows].to(device), 1, fill)
+        images = shift(images, devices.sent(offsets[rows], images.device), 1, fill)
     for name in names if strength else ():
-        uniform = torch.rand(n, 1 + DRAWS, generator=draws(name))[rows].to(device)
+        uniform = devices.sent(torch.rand(n, 1 + DRAWS, generator=draws(name))[rows], images.device)
         images = augment(name, images, strength, uniform, fill)
     return images
 

@@ -33,7 +33,7 @@ def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
 
 def contents(state: TrainState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All that a state is: tensors, and plain values."""
-    tensors = {"tallies": state.tallies}
+    tensors = {"tallies": state.tallies.cpu().double()}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
     for name, optimizer in state.optimizers.items():

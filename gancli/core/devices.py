@@ -55,10 +55,20 @@ def check_precision(name: str, device: torch.device) -> None:
         raise ConfigError(f"--precision bf16 cannot be computed by {device.type} on this machine; use float32")
 
 
-def prepare_cpu(threads: int) -> None:
-    """Fix what makes CPU results and speed depend on the machine: the thread count and denormal numbers."""
+def prepare(threads: int, precision: str) -> None:
+    """Fix what makes results and speed depend on the machine: the thread count, denormal numbers, and on a GPU whether
+    products of float32 are rounded to TF32, which has more digits than bfloat16 and fewer than float32."""
     torch.set_num_threads(threads or cores())
     torch.set_flush_denormal(True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "bf16"
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device. To a GPU it goes by pinned memory: from any other, the host would wait until all steps
+    before are done."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def is_out_of_memory(err: Exception) -> bool:

@@ -29,7 +29,7 @@ class Engine:
     ) -> None:
         self.record, self.data = record, data
         self.config, self.spec = configs.from_values(record["train"]), records.spec(record)
-        devices.prepare_cpu(record["machine"]["threads"])
+        devices.prepare(record["machine"]["threads"], record["machine"]["precision"])
         self.device = devices.resolve(record["machine"]["device"])
         world.tell({"order": "train"}, json.dumps(record).encode())
         self.world = world.on(self.device)
@@ -108,10 +108,10 @@ class Engine:
         nimg, config, n = self.state.nimg, self.config, self.batch_size
         mine = self.world.rows(n)
         index = batch_indices(len(self.images), config.seed, nimg, n)[mine]
-        real, labels = self.taken(index), None if self.labels is None else self.labels[index.to(self.device)]
+        real, labels = self.taken(index), None if self.labels is None else self.labels[devices.sent(index, self.device)]
         if config.mirror:
             chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
-            real = augment.mirror(real, chosen[mine].to(self.device))
+            real = augment.mirror(real, devices.sent(chosen[mine], self.device))
         t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
         try:
             self.state.step(real, labels, t, epochs)
@@ -125,7 +125,7 @@ class Engine:
 
     def taken(self, index: Tensor) -> Tensor:
         """Training images at these places, on the device, wherever all of them are."""
-        return self.images[index.to(self.images.device)].to(self.device)
+        return devices.sent(self.images[devices.sent(index, self.images.device)], self.device)
 
     def signals(self) -> dict[str, float | None]:
         """The state's health on training and held-out images drawn for this moment."""

@@ -16,7 +16,7 @@ Line = Mapping[str, Any]
 
 def accuracy(real_logits: Tensor) -> float:
     """Share of real images that D takes for real; logits [N]."""
-    return float((real_logits > 0).double().mean())
+    return float((real_logits > 0).cpu().double().mean())
 
 
 def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
@@ -24,16 +24,18 @@ def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> fl
 
     None where D does not tell training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
     """
-    train, heldout, fake = (float(logits.double().mean()) for logits in (train_logits, heldout_logits, fake_logits))
+    train, heldout, fake = (
+        float(logits.cpu().double().mean()) for logits in (train_logits, heldout_logits, fake_logits)
+    )
     return (train - heldout) / (train - fake) if train > fake else None
 
 
 def spread(images: Tensor, labels: Tensor | None) -> float:
     """Root-mean-square distance of images [N,C,H,W] from their mean, or from that of their class, for labels [N]."""
-    x = images.flatten(1).double()
-    groups = torch.zeros(len(x), dtype=torch.int64, device=x.device) if labels is None else labels
+    x = images.flatten(1).cpu().double()
+    groups = torch.zeros(len(x), dtype=torch.int64) if labels is None else labels.cpu()
     _, group, counts = torch.unique(groups, return_inverse=True, return_counts=True)
-    means = torch.zeros(len(counts), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, group, x)
+    means = torch.zeros(len(counts), x.shape[1], dtype=x.dtype).index_add_(0, group, x)
     means /= counts[:, None]
     return math.sqrt(float((x - means[group]).square().sum()) / len(x))
 

@@ -6,7 +6,7 @@ from torch.nn.utils import get_total_norm
 
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core import augment, ema, health, images, rng, schedules
+from gancli.core import augment, devices, ema, health, images, rng, schedules
 from gancli.core.adam import Adam
 from gancli.core.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 from gancli.core.models import build, build_discriminator, build_generator, without_values
@@ -18,7 +18,8 @@ PIECE = 64
 class TrainState:
     """Everything that changes during training, and `step`, which changes it.
 
-    tallies: float64 [2, len(statistics)], sums over images since the last tick and since the last epoch.
+    tallies: float64 (float32 on MPS) [2, len(statistics)], sums over images since the last tick and since the last
+    epoch.
     strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
     background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
@@ -46,7 +47,8 @@ class TrainState:
         self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
         self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
         self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
-        self.tallies = torch.zeros(2, len(self.statistics), dtype=torch.float64, device=device)
+        single = torch.float32 if device.type == "mps" else torch.float64  # all that MPS has
+        self.tallies = torch.zeros(2, len(self.statistics), dtype=single, device=device)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -155,14 +157,17 @@ class TrainState:
 
     def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
         """net(x, labels), computed in the precision of the run and returned in that of x."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        if self.precision == "float32":
             found: Tensor = net(x, labels)
+            return found
+        with torch.autocast(self.device.type, torch.bfloat16):
+            found = net(x, labels)
         return found.to(x.dtype)
 
     def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
         n = len(x) * self.world.size
         shares = torch.rand(n, generator=rng.generator(self.config.seed, "interpolates", self.nimg))
-        return interpolates(x, fake, shares[self.world.rows(n)].to(x)).requires_grad_()
+        return interpolates(x, fake, devices.sent(shares[self.world.rows(n)], self.device).to(x.dtype)).requires_grad_()
 
     def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
         """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
@@ -210,7 +215,7 @@ class TrainState:
 
     def latents(self, stream: str, n: int) -> Tensor:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
-        return z.to(self.device)
+        return devices.sent(z, self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
         """Pictures as D sees them in this step; they are this process's rows of so many batches in a row."""
@@ -249,7 +254,7 @@ class TrainState:
     def is_finite(self) -> bool:
         """Whether every weight, average and running sum is a number."""
         tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
-        return all(bool(tensor.isfinite().all()) for tensor in tensors)
+        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 def least_bytes(config: TrainConfig, spec: ModelSpec) -> int:

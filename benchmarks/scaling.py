@@ -1,0 +1,175 @@
+"""What the processes of a run tell each other, how long that takes, and what more of them would give.
+
+    python benchmarks/scaling.py [--presets quick classic r3gan-32] [--rounds 3] [--steps 20] [--width 64] [--batch 32]
+    python benchmarks/scaling.py --estimate
+
+Measures, turn by turn on one machine and with one thread each: one process, two that share the batch, and two with
+twice the batch; beside them one process with two threads. r3gan-* have --width channels and --batch images here. The
+time spent in messages includes waiting for the other process. --estimate counts what the full networks multiply and
+send, and works out steps on many GPUs from it, by the figures in `GPUS`.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from runs import fresh, in_turn, median, table
+from workload import flops, noise, record_of
+
+from gancli import presets
+from gancli.config import ModelSpec
+from gancli.core import world
+from gancli.core.engine import Engine
+from gancli.core.state import TrainState
+from gancli.core.world import World
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+class Case(NamedTuple):
+    processes: int
+    threads: int
+    batches: int  # times the batch of the preset
+
+
+CASES = {
+    "1 process": Case(1, 1, 1),
+    "1 process, 2 threads": Case(1, 2, 1),
+    "2 processes": Case(2, 1, 1),
+    "2 processes, twice the batch": Case(2, 1, 2),
+}
+
+
+class Gpus(NamedTuple):
+    """flops: a second's worth on one, at the share of the peak assumed; bytes_per_s: in and out of each one."""
+
+    n: int
+    flops: float
+    bytes_per_s: float
+
+
+# NVIDIA's H100 SXM: 989 TFLOP/s in bfloat16, of which a quarter; NVLink 450 GB/s each way, InfiniBand NDR 50 GB/s.
+GPUS = (Gpus(1, 247e12, 1.0), Gpus(8, 247e12, 450e9), Gpus(64, 247e12, 50e9))
+
+
+def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[str, float]:
+    """Of this process, one of those that torchrun started or alone: seconds of a step, and of messages and bytes in
+    it."""
+    here = world.join() if "RANK" in os.environ else world.ALONE
+    flags = {"threads": threads, "batch_size": batch, "batch_ramp_kimg": 0, "kimg": 1000}
+    if width:
+        flags |= {"g_width": width, "d_width": width}
+    resolution, channels = (32, 3) if width else (28, 1)
+    torch.manual_seed(0)
+    data = noise(5000, resolution, channels, 10)
+    if here.rank:
+        here.hear()  # of the training that begins
+    engine = Engine(record_of(preset, data, flags), data, here)
+    spent_s, sent = [0.0], [0]
+    for name in ("tell", "hear", "average"):
+        setattr(World, name, timed(getattr(World, name), spent_s, sent))
+    engine.share() if here.rank == 0 else engine.obey(*here.hear())
+    for number in range(steps + 4):
+        if number == 4:  # enough to warm up, with one of every kind
+            spent_s[0], sent[0], started = 0.0, 0, time.perf_counter()
+        engine.step() if here.rank == 0 else engine.obey(*here.hear())
+    step_s = (time.perf_counter() - started) / steps
+    return {"step_s": step_s, "talk_s": spent_s[0] / steps, "bytes": sent[0] / steps, "images": batch}
+
+
+def timed(function: Callable[..., Any], spent_s: list[float], sent: list[int]) -> Callable[..., Any]:
+    def call(self: World, *arguments: Any) -> Any:
+        if arguments and isinstance(arguments[0], list) and self.size > 1:
+            sent[0] += sum(tensor.nbytes for tensor in arguments[0])
+        started = time.perf_counter()
+        found = function(self, *arguments)
+        spent_s[0] += time.perf_counter() - started
+        return found
+
+    return call
+
+
+def measured(preset: str, case: Case, width: int, batch: int, steps: int) -> dict[str, float]:
+    arguments = ["--work", preset, case.threads, batch * case.batches, width, steps]
+    launcher = TORCHRUN if case.processes > 1 else ()
+    found: dict[str, float] = json.loads(fresh(*launcher, __file__, *arguments).output)
+    return found
+
+
+def measure(preset: str, args: argparse.Namespace) -> str:
+    is_large = presets.PRESETS[preset].model == "resnet"
+    width, batch = (args.width, args.batch) if is_large else (0, presets.PRESETS[preset].batch_size)
+    works = {
+        name: lambda _, case=case: measured(preset, case, width, batch, args.steps) for name, case in CASES.items()
+    }
+    found = in_turn(works, args.rounds)
+    alone = [one["images"] / one["step_s"] for one in found["1 process"]]
+    rows = []
+    for name, some in found.items():
+        rates = [one["images"] / one["step_s"] for one in some]
+        ratios = [rate / first for rate, first in zip(rates, alone, strict=True)]
+        shares = [100 * one["talk_s"] / one["step_s"] for one in some]
+        size, mib = f"{some[0]['images']:g}", f"{some[0]['bytes'] / 2**20:.2f}"
+        rows.append([f"`{preset}`, {name}", size, median(rates), median(ratios), mib, median(shares)])
+    head = ["", "batch", "images/s", "times 1 process", "MiB averaged per step", "% of the time in messages"]
+    return table(head, rows)
+
+
+def step_of(preset: str) -> tuple[float, float, int]:
+    """Operations for one image in the mean step, bytes averaged in a step, and the batch of a preset at full size."""
+    _, config, _ = presets.resolve(preset)
+    resolution, n = presets.PRESETS[preset].resolution, 2
+    shape = {"resolution": resolution, "channels": 3, "n_classes": 10 if resolution == 32 else 0}
+    spec = ModelSpec(model=config.model, z_dim=config.z_dim, g_width=config.g_width, d_width=config.d_width, **shape)
+    state = TrainState(config, spec, torch.device("meta"))
+    real = torch.zeros(n, 3, resolution, resolution, dtype=torch.uint8, device="meta")
+    labels = torch.zeros(n, dtype=torch.int64, device="meta") if spec.n_classes else None
+    counted = flops(lambda: state.step(real, labels, 0.0, 0.0))
+    n_weights = sum(weight.numel() for net in (state.G, state.D) for weight in net.parameters())
+    return counted / n, 4.0 * n_weights, config.batch_size
+
+
+def estimate(names: list[str]) -> str:
+    """The ring of an all-reduce sends and takes 2 (n-1)/n times the bytes; gradients are sent when all are there."""
+    rows = []
+    for name in names:
+        each, size, batch = step_of(name)
+        for gpus in GPUS:
+            compute_s = each * batch / gpus.n / gpus.flops
+            talk_s = 2 * (gpus.n - 1) / gpus.n * size / gpus.bytes_per_s
+            step_s = compute_s + talk_s
+            cells = [f"{batch // gpus.n}", f"{1000 * compute_s:.1f}", f"{1000 * talk_s:.2f}", f"{talk_s / step_s:.0%}"]
+            rows.append([f"`{name}`", str(gpus.n), *cells, f"{batch / step_s:,.0f}"])
+    head = ["preset", "GPUs", "images each", "computing, ms", "averaging, ms", "share of averaging", "images/s"]
+    return table(head, rows)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--work"]:
+        preset, *numbers = sys.argv[2:]
+        found = work(preset, *map(int, numbers))
+        if os.environ.get("RANK", "0") == "0":
+            print(json.dumps(found), flush=True)
+        return
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--presets", nargs="+", default=["classic", "quick", "r3gan-32"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--estimate", action="store_true")
+    args = parser.parse_args()
+    if args.estimate:
+        print(estimate([name for name in presets.PRESETS if name.startswith("r3gan")]))
+        return
+    for preset in args.presets:
+        print(measure(preset, args), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
