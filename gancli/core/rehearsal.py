@@ -20,7 +20,6 @@ from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
 from gancli.errors import MemoryLimitError
 
-ENOUGH_S = 0.5
 SMALLEST = configs.fields()["batch_size"].metadata["low"]
 NARROW = 16  # below this width, what a step keeps does not grow with it
 BYTES_PER_CHANNEL = 150  # more than a step keeps for each pixel of an image and channel of the widest layer
@@ -55,7 +54,7 @@ class Rehearsal:
 
 
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
-    """Train on real batches of every size the plan has for about half a second, writing nothing.
+    """Train on a few real batches of the smallest and the largest size the plan has, writing nothing.
 
     Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
     """
@@ -66,9 +65,9 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     if fits == asked:
         try:
             reset_peak(engine.device)
-            for _ in range(2):  # one with R1 and one without, to warm up
-                step_s(engine)
-            rates = [(start, images_per_s(engine, size, ENOUGH_S / len(sizes))) for start, size in sizes]
+            images_per_s(engine, sizes[0][1])  # to warm up
+            took = {size: size / images_per_s(engine, size) for size in (sizes[0][1], asked)}
+            rates = [(start, size / between(took, size)) for start, size in sizes]
         except MemoryLimitError:
             pass  # and the error goes, which holds the failed step, and with it the memory
         else:
@@ -120,7 +119,14 @@ def peak_bytes(engine: Engine, batch: int) -> int:
     return memory(engine.device)[0]
 
 
-def images_per_s(engine: Engine, batch: int, enough_s: float) -> float:
+def between(took: dict[int, float], size: int) -> float:
+    """Seconds of a step with this batch size, by those of the smallest and the largest: it has a time of its own and
+    one for each image."""
+    (small, small_s), (large, large_s) = min(took.items()), max(took.items())
+    return small_s + (large_s - small_s) * (size - small) / max(large - small, 1)
+
+
+def images_per_s(engine: Engine, batch: int, enough_s: float = 0.0) -> float:
     """The rate with batches of one size, by the step that has R1 and one or more that do not."""
     engine.config = dataclasses.replace(engine.config, batch_size=batch)
     engine.state.nimg, interval, took = 0, engine.state.interval, list[float]()

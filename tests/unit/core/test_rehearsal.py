@@ -34,32 +34,31 @@ def test_a_trial_writes_nothing_and_changes_no_plan(plan: tuple[dict[str, Any], 
     assert 1e7 < found.memory_bytes < found.there_bytes
 
 
-def test_a_trial_takes_every_batch_size_of_the_plan_through_one_turn_of_r1(
+def test_a_trial_takes_the_smallest_and_the_largest_batch_with_r1_and_without(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
     step = TrainState.step
 
     def counted(self: TrainState, real: torch.Tensor, *rest: Any) -> None:
-        sizes.append(len(real))
+        sizes.append((len(real), self.nimg))
         step(self, real, *rest)
 
     monkeypatch.setattr(TrainState, "step", counted)
-    monkeypatch.setattr(rehearsal, "ENOUGH_S", 60.0)
     rehearsal.rehearse(*plan)
-    interval = plan[0]["train"]["r1_interval"]
-    assert sizes == [8] * 2 + [2] * interval + [4] * interval + [8] * interval
+    assert sizes == [(2, 0), (2, 2), (2, 0), (2, 2), (8, 0), (8, 8)]
 
 
 def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = iter([0.0, 0.0, *[0.4, 0.05] * 2, 0.1, 0.05, 0.15])  # two to warm up, then those with R1 and some without
+    took = iter([9.0, 9.0, 0.4, 0.05, 0.1, 0.15])  # two to warm up, then one with R1 and one without of each size
     monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
     found = rehearsal.rehearse(*plan)
-    assert found.images_per_s == pytest.approx(8 * 8 / (0.1 + 7 * 0.1))
-    assert found.rates[0] == (0, pytest.approx(2 * 8 / 0.75)) and found.rates[1] == (5000, pytest.approx(4 * 8 / 0.75))
-    assert next(took, None) is None
+    small_s, large_s = (0.4 + 7 * 0.05) / 8, (0.1 + 7 * 0.15) / 8
+    rates = [2 / small_s, 4 / (small_s + (large_s - small_s) / 3), 8 / large_s]
+    assert [rate for _, rate in found.rates] == pytest.approx(rates)
+    assert [start for start, _ in found.rates] == [0, 5000, 20_000] and found.images_per_s == found.rates[2][1]
 
 
 def test_small_first_batches_take_their_own_time() -> None:
