@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from gancli import media
+from gancli.config import ModelSpec
 from gancli.core import models
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
@@ -249,3 +250,21 @@ def test_costs_are_drawn_with_their_exponents(
     powers = [line[-2:] for line in lines[2:] if line[-2]]
     assert len(lines) > 30 and powers == [["1.00", "0.50 |"], ["2.00", "1.00 |"], *[["1.00", "0.50 |"]] * 4]
     assert imread("costs.png")[..., :3].std() > 0.08
+
+
+def test_processes_average_each_weight_once() -> None:
+    scaling = script("scaling")
+    alone, shared = (scaling.measured("classic", scaling.Case(n, 1, 1), 0, 8, 2) for n in (1, 2))
+    spec = ModelSpec(model="mlp", z_dim=64, g_width=256, d_width=256, resolution=28, channels=1, n_classes=0)
+    n_weights = sum(weight.numel() for net in models.build(spec, 0) for weight in net.parameters())
+    assert alone["bytes"] == 0 and 4 * n_weights < shared["bytes"] < 4 * n_weights + 100
+    assert 0 < shared["talk_s"] < shared["step_s"]
+
+
+def test_an_estimate_adds_computing_and_averaging(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = script("scaling")
+    monkeypatch.setattr(scaling, "step_of", lambda preset: (1e9, 2e6, 64))
+    monkeypatch.setattr(scaling, "GPUS", (scaling.Gpus(1, 1e12, 1.0), scaling.Gpus(4, 1e12, 1e9)))
+    one, four = [row.split(" | ") for row in scaling.estimate(["some"]).splitlines()[2:]]
+    assert one[1:] == ["1", "64", "64.0", "0.00", "0%", "1,000 |"]
+    assert four[1:] == ["4", "16", "16.0", "3.00", "16%", "3,368 |"]
