@@ -24,6 +24,7 @@ Commands = dict[str, tuple[object, ...]]  # what it is -> arguments of Python
 
 PRESETS = ("classic", "quick")
 LOADED, FIRST = "`import torch`, and the data loaded", "first step of the run"
+ADAM = "import torch; torch.optim.Adam(torch.nn.Linear(1, 1).parameters())"  # for which torch imports its compiler
 END = "import os; os._exit(0)"
 # Until this method is called. That it is imported first changes only the order of imports which a command has anyway.
 UNTIL = f"""
@@ -42,6 +43,7 @@ def starts(data: str, folder: Path) -> Commands:
     return {
         "`import torch`": ("-c", f"import torch; {END}"),
         LOADED: ("-c", f"import torch; from gancli.core import data; data.load({data!r}); {END}"),
+        "`import torch`, and an Adam made": ("-c", f"{ADAM}; {END}"),
         "`gancli --help`": ("-m", "gancli", "--help"),
         "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),
         f"`gancli train`, {FIRST}": ("-c", UNTIL_ONE_OF_THE_RUN, *train),
