@@ -67,7 +67,7 @@ class Contest:
         return record_of("classic", self.images, {**self.flags, "kimg": kimg, "seed": seed})
 
     def theirs(self, kimg: float, seed: int) -> Trained:
-        G, D = build(self.spec, seed)
+        G, D = (net.to(memory_format=torch.contiguous_format) for net in build(self.spec, seed))  # as torch makes them
         torch.manual_seed(seed)
         started = time.perf_counter()
         LOOPS[self.name](G, D, self.images.images, self.batch_size, round(1000 * kimg), self.workers)

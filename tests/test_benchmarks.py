@@ -186,8 +186,6 @@ def test_phases_add_up_and_leave_the_training_as_it_was(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["tutorial", "dcgan", "lightning"])
 def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name == "lightning":
-        pytest.importorskip("lightning")
     train_speed, workload = script("train_speed"), script("workload")
     contest = train_speed.Contest(name, workload.noise(150), 32, 1, 0, scored=False)
     nets: list[Any] = []
