@@ -41,6 +41,7 @@ from gancli.metrics import METRICS
 from gancli.report import plots
 from gancli.report.series import log_limits
 
+ENOUGH_S = 1.0  # of steps
 PRESET = "quick"
 SECONDS, MEMORY = "seconds", "MiB"
 LEAST_MIB = 1.0  # less is lost among what a process takes and gives back anyway
@@ -102,7 +103,7 @@ def step_s(point: Point) -> float:
     engine = engine_of(PRESET, images, {**FLAGS, "batch_size": point.batch})
     for _ in range(2):  # one with R1 and one without, to warm up
         rehearsal.step_s(engine)
-    return point.batch / rehearsal.images_per_s(engine, point.batch, rehearsal.ENOUGH_S)
+    return point.batch / rehearsal.images_per_s(engine, point.batch, ENOUGH_S)
 
 
 def sample_s(point: Point) -> float:
