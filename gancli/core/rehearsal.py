@@ -65,8 +65,7 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
     if fits == asked:
         try:
             reset_peak(engine.device)
-            images_per_s(engine, sizes[0][1])  # to warm up
-            took = {size: size / images_per_s(engine, size) for size in (sizes[0][1], asked)}
+            took = {size: size / images_per_s(engine, size) for size in sorted({sizes[0][1], asked})}
             rates = [(start, size / between(took, size)) for start, size in sizes]
         except MemoryLimitError:
             pass  # and the error goes, which holds the failed step, and with it the memory
@@ -127,12 +126,13 @@ def between(took: dict[int, float], size: int) -> float:
 
 
 def images_per_s(engine: Engine, batch: int, enough_s: float = 0.0) -> float:
-    """The rate with batches of one size, by the step that has R1 and one or more that do not."""
+    """The rate with batches of one size, by a step that has R1 and one or more that need not have it. The first one of
+    all is slower than it will be, which counts little where R1 is lazy, and is left out where each step has it."""
     engine.config = dataclasses.replace(engine.config, batch_size=batch)
     engine.state.nimg, interval, took = 0, engine.state.interval, list[float]()
     while len(took) < 2 or (len(took) < interval and sum(took) < enough_s):
         took.append(step_s(engine))
-    cycle_s = took[0] + (interval - 1) * statistics.fmean(took[1:])
+    cycle_s = (took[0] if interval > 1 else took[1]) + (interval - 1) * statistics.fmean(took[1:])
     return batch * interval / cycle_s
 
 

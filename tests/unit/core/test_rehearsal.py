@@ -46,19 +46,29 @@ def test_a_trial_takes_the_smallest_and_the_largest_batch_with_r1_and_without(
 
     monkeypatch.setattr(TrainState, "step", counted)
     rehearsal.rehearse(*plan)
-    assert sizes == [(2, 0), (2, 2), (2, 0), (2, 2), (8, 0), (8, 8)]
+    assert sizes == [(2, 0), (2, 2), (8, 0), (8, 8)]
 
 
 def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = iter([9.0, 9.0, 0.4, 0.05, 0.1, 0.15])  # two to warm up, then one with R1 and one without of each size
+    took = iter([0.4, 0.05, 0.1, 0.15])  # with R1 and without, of the smallest and of the largest size
     monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
     found = rehearsal.rehearse(*plan)
     small_s, large_s = (0.4 + 7 * 0.05) / 8, (0.1 + 7 * 0.15) / 8
     rates = [2 / small_s, 4 / (small_s + (large_s - small_s) / 3), 8 / large_s]
     assert [rate for _, rate in found.rates] == pytest.approx(rates)
     assert [start for start, _ in found.rates] == [0, 5000, 20_000] and found.images_per_s == found.rates[2][1]
+
+
+def test_where_every_step_has_r1_the_first_one_is_left_out(
+    plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, images = plan
+    took = iter([9.0, 0.1])
+    monkeypatch.setattr(rehearsal, "step_s", lambda engine: next(took))
+    each = {**record, "train": {**record["train"], "r1_interval": 1, "batch_ramp_kimg": 0.0}}
+    assert rehearsal.rehearse(each, images).images_per_s == pytest.approx(8 / 0.1)
 
 
 def test_small_first_batches_take_their_own_time() -> None:
