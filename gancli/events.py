@@ -45,7 +45,7 @@ class Measured:
 class Scored:
     """The model was scored, and a line of metrics.jsonl written; if it is the best so far, model-best is on disk.
 
-    score: the value that ranks models, lower is better; None if it cannot be had.
+    score: the value that ranks models, lower is better; None if it cannot be had. values: all numbers of the line.
     """
 
     nimg: int
@@ -53,6 +53,7 @@ class Scored:
     score: float | None
     floor: float | None
     is_best: bool
+    values: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -320,6 +320,22 @@ class RunDir:
                 self._locked = None
             os.close(descriptor)
 
+    def is_locked(self) -> bool:
+        """Whether a process owns the run."""
+        try:
+            descriptor = os.open(self.path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
     def check_owned(self) -> None:
         """Before anything is written: whether what is at the path is still what was locked. Raises RunError."""
         if self._locked is None:
@@ -349,8 +365,25 @@ def newest(outdir: Path) -> RunDir:
 
 def runs_below(outdir: Path) -> list[RunDir]:
     """All runs, those with the highest numbers first."""
-    found = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and (p / "config.json").is_file()]
+    return [run for run in folders_below(outdir) if run.config.is_file()]
+
+
+def folders_below(outdir: Path) -> list[RunDir]:
+    """All folders with the name of a run, whatever they hold, those with the highest numbers first."""
+    found = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and p.is_dir()]
     return [RunDir(path) for path in sorted(found, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files below a folder; links are not followed, and what goes meanwhile counts nothing."""
+    found = 0
+    files = (
+        [os.path.join(place, name) for place, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
+    )
+    for file in files:
+        with contextlib.suppress(OSError):
+            found += os.lstat(file).st_size
+    return found
 
 
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:

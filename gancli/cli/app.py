@@ -13,8 +13,11 @@ import typer.core
 import gancli
 from gancli.cli import processes
 from gancli.cli.animate import animate
+from gancli.cli.doctor import doctor
 from gancli.cli.evaluate import evaluate
+from gancli.cli.export import export
 from gancli.cli.interpolate import interpolate
+from gancli.cli.runs import runs
 from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
@@ -97,6 +100,9 @@ app.command()(sample)
 app.command()(interpolate)
 app.command()(evaluate)
 app.command()(animate)
+app.command()(export)
+app.command()(runs)
+app.command()(doctor)
 
 
 def interrupt(number: int, _: object) -> NoReturn:

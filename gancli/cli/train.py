@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli import config as configs
-from gancli import presets
+from gancli import presets, trackers
 from gancli.cli import options as opt
 from gancli.cli import processes
 from gancli.errors import ConfigError, DataError
-from gancli.events import RunEnded
+from gancli.events import RunEnded, Warned
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -86,6 +86,16 @@ def train(
     device: opt.Device = None,
     threads: opt.Threads = None,
     precision: opt.Precision = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            metavar=f"{'|'.join(trackers.TRACKERS)}|{trackers.NONE}",
+            help="Report to a tracker, too; a resumed run goes on with its own.",
+            rich_help_panel=opt.RUN,
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
     ] = False,
@@ -105,11 +115,11 @@ def train(
     if resume is not None and dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
-        old_run(RunDir.find(resume, outdir), preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
+        old_run(RunDir.find(resume, outdir), preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
     elif begun := processes.run_to_go_on_with(outdir):
-        old_run(begun, None, {}, {}, ctx.obj, as_json=as_json, quiet=quiet)
+        old_run(begun, None, {}, {}, None, ctx.obj, as_json=as_json, quiet=quiet)
     else:
-        new_run(preset, from_file, flags, init, outdir, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
+        new_run(preset, from_file, flags, init, outdir, log, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
 
 def new_run(
@@ -118,6 +128,7 @@ def new_run(
     flags: dict[str, Any],
     init: Path | None,
     outdir: Path,
+    log: str | None,
     world: "World | None",
     *,
     dry_run: bool,
@@ -125,6 +136,7 @@ def new_run(
     quiet: bool,
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
+    tracker = trackers.make(log or trackers.NONE)
     from gancli.cli import datareport, render
     from gancli.core import clusters, data, devices, records, rehearsal, tuning
     from gancli.core import start as starts
@@ -149,6 +161,8 @@ def new_run(
     world.check_shares(records.batch_sizes(record))
     if start:
         record["init"] = starts.entry(start, record)
+    if tracker:
+        record["log"] = log
     if dry_run:
         rehearse(record, images, trained, as_json=as_json, quiet=quiet)
         return
@@ -163,7 +177,7 @@ def new_run(
         if report:
             datareport.start({**report, "picture": str(run.reals)}, record)
         trainer = Trainer(run, record, trained, make_probe(record, images, world, quiet=quiet), start, world)
-        finish(trainer, as_json=as_json, quiet=quiet)
+        finish(trainer, tracker, as_json=as_json, quiet=quiet)
 
 
 def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *, as_json: bool, quiet: bool) -> None:
@@ -201,6 +215,7 @@ def old_run(
     preset: str | None,
     from_file: dict[str, Any],
     flags: dict[str, Any],
+    log: str | None,
     world: "World | None",
     *,
     as_json: bool,
@@ -218,6 +233,7 @@ def old_run(
         preset_in_file = asked.pop("preset", None)
         records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
         record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
+        tracker = same_tracker(record, log)
         world.check_shares(records.batch_sizes(record))
         with render.tracker(quiet=quiet) as track:
             images, trained = clusters.of_record(record, track, verify=True)
@@ -228,7 +244,21 @@ def old_run(
             trainer.restore_files()
         elif not quiet:
             render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
-        finish(trainer, as_json=as_json, quiet=quiet)
+        finish(trainer, tracker, as_json=as_json, quiet=quiet)
+
+
+def same_tracker(record: dict[str, Any], asked: str | None) -> trackers.Tracker | None:
+    """The one asked for, which the record keeps from now on, or the one of the record, if it can be had."""
+    from gancli.cli import render
+
+    if asked is not None:
+        record["log"] = asked
+        return trackers.make(asked)
+    try:
+        return trackers.make(record.get("log", trackers.NONE))
+    except ConfigError as err:
+        render.notes([f"{err}; going on without"])
+        return None
 
 
 def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, quiet: bool) -> "Probe | None":
@@ -244,15 +274,25 @@ def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, qu
         return evaluation.probe(images, spec, counts, progress=track, world=world)
 
 
-def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
+def finish(trainer: "Trainer", tracker: trackers.Tracker | None, *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli.cli import render
 
     run, ended = trainer.run_dir, None
-    with render.display(quiet=quiet) as show, stopping(trainer) as signals:
+
+    def warn(text: str) -> None:
+        with contextlib.suppress(OSError):
+            show(Warned(trainer.state.nimg, "log", text))
+
+    with (
+        render.display(quiet=quiet) as show,
+        stopping(trainer) as signals,
+        trackers.told(tracker, trainer.record, warn) as tell,
+    ):
         for event in trainer.run() if not trainer.is_finished else ():
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
                 show(event)
+            tell(event)
             if isinstance(event, RunEnded):
                 ended = event
     is_stopped = ended is not None and ended.reason == "stopped"

@@ -176,8 +176,10 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("machine.torch must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
-        if not is_count(record["machine"].get("processes", 1)) or not isinstance(record.get("job", ""), str):
-            raise ConfigError("machine.processes must be a whole number above 0, and job a text")
+        if not is_count(record["machine"].get("processes", 1)):
+            raise ConfigError("machine.processes must be a whole number above 0")
+        if not all(isinstance(record.get(key, ""), str) for key in ("job", "log")):
+            raise ConfigError("job and log must be texts")
         if not all(isinstance(record["ideals"][key], int | float | None) for key in ("d_loss", "g_loss", "accuracy")):
             raise ConfigError("ideals must be numbers or null")
         names, counts = record["data"]["class_names"], record["data"]["class_counts"]

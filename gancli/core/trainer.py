@@ -152,9 +152,10 @@ class Trainer:
         Nothing is saved: a run that is killed here comes back to the same checkpoint and the same step.
         """
         state, nimg = self.state, self.state.nimg
-        if state.lr_factor < 1:
-            raise err
         self.run_dir.check_owned()
+        if state.lr_factor < 1:
+            self.note("diverged")
+            raise err
         notes: list[str] = []
         checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
         state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
@@ -243,7 +244,8 @@ class Trainer:
             modelfile.save(self.run_dir.best_model, self.state.G_ema, self.model_info())
             yield saved
         name = str(self.watch.score)
-        yield events.Scored(nimg, name, line.get(name), self.watch.floor, is_best)
+        numbers = {key: value for key, value in found.items() if isinstance(value, float | None)}
+        yield events.Scored(nimg, name, line.get(name), self.watch.floor, is_best, numbers)
         yield from self.warn()
 
     def warn(self) -> Iterator[events.Event]:

@@ -1,0 +1,94 @@
+"""gancli doctor: what to paste into an issue."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gancli.cli import options as opt
+from gancli.errors import GancliError
+from gancli.wording import counted, significant
+
+
+def doctor(
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Try for ten seconds how fast it is.")] = True,
+    outdir: opt.Outdir = Path("runs"),
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Say what there is: versions, extras, devices, precision, folders, and how fast this machine is.
+
+    Made to be pasted into an issue: no name of a machine or a user, and ~ for the home folder.
+    """
+    from gancli import diagnosis
+    from gancli.cli import render
+    from gancli.core.cache import cache_folder
+
+    found: dict[str, Any] = {
+        "versions": diagnosis.versions(),
+        "extras": diagnosis.extras(),
+        "environment": diagnosis.environment(),
+        "cache": diagnosis.cache(cache_folder()),
+        "outdir": diagnosis.outdir(outdir),
+    }
+    try:
+        from gancli.core import benchmark
+
+        found["hardware"] = benchmark.hardware()
+        if speed:
+            render.status("trying how fast this machine is, for ten seconds", quiet=quiet or as_json)
+            found["speed"] = benchmark.speed()
+    except (ImportError, OSError, RuntimeError, GancliError) as err:  # of a torch, or a device, that does not work
+        found["fault"] = diagnosis.unnamed(f"{type(err).__name__}: {err}".splitlines()[0])
+    if as_json:
+        render.print_json(found)
+        return
+    for line in lines(found):
+        render.stdout_line(line)
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    for section in ("versions", "extras", "environment"):
+        yield from listed(section, found[section])
+    if hardware := found.get("hardware"):
+        yield from listed("hardware", told(hardware))
+    for section in ("cache", "outdir"):
+        yield from listed(section, place(found[section]))
+    if speed := found.get("speed"):
+        yield from listed("speed", rates(speed))
+    if fault := found.get("fault"):
+        yield f"fault: {fault}"
+
+
+def listed(section: str, values: Mapping[str, Any]) -> Iterator[str]:
+    if not values:
+        return
+    width = max(map(len, values))
+    yield f"{section}:"
+    for name, value in values.items():
+        yield f"  {name:{width}}  {value}"
+
+
+def told(hardware: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {"torch": hardware["torch"]}
+    for each in hardware["devices"]:
+        size = f"{each['memory_bytes'] / 1e9:,.1f} GB"
+        shown[each["device"]] = f"{each['name']}, {size}, {' and '.join(each['precision'])}"
+    parts = (counted(hardware["cores"], "core"), counted(hardware["threads"], "thread"), hardware["instructions"])
+    shown |= {"processor": ", ".join(parts), "--device auto": hardware["device"]}
+    return shown | {f"warning {i}": text for i, text in enumerate(hardware["warnings"], start=1)}
+
+
+def rates(speed: Mapping[str, Any]) -> dict[str, str]:
+    shown = {"device": speed["device"], "quick": f"{significant(speed['quick_images_per_s'])} images/s"}
+    for name in ("float32", "bf16"):
+        if rate := speed.get(f"{name}_gflop_per_s"):
+            shown[name] = f"{significant(rate)} GFLOP/s in matrix products"
+    return shown
+
+
+def place(about: Mapping[str, Any]) -> dict[str, Any]:
+    state = "can be written" if about["can_write"] else "cannot be written"
+    shown = {"folder": f"{about['folder']}, {state}, {about['free_bytes'] / 1e9:,.1f} GB free"}
+    return shown | {name: f"{size / 1e6:,.1f} MB" for name, size in about.get("parts", {}).items()}

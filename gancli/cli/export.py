@@ -1,0 +1,70 @@
+"""gancli export: a model for others."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gancli import outputs
+from gancli.cli import options as opt
+from gancli.cli.sources import find_model, run_of
+from gancli.errors import ConfigError
+
+
+def export(
+    ctx: typer.Context,
+    source: opt.Source = None,
+    to: Annotated[
+        Literal["hub", "onnx"],
+        typer.Option(
+            "--to",
+            metavar="hub|onnx",
+            help="hub: a folder for the Hugging Face Hub, with a model card. onnx: one file that needs no PyTorch.",
+        ),
+    ] = "hub",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="DIR, or file.onnx; left out, a new one in exports/.", show_default=False),
+    ] = None,
+    best: opt.Best = False,
+    force: opt.Force = False,
+    outdir: opt.Outdir = Path("runs"),
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Make what others can use: a folder for the Hugging Face Hub, or ONNX.
+
+    Nothing is uploaded. docs/export.md says how to, and what is in the files.
+    """
+    if to == "onnx" and output and output.suffix.lower() != ".onnx":
+        raise ConfigError(f"cannot write {output}: --to onnx makes a file; give one that ends in .onnx")
+    if to == "hub" and output and output.suffix.lower() == ".onnx":
+        raise ConfigError(f"cannot write {output}: --to hub makes a folder; add --to onnx for a file")
+    path, place = find_model(source, outdir, best=best)
+    from gancli.cli import render
+    from gancli.core import modelfile
+    from gancli.core.world import ALONE
+
+    if to == "onnx":
+        try:
+            from gancli.export import onnx
+        except ImportError as err:
+            raise ConfigError(f'--to onnx needs the package {err.name}; pip install "gancli[onnx]"') from err
+    else:
+        from gancli.export import hub
+    model = modelfile.load(path, world=ctx.obj or ALONE)
+    with outputs.place(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
+        if to == "onnx":
+            render.status("converting, and comparing with PyTorch", quiet=quiet or as_json)
+            onnx.write(target, model, force=force)
+        else:
+            hub.write(target, model, run_of(path), force=force)
+    if as_json:
+        render.print_json({"model": str(path), "sha256": model.digest, "to": to, "output": str(target)})
+        return
+    render.stdout_line(f"exported to {shlex.quote(str(target))}")
+    if to == "hub":
+        render.stdout_line(
+            f"next: read its README.md, choose a license, hf upload USER/NAME {shlex.quote(str(target))}"
+        )

@@ -1,0 +1,82 @@
+"""gancli runs: all runs in one table."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gancli.cli import options as opt
+from gancli.errors import RunError
+from gancli.rundir import RunDir, folders_below
+from gancli.wording import significant
+
+if TYPE_CHECKING:
+    from gancli.report.overview import Best, Overview
+
+WIDE = 200  # columns where nobody looks: a file, or another program
+
+
+def runs(
+    outdir: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Where the numbered run folders are.")] = Path(
+        "runs"
+    ),
+    as_json: opt.Json = False,
+) -> None:
+    """List the runs, the newest first: state, length, best score, size, preset and data.
+
+    A state is running, finished, stopped, diverged, killed (it ended without a word) or broken (not readable). All but
+    broken ones go on with gancli train --resume.
+    """
+    if RunDir(outdir).config.is_file():
+        raise RunError(f"{outdir} is one run; give the folder that it lies in")
+    folders = folders_below(outdir)
+    if not folders:
+        raise RunError(f"no run found under {outdir}/; train one first: gancli train")
+    from gancli.cli import render
+    from gancli.report import overview
+
+    found = [overview.look(run) for run in folders]
+    if as_json:
+        render.print_json({"runs": [each.to_json() for each in found]})
+    else:
+        show(found)
+
+
+def show(found: "list[Overview]") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from gancli.errors import printable
+
+    out = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("run", "state", "kimg", "best score", "size", "preset", "data"):
+        table.add_column(heading, justify="right" if heading in ("kimg", "size") else "left", overflow="fold")
+    for each in found:
+        state = each.state + (f": {each.fault}" if each.fault else "")
+        cells = (each.path.name, state, length(each), score(each.best), megabytes(each), each.preset, each.data)
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    out.print(table)
+
+
+def length(each: "Overview") -> str:
+    """'240', or '48 of 240' of a run that is not complete."""
+    if each.nimg is None:
+        return ""
+    rest = f" of {each.total_nimg / 1000:g}" if each.total_nimg and each.nimg < each.total_nimg else ""
+    return f"{each.nimg / 1000:g}{rest}"
+
+
+def score(best: "Best | None") -> str:
+    """'fd_digits 1.32, 5.0 times its floor'."""
+    if best is None:
+        return ""
+    times = f", {best.times_floor:.3g} times its floor" if best.times_floor is not None else ""
+    return f"{best.name} {significant(best.value)}{times}"
+
+
+def megabytes(each: "Overview") -> str:
+    return f"{each.size_bytes / 1e6:,.1f} MB"

@@ -1,0 +1,191 @@
+"""The model card: README.md with the front matter of the Hugging Face Hub, written from the model and its run alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.core.modelfile import Model, ModelInfo
+from gancli.core.sources import SCORES
+from gancli.errors import GancliError, printable
+from gancli.report.series import number, section, text
+from gancli.rundir import RunDir
+from gancli.wording import significant
+
+FRONT = """\
+---
+# license: yours to choose, see https://huggingface.co/docs/hub/repositories-licenses
+library_name: gancli
+pipeline_tag: unconditional-image-generation
+tags:
+- gan
+- image-generation
+- pytorch
+---
+"""
+MOST_CLASSES = 100  # that are named
+
+
+class Row(NamedTuple):
+    """A score; floor is what a perfect generator would get, None if unknown."""
+
+    name: str
+    value: float
+    floor: float | None
+    reading: str
+
+
+def written(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -> str:
+    """pictures: title -> file beside the card."""
+    info = model.info
+    parts = [
+        FRONT,
+        f"# {kind(info)} of {code(info.data['name'])}",
+        f"A generative adversarial network trained with gancli: {network(model)}.",
+        *(f"![{title}]({name})\n\n{title}." for title, name in pictures.items()),
+        "## Use",
+        use(info),
+        "## Data",
+        data(info, run),
+        "## Scores",
+        scored(model, run),
+        "## Limits",
+        limits(info),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def kind(info: ModelInfo) -> str:
+    return "Class-conditional GAN" if info.class_names and "clusters" not in info.data else "GAN"
+
+
+def network(model: Model) -> str:
+    spec, n = model.info.spec, sum(weight.numel() for weight in model.G.parameters())
+    colour = "grey" if spec.channels == 1 else "colour"
+    pictures = f"{colour} pictures of {spec.resolution}x{spec.resolution} pixels"
+    made = f"preset {code(model.info.preset)}, network {code(spec.model)}, {n:,} weights in the generator"
+    return f"{pictures} from {spec.z_dim} normally distributed numbers; {made}"
+
+
+def use(info: ModelInfo) -> str:
+    lines = [
+        "pip install gancli",
+        "hf download USER/NAME model.safetensors --local-dir .  # from the package huggingface_hub",
+        "gancli sample model.safetensors --n 64",
+        "gancli interpolate model.safetensors --seeds 1,2,3",
+    ]
+    if info.class_names:
+        lines.insert(3, "gancli sample model.safetensors --class 0 --n 16")
+    block = "\n".join(["```sh", *lines, "```"])
+    return (
+        f"{block}\n\nA seed always gives the same picture. The file holds weights and their description, and no code."
+    )
+
+
+def data(info: ModelInfo, run: RunDir | None) -> str:
+    about = section(config(run), "data")
+    n_train, is_same = number(about, "n_train"), about.get("digest") == info.data["digest"]
+    lines = [f"Trained on {code(info.data['name'])} (sha256 {info.data['digest'][:16]}...)"]
+    if n_train and is_same:
+        lines[0] += f", {n_train:,.0f} images, each seen about {significant(info.nimg / n_train)} times"
+    lines[0] += f"; {info.nimg:,} images shown in all."
+    if "clusters" in info.data:
+        lines.append(f"It has no labels: {len(info.class_names)} clusters of similar images stand in for classes.")
+    elif info.class_names:
+        names = ", ".join(map(code, info.class_names[:MOST_CLASSES]))
+        rest = " and others" if len(info.class_names) > MOST_CLASSES else ""
+        lines.append(f"{len(info.class_names)} classes: {names}{rest}.")
+    return "\n".join(lines)
+
+
+def scored(model: Model, run: RunDir | None) -> str:
+    rows, conditions = of_evaluation(model, run) or of_training(model, run)
+    if not rows:
+        return "Not scored. `gancli evaluate model.safetensors` does it, given the data."
+    table = ["| score | value | floor | reading |", "|---|---:|---:|---|"]
+    for row in rows:
+        floor = "" if row.floor is None else significant(row.floor)
+        table.append(f"| {row.name} | {significant(row.value)} | {floor} | {row.reading} |")
+    meaning = "The floor is what a perfect generator would get at the same counts; only scores taken alike compare."
+    return "\n".join([*table, "", f"{conditions} {meaning}"])
+
+
+Found = tuple[list[Row], str]
+
+
+def of_evaluation(model: Model, run: RunDir | None) -> Found | None:
+    """What `gancli evaluate` last said of this very model; None if it did not, or says it in a way of its own."""
+    for path in sorted(run.path.glob(f"scores/*/{SCORES}"), reverse=True) if run else ():
+        record = loaded(path)
+        for entry in record.get("models") or [record]:
+            if not isinstance(entry, dict):
+                continue
+            about, scores = section(entry, "conditions"), section(entry, "scores")
+            if text(about, "sha256") != model.digest:
+                continue
+            rows = [
+                Row(cell(name), value, number(score, "floor"), cell(text(score, "reading")))
+                for name, score in scores.items()
+                if isinstance(score, dict) and (value := number(score, "value")) is not None
+            ]
+            n_fake, n_real = number(about, "n_fake") or 0, number(about, "n_real") or 0
+            counts = f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"
+            return (rows, f"{counts}; {text(about, 'features')} features.") if rows else None
+    return None
+
+
+def of_training(model: Model, run: RunDir | None) -> Found:
+    """The scores that training took of the model after as many images."""
+    about = section(config(run), "eval")
+    floors = {text(about, "score"): "floor", "coverage": "coverage_floor", "class_tv": "class_tv_floor"}
+    try:
+        lines = run.read_metrics() if run else []
+    except GancliError:
+        lines = []
+    for line in reversed(lines):
+        if line["kind"] == "eval" and line["nimg"] == model.info.nimg:
+            rows = [
+                Row(cell(name), value, number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better")
+                for name, floor in floors.items()
+                if (value := number(line, name)) is not None
+            ]
+            n_fake = number(about, "n_fake") or 0
+            return rows, f"{n_fake:,.0f} generated images, scored in training; {text(about, 'features')} features."
+    return [], ""
+
+
+def limits(info: ModelInfo) -> str:
+    spec = info.spec
+    steering = "The latent and the class are" if info.class_names else "The latent is"
+    return "\n".join(
+        [
+            f"- It makes {spec.resolution}x{spec.resolution} pixels and nothing larger. {steering} all that steers it.",
+            "- It knows nothing but its data: what is rare there is rarer here or missing, and what is biased there is "
+            "biased here.",
+            "- A GAN can repeat training images. `gancli evaluate` measures that (`auth_pct`) and shows the nearest "
+            "pairs.",
+            "- Whether its pictures may be used depends on the data: their licence, and who or what they show.",
+        ]
+    )
+
+
+def config(run: RunDir | None) -> dict[str, Any]:
+    return loaded(run.config) if run else {}
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    """A JSON object, {} if there is none to be read."""
+    try:
+        record = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def code(name: str) -> str:
+    """As Markdown that shows it letter by letter."""
+    return f"`{printable(name).replace('`', chr(39)).replace('|', '/')}`"
+
+
+def cell(words: str) -> str:
+    return printable(words).replace("|", "/")

@@ -1,0 +1,51 @@
+"""A folder that can go to the Hugging Face Hub as it is: the model, its configuration, a model card and pictures."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import gancli
+from gancli import outputs
+from gancli.config import format_seeds
+from gancli.core import modelfile, samples
+from gancli.core.modelfile import Model
+from gancli.export import card
+from gancli.provenance import Record
+from gancli.rundir import RunDir
+
+MODEL, GRID, FILM = "model.safetensors", "grid.png", "progress.gif"
+SEEDS = range(64)
+GRID_PIXELS = 512  # small pictures are enlarged to about that
+
+
+def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
+    """run: that of the model, whose film and scores are taken along. Nothing says where on this machine they lay.
+
+    Raises RunError.
+    """
+    draw = samples.Draw(SEEDS)
+    shape, resolution = samples.natural_shape(draw), model.info.spec.resolution
+    draw = dataclasses.replace(draw, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
+    record = Record(
+        command=f"gancli sample {MODEL} --seeds {format_seeds(SEEDS)} --scale {draw.scale}",
+        version=gancli.__version__,
+        model=MODEL,
+        sha256=model.digest,
+        seeds=format_seeds(SEEDS),
+        classes=(),
+        trunc=1,
+        settings={"grid": samples.named(shape), "scale": draw.scale},
+    )
+    whole = dataclasses.replace(record, command="gancli export --to hub")
+    with outputs.new_folder(path, whole, force=force) as folder:
+        (folder / MODEL).write_bytes(modelfile.packed(model.G, model.info))
+        about = {"library_name": "gancli", "gancli": gancli.__version__, "sha256": model.digest}
+        text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        for _ in samples.write_grid(folder / GRID, model, draw, record, shape):
+            pass
+        if run and run.film.is_file():
+            (folder / FILM).write_bytes(run.film.read_bytes())
+        pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}
+        shown = {title: name for title, name in pictures.items() if (folder / name).is_file()}
+        (folder / "README.md").write_text(card.written(model, run, shown), encoding="utf-8")

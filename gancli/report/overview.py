@@ -1,0 +1,115 @@
+"""Run folders -> what a line can say of each: settings, length, best score, size, state. A broken one has a line too.
+
+Fast enough for hundreds: of a log, only its evaluations and its last line are parsed.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gancli.errors import RunError
+from gancli.report.series import number, section, text
+from gancli.rundir import RunDir, nimg_of, read_jsonl, size_bytes
+
+State = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
+
+ENDS: dict[str, State] = {"finished": "finished", "time": "finished", "stopped": "stopped", "diverged": "diverged"}
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best score of a run, lower is better; floor is what a perfect generator would get, None if unknown."""
+
+    name: str
+    value: float
+    floor: float | None
+    nimg: int
+
+    @property
+    def times_floor(self) -> float | None:
+        return self.value / self.floor if self.floor and self.floor > 0 else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """nimg: images seen, total_nimg: of the plan, each None where the folder does not say; fault: why it is broken.
+
+    killed: its process ended without a word, or the machine did; it can be resumed.
+    """
+
+    path: Path
+    state: State
+    size_bytes: int
+    preset: str = ""
+    data: str = ""
+    nimg: int | None = None
+    total_nimg: int | None = None
+    best: Best | None = None
+    fault: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        best = self.best and {**dataclasses.asdict(self.best), "times_floor": self.best.times_floor}
+        return {**dataclasses.asdict(self), "path": str(self.path), "best": best}
+
+
+def look(run: RunDir) -> Overview:
+    """Whatever the folder holds, this raises nothing for it."""
+    size, is_running = size_bytes(run.path), run.is_locked()
+    if is_running and not run.config.exists():  # it is about to begin
+        return Overview(run.path, "running", size)
+    try:
+        if not run.config.is_file():
+            raise RunError("no config.json")
+        record = run.read_config()
+        ending = ended(run)
+    except RunError as err:
+        return Overview(run.path, "broken", size, fault=str(err).replace(f"{run.path}/", ""))
+    lines = measurements(run.metrics)
+    seen = [nimg_of(path) for path in run.checkpoints()[:1]] + [line["nimg"] for line in lines[-1:]]
+    total = number(section(record, "plan"), "total_nimg")
+    return Overview(
+        path=run.path,
+        state="running" if is_running else ending,
+        size_bytes=size,
+        preset=text(record, "preset"),
+        data=text(section(record, "data"), "name"),
+        nimg=max(seen, default=None),
+        total_nimg=None if total is None else int(total),
+        best=best(lines, section(record, "eval")),
+    )
+
+
+def ended(run: RunDir) -> State:
+    """How the last stretch of training ended, by the log of events."""
+    told = [str(line.get("event")) for line in read_jsonl(run.events, skip_bad=True)]
+    last = next((event for event in reversed(told) if event != "warning"), "")
+    return ENDS.get(last, "killed")
+
+
+def measurements(path: Path) -> list[dict[str, Any]]:
+    """The evaluations of a metrics.jsonl, and its last line of any kind; broken lines are left out."""
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+    except OSError:
+        return []
+    found = []
+    for place, line in enumerate(lines):
+        if place < len(lines) - 1 and b'"eval"' not in line:
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and type(record.get("nimg")) is int:
+            found.append(record)
+    return found
+
+
+def best(lines: list[dict[str, Any]], about: dict[str, Any]) -> Best | None:
+    """about: what the run says of its score."""
+    name, floor = text(about, "score"), number(about, "floor")
+    scored = [(number(line, name), line["nimg"]) for line in lines if line.get("kind") == "eval"]
+    found = min(((value, nimg) for value, nimg in scored if value is not None), default=None)
+    return Best(name, found[0], floor, found[1]) if found else None

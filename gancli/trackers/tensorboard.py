@@ -1,0 +1,73 @@
+"""Events -> the folder `tensorboard` of a run, which `tensorboard --logdir runs` shows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from gancli import events, media
+from gancli.rundir import RunDir
+
+
+class TensorBoard:
+    """The step of everything is the number of images seen."""
+
+    def __init__(self) -> None:
+        self.writer: SummaryWriter | None = None
+        self.images_per_s: float | None = None
+
+    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
+        self.run = RunDir(run)
+        self.open(nimg)
+        self.board.add_text("settings", table(record), nimg)
+        if nimg == 0:
+            self.picture("reals", self.run.reals, 0)
+            self.picture("frames", self.run.frame(0), 0)
+
+    def open(self, nimg: int) -> None:
+        """Go on in a new file, which takes back what the older ones say of more images than these."""
+        self.end()
+        self.writer = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=nimg + 1)
+
+    @property
+    def board(self) -> SummaryWriter:
+        assert self.writer is not None
+        return self.writer
+
+    def event(self, event: events.Event) -> None:
+        match event:
+            case events.Progress():
+                self.images_per_s = event.images_per_s
+            case events.Measured():
+                speed = {"images_per_s": self.images_per_s} if event.kind == "tick" else {}
+                self.numbers(event.kind, {**event.values, **speed}, event.nimg)
+            case events.Scored():
+                self.numbers("score", {**event.values, f"{event.name} floor": event.floor}, event.nimg)
+            case events.Warned():
+                if event.name == "diverged":
+                    self.open(event.nimg)
+                self.board.add_text("warnings", event.text, event.nimg)
+            case events.FrameSaved():
+                self.picture("frames", event.path, event.nimg)
+            case events.SnapshotSaved() | events.RunEnded():
+                self.board.flush()
+
+    def numbers(self, group: str, values: Mapping[str, float | None], nimg: int) -> None:
+        for name, value in values.items():
+            if value is not None:
+                self.board.add_scalar(f"{group}/{name}", value, nimg)
+
+    def picture(self, name: str, path: Path, nimg: int) -> None:
+        picture = media.read_png(path)
+        self.board.add_image(name, picture, nimg, dataformats="HW" if picture.ndim == 2 else "HWC")
+
+    def end(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def table(record: dict[str, Any]) -> str:
+    """The settings in Markdown."""
+    parts = {"preset": record["preset"], **record["train"], "data": record["data"]["name"], **record["machine"]}
+    return "\n".join(["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in parts.items())])
