@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gancli.diagnosis import EXTRAS
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -36,10 +38,15 @@ def test_every_module_outside_the_standard_library_is_a_declared_dependency() ->
     distributions = metadata.packages_distributions()
     known = {word for word in words - set(sys.stdlib_module_names) - {"gancli"} if word in distributions}
     extras = PROJECT["optional-dependencies"]
-    wanted = [*PROJECT["dependencies"], *extras["digits"], *extras["inception"], *extras["video"]]
+    wanted = [*PROJECT["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
     declared = {re.match(r"[a-z-]+", d)[0] for d in wanted}
     assert {"torch", "typer"} <= known
     assert {distributions[name][0].lower().replace("_", "-") for name in known} <= declared
+
+
+def test_the_doctor_knows_every_extra_for_users() -> None:
+    extras = {name: wanted for name, wanted in PROJECT["optional-dependencies"].items() if name != "dev"}
+    assert {name: tuple(each.partition(">=")[0] for each in wanted) for name, wanted in extras.items()} == EXTRAS
 
 
 def test_check_refuses_unknown_arguments() -> None:

@@ -31,7 +31,6 @@ def export(
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
-    quiet: opt.Quiet = False,
 ) -> None:
     """Make what others can use: a folder for the Hugging Face Hub, or ONNX.
 
@@ -56,7 +55,6 @@ def export(
     model = modelfile.load(path, world=ctx.obj or ALONE)
     with outputs.place(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
         if to == "onnx":
-            render.status("converting, and comparing with PyTorch", quiet=quiet or as_json)
             onnx.write(target, model, force=force)
         else:
             hub.write(target, model, run_of(path), force=force)
@@ -66,5 +64,5 @@ def export(
     render.stdout_line(f"exported to {shlex.quote(str(target))}")
     if to == "hub":
         render.stdout_line(
-            f"next: read its README.md, choose a license, hf upload USER/NAME {shlex.quote(str(target))}"
+            f"next: read its README.md, choose a license, hf upload USER/NAME {shlex.quote(str(target))} ."
         )

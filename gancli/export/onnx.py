@@ -36,9 +36,8 @@ class Pictures(nn.Module):
 
 def write(path: Path, model: Model, *, force: bool) -> None:
     """One file, written when it is known to compute what the model does. Raises RunError, FileFormatError."""
-    outputs.check_file(path, force=force)
-    content = converted(model)
     with outputs.new_file(path, force=force) as file:
+        content = converted(model)
         check(path, content, model)
         file.write(content)
 

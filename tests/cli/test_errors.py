@@ -155,7 +155,9 @@ def files() -> dict[str, bytes]:
 def test_the_table_is_long_and_every_command_is_in_it() -> None:
     commands = [command for command, _, _ in rows()]
     assert len(commands) == len({*commands}) >= 120
-    assert {"train", "sample", "interpolate", "evaluate", "animate"} <= {shlex.split(each)[1] for each in commands}
+    assert {"train", "sample", "interpolate", "evaluate", "animate", "export", "runs", "doctor"} <= {
+        shlex.split(each)[1] for each in commands
+    }
 
 
 def test_each_mistake_gets_its_line_and_changes_nothing(folder: Path, run: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_narrow_terminal_shows_every_flag_whole(command: str, monkeypatch: pyt
     flags = {
         flag for param in params if param.param_type_name == "option" for flag in param.opts + param.secondary_opts
     }
-    assert len(flags) > 3 and flags <= shown and "…" not in end.stdout
+    assert flags and flags <= shown and "…" not in end.stdout
 
 
 def test_help_was_asked_of_every_command() -> None:

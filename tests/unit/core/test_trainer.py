@@ -616,6 +616,7 @@ def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
     said = r"diverged again, with half the learning rate, at 0\.248 kimg: .*try a lower --lr.*checkpoint-000000200"
     with pytest.raises(DivergedError, match=said):
         finish(trainer)
+    assert trainer.has_noted(event="diverged", nimg=trainer.state.nimg)
     for path in trainer.run_dir.checkpoints():
         assert all(tensor.isfinite().all() for tensor in checkpoint.read(path).tensors.values())
     assert all(tensor.isfinite().all() for tensor in tensorfile.unpack("model", trainer.run_dir.model)[0].values())

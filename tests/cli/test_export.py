@@ -1,0 +1,115 @@
+"""gancli export: a folder for the Hub, and ONNX."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from commands import gancli
+
+from gancli.core import tensorfile
+
+FOR_HUB = {"README.md", "config.json", "grid.png", "model.safetensors", "progress.gif", "provenance.json"}
+
+
+def export(*arguments: str | Path) -> str:
+    result = gancli("export", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def card(folder: Path) -> str:
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_hub_gets_the_model_as_it_is_with_its_pictures_and_card(run: Path) -> None:
+    said = export(run, "--to", "hub", "-o", "hub")
+    hub = Path("hub")
+    assert {path.name for path in hub.iterdir()} == FOR_HUB
+    for name in ("model.safetensors", "progress.gif"):
+        assert (hub / name).read_bytes() == (run / name).read_bytes()
+    assert "hf upload USER/NAME hub ." in said
+    about = json.loads((hub / "config.json").read_text())
+    assert about["library_name"] == "gancli" and about["class_names"] == ["0", "1", "2"] and about["nimg"] == 104
+    assert about["sha256"] == tensorfile.read_header("model", run / "model.safetensors")["sha256"]
+    front = card(hub).split("---\n")[1].splitlines()
+    assert front[1:3] == ["library_name: gancli", "pipeline_tag: unconditional-image-generation"]
+    assert not [line for line in front if line.startswith("license")]
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", card(hub))
+    assert pictures == ["grid.png", "progress.gif"]
+    assert "Class-conditional GAN of `tiny`" in card(hub) and "64 images, each seen about 1.62 times" in card(hub)
+
+
+def test_nothing_for_the_hub_says_where_it_was_made(run: Path) -> None:
+    export(run.resolve(), "-o", "hub")
+    here = str(Path().resolve()).encode()
+    files = [path for path in Path("hub").iterdir() if path.is_file()]
+    assert len(files) == len(FOR_HUB)
+    assert not [path.name for path in files if here in path.read_bytes()]
+
+
+def test_the_grid_can_be_made_again_from_what_the_hub_has(run: Path) -> None:
+    export(run, "-o", "hub")
+    result = gancli("sample", "--like", "hub/grid.png", "hub/model.safetensors", "-o", "again.png", "--json")
+    assert json.loads(result.stdout)["identical"] is True
+
+
+def test_a_lone_model_has_no_film_and_no_scores(run: Path) -> None:
+    Path("lone.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    shown = json.loads(export("lone.safetensors", "--json"))
+    hub = Path(shown["output"])
+    assert hub == Path("exports/00000") and shown["to"] == "hub"
+    assert {path.name for path in hub.iterdir()} == FOR_HUB - {"progress.gif"}
+    assert "Not scored." in card(hub) and "progress.gif" not in card(hub)
+
+
+def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_model(run: Path) -> None:
+    record = json.loads((run / "config.json").read_text())
+    record["eval"] = {"score": "fd_x", "floor": 0.5, "coverage_floor": 0.9, "n_fake": 2000, "features": "x"}
+    (run / "config.json").write_text(json.dumps(record))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "eval", "nimg": 96, "fd_x": 7.0}\n{"kind": "eval", "nimg": 104, "fd_x": 2.0}\n')
+    export(run, "-o", "first")
+    assert "| fd_x | 2.00 | 0.500 | lower is better |" in card(Path("first"))
+
+    def evaluated(number: int, sha256: str, value: float) -> None:
+        folder = run / "scores" / f"{number:05}"
+        folder.mkdir(parents=True)
+        score = {"value": value, "floor": 0.25, "reading": "a|b"}
+        entry = {"scores": {"fd_y": score, "gone": {"value": None}}, "conditions": {"sha256": sha256, "n_fake": 9}}
+        (folder / "scores.json").write_text(json.dumps({"models": [3, entry]}))
+
+    mine = tensorfile.read_header("model", run / "model.safetensors")["sha256"]
+    evaluated(0, mine, 1.0)
+    evaluated(1, mine, 3.0)
+    evaluated(2, "0" * 64, 8.0)
+    export(run, "-o", "second")
+    assert "| fd_y | 3.00 | 0.250 | a/b |" in card(Path("second"))
+    assert "fd_x" not in card(Path("second")) and "gone" not in card(Path("second"))
+
+
+def test_a_folder_is_replaced_only_when_asked_and_only_one_of_gancli(run: Path) -> None:
+    export(run, "-o", "hub")
+    assert gancli("export", run, "-o", "hub").exit_code == 1
+    export(run, "-o", "hub", "--force")
+    Path("hub/notes.txt").write_text("mine")
+    assert gancli("export", run, "-o", "hub", "--force").exit_code == 1
+    assert Path("hub/notes.txt").read_text() == "mine"
+
+
+def test_onnx_goes_to_a_new_folder_of_the_run(run: Path) -> None:
+    shown = json.loads(export(run, "--to", "onnx", "--json"))
+    assert shown["output"] == str(run / "exports" / "00000" / "model.onnx") and shown["to"] == "onnx"
+    assert [path.name for path in (run / "exports" / "00000").iterdir()] == ["model.onnx"]
+
+
+def test_onnx_that_is_missing_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gancli.export.onnx", raising=False)
+    monkeypatch.delattr("gancli.export.onnx", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = gancli("export", run, "--to", "onnx")
+    assert (result.exit_code, result.stderr) == (
+        2, 'error: --to onnx needs the package onnxruntime; pip install "gancli[onnx]"\n'
+    )  # fmt: skip
+    assert not (run / "exports").exists()

@@ -1,0 +1,114 @@
+"""gancli train --log: a tracker beside the run folder."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import FAST, gancli
+
+from gancli import trackers
+from gancli.events import Event
+
+RUN = Path("runs/00000-quick-tiny")
+
+
+class Steps:
+    """Remembers, over all runs of a test, from where it started and which events came."""
+
+    seen: list[Any] = []  # noqa: RUF012
+
+    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
+        self.seen.append((record["log"], run, nimg))
+
+    def event(self, event: Event) -> None:
+        self.seen.append(type(event).__name__)
+
+    def end(self) -> None:
+        self.seen.append("end")
+
+
+class Broken(Steps):
+    def event(self, event: Event) -> None:
+        raise OSError("the disk is full")
+
+
+@pytest.fixture(autouse=True)
+def own_trackers(monkeypatch: pytest.MonkeyPatch) -> None:
+    Steps.seen.clear()
+    monkeypatch.setattr(trackers, "TRACKERS", {**trackers.TRACKERS, "steps": Steps, "broken": Broken})
+
+
+def train(*more: str | Path) -> str:
+    result = gancli("train", *more)
+    assert result.exit_code == 0, result.output
+    return result.stderr
+
+
+def logged(run: Path) -> str | None:
+    return json.loads((run / "config.json").read_text()).get("log")
+
+
+def test_a_run_is_logged_and_a_resumed_one_goes_on_with_its_log(tiny_idx: Path) -> None:
+    train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
+    assert Steps.seen[0] == ("steps", RUN, 0) and Steps.seen[-1] == "end"
+    assert {"RunStarted", "Measured", "FrameSaved", "SnapshotSaved", "RunEnded"} <= {*Steps.seen[1:-1]}
+    Steps.seen.clear()
+    train("--resume", RUN, "--kimg", "0.2")
+    assert Steps.seen[0] == ("steps", RUN, 104) and logged(RUN) == "steps"
+    Steps.seen.clear()
+    train("--resume", RUN, "--kimg", "0.3", "--log", "none")
+    train("--resume", RUN, "--kimg", "0.4")
+    assert Steps.seen == [] and logged(RUN) == "none"
+    train("--resume", RUN, "--kimg", "0.5", "--log", "steps")
+    assert Steps.seen[0][0] == "steps" and logged(RUN) == "steps"
+
+
+def test_a_finished_run_that_is_resumed_tells_nothing(tiny_idx: Path) -> None:
+    train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
+    Steps.seen.clear()
+    train("--resume", RUN)
+    assert Steps.seen == []
+
+
+def test_a_tracker_that_fails_does_not_end_training_nor_change_it(tiny_idx: Path) -> None:
+    said = train("--data", tiny_idx, "--kimg", "0.1", "--log", "broken", "--quiet", *FAST)
+    assert said.splitlines() == ["warning: --log stopped: the disk is full; training goes on without it"]
+    train("--data", tiny_idx, "--kimg", "0.1", *FAST)
+    other = Path("runs/00001-quick-tiny")
+    assert (RUN / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert logged(other) is None
+
+
+def test_a_run_whose_tracker_is_gone_goes_on_without(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
+    monkeypatch.delitem(trackers.TRACKERS, "steps")
+    assert "note: unknown tracker 'steps'" in train("--resume", RUN, "--kimg", "0.2")
+
+
+def test_tensorboard_that_is_missing_is_said_before_any_work(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gancli.trackers.tensorboard", raising=False)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    result = gancli("train", "--data", tiny_idx, "--log", "tensorboard")
+    assert (result.exit_code, result.stderr) == (
+        2, 'error: --log tensorboard needs tensorboard; pip install "gancli[tensorboard]"\n'
+    )  # fmt: skip
+    assert not Path("runs").exists()
+
+
+def test_tensorboard_reads_what_training_wrote(tiny_idx: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = [*FAST, "--eval-kimg", "0.2"]
+    train("--data", tiny_idx, "--kimg", "0.2", "--log", "tensorboard", *settings)
+    train("--resume", RUN, "--kimg", "0.4")
+    log = EventAccumulator(str(RUN / "tensorboard"), size_guidance={"images": 0})
+    log.Reload()
+    lines = [json.loads(line) for line in (RUN / "metrics.jsonl").read_text().splitlines()]
+    score = json.loads((RUN / "config.json").read_text())["eval"]["score"]
+    for kind, tag in (("tick", "tick/d_loss"), ("epoch", "epoch/g_loss"), ("eval", f"score/{score}")):
+        name = tag.partition("/")[2]
+        written = [line["nimg"] for line in lines if line["kind"] == kind and line.get(name) is not None]
+        assert written and [event.step for event in log.Scalars(tag)] == written
+    assert [event.step for event in log.Images("frames")] == sorted(int(p.stem) for p in (RUN / "frames").glob("*.png"))

@@ -1,0 +1,129 @@
+"""What a line can say of a run folder, whatever it holds."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gancli.report.overview import Best, look
+from gancli.rundir import RunDir, folders_below
+
+CONFIG = {
+    "preset": "quick",
+    "data": {"name": "mnist"},
+    "plan": {"total_nimg": 4000},
+    "eval": {"score": "fd_digits", "floor": 0.5},
+}
+EVALS = [{"kind": "eval", "nimg": nimg, "fd_digits": value} for nimg, value in ((1000, 4.0), (2000, 2.0), (3000, None))]
+
+
+def lines(records: list[Any]) -> str:
+    return "".join(f"{json.dumps(record)}\n" for record in records)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """It has seen 3,000 of 4,000 images, and was stopped."""
+    run = RunDir(tmp_path / "runs" / "00003-quick-mnist")
+    run.path.mkdir(parents=True)
+    run.config.write_text(json.dumps(CONFIG))
+    run.metrics.write_text(lines([{"kind": "tick", "nimg": 500}, *EVALS]))
+    run.events.write_text(lines([{"event": "start"}, {"event": "stopped"}]))
+    return run
+
+
+def test_a_run_has_its_settings_length_best_score_and_size(run: RunDir) -> None:
+    found = look(run)
+    assert (found.preset, found.data, found.nimg, found.total_nimg) == ("quick", "mnist", 3000, 4000)
+    assert found.best == Best("fd_digits", 2.0, 0.5, 2000) and found.best.times_floor == 4
+    assert found.size_bytes == sum(path.stat().st_size for path in run.path.rglob("*"))
+    assert found.to_json()["best"] == {
+        "name": "fd_digits", "value": 2.0, "floor": 0.5, "nimg": 2000, "times_floor": 4.0
+    }  # fmt: skip
+    json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        (["start"], "killed"),
+        (["start", "finished"], "finished"),
+        (["start", "time"], "finished"),
+        (["start", "warning", "stopped"], "stopped"),
+        (["start", "stopped", "resume", "warning"], "killed"),
+        (["start", "warning", "diverged"], "diverged"),
+        (["start", "finished", "resume", "finished"], "finished"),
+        ([], "killed"),
+        ([3], "killed"),
+    ],
+    ids=str,
+)
+def test_the_state_is_how_the_last_stretch_ended(run: RunDir, told: list[Any], state: str) -> None:
+    run.events.write_text(lines([{"event": event} for event in told]) + "not json\n")
+    assert look(run).state == state
+
+
+def test_a_run_that_a_process_owns_is_running_and_looking_leaves_the_lock_alone(run: RunDir) -> None:
+    assert not look(run).path.joinpath(".lock").exists()
+    with run.lock():
+        assert look(run).state == "running"
+        run.config.unlink()
+        assert look(run).state == "running"
+    assert look(run).state == "broken"
+
+
+def test_images_seen_are_those_of_the_newest_line_or_checkpoint(run: RunDir) -> None:
+    run.checkpoint(3500).write_bytes(b"x")
+    assert look(run).nimg == 3500
+    run.checkpoint(3500).unlink()
+    with run.metrics.open("a") as file:
+        file.write('{"kind": "tick", "nimg": 35')
+    assert look(run).nimg == 3000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 200_000, "\udcff"], ids=["empty", "cut", "list", "deep", "bytes"]
+)
+def test_an_unreadable_config_is_a_broken_run_that_says_why(run: RunDir, text: str) -> None:
+    run.config.write_text(text, errors="surrogateescape")
+    found = look(run)
+    assert found.state == "broken" and "config.json" in found.fault and str(run.path) not in found.fault
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"preset": 3, "data": [], "plan": {"total_nimg": "many"}, "eval": 7},
+        {"eval": {"score": ["x"], "floor": "y"}},
+    ],
+    ids=["nothing", "kinds", "score"],
+)
+def test_a_config_that_says_less_or_nonsense_is_shown_as_far_as_it_goes(run: RunDir, config: dict[str, Any]) -> None:
+    run.config.write_text(json.dumps(config))
+    found = look(run)
+    assert (found.preset, found.data, found.total_nimg, found.best) == ("", "", None, None) and found.nimg == 3000
+
+
+def test_lines_that_are_no_measurements_count_nothing(run: RunDir) -> None:
+    good = {"kind": "eval", "nimg": 1000, "fd_digits": 4.0}
+    bad = [["eval"], {"kind": "eval"}, {"kind": "eval", "nimg": "eval", "fd_digits": 1}]
+    huge = [{"kind": "eval", "nimg": 5, "fd_digits": value} for value in (float("nan"), float("inf"), "1", True)]
+    run.metrics.write_text('{"eval"\n' + lines([*bad, *huge, good]) + "\x00\n")
+    found = look(run)
+    assert found.best == Best("fd_digits", 4.0, 0.5, 1000)
+    run.metrics.unlink()
+    os.mkfifo(run.metrics)  # whoever opened it would wait forever
+    assert look(run).nimg is None
+
+
+def test_folders_come_newest_first_whatever_they_hold(run: RunDir) -> None:
+    below = run.path.parent
+    for name in ("00012-x", "00000-y", "100000-z", "notes", "1-a"):
+        (below / name).mkdir()
+    (below / "00009-file").write_text("")
+    assert [each.path.name for each in folders_below(below)] == [
+        "100000-z", "00012-x", "00003-quick-mnist", "00000-y"
+    ]  # fmt: skip
