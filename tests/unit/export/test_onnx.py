@@ -19,7 +19,8 @@ from gancli.export import onnx as exporting
 
 def model(name: str, n_classes: int, resolution: int = 8, channels: int = 1) -> Model:
     """With outputs beyond [-1, 1], so that clipping and rounding count."""
-    spec = ModelSpec(name, z_dim=6, g_width=8, d_width=8, resolution=resolution, channels=channels, n_classes=n_classes)
+    shape = {"resolution": resolution, "channels": channels, "n_classes": n_classes}
+    spec = ModelSpec(model=name, z_dim=6, g_width=8, d_width=8, **shape)
     G = build(spec, 0)[0].eval().requires_grad_(False)
     for parameter in G.parameters():
         parameter.mul_(1.5)
