@@ -154,9 +154,8 @@ def new_run(
         return
     if quiet:
         render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    is_tried = world.size == 1 and (not quiet or rehearsal.is_large(record))
-    record["machine"] = tuning.tuned(records.share(record), trained)["machine"]
-    trial = rehearsal.rehearse(record, trained) if is_tried else None
+    record = tuning.tuned(record, trained)
+    trial = rehearsal.rehearse(record, trained) if not quiet or rehearsal.is_large(record) else None
     report = {} if quiet else datareport.make(record, images, trial)
     run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
     with run.lock(), run.discarded_if_stillborn():
@@ -281,7 +280,7 @@ def stopping(trainer: "Trainer") -> Iterator[list[int]]:
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        if processes.job() is None:  # torchrun hands on signals that have come already
+        if not processes.has_launcher():  # torchrun hands on signals that have come already
             restore()
         came.append(number)
         trainer.stop()

@@ -81,10 +81,10 @@ def threads(config: TrainConfig) -> int:
     return devices.cores() if config.threads in (0, "auto") else int(config.threads)
 
 
-def share(record: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run alone that does what one process of this run does."""
-    train, n = record["train"], record["machine"]["processes"]
-    return {**record, "train": {**train, "batch_size": train["batch_size"] // n}}
+def of_one_process(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run that takes batches as large as those of each process of this run."""
+    train = record["train"]
+    return {**record, "train": {**train, "batch_size": train["batch_size"] // record["machine"]["processes"]}}
 
 
 def notes(record: dict[str, Any]) -> list[str]:
@@ -176,7 +176,7 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("machine.torch must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
-        if not is_count(record["machine"].get("processes", 1)) or not isinstance(record.get("job", ""), str):
+        if not is_count(record["machine"]["processes"]) or not isinstance(record.get("job", ""), str):
             raise ConfigError("machine.processes must be a whole number above 0, and job a text")
         if not all(isinstance(record["ideals"][key], int | float | None) for key in ("d_loss", "g_loss", "accuracy")):
             raise ConfigError("ideals must be numbers or null")
@@ -264,7 +264,7 @@ def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[s
 def move(record: dict[str, Any], processes: int) -> list[str]:
     """Make it the record of a run that goes on with so many processes. Returns what to warn of."""
     machine = record["machine"]
-    before, machine["processes"] = machine.get("processes", 1), processes
+    before, machine["processes"] = machine["processes"], processes
     if before == processes:
         return []
     machine["threads"] = threads(configs.from_values(record["train"]))
