@@ -79,7 +79,8 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 
 def is_out_of_memory(err: Exception) -> bool:
     """On a GPU, or on the CPU, where torch has no error of its own for it."""
-    return isinstance(err, torch.OutOfMemoryError | MemoryError) or "allocate" in str(err)
+    is_said = isinstance(err, RuntimeError) and "allocate" in str(err)
+    return is_said or isinstance(err, torch.OutOfMemoryError | MemoryError)
 
 
 def holds(device: torch.device, images: Tensor) -> bool:
