@@ -1,7 +1,6 @@
 """The record of a run: everything that was decided, as plain values, for config.json and the checkpoints."""
 
 import math
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices, scaling, schedules
+from gancli.core.data import absolute
 from gancli.core.imageset import ImageSet, digest
 from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
@@ -316,4 +316,4 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
 
 
 def same_source(value: str, source: str) -> bool:
-    return source in (value, os.path.abspath(os.path.expanduser(value)))
+    return source in (value, str(absolute(value)))
