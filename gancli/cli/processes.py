@@ -50,6 +50,10 @@ def help_the_first(world: "World") -> None:
     followers.serve(world)
 
 
+def is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
 def has_launcher() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 

@@ -106,8 +106,8 @@ def train(
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
         old_run(RunDir.find(resume, outdir), preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
-    elif begun := processes.run_to_go_on_with(outdir):
-        old_run(begun, None, {}, {}, ctx.obj, as_json=as_json, quiet=quiet)
+    elif not dry_run and (begun := processes.run_to_go_on_with(outdir)):
+        old_run(begun, preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
     else:
         new_run(preset, from_file, flags, init, outdir, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
 

@@ -83,8 +83,9 @@ def threads(config: TrainConfig) -> int:
 
 def of_one_process(record: dict[str, Any]) -> dict[str, Any]:
     """The record of a run that takes batches as large as those of each process of this run."""
-    train = record["train"]
-    return {**record, "train": {**train, "batch_size": train["batch_size"] // record["machine"]["processes"]}}
+    train, smallest = record["train"], configs.fields()["batch_size"].metadata["low"]
+    batch_size = max(smallest, train["batch_size"] // record["machine"]["processes"])
+    return {**record, "train": {**train, "batch_size": batch_size}}
 
 
 def notes(record: dict[str, Any]) -> list[str]:
