@@ -1,0 +1,56 @@
+"""Runs that go wrong on purpose, and one that does not: the pictures and warnings of docs/troubleshooting.md.
+
+    python benchmarks/broken.py FOLDER           # runs and pictures below FOLDER, a few minutes on two cores
+    python benchmarks/broken.py FOLDER NAME      # one of them
+
+Copy FOLDER/*.png to docs/images/. Ticks are 1 kimg long here, so that warnings, which wait for 10 or 25 of them, come
+early in runs this short.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gancli
+from gancli.core import data, images
+
+CLASSIC: dict[str, Any] = {"preset": "classic", "tick_kimg": 1.0, "eval_kimg": 0.0, "threads": 1}
+RUNS: dict[str, dict[str, Any]] = {
+    "healthy": {"kimg": 40.0},
+    "d-wins": {"kimg": 30.0, "loss": "minimax", "lr": 2e-3},
+    "collapse": {"kimg": 30.0, "loss": "hinge", "lr": 5e-3},
+    "overfitting": {"kimg": 40.0, "data": "few"},
+}
+FEW = 300
+
+
+def few(folder: Path) -> Path:
+    """An npz of a few digits, of which a tenth is held out."""
+    path = folder / "few.npz"
+    digits = data.load("mnist-5k")
+    np.savez(path, images=images.to_hwc(digits.images[:: len(digits.images) // FEW][:FEW]))
+    return path
+
+
+def main(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or RUNS:
+        settings = {"data": "mnist-5k", **CLASSIC, **RUNS[name]}
+        if settings["data"] == "few":
+            settings["data"] = few(folder)
+        run = gancli.train(outdir=folder / "runs", **settings).path
+        for picture in ("samples", "accuracy"):
+            shutil.copyfile(run / f"{picture}.png", folder / f"run-{name}-{picture}.png")
+        events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+        print(f"{name}: {run}")
+        for event in events:
+            if event["event"] == "warning":
+                print(f"  {event['text']}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
