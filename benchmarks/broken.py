@@ -18,12 +18,20 @@ import numpy as np
 import gancli
 from gancli.core import data, images
 
-CLASSIC: dict[str, Any] = {"preset": "classic", "tick_kimg": 1.0, "eval_kimg": 0.0, "threads": 1}
+ALL: dict[str, Any] = {"data": "mnist-5k", "preset": "classic", "tick_kimg": 1.0, "eval_kimg": 0.0, "threads": 1}
 RUNS: dict[str, dict[str, Any]] = {
-    "healthy": {"kimg": 40.0},
+    "healthy": {"kimg": 25.0, "preset": "quick"},
     "d-wins": {"kimg": 30.0, "loss": "minimax", "lr": 2e-3},
-    "collapse": {"kimg": 30.0, "loss": "hinge", "lr": 5e-3},
-    "overfitting": {"kimg": 40.0, "data": "few"},
+    "collapse": {
+        "kimg": 20.0,
+        "preset": "quick",
+        "conditional": False,
+        "clusters": 0,
+        "loss": "hinge",
+        "gamma": 0.0,
+        "lr": 5e-3,
+    },
+    "overfitting": {"kimg": 30.0, "preset": "quick", "data": "few", "clusters": 0, "augment": "none", "shift": 0.0},
 }
 FEW = 300
 
@@ -39,7 +47,7 @@ def few(folder: Path) -> Path:
 def main(folder: Path, names: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or RUNS:
-        settings = {"data": "mnist-5k", **CLASSIC, **RUNS[name]}
+        settings = {**ALL, **RUNS[name]}
         if settings["data"] == "few":
             settings["data"] = few(folder)
         run = gancli.train(outdir=folder / "runs", **settings).path
