@@ -22,18 +22,20 @@ ALL: dict[str, Any] = {"data": "mnist-5k", "preset": "classic", "tick_kimg": 1.0
 RUNS: dict[str, dict[str, Any]] = {
     "healthy": {"kimg": 25.0, "preset": "quick"},
     "d-wins": {"kimg": 30.0, "loss": "minimax", "lr": 2e-3},
-    "collapse": {
-        "kimg": 20.0,
+    "collapse": {"kimg": 30.0, "loss": "hinge", "lr": 5e-3},
+    "overfitting": {
+        "kimg": 40.0,
         "preset": "quick",
-        "conditional": False,
+        "data": "few",
         "clusters": 0,
-        "loss": "hinge",
-        "gamma": 0.0,
-        "lr": 5e-3,
+        "augment": "none",
+        "shift": 0.0,
+        "gamma": 0.1,
+        "g_width": 32,
+        "d_width": 32,
     },
-    "overfitting": {"kimg": 30.0, "preset": "quick", "data": "few", "clusters": 0, "augment": "none", "shift": 0.0},
 }
-FEW = 300
+FEW = 200
 
 
 def few(folder: Path) -> Path:

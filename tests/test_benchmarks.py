@@ -14,7 +14,7 @@ from conftest import ROOT
 from matplotlib.image import imread
 from torch import Tensor
 
-from gancli import media
+from gancli import media, presets
 from gancli.config import ModelSpec
 from gancli.core import models
 
@@ -266,3 +266,12 @@ def test_an_estimate_adds_computing_and_averaging(monkeypatch: pytest.MonkeyPatc
     one, four = [row.split(" | ") for row in scaling.estimate(["some"]).splitlines()[2:]]
     assert one[1:] == ["1", "64", "64.0", "0.00", "0%", "1,000 |"]
     assert four[1:] == ["4", "16", "16.0", "3.00", "16%", "3,368 |"]
+
+
+def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
+    broken = script("broken")
+    assert set(broken.RUNS) == {"healthy", "d-wins", "collapse", "overfitting"}
+    for settings in broken.RUNS.values():
+        values = {**broken.ALL, **settings}
+        _, config, _ = presets.resolve(values.pop("preset"), {}, values)
+        assert config.tick_kimg == 1 and 20 <= config.kimg <= 60
