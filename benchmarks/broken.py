@@ -13,51 +13,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import gancli
-from gancli.core import data, images
 
 ALL: dict[str, Any] = {"data": "mnist-5k", "preset": "classic", "tick_kimg": 1.0, "eval_kimg": 0.0, "threads": 1}
 RUNS: dict[str, dict[str, Any]] = {
     "healthy": {"kimg": 25.0, "preset": "quick"},
     "d-wins": {"kimg": 30.0, "loss": "minimax", "lr": 2e-3},
     "collapse": {"kimg": 30.0, "loss": "hinge", "lr": 5e-3},
-    "overfitting": {
-        "kimg": 40.0,
-        "preset": "quick",
-        "data": "few",
-        "clusters": 0,
-        "augment": "none",
-        "shift": 0.0,
-        "gamma": 0.1,
-        "g_width": 32,
-        "d_width": 32,
-    },
 }
-FEW = 200
-
-
-def few(folder: Path) -> Path:
-    """An npz of a few digits, of which a tenth is held out."""
-    path = folder / "few.npz"
-    digits = data.load("mnist-5k")
-    np.savez(path, images=images.to_hwc(digits.images[:: len(digits.images) // FEW][:FEW]))
-    return path
 
 
 def main(folder: Path, names: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or RUNS:
-        settings = {**ALL, **RUNS[name]}
-        if settings["data"] == "few":
-            settings["data"] = few(folder)
-        run = gancli.train(outdir=folder / "runs", **settings).path
+        run = gancli.train(outdir=folder / "runs", **ALL | RUNS[name]).path
         for picture in ("samples", "accuracy"):
             shutil.copyfile(run / f"{picture}.png", folder / f"run-{name}-{picture}.png")
-        events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
         print(f"{name}: {run}")
-        for event in events:
+        for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
             if event["event"] == "warning":
                 print(f"  {event['text']}")
 

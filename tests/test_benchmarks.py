@@ -270,7 +270,7 @@ def test_an_estimate_adds_computing_and_averaging(monkeypatch: pytest.MonkeyPatc
 
 def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
     broken = script("broken")
-    assert set(broken.RUNS) == {"healthy", "d-wins", "collapse", "overfitting"}
+    assert set(broken.RUNS) == {"healthy", "d-wins", "collapse"}
     for settings in broken.RUNS.values():
         values = {**broken.ALL, **settings}
         _, config, _ = presets.resolve(values.pop("preset"), {}, values)
