@@ -47,8 +47,8 @@ class Plan:
 
         None where nothing was tried. Raises MemoryLimitError.
         """
-        is_tried = self.world.size == 1 and (always or rehearsal.is_large(self.record))
-        self.record["machine"] = tuning.tuned(records.share(self.record), self.trained)["machine"]
+        self.record["machine"] = tuning.tuned(self.record, self.trained)["machine"]
+        is_tried = always or rehearsal.is_large(self.record)
         return rehearsal.rehearse(self.record, self.trained) if is_tried else None
 
     def begin(self, run: RunDir, progress: Progress = silent) -> Trainer:

@@ -32,6 +32,8 @@ class Boundary(typer.core.TyperGroup):
         except UsageError as err:
             if wants_help:
                 raise
+            if not processes.is_first():
+                raise typer.Exit(2) from err
             fail(err.format_message(), 2, err)
 
     def invoke(self, ctx: Any) -> Any:
@@ -114,4 +116,8 @@ def main() -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what Apple's GPUs cannot do, the CPU does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it was given, whatever its bytes
-    app(prog_name="gancli")
+    try:
+        app(prog_name="gancli")
+    finally:
+        for number in processes.ENDING:  # nothing is left to be undone, and Python would tell of it while it exits
+            signal.signal(number, signal.SIG_IGN)

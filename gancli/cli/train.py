@@ -102,8 +102,8 @@ def train(
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
         old_run(RunDir.find(resume, outdir), preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
-    elif begun := processes.run_to_go_on_with(outdir):
-        old_run(begun, None, {}, {}, ctx.obj, as_json=as_json, quiet=quiet)
+    elif not dry_run and (begun := processes.run_to_go_on_with(outdir)):
+        old_run(begun, preset, from_file, flags, ctx.obj, as_json=as_json, quiet=quiet)
     else:
         new_run(preset, from_file, flags, init, outdir, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
@@ -244,7 +244,7 @@ def stopping(trainer: "Trainer") -> Iterator[list[int]]:
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        if processes.job() is None:  # torchrun hands on signals that have come already
+        if not processes.has_launcher():  # torchrun hands on signals that have come already
             restore()
         came.append(number)
         trainer.stop()
