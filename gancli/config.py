@@ -24,6 +24,7 @@ COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al. 2020 (2006.06676), sec. 2.2
 MAX_SEEDS = 10_000_000
+EVALUATED = 10_000  # images that are scored unless it is said
 MAX_GRID = 1024
 MAX_SECONDS = 1e9
 MAX_TRUNC = 2

@@ -14,7 +14,7 @@ from conftest import ROOT
 from matplotlib.image import imread
 from torch import Tensor
 
-from gancli import media
+from gancli import media, presets
 from gancli.config import ModelSpec
 from gancli.core import models
 
@@ -274,3 +274,12 @@ def test_grouped_convolutions_are_counted_as_by_hand() -> None:
     x, layer = torch.zeros(2, 16, 8, 8, requires_grad=True), torch.nn.Conv2d(16, 16, 3, padding=1, groups=4)
     forward = 2 * (2 * 16 * 8 * 8) * (4 * 3 * 3)
     assert script("workload").flops(lambda: layer(x).sum().backward()) == 3 * forward
+
+
+def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
+    broken = script("broken")
+    assert set(broken.RUNS) == {"healthy", "d-wins", "collapse"}
+    for settings in broken.RUNS.values():
+        values = {**broken.ALL, **settings}
+        _, config, _ = presets.resolve(values.pop("preset"), {}, values)
+        assert config.tick_kimg == 1 and 20 <= config.kimg <= 60

@@ -1,11 +1,8 @@
 """gancli train: from a data set to a model, samples, plots and a progress film."""
 
 import contextlib
-import dataclasses
-import re
 import shlex
 import signal
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +19,9 @@ from gancli.events import RunEnded
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
-    from gancli.core.imageset import ImageSet
     from gancli.core.trainer import Trainer
-    from gancli.core.watch import Probe
     from gancli.core.world import World
+    from gancli.training import Plan
 
 
 def train(
@@ -125,54 +121,47 @@ def new_run(
     quiet: bool,
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
+    from gancli import training
     from gancli.cli import datareport, render
-    from gancli.core import clusters, data, devices, records, rehearsal, tuning
     from gancli.core import start as starts
-    from gancli.core.trainer import Trainer
     from gancli.core.world import ALONE
 
-    world = world or ALONE
-    devices.resolve(config.device)
     start = starts.load(init, outdir) if init else None
-    if start:
-        render.notes(start.notes)
-        config, sources = starts.follow(config, sources, start, has_own_size=data.has_own_size(config.data))
-    options = records.options(config)
-    if dry_run:
-        options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
+    render.notes(start.notes if start else ())
     with render.tracker(quiet=quiet) as track:
-        images = data.load(config.data, options, track, verify=dry_run)
-        trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=track)
-    record = records.make(name, config, sources, trained, world.size)
-    if job := processes.job():
-        record["job"] = job
-    world.check_shares(records.batch_sizes(record))
-    if start:
-        record["init"] = starts.entry(start, record)
+        plan = training.plan(
+            name,
+            config,
+            sources,
+            start,
+            job=processes.job(),
+            is_survey=dry_run,
+            progress=track,
+            world=world or ALONE,
+        )
     if dry_run:
-        rehearse(record, images, trained, as_json=as_json, quiet=quiet)
+        rehearse(plan, as_json=as_json, quiet=quiet)
         return
     if quiet:
-        render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    record = tuning.tuned(record, trained)
-    trial = rehearsal.rehearse(record, trained) if not quiet or rehearsal.is_large(record) else None
-    report = {} if quiet else datareport.make(record, images, trial)
-    run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
+        render.notes(plan.notes)
+    trial = plan.rehearsed(always=not quiet)
+    report = {} if quiet else datareport.make(plan.record, plan.images, trial)
+    run = RunDir.create(outdir, plan.folder)
     with run.lock(), run.discarded_if_stillborn():
         if report:
-            datareport.start({**report, "picture": str(run.reals)}, record)
-        trainer = Trainer(run, record, trained, make_probe(record, images, world, quiet=quiet), start, world)
+            datareport.start({**report, "picture": str(run.reals)}, plan.record)
+        with render.tracker(quiet=quiet) as track:
+            trainer = plan.begin(run, track)
         finish(trainer, as_json=as_json, quiet=quiet)
 
 
-def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *, as_json: bool, quiet: bool) -> None:
-    """Say all that is known before training; refuse what a run would refuse, after every bad file was named.
-
-    images: as they were loaded; trained: with the labels of training.
-    """
+def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
+    """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
+    from gancli import training
     from gancli.cli import datareport, preview, render
     from gancli.core import gallery, pictures, rehearsal, survey, tuning
 
+    record, images, trained = plan.record, plan.images, plan.trained
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
@@ -183,7 +172,7 @@ def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *,
     grid = gallery.as_shown(record, trained)
     if "duplicates" not in report:
         report["duplicates"] = survey.copies(images)
-    report["picture"] = gallery.save_preview(slug(images.name), grid, images.resolution)
+    report["picture"] = gallery.save_preview(training.slug(images.name), grid, images.resolution)
     if as_json:
         render.print_json({**record, "report": report})
     else:
@@ -205,23 +194,14 @@ def old_run(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from gancli import training
     from gancli.cli import render
-    from gancli.core import clusters, records
-    from gancli.core.trainer import Trainer
     from gancli.core.world import ALONE
 
-    world = world or ALONE
+    asked = {**from_file, **flags}
     with run.lock():
-        record = records.read(run)
-        asked = presets.parsed({**from_file, **flags})
-        preset_in_file = asked.pop("preset", None)
-        records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
-        record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-        world.check_shares(records.batch_sizes(record))
         with render.tracker(quiet=quiet) as track:
-            images, trained = clusters.of_record(record, track, verify=True)
-        records.check_same_data(record, trained)
-        trainer = Trainer.resume(run, record, trained, make_probe(record, images, world, quiet=quiet), world)
+            trainer = training.reopen(run, preset, asked, progress=track, world=world or ALONE)
         render.notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()
@@ -230,21 +210,9 @@ def old_run(
         finish(trainer, as_json=as_json, quiet=quiet)
 
 
-def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, quiet: bool) -> "Probe | None":
-    """What scores the model during training, unless that is turned off."""
-    if not record["train"]["eval_kimg"]:
-        return None
-    from gancli import evaluation
-    from gancli.cli import render
-    from gancli.core import records
-
-    with render.tracker(quiet=quiet) as track:
-        spec, counts = records.spec(record), record["data"]["class_counts"]
-        return evaluation.probe(images, spec, counts, progress=track, world=world)
-
-
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
+    from gancli import training
     from gancli.cli import render
 
     run, ended = trainer.run_dir, None
@@ -258,11 +226,7 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.status("drawing plots and progress.gif", quiet=quiet)
-    from gancli.report import film, plots
-
-    run.check_owned()
-    plots.draw(run)
-    film.make(run)
+    training.draw(run)
     render.result(trainer, ended, as_json=as_json)
     if is_stopped:
         raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT))
@@ -301,8 +265,3 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {err.strerror}") from err
     except (ValueError, RecursionError) as err:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} is not valid TOML: {err}") from err
-
-
-def slug(name: str) -> str:
-    """A data set's name for use in a folder name."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"
