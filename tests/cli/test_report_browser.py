@@ -94,8 +94,8 @@ def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_readings(browser: 
     opened.page.evaluate("document.activeElement.blur()")
     opened.page.keyboard.press("ArrowLeft")
     assert opened.state() == ("3.0 kimg · epoch 3.0", "150", "75%", "3.00")
-    box = opened.page.locator(".plot").first.bounding_box()
-    opened.page.mouse.click(box["x"] + 0.27 * box["width"], box["y"] + 20)
+    plot = opened.page.locator(".plot").first
+    plot.click(position={"x": 0.27 * plot.bounding_box()["width"], "y": 20})
     assert opened.state() == second
     opened.check_alone()
 
