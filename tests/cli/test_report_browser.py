@@ -106,13 +106,15 @@ def test_the_play_button_runs_from_the_start_to_the_end_and_stops(browser: Any) 
         """() => {
             window.seen = [];
             const [play, moment] = ["#play", "#moment"].map((name) => document.querySelector(name));
-            new MutationObserver(() => seen.push(`${play.getAttribute("aria-label")} at ${moment.textContent}`))
-                .observe(document.body, { subtree: true, childList: true, attributes: true });
+            new MutationObserver(() => {
+                const n = seen.push(`${play.getAttribute("aria-label")} at ${moment.textContent}`);
+                document.documentElement.dataset.seen = n;
+            }).observe(document.body, { subtree: true, childList: true, attributes: true });
         }"""
     )
     opened.page.focus("#play")
     opened.page.keyboard.press("Enter")
-    opened.page.wait_for_function("seen.length >= 5")
+    opened.page.wait_for_selector("html[data-seen='5']", state="attached")
     told = [f"Pause at {kimg}.0 kimg · epoch {kimg}.0" for kimg in range(4)]
     assert opened.page.evaluate("seen") == [*told, "Play at 4.0 kimg · epoch 4.0"]
     opened.check_alone()
