@@ -215,6 +215,7 @@ class RunDir:
         self.accuracy_plot = path / "accuracy.png"
         self.score_plot = path / "score.png"
         self.film = path / "progress.gif"
+        self.report = path / "report.html"
         self._locked: int | None = None  # descriptor of the lock while it is held
         self.is_born = False  # whether a checkpoint was ever saved through this object
 

@@ -121,12 +121,13 @@ def make_probe(record: dict[str, Any], images: ImageSet, world: World, progress:
 
 
 def draw(run: RunDir) -> None:
-    """Plots and progress.gif, which need the run folder alone."""
-    from gancli.report import film, plots  # after training: they take a second to import
+    """Plots, progress.gif and report.html, which need the run folder alone."""
+    from gancli.report import film, page, plots  # after training: they take a second to import
 
     run.check_owned()
     plots.draw(run)
     film.make(run)
+    page.write(run)
 
 
 def slug(name: str) -> str:

@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics.*": {"errors", "contracts", "wording", "metrics.*", "rundir"},
     "report": set(),
     "report.timing": {"config", "errors"},
+    "report.repeat": {"config", "report.*"},
     "report.*": {"errors", "wording", "rundir", "media", "films", "films.*", "report.*"},
     "export": {"errors", "core.*", "report.*"},
     "export.*": {"errors", "core.*", "report.*"},
@@ -86,6 +87,8 @@ ONLY_IN: dict[str, set[str]] = {
     "click": set(),
     "torch": {"contracts", "core.*", "metrics.*", "evaluation", "followers", "api", "export.*", "cli.*"},
     "matplotlib": {"report.*"},
+    "jinja2": {"report.*"},
+    "playwright": set(),
     "pickle": set(),
     "cPickle": set(),
     "dill": set(),
@@ -184,7 +187,7 @@ def test_packages_from_outside_stay_where_they_belong() -> None:
 
 
 def test_the_command_line_imports_nothing_slow_at_the_top() -> None:
-    heavy = {"torch", "torchvision", "numpy", "matplotlib", "PIL", "safetensors", "imageio"}
+    heavy = {"torch", "torchvision", "numpy", "matplotlib", "PIL", "safetensors", "imageio", "jinja2"}
     modules = [module for module in MODULES if is_lazy(module)]
     assert not [(m, n) for m in modules for n in imports(m, top_only=True) if n.split(".")[0] in heavy]
     assert len(modules) >= 3

@@ -15,6 +15,7 @@ from gancli.cli import processes
 from gancli.cli.animate import animate
 from gancli.cli.evaluate import evaluate
 from gancli.cli.interpolate import interpolate
+from gancli.cli.report import report
 from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, printable
@@ -99,6 +100,7 @@ app.command()(sample)
 app.command()(interpolate)
 app.command()(evaluate)
 app.command()(animate)
+app.command()(report)
 
 
 def interrupt(number: int, _: object) -> NoReturn:

@@ -214,18 +214,21 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli import training
     from gancli.cli import render
+    from gancli.cli.report import Refresher
 
     run, ended = trainer.run_dir, None
+    refresh = Refresher(run)
     with render.display(quiet=quiet) as show, stopping(trainer) as signals:
         for event in trainer.run() if not trainer.is_finished else ():
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
                 show(event)
+            refresh(event)
             if isinstance(event, RunEnded):
                 ended = event
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
-    render.status("drawing plots and progress.gif", quiet=quiet)
+    render.status("drawing plots, progress.gif and report.html", quiet=quiet)
     training.draw(run)
     render.result(trainer, ended, as_json=as_json)
     if is_stopped:
