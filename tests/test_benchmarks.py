@@ -214,7 +214,7 @@ def test_both_sides_of_a_contest_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
-    commands, runs = script("commands"), script("runs")
+    commands, runs = script("whole_commands"), script("runs")
     found = commands.starts(str(tiny_idx), Path("runs"))
     quiet = found[f"`gancli train --quiet`, {commands.FIRST}"]
     assert runs.fresh(*quiet).output == ""

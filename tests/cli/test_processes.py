@@ -136,9 +136,9 @@ def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Pat
     draw = [*torchrun, "--", "sample", model, "--n", "200", "-o", "two.npz"]
     assert subprocess.run(draw, capture_output=True).returncode == 0
     assert gancli("sample", model, "--n", "200", "-o", "one.npz").exit_code == 0
-    one, two = np.load("one.npz"), np.load("two.npz")
-    assert set(one) == set(two) == {"images", "seeds", "labels"}
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+    with np.load("one.npz") as one, np.load("two.npz") as two:
+        assert set(one) == set(two) == {"images", "seeds", "labels"}
+        assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
 def test_scores_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
