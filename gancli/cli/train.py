@@ -159,15 +159,14 @@ def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli import training
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, pictures, rehearsal, survey, tuning
+    from gancli.core import gallery, pictures, survey
 
     record, images, trained = plan.record, plan.images, plan.trained
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
-        record = tuning.tuned(record, trained)
-        trial = rehearsal.rehearse(record, trained)
+        trial = plan.rehearsed(always=True)
     report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, trained)
     if "duplicates" not in report:

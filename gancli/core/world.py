@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gancli.core import devices
 from gancli.errors import ConfigError, LostError
 
 NEEDED = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
@@ -48,7 +49,7 @@ class World:
         """The same processes, averaging tensors on this device. All must call it. Raises ConfigError."""
         if self.size == 1:
             return self
-        here, there = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+        here, there = devices.neighbours(), torch.cuda.device_count()
         if device.type == "cuda" and here > there:
             raise ConfigError(f"{here} processes cannot share {there} GPUs; start as many as there are GPUs")
         backend = "nccl" if device.type == "cuda" else "gloo"
