@@ -6,7 +6,7 @@
 Measures, turn by turn on one machine and with one thread each: one process, two that share the batch, and two with
 twice the batch; beside them one process with two threads. r3gan-* have --width channels and --batch images here. The
 time spent in messages includes waiting for the other process. --estimate counts what the full networks multiply and
-send, and works out steps on many GPUs from it, by the figures in `GPUS`.
+send, and works out steps on many GPUs from it, by the figures above `GPUS`.
 """
 
 import argparse
@@ -16,14 +16,17 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 from runs import fresh, in_turn, median, table
+from torch.utils._python_dispatch import TorchDispatchMode
 from workload import flops, noise, record_of
 
 from gancli import presets
 from gancli.config import ModelSpec
 from gancli.core import world
+from gancli.core.adam import Adam
 from gancli.core.engine import Engine
 from gancli.core.state import TrainState
 from gancli.core.world import World
@@ -46,15 +49,38 @@ CASES = {
 
 
 class Gpus(NamedTuple):
-    """flops: a second's worth on one, at the share of the peak assumed; bytes_per_s: in and out of each one."""
+    """n of them. bytes_per_s: in and out of each one."""
 
     n: int
-    flops: float
     bytes_per_s: float
 
 
-# NVIDIA's H100 SXM: 989 TFLOP/s in bfloat16, of which a quarter; NVLink 450 GB/s each way, InfiniBand NDR 50 GB/s.
-GPUS = (Gpus(1, 247e12, 1.0), Gpus(8, 247e12, 450e9), Gpus(64, 247e12, 50e9))
+# NVIDIA's H100 SXM: NVLink 450 GB/s each way, InfiniBand NDR 50 GB/s. 989 TFLOP/s in bfloat16 and 494 in TF32, of which
+# a quarter is assumed, and 3.35 TB/s to memory. A launch takes what the host needs for an operation, also assumed.
+GPUS = (Gpus(1, 1.0), Gpus(8, 450e9), Gpus(64, 50e9))
+BF16, TF32, MEMORY, LAUNCH_S = 247e12, 124e12, 3.35e12, 5e-6
+PASSES = 12  # over all weights: Adam, the average, and the way to one message and back
+
+
+class Step(NamedTuple):
+    """The mean step of a preset at full size. flops: of one image, in D's step, which is float32 where each has R2, and
+    in the rest. launches: operations. n_bytes: of the gradients. batch: images."""
+
+    d_flops: float
+    g_flops: float
+    launches: int
+    n_bytes: float
+    batch: int
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations that do something."""
+
+    n = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.n += not func.is_view
+        return func(*args, **(kwargs or {}))
 
 
 def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[str, float]:
@@ -73,7 +99,7 @@ def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[
     spent_s, sent = [0.0], [0]
     for name in ("tell", "hear", "average"):
         setattr(World, name, timed(getattr(World, name), spent_s, sent))
-    engine.share() if here.rank == 0 else engine.obey(*here.hear())
+    engine.send_state() if here.rank == 0 else engine.obey(*here.hear())
     for number in range(steps + 4):
         if number == 4:  # enough to warm up, with one of every kind
             spent_s[0], sent[0], started = 0.0, 0, time.perf_counter()
@@ -120,8 +146,7 @@ def measure(preset: str, args: argparse.Namespace) -> str:
     return table(head, rows)
 
 
-def step_of(preset: str) -> tuple[float, float, int]:
-    """Operations for one image in the mean step, bytes averaged in a step, and the batch of a preset at full size."""
+def step_of(preset: str) -> Step:
     _, config, _ = presets.resolve(preset)
     resolution, n = presets.PRESETS[preset].resolution, 2
     shape = {"resolution": resolution, "channels": 3, "n_classes": 10 if resolution == 32 else 0}
@@ -129,23 +154,36 @@ def step_of(preset: str) -> tuple[float, float, int]:
     state = TrainState(config, spec, torch.device("meta"))
     real = torch.zeros(n, 3, resolution, resolution, dtype=torch.uint8, device="meta")
     labels = torch.zeros(n, dtype=torch.int64, device="meta") if spec.n_classes else None
-    counted = flops(lambda: state.step(real, labels, 0.0, 0.0))
+    in_d, d_step = list[int](), state.d_step
+
+    def counted(*arguments: Any) -> Any:
+        found: list[Any] = []
+        in_d.append(flops(lambda: found.append(d_step(*arguments))))
+        return found[0]
+
+    with mock.patch.object(Adam, "step"), Launches() as launches:  # which is one launch where it is fused
+        whole = flops(lambda: state.step(real, labels, 0.0, 0.0))
+    with mock.patch.object(state, "d_step", counted):
+        state.step(real, labels, 0.0, 0.0)
     n_weights = sum(weight.numel() for net in (state.G, state.D) for weight in net.parameters())
-    return counted / n, 4.0 * n_weights, config.batch_size
+    return Step(in_d[0] / n, (whole - in_d[0]) / n, launches.n, 4.0 * n_weights, config.batch_size)
 
 
 def estimate(names: list[str]) -> str:
-    """The ring of an all-reduce sends and takes 2 (n-1)/n times the bytes; gradients are sent when all are there."""
+    """With --precision bf16. The ring of an all-reduce sends and takes 2 (n-1)/n times the bytes; gradients are sent
+    when all are there."""
     rows = []
     for name in names:
-        each, size, batch = step_of(name)
+        step = step_of(name)
         for gpus in GPUS:
-            compute_s = each * batch / gpus.n / gpus.flops
-            talk_s = 2 * (gpus.n - 1) / gpus.n * size / gpus.bytes_per_s
-            step_s = compute_s + talk_s
-            cells = [f"{batch // gpus.n}", f"{1000 * compute_s:.1f}", f"{1000 * talk_s:.2f}", f"{talk_s / step_s:.0%}"]
-            rows.append([f"`{name}`", str(gpus.n), *cells, f"{batch / step_s:,.0f}"])
-    head = ["preset", "GPUs", "images each", "computing, ms", "averaging, ms", "share of averaging", "images/s"]
+            multiply_s = (step.d_flops / TF32 + step.g_flops / BF16) * step.batch / gpus.n
+            launch_s = step.launches * LAUNCH_S
+            weights_s = PASSES * step.n_bytes / MEMORY
+            talk_s = 2 * (gpus.n - 1) / gpus.n * step.n_bytes / gpus.bytes_per_s
+            step_s = max(multiply_s, launch_s) + weights_s + talk_s
+            parts = [f"{1000 * part:.1f}" for part in (multiply_s, launch_s, weights_s, talk_s)]
+            rows.append([f"`{name}`", str(gpus.n), str(step.batch // gpus.n), *parts, f"{step.batch / step_s:,.0f}"])
+    head = ["preset", "GPUs", "images each", "products, ms", "launches, ms", "weights, ms", "averaging, ms", "images/s"]
     return table(head, rows)
 
 

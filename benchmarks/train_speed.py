@@ -67,7 +67,7 @@ class Contest:
         return record_of("classic", self.images, {**self.flags, "kimg": kimg, "seed": seed})
 
     def theirs(self, kimg: float, seed: int) -> Trained:
-        G, D = (net.to(memory_format=torch.contiguous_format) for net in build(self.spec, seed))  # as torch makes them
+        G, D = build(self.spec, seed)
         torch.manual_seed(seed)
         started = time.perf_counter()
         LOOPS[self.name](G, D, self.images.images, self.batch_size, round(1000 * kimg), self.workers)
@@ -77,8 +77,8 @@ class Contest:
     def ours(self, kimg: float, seed: int) -> Trained:
         record = self.record(kimg, seed)
         with tempfile.TemporaryDirectory() as folder:
-            trainer = Trainer(RunDir.create(Path(folder), "classic"), record, self.images)
             started = time.perf_counter()
+            trainer = Trainer(RunDir.create(Path(folder), "classic"), record, self.images)
             ended = [event for event in trainer.run() if isinstance(event, events.RunEnded)]
             plots.draw(trainer.run_dir)
             film.make(trainer.run_dir)

@@ -1,17 +1,18 @@
 """A training on random pixels, what its steps multiply, and what the machine can multiply."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from gancli import presets
 from gancli.core import records
 from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
 
+Shape = Sequence[int]
 SLOW_S = 0.2  # a product that takes longer is large enough
 
 
@@ -35,9 +36,19 @@ def engine_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> Engine:
 
 def flops(work: Callable[[], object]) -> int:
     """Additions and multiplications in the matrix products and convolutions of some work, as torch counts them."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution_backward: backward_flops}
+    ) as counter:
         work()
     return int(counter.get_total_flops())
+
+
+def backward_flops(grad: Shape, x: Shape, weight: Shape, *more: Any, out_shape: object) -> int:
+    """Of a convolution, grouped or not: as many as forward for each of the gradients of x and of the weights that are
+    asked for. torch's own count takes those of the weights for ungrouped."""
+    *_, transposed, _, _, asked = more
+    each: int = conv_flop_count(list(x), list(weight), list(grad), transposed)
+    return each * sum(asked[:2])
 
 
 def peak_flops(dtype: torch.dtype = torch.float32) -> float:

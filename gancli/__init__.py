@@ -1,3 +1,36 @@
-"""gancli: train generative adversarial networks from the command line or from Python."""
+"""gancli: train generative adversarial networks from the command line or from Python.
+
+    import gancli
+
+    run = gancli.train("mnist-5k", kimg=20)
+    pictures = gancli.generate(run.model(), 16)  # uint8 [16,28,28,1]
+    print(gancli.evaluate(run, n=2000).scores)
+
+Importing it costs nothing: torch comes with the first use of a name.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["Evaluation", "GancliError", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
+
+if TYPE_CHECKING:
+    from gancli.api import Evaluation, Model, Run, Score, evaluate, generate, load, train
+    from gancli.errors import GancliError
+
+if not TYPE_CHECKING:  # else every name would pass for one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name == "GancliError":
+            from gancli.errors import GancliError
+
+            return GancliError
+        if name in __all__:
+            from gancli import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module 'gancli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -24,12 +24,14 @@ COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al. 2020 (2006.06676), sec. 2.2
 MAX_SEEDS = 10_000_000
+EVALUATED = 10_000  # images that are scored unless it is said
 MAX_GRID = 1024
 MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
 MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
 LENGTHS = ("kimg", "epochs", "time_budget")
+OFF = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
 
 
 def one_of(names: Any) -> str:
@@ -206,6 +208,11 @@ def tunable() -> list[str]:
 def flag(name: str) -> str:
     """The flag of a setting: batch_size -> --batch-size."""
     return "--" + name.replace("_", "-")
+
+
+def off_flag(name: str) -> str | None:
+    """What turns a setting off that is on or off: r2 -> --no-r2; None for one that takes a value."""
+    return OFF.get(name, f"--no-{flag(name)[2:]}") if fields()[name].type is bool else None
 
 
 def check_known(names: typing.Iterable[str], where: str) -> None:

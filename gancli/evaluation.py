@@ -12,20 +12,22 @@ from torch import Tensor, nn
 
 from gancli import metrics
 from gancli.config import ModelSpec
-from gancli.core import cache, imagefiles, images, latents, rng
+from gancli.core import cache, imagefiles, images, latents, named, records, rng
+from gancli.core import data as datasets
 from gancli.core.data import silent
-from gancli.core.generate import from_seeds, generate
+from gancli.core.generate import BATCH, from_seeds, generate
 from gancli.core.imageset import ImageSet
 from gancli.core.ingest import Progress
 from gancli.core.modelfile import Model
 from gancli.core.watch import Probe
 from gancli.core.world import ALONE, World
-from gancli.errors import DataError
+from gancli.errors import ConfigError, DataError
 from gancli.metrics import Evaluation, features
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
 from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
 from gancli.report import pairs
+from gancli.rundir import RunDir
 
 PROBE_N = 2000
 
@@ -69,6 +71,42 @@ def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fake
     if len(files) > n:
         files = files.subset(torch.randperm(len(files), generator=rng.generator(seed, "files"))[:n].tolist())
     return Fakes(len(files), shape, files.batches, files.some, files.labels, (), {})
+
+
+def of_array(pictures: Tensor) -> Fakes:
+    """Images in memory, uint8 [N,C,H,W]."""
+
+    def stream() -> Iterable[Tensor]:
+        return torch.split(pictures, BATCH)
+
+    def some(rows: Sequence[int]) -> Tensor:
+        return pictures[torch.tensor(rows)]
+
+    return Fakes(len(pictures), (pictures.shape[1], pictures.shape[2], pictures.shape[3]), stream, some, None, (), {})
+
+
+def data_of(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | None:
+    """The data set that models, each with its name and the run that it lies in, were trained on; None without models.
+
+    Raises ConfigError if it is not one, or cannot be told; DataError if it is gone or has changed.
+    """
+    found: ImageSet | None = None
+    for title, model, run in models:
+        name, digest = model.info.data["name"], model.info.data["digest"]
+        record = records.read(run) if run else None
+        source = record["data"]["source"] if record else name
+        if not run and name not in named.SOURCES:
+            raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
+        if found is None and source not in named.SOURCES and not Path(source).exists():
+            raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
+        found = found or datasets.load(str(source), records.data_options(record) if record else datasets.DEFAULTS)
+        if found.digest != digest and found.name != name:
+            raise ConfigError(f"{title} was trained on {name}, not on {found.name}; score them apart, or give --data")
+        if found.digest != digest:
+            raise DataError(
+                f"{title} was trained on other images than {found.name} holds now; say which ones with --data"
+            )
+    return found
 
 
 def shape_of(data: ImageSet) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """What the processes beside the first one do: wait for its orders, and compute with it. They read and write no run."""
 
+import functools
 import json
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from gancli.core.engine import Engine
 from gancli.core.modelfile import Model
 from gancli.core.world import World
 from gancli.metrics import features
+from gancli.metrics.features import Extractor
 
 
 def serve(world: World) -> None:
@@ -32,10 +34,17 @@ def serve(world: World) -> None:
         elif what == "images" and model is not None:
             generate.together(model, json.loads(content), order["trunc"])
         elif what == "features":
-            extractor = evaluation.shared(features.load(order["name"], order["channels"]), world)
+            extractor = evaluation.shared(loaded(order["name"], order["channels"]), world)
             extractor.network(safetensors.torch.load(content)["images"])
         elif engine is not None:
             engine.obey(order, content)
+        else:
+            raise ValueError(f"an order that nobody understands: {what}")
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(name: str, channels: int) -> Extractor:
+    return features.load(name, channels)
 
 
 def trained(record: dict[str, Any], world: World) -> Engine:

@@ -112,6 +112,16 @@ def png_size(file: IO[bytes]) -> tuple[int, int]:
     return width, height
 
 
+def read_png_size(path: Path) -> tuple[int, int]:
+    """Width and height; no pixel is decoded. Raises RunError."""
+    try:
+        with open(path, "rb") as file:
+            return png_size(file)
+    except (OSError, ValueError, struct.error) as err:
+        reason = getattr(err, "strerror", None) or "damaged or not a PNG"
+        raise RunError(f"cannot read the picture {path}: {reason}; restore or delete it") from err
+
+
 def read_png_text(path: Path) -> dict[str, str]:
     """What text a PNG carries, wherever it stands in the file; no pixel is decoded.
 

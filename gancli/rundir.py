@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -215,6 +216,7 @@ class RunDir:
         self.accuracy_plot = path / "accuracy.png"
         self.score_plot = path / "score.png"
         self.film = path / "progress.gif"
+        self.report = path / "report.html"
         self._locked: int | None = None  # descriptor of the lock while it is held
         self.is_born = False  # whether a checkpoint was ever saved through this object
 
@@ -310,7 +312,7 @@ class RunDir:
             raise write_error(self.path, err) from err
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                own(descriptor)
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
             self._locked = descriptor
@@ -353,6 +355,18 @@ class RunDir:
 def nimg_of(path: Path) -> int:
     """Images seen, from the name of a frame or a checkpoint."""
     return int(path.stem.rpartition("-")[2])
+
+
+def own(descriptor: int) -> None:
+    """Lock a file. Whoever looks whether it is locked holds it for an instant, which is waited for. Raises
+    BlockingIOError."""
+    for tries_left in reversed(range(10)):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(0.01)
 
 
 def newest(outdir: Path) -> RunDir:

@@ -24,3 +24,10 @@ def listed(names: Sequence[str], most: int) -> str:
 def counted(n: int, noun: str) -> str:
     """'1 picture', '2,000 pictures'."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1m15s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -39,13 +39,12 @@ os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", NO_COLOR="1", TERM="dum
 
 import numpy as np
 import torch
-import torch._dynamo
 
 from gancli import evaluation
 from gancli.cli import app, datareport, render
 from gancli.core import rehearsal, tensorfile
 from gancli.core.state import TrainState
-from gancli.report import film, plots
+from gancli.report import film, page, plots
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 TOTAL = 304  # images of the run
@@ -53,7 +52,7 @@ BACK = 32  # steps from the first one of going back on
 FULL = re.compile(
     r"error: (cannot write \S+: No space left on device|no space left in the cache folder \S+); free some"
 )
-IMPORTED = (torch._dynamo, datareport, render, rehearsal, film, plots)  # by the commands, in each child but for this
+IMPORTED = (datareport, render, rehearsal, film, page, plots)  # by the commands, in each child but for this
 RUN = Path("runs/00000-quick-pictures-npz")
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--threads", "1", "--batch-size", "8", "--seed", "3"),
@@ -208,7 +207,7 @@ def contents(folder: Path) -> dict[str, Any]:
             tensors, meta, _ = tensorfile.unpack("checkpoint", path)
             meta.pop("train_s")
             found[name] = ({key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, meta)
-        elif path.is_file() and path.name != ".lock":
+        elif path.is_file() and path.name not in (".lock", "report.html"):  # which tells times
             found[name] = path.read_bytes()
     return found
 

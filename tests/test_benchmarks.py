@@ -14,7 +14,7 @@ from conftest import ROOT
 from matplotlib.image import imread
 from torch import Tensor
 
-from gancli import media
+from gancli import media, presets
 from gancli.config import ModelSpec
 from gancli.core import models
 
@@ -214,7 +214,7 @@ def test_both_sides_of_a_contest_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
-    commands, runs = script("commands"), script("runs")
+    commands, runs = script("whole_commands"), script("runs")
     found = commands.starts(str(tiny_idx), Path("runs"))
     quiet = found[f"`gancli train --quiet`, {commands.FIRST}"]
     assert runs.fresh(*quiet).output == ""
@@ -259,10 +259,27 @@ def test_processes_average_each_weight_once() -> None:
     assert 0 < shared["talk_s"] < shared["step_s"]
 
 
-def test_an_estimate_adds_computing_and_averaging(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_adds_what_shrinks_with_more_gpus_and_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     scaling = script("scaling")
-    monkeypatch.setattr(scaling, "step_of", lambda preset: (1e9, 2e6, 64))
-    monkeypatch.setattr(scaling, "GPUS", (scaling.Gpus(1, 1e12, 1.0), scaling.Gpus(4, 1e12, 1e9)))
-    one, four = [row.split(" | ") for row in scaling.estimate(["some"]).splitlines()[2:]]
-    assert one[1:] == ["1", "64", "64.0", "0.00", "0%", "1,000 |"]
-    assert four[1:] == ["4", "16", "16.0", "3.00", "16%", "3,368 |"]
+    step = scaling.Step(124e9, 247e9, 4000, 3.35e9, 64)  # 2 ms an image, 20 ms of launches, 1 ms a pass
+    monkeypatch.setattr(scaling, "step_of", lambda preset: step)
+    monkeypatch.setattr(scaling, "GPUS", (scaling.Gpus(1, 1.0), scaling.Gpus(8, 67e9)))
+    one, eight = [row.split(" | ") for row in scaling.estimate(["some"]).splitlines()[2:]]
+    assert one[1:] == ["1", "64", "128.0", "20.0", "12.0", "0.0", "457 |"]
+    assert eight[1:] == ["8", "8", "16.0", "20.0", "12.0", "87.5", "536 |"]
+
+
+def test_grouped_convolutions_are_counted_as_by_hand() -> None:
+    """Forward, and backward for x and for the weights, 16 channels in 4 groups: 4 x 3 x 3 products for each output."""
+    x, layer = torch.zeros(2, 16, 8, 8, requires_grad=True), torch.nn.Conv2d(16, 16, 3, padding=1, groups=4)
+    forward = 2 * (2 * 16 * 8 * 8) * (4 * 3 * 3)
+    assert script("workload").flops(lambda: layer(x).sum().backward()) == 3 * forward
+
+
+def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
+    broken = script("broken")
+    assert set(broken.RUNS) == {"healthy", "d-wins", "collapse"}
+    for settings in broken.RUNS.values():
+        values = {**broken.ALL, **settings}
+        _, config, _ = presets.resolve(values.pop("preset"), {}, values)
+        assert config.tick_kimg == 1 and 20 <= config.kimg <= 60

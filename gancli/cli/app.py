@@ -17,6 +17,7 @@ from gancli.cli.doctor import doctor
 from gancli.cli.evaluate import evaluate
 from gancli.cli.export import export
 from gancli.cli.interpolate import interpolate
+from gancli.cli.report import report
 from gancli.cli.runs import runs
 from gancli.cli.sample import sample
 from gancli.cli.train import train
@@ -35,6 +36,8 @@ class Boundary(typer.core.TyperGroup):
         except UsageError as err:
             if wants_help:
                 raise
+            if not processes.is_first():
+                raise typer.Exit(2) from err
             fail(err.format_message(), 2, err)
 
     def invoke(self, ctx: Any) -> Any:
@@ -100,6 +103,7 @@ app.command()(sample)
 app.command()(interpolate)
 app.command()(evaluate)
 app.command()(animate)
+app.command()(report)
 app.command()(export)
 app.command()(runs)
 app.command()(doctor)
@@ -120,4 +124,8 @@ def main() -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what Apple's GPUs cannot do, the CPU does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it was given, whatever its bytes
-    app(prog_name="gancli")
+    try:
+        app(prog_name="gancli")
+    finally:
+        for number in processes.ENDING:  # nothing is left to be undone, and Python would tell of it while it exits
+            signal.signal(number, signal.SIG_IGN)

@@ -5,9 +5,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gancli.cli.render import duration, notes, say, stdout_line
+from gancli.cli.render import notes, say, stdout_line
 from gancli.errors import printable
-from gancli.wording import about, counted, listed, significant
+from gancli.wording import about, counted, duration, listed, significant
 
 if TYPE_CHECKING:
     from gancli.core.imageset import ImageSet

@@ -11,9 +11,10 @@ import typer
 
 from gancli import outputs
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model, is_images, run_of
-from gancli.config import MAX_SEEDS
-from gancli.errors import ConfigError, DataError
+from gancli.cli.sources import find_model
+from gancli.config import EVALUATED, MAX_SEEDS
+from gancli.errors import ConfigError
+from gancli.places import is_images, run_of
 from gancli.rundir import atomic_files, create_numbered
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def evaluate(
         str | None,
         typer.Option("--data", help="Real images to score against; left out, those of the model.", show_default=False),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="How many images to score, at most.")] = 10_000,
+    n: Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="How many images to score, at most.")] = EVALUATED,
     only: Annotated[
         str | None,
         typer.Option(
@@ -170,29 +171,9 @@ def common_place(entries: list[Entry]) -> Path:
 
 def own_data(entries: list[Entry]) -> "ImageSet":
     """The data set that the models were trained on; it must be one."""
-    from gancli.core import data, named, records
+    from gancli import evaluation
 
-    found: ImageSet | None = None
-    for entry in entries:
-        if entry.model is None:
-            continue
-        name, digest = entry.model.info.data["name"], entry.model.info.data["digest"]
-        run = run_of(entry.path)
-        record = records.read(run) if run else None
-        source = record["data"]["source"] if record else name
-        if not run and name not in named.SOURCES:
-            raise ConfigError(f"{entry.name} was trained on {name!r}, which no data set is named; give --data")
-        if found is None and source not in named.SOURCES and not Path(source).exists():
-            raise DataError(f"the images that {entry.name} was trained on, {source}, are gone; give --data")
-        found = found or data.load(str(source), records.data_options(record) if record else data.DEFAULTS)
-        if found.digest != digest and found.name != name:
-            raise ConfigError(
-                f"{entry.name} was trained on {name}, not on {found.name}; score them apart, or give --data"
-            )
-        if found.digest != digest:
-            raise DataError(
-                f"{entry.name} was trained on other images than {found.name} holds now; say which ones with --data"
-            )
+    found = evaluation.data_of([(entry.name, entry.model, run_of(entry.path)) for entry in entries if entry.model])
     if found is None:
         raise ConfigError(f"{entries[0].name} holds images only; say with --data which real ones to compare them with")
     return found

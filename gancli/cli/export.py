@@ -8,8 +8,9 @@ import typer
 
 from gancli import outputs
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model, run_of
+from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
+from gancli.places import run_of
 
 
 def export(

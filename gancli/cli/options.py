@@ -10,10 +10,10 @@ from gancli import config, presets
 from gancli.errors import ConfigError
 
 
-def setting(name: str, panel: str, *flags: str) -> Any:
+def setting(name: str, panel: str) -> Any:
     """The option of a TrainConfig field, below a heading in --help; not given means that the preset decides."""
     return typer.Option(
-        *(flags or (config.flag(name),)),
+        "/".join(filter(None, [config.flag(name), config.off_flag(name)])),
         help=config.fields()[name].metadata["help"],
         rich_help_panel=panel,
         show_default=False,
@@ -68,29 +68,29 @@ Preset = Annotated[
 Kimg = Annotated[float | None, setting("kimg", RUN)]
 Epochs = Annotated[float | None, setting("epochs", RUN)]
 TimeBudget = Annotated[str | None, setting("time_budget", RUN)]
-Conditional = Annotated[bool | None, setting("conditional", DATA, "--conditional/--unconditional")]
+Conditional = Annotated[bool | None, setting("conditional", DATA)]
 Clusters = Annotated[int | None, setting("clusters", DATA)]
 Resolution = Annotated[int | None, setting("resolution", DATA)]
 Fit = Annotated[str | None, setting("fit", DATA)]
 Channels = Annotated[str | None, setting("channels", DATA)]
 Background = Annotated[str | None, setting("background", DATA)]
-Mirror = Annotated[bool | None, setting("mirror", DATA, "--mirror/--no-mirror")]
+Mirror = Annotated[bool | None, setting("mirror", DATA)]
 MaxBad = Annotated[int | None, setting("max_bad", DATA)]
 Model = Annotated[str | None, setting("model", NETWORKS)]
 ZDim = Annotated[int | None, setting("z_dim", NETWORKS)]
 GWidth = Annotated[int | None, setting("g_width", NETWORKS)]
 DWidth = Annotated[int | None, setting("d_width", NETWORKS)]
-SpectralNorm = Annotated[bool | None, setting("spectral_norm", NETWORKS, "--spectral-norm/--no-spectral-norm")]
+SpectralNorm = Annotated[bool | None, setting("spectral_norm", NETWORKS)]
 Loss = Annotated[str | None, setting("loss", PENALTIES)]
 Gamma = Annotated[float | None, setting("gamma", PENALTIES)]
 GammaEnd = Annotated[float | None, setting("gamma_end", PENALTIES)]
-R2 = Annotated[bool | None, setting("r2", PENALTIES, "--r2/--no-r2")]
+R2 = Annotated[bool | None, setting("r2", PENALTIES)]
 R1Interval = Annotated[int | None, setting("r1_interval", PENALTIES)]
 GradientPenalty = Annotated[float | None, setting("gradient_penalty", PENALTIES)]
 Shift = Annotated[float | None, setting("shift", AUGMENTATION)]
 Augment = Annotated[str | None, setting("augment", AUGMENTATION)]
 AugmentStrength = Annotated[float | None, setting("augment_strength", AUGMENTATION)]
-Ada = Annotated[bool | None, setting("ada", AUGMENTATION, "--ada/--no-ada")]
+Ada = Annotated[bool | None, setting("ada", AUGMENTATION)]
 BatchSize = Annotated[int | None, setting("batch_size", OPTIMIZER)]
 BatchRampKimg = Annotated[float | None, setting("batch_ramp_kimg", OPTIMIZER)]
 Lr = Annotated[float | None, setting("lr", OPTIMIZER)]
@@ -100,7 +100,7 @@ BurnIn = Annotated[float | None, setting("burn_in", OPTIMIZER)]
 LrEnd = Annotated[float | None, setting("lr_end", OPTIMIZER)]
 Beta2End = Annotated[float | None, setting("beta2_end", OPTIMIZER)]
 LrDecayFrom = Annotated[float | None, setting("lr_decay_from", OPTIMIZER)]
-ShareLatents = Annotated[bool | None, setting("share_latents", OPTIMIZER, "--share-latents/--fresh-latents")]
+ShareLatents = Annotated[bool | None, setting("share_latents", OPTIMIZER)]
 EmaKimg = Annotated[float | None, setting("ema_kimg", OPTIMIZER)]
 EvalKimg = Annotated[float | None, setting("eval_kimg", RUN)]
 SnapshotKimg = Annotated[float | None, setting("snapshot_kimg", RUN)]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gancli.errors import RunError
 from gancli.rundir import RunDir, runs_below
 
 if TYPE_CHECKING:
     from gancli.core.world import World
 
+NAMELESS = "none"  # what torchrun calls a job that got no --rdzv-id
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -33,8 +35,8 @@ def together() -> Iterator["World | None"]:
     except typer.Exit:
         world.tell({"order": "end"})
         raise
-    except Exception as err:
-        if world.speaks_first():
+    except BaseException as err:
+        if world.speaks_first() or not isinstance(err, Exception):
             raise
         raise typer.Exit(getattr(err, "exit_code", 1)) from err
 
@@ -48,13 +50,23 @@ def help_the_first(world: "World") -> None:
     followers.serve(world)
 
 
+def is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def has_launcher() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def job() -> str | None:
-    """What tells the job of torchrun that this process belongs to from others; the same after a restart."""
+    """What tells the job of torchrun that this process belongs to from others; the same after a restart.
+
+    On one machine torchrun's own process does, on several the name that the job was given, if it was.
+    """
     name = os.environ.get("TORCHELASTIC_RUN_ID")
-    if name is None:
-        return None
-    is_alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
-    return f"{name} {socket.gethostname()} {os.getppid()}" if is_alone else name
+    if name is not None and os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
+        return f"{name} {socket.gethostname()} {os.getppid()}"
+    return None if name == NAMELESS else name
 
 
 def run_to_go_on_with(outdir: Path) -> RunDir | None:
@@ -62,4 +74,8 @@ def run_to_go_on_with(outdir: Path) -> RunDir | None:
     mine = job()
     if mine is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
-    return next((run for run in runs_below(outdir) if run.read_config().get("job") == mine), None)
+    for run in runs_below(outdir):
+        with contextlib.suppress(RunError):
+            if run.read_config().get("job") == mine:
+                return run
+    return None

@@ -9,8 +9,9 @@ import typer
 
 from gancli import config, outputs, provenance
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model, run_of
+from gancli.cli.sources import find_model
 from gancli.errors import ConfigError, FileFormatError, RunError
+from gancli.places import run_of
 from gancli.provenance import Record
 from gancli.rundir import RunDir
 

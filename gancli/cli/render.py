@@ -19,7 +19,7 @@ from rich.table import Column
 
 from gancli import events
 from gancli.errors import printable
-from gancli.wording import significant
+from gancli.wording import duration, significant
 
 if TYPE_CHECKING:
     from gancli.core.trainer import Trainer
@@ -60,13 +60,6 @@ def notes(lines: Iterable[str]) -> None:
 def status(text: str, *, quiet: bool) -> None:
     if not quiet:
         say(f"{text} ...")
-
-
-def duration(seconds: float) -> str:
-    """75 -> '1m15s'."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
 def going_on(trainer: "Trainer", *, extended: bool) -> None:
@@ -172,7 +165,7 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     last = ticks[-1] if ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
     numbers = {name: last[name] for name in names if last.get(name) is not None}
-    files = [run.model, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
+    files = [run.model, run.report, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
     files += [path for path in (run.score_plot, run.best_model) if path.exists()]
     score = trainer.watch.summary()
     if as_json:

@@ -113,7 +113,7 @@ def sample(
         return
     path, place = find_model(source, outdir, best=best)
     model = modelfile.load(path, devices.resolve(device), ctx.obj or ALONE)
-    classes = chosen_classes(model.info, class_name)
+    classes = model.info.chosen_classes(class_name)
     draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
     check_draw(draw, model.info)
     shape = None
@@ -168,12 +168,3 @@ def check_draw(draw: "Draw", info: "ModelInfo") -> None:
     if len(draw) > config.MAX_SEEDS:
         raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
     samples.check_scale(info.spec.resolution, draw.scale)
-
-
-def chosen_classes(info: "ModelInfo", text: str | None) -> tuple[int, ...]:
-    """'all' or names -> classes, each once; empty if every seed is to take its own."""
-    if text is None:
-        return ()
-    if text == "all" and info.class_names and "all" not in info.class_names:
-        return tuple(range(len(info.class_names)))
-    return tuple(dict.fromkeys(info.class_indices(text)))

@@ -1,11 +1,8 @@
 """gancli train: from a data set to a model, samples, plots and a progress film."""
 
 import contextlib
-import dataclasses
-import re
 import shlex
 import signal
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +19,9 @@ from gancli.events import RunEnded, Warned
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
-    from gancli.core.imageset import ImageSet
     from gancli.core.trainer import Trainer
-    from gancli.core.watch import Probe
     from gancli.core.world import World
+    from gancli.training import Plan
 
 
 def train(
@@ -116,8 +112,8 @@ def train(
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
         old_run(RunDir.find(resume, outdir), preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
-    elif begun := processes.run_to_go_on_with(outdir):
-        old_run(begun, None, {}, {}, None, ctx.obj, as_json=as_json, quiet=quiet)
+    elif not dry_run and (begun := processes.run_to_go_on_with(outdir)):
+        old_run(begun, preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
     else:
         new_run(preset, from_file, flags, init, outdir, log, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
@@ -136,69 +132,58 @@ def new_run(
     quiet: bool,
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
-    tracker = trackers.make(log or trackers.NONE)
+    from gancli import training
     from gancli.cli import datareport, render
-    from gancli.core import clusters, data, devices, records, rehearsal, tuning
     from gancli.core import start as starts
-    from gancli.core.trainer import Trainer
     from gancli.core.world import ALONE
 
-    world = world or ALONE
-    devices.resolve(config.device)
     start = starts.load(init, outdir) if init else None
-    if start:
-        render.notes(start.notes)
-        config, sources = starts.follow(config, sources, start, has_own_size=data.has_own_size(config.data))
-    options = records.options(config)
-    if dry_run:
-        options = dataclasses.replace(options, max_bad=sys.maxsize)  # all are to be named
+    render.notes(start.notes if start else ())
     with render.tracker(quiet=quiet) as track:
-        images = data.load(config.data, options, track, verify=dry_run)
-        trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=track)
-    record = records.make(name, config, sources, trained, world.size)
-    if job := processes.job():
-        record["job"] = job
-    world.check_shares(records.batch_sizes(record))
-    if start:
-        record["init"] = starts.entry(start, record)
-    if tracker:
-        record["log"] = log
+        plan = training.plan(
+            name,
+            config,
+            sources,
+            start,
+            job=processes.job(),
+            log=log,
+            is_survey=dry_run,
+            progress=track,
+            world=world or ALONE,
+        )
     if dry_run:
-        rehearse(record, images, trained, as_json=as_json, quiet=quiet)
+        rehearse(plan, as_json=as_json, quiet=quiet)
         return
     if quiet:
-        render.notes([*images.notes, *records.notes(record), *images.report.get("skipped", [])])
-    is_tried = world.size == 1 and (not quiet or rehearsal.is_large(record))
-    record["machine"] = tuning.tuned(records.share(record), trained)["machine"]
-    trial = rehearsal.rehearse(record, trained) if is_tried else None
-    report = {} if quiet else datareport.make(record, images, trial)
-    run = RunDir.create(outdir, f"{name}-{slug(images.name)}")
+        render.notes(plan.notes)
+    trial = plan.rehearsed(always=not quiet)
+    report = {} if quiet else datareport.make(plan.record, plan.images, trial)
+    run = RunDir.create(outdir, plan.folder)
     with run.lock(), run.discarded_if_stillborn():
         if report:
-            datareport.start({**report, "picture": str(run.reals)}, record)
-        trainer = Trainer(run, record, trained, make_probe(record, images, world, quiet=quiet), start, world)
-        finish(trainer, tracker, as_json=as_json, quiet=quiet)
+            datareport.start({**report, "picture": str(run.reals)}, plan.record)
+        with render.tracker(quiet=quiet) as track:
+            trainer = plan.begin(run, track)
+        finish(trainer, as_json=as_json, quiet=quiet)
 
 
-def rehearse(record: dict[str, Any], images: "ImageSet", trained: "ImageSet", *, as_json: bool, quiet: bool) -> None:
-    """Say all that is known before training; refuse what a run would refuse, after every bad file was named.
-
-    images: as they were loaded; trained: with the labels of training.
-    """
+def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
+    """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
+    from gancli import training
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, pictures, rehearsal, survey, tuning
+    from gancli.core import gallery, pictures, survey
 
+    record, images, trained = plan.record, plan.images, plan.trained
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
-        record = tuning.tuned(record, trained)
-        trial = rehearsal.rehearse(record, trained)
+        trial = plan.rehearsed(always=True)
     report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, trained)
     if "duplicates" not in report:
         report["duplicates"] = survey.copies(images)
-    report["picture"] = gallery.save_preview(slug(images.name), grid, images.resolution)
+    report["picture"] = gallery.save_preview(training.slug(images.name), grid, images.resolution)
     if as_json:
         render.print_json({**record, "report": report})
     else:
@@ -221,64 +206,30 @@ def old_run(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from gancli import training
     from gancli.cli import render
-    from gancli.core import clusters, records
-    from gancli.core.trainer import Trainer
     from gancli.core.world import ALONE
 
-    world = world or ALONE
+    asked = {**from_file, **flags}
     with run.lock():
-        record = records.read(run)
-        asked = presets.parsed({**from_file, **flags})
-        preset_in_file = asked.pop("preset", None)
-        records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
-        record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-        tracker = same_tracker(record, log)
-        world.check_shares(records.batch_sizes(record))
         with render.tracker(quiet=quiet) as track:
-            images, trained = clusters.of_record(record, track, verify=True)
-        records.check_same_data(record, trained)
-        trainer = Trainer.resume(run, record, trained, make_probe(record, images, world, quiet=quiet), world)
+            trainer = training.reopen(run, preset, asked, log=log, progress=track, world=world or ALONE)
         render.notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()
         elif not quiet:
             render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
-        finish(trainer, tracker, as_json=as_json, quiet=quiet)
+        finish(trainer, as_json=as_json, quiet=quiet)
 
 
-def same_tracker(record: dict[str, Any], asked: str | None) -> trackers.Tracker | None:
-    """The one asked for, which the record keeps from now on, or the one of the record, if it can be had."""
-    from gancli.cli import render
-
-    if asked is not None:
-        record["log"] = asked
-        return trackers.make(asked)
-    try:
-        return trackers.make(record.get("log", trackers.NONE))
-    except ConfigError as err:
-        render.notes([f"{err}; going on without"])
-        return None
-
-
-def make_probe(record: dict[str, Any], images: "ImageSet", world: "World", *, quiet: bool) -> "Probe | None":
-    """What scores the model during training, unless that is turned off."""
-    if not record["train"]["eval_kimg"]:
-        return None
-    from gancli import evaluation
-    from gancli.cli import render
-    from gancli.core import records
-
-    with render.tracker(quiet=quiet) as track:
-        spec, counts = records.spec(record), record["data"]["class_counts"]
-        return evaluation.probe(images, spec, counts, progress=track, world=world)
-
-
-def finish(trainer: "Trainer", tracker: trackers.Tracker | None, *, as_json: bool, quiet: bool) -> None:
+def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
+    from gancli import training
     from gancli.cli import render
+    from gancli.cli.report import Refresher
 
     run, ended = trainer.run_dir, None
+    refresh, tracker = Refresher(run), trackers.of_run(trainer.record, lambda text: render.notes([text]))
 
     def warn(text: str) -> None:
         with contextlib.suppress(OSError):
@@ -293,17 +244,14 @@ def finish(trainer: "Trainer", tracker: trackers.Tracker | None, *, as_json: boo
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
                 show(event)
             tell(event)
+            refresh(event)
             if isinstance(event, RunEnded):
                 ended = event
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
-    render.status("drawing plots and progress.gif", quiet=quiet)
-    from gancli.report import film, plots
-
-    run.check_owned()
-    plots.draw(run)
-    film.make(run)
+    render.status("drawing plots, progress.gif and report.html", quiet=quiet)
+    training.draw(run)
     render.result(trainer, ended, as_json=as_json)
     if is_stopped:
         raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT))
@@ -321,7 +269,7 @@ def stopping(trainer: "Trainer") -> Iterator[list[int]]:
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        if processes.job() is None:  # torchrun hands on signals that have come already
+        if not processes.has_launcher():  # torchrun hands on signals that have come already
             restore()
         came.append(number)
         trainer.stop()
@@ -342,8 +290,3 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {err.strerror}") from err
     except (ValueError, RecursionError) as err:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} is not valid TOML: {err}") from err
-
-
-def slug(name: str) -> str:
-    """A data set's name for use in a folder name."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"

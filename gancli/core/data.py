@@ -1,5 +1,6 @@
 """Training data by name or folder, and the resumable order in which it is shown."""
 
+import contextlib
 import functools
 import os
 from collections import Counter
@@ -34,7 +35,9 @@ def idx_folder(name: str) -> Path | None:
 
 
 def absolute(name: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(name)))
+    with contextlib.suppress(ValueError):  # the name of a user that no system could have
+        name = os.path.expanduser(name)
+    return Path(os.path.abspath(name))
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -28,19 +28,25 @@ def resolve(name: str) -> torch.device:
 def cores() -> int:
     """CPU cores this process may use; of those of the machine, its share among the processes of torchrun there."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, there // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return max(1, there // neighbours())
+
+
+def neighbours() -> int:
+    """How many processes torchrun started on this machine, this one among them."""
+    given = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, int(given)) if given.isdecimal() else 1
 
 
 def memory_bytes(device: torch.device | None = None) -> int:
-    """Memory this process may use: a GPU's own, or the machine's, or less where its control group, such as a
-    container's, says so."""
+    """Memory this process may use: a GPU's own, or its share of the machine's, or of less where its control group, such
+    as a container's, says so."""
     if device is not None and device.type == "cuda":
         total: int = torch.cuda.get_device_properties(device).total_memory
         return total
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # without a limit the file says "max"
-        return min(there, int(MEMORY_LIMIT.read_text()))
-    return there
+        there = min(there, int(MEMORY_LIMIT.read_text()))
+    return there // neighbours()
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -73,7 +79,8 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 
 def is_out_of_memory(err: Exception) -> bool:
     """On a GPU, or on the CPU, where torch has no error of its own for it."""
-    return isinstance(err, torch.OutOfMemoryError | MemoryError) or "allocate" in str(err)
+    is_said = isinstance(err, RuntimeError) and "allocate" in str(err)
+    return is_said or isinstance(err, torch.OutOfMemoryError | MemoryError)
 
 
 def holds(device: torch.device, images: Tensor) -> bool:

@@ -69,7 +69,7 @@ class Engine:
         """Of the next step, in all processes together."""
         return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
 
-    def share(self) -> None:
+    def send_state(self) -> None:
         """Give the others the state of this process."""
         if self.world.leads:
             tensors, moment = checkpoint.contents(self.state)
@@ -99,8 +99,10 @@ class Engine:
             self.step()
         elif order["order"] == "state":
             checkpoint.fill(self.state, safetensors.torch.load(content), order)
-        else:
+        elif order["order"] == "compare":
             self.digests()
+        else:
+            raise ValueError(f"an order that nobody understands: {order['order']}")
 
     def step(self) -> None:
         """Raises MemoryLimitError, LostError."""

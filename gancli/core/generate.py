@@ -50,7 +50,8 @@ def from_seeds(
     for start in range(0, len(parts), world.size):
         turn = parts[start : start + world.size]
         asked = [(list(seeds[part]), None if labels is None else list(labels[part])) for part in turn]
-        world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
+        if world.leads:
+            world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
         for (some, _), (pictures, classes) in zip(asked, together(model, asked, trunc), strict=True):
             yield some, pictures, classes
 

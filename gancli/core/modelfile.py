@@ -43,6 +43,14 @@ class ModelInfo:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
 
+    def chosen_classes(self, text: str | None) -> tuple[int, ...]:
+        """'all' or names -> classes, each once; empty if every seed is to take its own."""
+        if text is None:
+            return ()
+        if text == "all" and self.class_names and "all" not in self.class_names:
+            return tuple(range(len(self.class_names)))
+        return tuple(dict.fromkeys(self.class_indices(text)))
+
 
 @dataclass(frozen=True)
 class Model:

@@ -1,7 +1,6 @@
 """The record of a run: everything that was decided, as plain values, for config.json and the checkpoints."""
 
 import math
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import gancli
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices, scaling, schedules
+from gancli.core.data import absolute
 from gancli.core.imageset import ImageSet, digest
 from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
@@ -81,10 +81,11 @@ def threads(config: TrainConfig) -> int:
     return devices.cores() if config.threads in (0, "auto") else int(config.threads)
 
 
-def share(record: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run alone that does what one process of this run does."""
-    train, n = record["train"], record["machine"]["processes"]
-    return {**record, "train": {**train, "batch_size": train["batch_size"] // n}}
+def of_one_process(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run that takes batches as large as those of each process of this run."""
+    train, smallest = record["train"], configs.fields()["batch_size"].metadata["low"]
+    batch_size = max(smallest, train["batch_size"] // record["machine"]["processes"])
+    return {**record, "train": {**train, "batch_size": batch_size}}
 
 
 def notes(record: dict[str, Any]) -> list[str]:
@@ -176,7 +177,7 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
             raise ConfigError("machine.torch must be text")
         if not is_count(record["data"]["n_train"]) or not is_count(threads) or threads > 1024:
             raise ConfigError("data.n_train and machine.threads must be whole numbers above 0")
-        if not is_count(record["machine"].get("processes", 1)):
+        if not is_count(record["machine"]["processes"]):
             raise ConfigError("machine.processes must be a whole number above 0")
         if not all(isinstance(record.get(key, ""), str) for key in ("job", "log")):
             raise ConfigError("job and log must be texts")
@@ -266,7 +267,7 @@ def compare(run: RunDir, record: dict[str, Any], kept: dict[str, Any]) -> list[s
 def move(record: dict[str, Any], processes: int) -> list[str]:
     """Make it the record of a run that goes on with so many processes. Returns what to warn of."""
     machine = record["machine"]
-    before, machine["processes"] = machine.get("processes", 1), processes
+    before, machine["processes"] = machine["processes"], processes
     if before == processes:
         return []
     machine["threads"] = threads(configs.from_values(record["train"]))
@@ -318,4 +319,4 @@ def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str,
 
 
 def same_source(value: str, source: str) -> bool:
-    return source in (value, os.path.abspath(os.path.expanduser(value)))
+    return source in (value, str(absolute(value)))

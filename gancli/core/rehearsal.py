@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from gancli import config as configs
-from gancli.core import devices, schedules
+from gancli.core import devices, records, schedules
 from gancli.core.clock import reached
 from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
@@ -54,10 +54,12 @@ class Rehearsal:
 
 
 def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
-    """Train on a few real batches of the smallest and the largest size the plan has, writing nothing.
+    """Train on a few real batches of the smallest and the largest size the plan has, writing nothing. Of several
+    processes this one tries its part, and the others are taken to be as fast.
 
     Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
     """
+    n, record = record["machine"]["processes"], records.of_one_process(record)
     train = record["train"]
     asked, sizes = train["batch_size"], schedules.batch_sizes(train["batch_size"], train["batch_ramp_kimg"] * 1000)
     engine = Engine({**record, "train": {**train, "batch_ramp_kimg": 0.0}}, data)
@@ -66,7 +68,7 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
         try:
             reset_peak(engine.device)
             took = {size: size / images_per_s(engine, size) for size in sorted({sizes[0][1], asked})}
-            rates = [(start, size / between(took, size)) for start, size in sizes]
+            rates = [(start, n * size / between(took, size)) for start, size in sizes]
         except MemoryLimitError:
             pass  # and the error goes, which holds the failed step, and with it the memory
         else:
@@ -74,9 +76,9 @@ def rehearse(record: dict[str, Any], data: ImageSet) -> Rehearsal:
             return Rehearsal(tuple(rates), peak, there, engine.device.type)
         fits = fitting(engine, asked)
     side, device = engine.spec.resolution, engine.device.type
-    way_out = f"--batch-size {fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
+    way_out = f"--batch-size {n * fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
     raise MemoryLimitError(
-        f"a batch of {asked} images of {side}x{side} does not fit into the memory of {device}; {way_out}"
+        f"a batch of {n * asked} images of {side}x{side} does not fit into the memory of {device}; {way_out}"
     )
 
 

@@ -24,7 +24,8 @@ class TrainState:
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
     background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
     world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
-    precision: of the networks in a step, "float32" or "bf16"; weights, Adam, penalties and losses are always float32.
+    precision: of the networks in a step, "float32" or "bf16"; the rest is always float32, on a GPU then by
+    products in TF32.
     """
 
     def __init__(

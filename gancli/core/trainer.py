@@ -85,7 +85,7 @@ class Trainer:
     def run(self) -> Iterator[events.Event]:
         """Train to the end of the plan, or until `stop` or the time budget ends it."""
         state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
-        self.engine.share()
+        self.engine.send_state()
         if first_nimg == 0:
             self.gallery.save_reals()
             self.gallery.save_frame(0)
@@ -159,7 +159,7 @@ class Trainer:
         notes: list[str] = []
         checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
         state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
-        self.engine.share()
+        self.engine.send_state()
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])

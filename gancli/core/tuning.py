@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gancli.core import devices, rehearsal
+from gancli.core import devices, records, rehearsal
 from gancli.core.engine import Engine
 from gancli.core.imageset import ImageSet
 
@@ -52,7 +52,8 @@ def with_machine(record: dict[str, Any], name: str, value: Any) -> dict[str, Any
 
 
 def images_per_s(record: dict[str, Any], data: ImageSet) -> float:
-    """At the full batch size."""
+    """At the full batch size, of this process."""
+    record = records.of_one_process(record)
     engine = Engine({**record, "train": {**record["train"], "batch_ramp_kimg": 0.0}}, data)
     for _ in range(2):  # one with R1 and one without, to warm up
         rehearsal.step_s(engine)

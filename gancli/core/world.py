@@ -16,10 +16,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gancli.core import devices
 from gancli.errors import ConfigError, LostError
 
 NEEDED = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 PATIENCE = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
+STEP_PATIENCE = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
 SLOT = 512  # bytes of an order
 
 Order = dict[str, Any]
@@ -29,8 +31,8 @@ Order = dict[str, Any]
 class World:
     """One of `size` processes that train the same networks, each on its rows of every batch; the first has rank 0.
 
-    Between calls of `average`, networks and optimisers are equal in all of them. group: the processes again, by the
-    way that GPUs talk to each other; None where they need no other one. store: what all can write texts into.
+    Between calls of `average`, networks and optimisers are equal in all of them. group: the processes as they average,
+    by the way that their devices talk to each other. store: what all can write texts into.
     """
 
     rank: int = 0
@@ -44,10 +46,14 @@ class World:
         return self.size > 1 and self.rank == 0
 
     def on(self, device: torch.device) -> "World":
-        """The same processes, for tensors on this device. All must call it."""
-        if self.size == 1 or device.type != "cuda":
+        """The same processes, averaging tensors on this device. All must call it. Raises ConfigError."""
+        if self.size == 1:
             return self
-        return dataclasses.replace(self, group=dist.new_group(backend="nccl"))
+        here, there = devices.neighbours(), torch.cuda.device_count()
+        if device.type == "cuda" and here > there:
+            raise ConfigError(f"{here} processes cannot share {there} GPUs; start as many as there are GPUs")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_PATIENCE))
 
     def rows(self, n: int) -> slice:
         """Which of n things are this process's."""
@@ -119,9 +125,9 @@ class World:
         try:
             yield
         except RuntimeError as err:
-            raise LostError(
-                f"another of the {self.size} processes ended without a word (was it killed, or memory out?)"
-            ) from err
+            is_late = "timed out" in str(err).lower()
+            what = "did not answer in time" if is_late else "ended without a word (was it killed, or memory out?)"
+            raise LostError(f"another of the {self.size} processes {what}") from err
 
     def speaks_first(self) -> bool:
         """Whether no other process has said yet why all must end: one message is enough."""
@@ -151,5 +157,5 @@ def join() -> World:
         given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in NEEDED)
         raise ConfigError(f"cannot meet the other processes ({given}): {str(err).splitlines()[0]}") from err
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())  # see `on`
     return World(rank, size, store=store)

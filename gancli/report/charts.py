@@ -1,5 +1,6 @@
-"""What the curves beside a film show: the loss, accuracy and score of each run, in ranges that all of them share."""
+"""What curves show beside a film and in a report: losses, accuracies, scores and health, in ranges that runs share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,7 +9,8 @@ import numpy as np
 
 from gancli.errors import RunError
 from gancli.report.series import Values, limits, log_limits, number, points, section, series, text
-from gancli.rundir import RunDir
+from gancli.rundir import HUGE, RunDir
+from gancli.wording import significant
 
 SKY, ORANGE, GREEN = "#56B4E9", "#E69F00", "#19B989"  # after Okabe and Ito, light enough for a dark page
 WHITE, GREY = "#E6E6E6", "#969696"
@@ -26,7 +28,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one range. dashed: (value, colour) of what they ought to reach, called dashed_name in the legend."""
+    """Curves over one range. dashed: (value, colour) of what they ought to reach, called dashed_name in the legend.
+
+    ranks: whether the lowest value is the best.
+    """
 
     title: str
     scale: Literal["linear", "share", "log"]
@@ -34,6 +39,37 @@ class Chart:
     dashed: tuple[tuple[float, str], ...]
     dashed_name: str = "ideal"
     range: tuple[float, float] = (0.0, 1.0)
+    hint: str = ""
+    ranks: bool = False
+
+
+Named = tuple[str, str, str]  # key of metrics.jsonl, name in the legend, colour
+HEALTH: tuple[tuple[str, Literal["linear", "share", "log"], tuple[Named, ...], str], ...] = (
+    (
+        "coverage and class balance",
+        "share",
+        (("coverage", "coverage", SKY), ("class_tv", "class imbalance", ORANGE)),
+        "coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is right",
+    ),
+    (
+        "variety and overfitting",
+        "linear",
+        (("diversity", "diversity", SKY), ("r_v", "r_v", ORANGE)),
+        "diversity: 1 is as varied as real images, 0 is collapse; r_v: 0 is none, at 1 D knows its images by heart",
+    ),
+    (
+        "gradient norms",
+        "log",
+        (("d_grad", "discriminator", SKY), ("g_grad", "generator", ORANGE)),
+        "steady is healthy; a norm that explodes or vanishes is not",
+    ),
+    (
+        "augmentation",
+        "share",
+        (("augment_strength", "strength", GREEN),),
+        "how strong adaptive augmentation is",
+    ),
+)
 
 
 def of_runs(runs: Sequence[RunDir]) -> list[list[Chart]]:
@@ -47,6 +83,52 @@ def of_runs(runs: Sequence[RunDir]) -> list[list[Chart]]:
             raise RunError(f"{run.path} has no measurements to draw curves of; leave out --plots")
     kinds = [common_range(same) for same in zip(*found, strict=True) if any(chart.lines for chart in same)]
     return [list(own) for own in zip(*kinds, strict=True)]
+
+
+def of_report(runs: Sequence[RunDir]) -> list[list[Chart]]:
+    """As of_runs, with charts of health, each run's without lines where it has none; no charts without measurements."""
+    found = [[*measured(run), *health(run)] for run in runs]
+    titles = dict.fromkeys(chart.title for own in found for chart in own if chart.lines)
+    same = [[titled(own, title) for own in found] for title in titles]
+    return [list(own) for own in zip(*map(common_range, same), strict=True)] or [[] for _ in runs]
+
+
+def titled(charts: Sequence[Chart], title: str) -> Chart:
+    return next((chart for chart in charts if chart.title == title), Chart(title, "linear", (), ()))
+
+
+def health(run: RunDir) -> list[Chart]:
+    """Whether training is well; values a chart has no place for are missing in it."""
+    about, records = section(run.read_config(), "eval"), run.read_metrics()
+    records = [record for record in records if record["kind"] in ("tick", "eval")]
+    found = []
+    for title, scale, named, hint in HEALTH:
+        low, high = (1e-12, math.inf) if scale == "log" else (0, 1) if scale == "share" else (-HUGE, HUGE)
+        lines = (Line(name, color, *points(records, key, low, high)) for key, name, color in named)
+        floors = ((number(about, f"{key}_floor"), color) for key, _, color in named)
+        dashed = tuple((value, color) for value, color in floors if value is not None and low <= value <= high)
+        found.append(Chart(title, scale, tuple(line for line in lines if len(line.kimg)), dashed, "floor", hint=hint))
+    return found
+
+
+def compared(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) -> list[Chart]:
+    """Charts of several runs -> one chart for each of their lines, with a line for each run.
+
+    Colours are the places of the runs, "0", "1" and so on; what all runs ought to reach is grey.
+    """
+    found = []
+    for same in zip(*of_each, strict=True):
+        for key in dict.fromkeys((line.name, line.color) for chart in same for line in chart.lines):
+            lines, dashed = [], dict[tuple[float, str], None]()
+            for i, (chart, name) in enumerate(zip(same, names, strict=True)):
+                lines += [replace(line, name=name, color=str(i)) for line in chart.lines if line.name == key[0]]
+                dashed |= dict.fromkeys((value, str(i)) for value, color in chart.dashed if color in (key[1], GREY))
+            alike = {significant(value): value for value, _ in dashed}
+            marks = tuple((value, GREY) for value in alike.values()) if len(alike) == 1 else tuple(dashed)
+            model = next(chart for chart in same if chart.lines)
+            title = f"{model.title}: {key[0]}" if sum(len(chart.lines) > 1 for chart in same) else model.title
+            found.append(replace(model, title=title, lines=tuple(lines), dashed=marks))
+    return found
 
 
 def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
@@ -84,18 +166,27 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
             ),
             dashed((number(ideals, "accuracy"), GREY)),
         ),
-        Chart(score, "log", (scored,) if len(scored.kimg) else (), dashed((number(about, "floor"), GREY)), "floor"),
+        Chart(
+            score,
+            "log",
+            (scored,) if len(scored.kimg) else (),
+            dashed((number(about, "floor"), GREY)),
+            "floor",
+            hint="the floor is what a perfect generator would get",
+            ranks=True,
+        ),
     )
 
 
 def common_range(same: Sequence[Chart]) -> list[Chart]:
-    """The charts with the range that shows them all."""
+    """The charts with the range that shows them all, and the scale of those that have lines."""
+    model = next((chart for chart in same if chart.lines), same[0])
     groups = [line.values for chart in same for line in chart.lines]
     marks = [value for chart in same for value, _ in chart.dashed]
-    if same[0].scale == "log":
+    if model.scale == "log":
         low, high = log_limits([*np.concatenate(groups), *marks])
-    elif same[0].scale == "share":
+    elif model.scale == "share":
         low, high = 0.0, 1.0
     else:
         low, high = limits(groups, marks)
-    return [replace(chart, range=(low, high)) for chart in same]
+    return [replace(chart, scale=model.scale, range=(low, high)) for chart in same]

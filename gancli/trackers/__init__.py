@@ -48,6 +48,15 @@ def make(name: str) -> Tracker | None:
     return TRACKERS[name]()
 
 
+def of_run(record: dict[str, Any], warn: Callable[[str], None]) -> Tracker | None:
+    """The one that a run has, which may not be there any more; `warn` is told then."""
+    try:
+        return make(record.get("log", NONE))
+    except ConfigError as err:
+        warn(f"{err}; going on without")
+        return None
+
+
 @contextlib.contextmanager
 def told(
     tracker: Tracker | None, record: dict[str, Any], warn: Callable[[str], None]

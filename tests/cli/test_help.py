@@ -22,7 +22,7 @@ try:
     code = 0
 except SystemExit as end:
     code = end.code or 0
-heavy = [name for name in ("torch", "numpy", "matplotlib", "PIL") if name in sys.modules]
+heavy = [name for name in ("torch", "numpy", "matplotlib", "PIL", "jinja2") if name in sys.modules]
 print(json.dumps({"code": code, "heavy": heavy}), file=sys.stderr)
 """
 

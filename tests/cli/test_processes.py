@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from commands import gancli
 
+from gancli.cli import processes
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--batch-size", "8", "--batch-ramp-kimg", "0", "--seed", "3"),
     *("--g-width", "8", "--d-width", "8", "--ema-kimg", "0.1", "--snapshot-kimg", "0.1", "--eval-kimg", "0.2"),
-    *("--threads", "1"),
+    *("--threads", "1", "--mirror"),
 )
 LOST = "error: another of the 2 processes ended without a word (was it killed, or memory out?)"
 
@@ -64,6 +68,17 @@ def test_only_one_run_is_made_and_it_says_how_many_made_it(whole: Path) -> None:
     record = run_in(whole).read_config()
     assert record["machine"]["processes"] == 2
     assert {line["kind"] for line in run_in(whole).read_metrics()} == {"epoch", "tick", "eval"}
+
+
+def test_the_networks_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+    """Each takes other images than the other one, else they would be those of a half as large batch."""
+    write_pictures(tmp_path)
+    assert gancli(*TRAIN).exit_code == 0
+    alone, shared = (safetensors.torch.load_file(run_in(folder).model) for folder in (tmp_path, whole))
+    start = safetensors.torch.load_file(run_in(tmp_path).checkpoints()[0])
+    assert start.keys() > {f"G_ema.{name}" for name in alone}
+    for name, weight in alone.items():
+        torch.testing.assert_close(shared[name], weight, rtol=0, atol=1e-4)
 
 
 def test_a_job_of_which_a_process_dies_is_started_again_and_ends_as_if_nothing_had_happened(
@@ -121,9 +136,9 @@ def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Pat
     draw = [*torchrun, "--", "sample", model, "--n", "200", "-o", "two.npz"]
     assert subprocess.run(draw, capture_output=True).returncode == 0
     assert gancli("sample", model, "--n", "200", "-o", "one.npz").exit_code == 0
-    one, two = np.load("one.npz"), np.load("two.npz")
-    assert set(one) == set(two) == {"images", "seeds", "labels"}
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+    with np.load("one.npz") as one, np.load("two.npz") as two:
+        assert set(one) == set(two) == {"images", "seeds", "labels"}
+        assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
 def test_scores_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
@@ -140,3 +155,36 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     assert end.exit_code == 1 and not (tmp_path / "runs").exists()
     (error,) = end.errors
     assert re.match("error: a batch of 9 images cannot be shared equally by 2 processes; choose another --b", error)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, None),
+        ({"TORCHELASTIC_RUN_ID": "none"}, f"none {socket.gethostname()} {os.getppid()}"),
+        ({"TORCHELASTIC_RUN_ID": "digits", "GROUP_WORLD_SIZE": "3"}, "digits"),
+        ({"TORCHELASTIC_RUN_ID": "none", "GROUP_WORLD_SIZE": "3"}, None),
+    ],
+)
+def test_a_job_is_known_by_its_launcher_or_its_name(
+    environment: dict[str, str], found: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCHELASTIC_RUN_ID", "GROUP_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert processes.job() == found
+
+
+def test_only_a_job_that_is_started_again_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, config in enumerate(('{"job": "mine"}', '{"job": "other"}', "rubbish")):
+        (tmp_path / f"0000{number}-run").mkdir()
+        (tmp_path / f"0000{number}-run" / "config.json").write_text(config)
+    monkeypatch.setattr(processes, "job", lambda: "mine")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    assert processes.run_to_go_on_with(tmp_path) is None
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    found = processes.run_to_go_on_with(tmp_path)
+    assert found and found.path.name == "00000-run"
+    monkeypatch.setattr(processes, "job", lambda: None)
+    assert processes.run_to_go_on_with(tmp_path) is None

@@ -48,13 +48,6 @@ def test_a_log_without_a_plan_yet_has_no_total(
     assert capsys.readouterr().err == "0.5 kimg  100 img/s  ETA 55s\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (75, "1m15s"), (3599, "59m59s"), (7265, "2h01m")]
-)
-def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
-    assert render.duration(seconds) == text
-
-
 def on_a_terminal(arguments: list[str], **environment: str) -> str:
     """What a command shows on a pseudo-terminal."""
     ours, theirs = pty.openpty()

@@ -27,7 +27,7 @@ from gancli.events import Measured
 
 FILES = {
     "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
-    "progress.gif", "model.safetensors",
+    "progress.gif", "report.html", "model.safetensors",
 }  # fmt: skip
 
 

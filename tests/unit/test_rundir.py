@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -369,6 +370,18 @@ def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path
             pass
     with run.lock():
         pass
+
+
+def test_who_only_looks_whether_a_run_is_locked_is_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDir.create(place, "x")
+    with run.lock():
+        assert run.is_locked()
+    looker, waits = os.open(run.path / rundir.LOCK, os.O_RDONLY), list[float]()
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    monkeypatch.setattr(rundir.time, "sleep", lambda s: waits.append(s) or os.close(looker))
+    with run.lock():
+        assert len(waits) == 1 and run.is_locked()
+    assert not run.is_locked()
 
 
 def rename(run: RunDir) -> None:

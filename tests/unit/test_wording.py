@@ -2,7 +2,7 @@
 
 import pytest
 
-from gancli.wording import about, listed, significant
+from gancli.wording import about, duration, listed, significant
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,10 @@ def test_estimates_have_two_digits(value: float, text: str) -> None:
 )
 def test_long_lists_are_cut_and_counted(most: int, text: str) -> None:
     assert listed(["a", "b", "c"], most) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (75, "1m15s"), (3599, "59m59s"), (7265, "2h01m")]
+)
+def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

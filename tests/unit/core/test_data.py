@@ -244,6 +244,7 @@ def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
         "fashion_mnist": "unknown data set 'fashion_mnist' .did you mean 'fashion-mnist'",
         "MNIST": "did you mean 'mnist'",
         "": "unknown data set ''",
+        "~\ud800": r"unknown data set '~\\ud800'",
         str(tmp_path): "no pictures in .*; it has 1 nameless files; give a folder or zip",
         str(tmp_path / "file"): "file is not a zip or npz, or is damaged",
         str(tmp_path / "none"): "no folder or file .*none",

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from gancli.core import devices
 
@@ -15,3 +16,17 @@ def test_memory_is_the_machine_s_or_what_a_container_may_have(tmp_path: Path, mo
     for text, expected in (("max\n", machine), ("536870912\n", 1 << 29), (f"{1 << 60}\n", machine)):
         limit.write_text(text)
         assert devices.memory_bytes() == expected, text
+
+
+def test_processes_of_torchrun_share_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    cores, memory = devices.cores(), devices.memory_bytes()
+    for given, share in (("2", 2), ("1000", 1000), ("0", 1), ("many", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", given)
+        assert devices.cores() == max(1, cores // share) and devices.memory_bytes() == memory // share
+
+
+def test_products_are_rounded_to_tf32_only_where_less_than_float32_is_asked_for() -> None:
+    for precision in ("bf16", "float32"):
+        devices.prepare(1, precision)
+        assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == (precision == "bf16")

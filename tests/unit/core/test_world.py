@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -9,7 +10,12 @@ import shared_steps
 import torch
 from torch import Tensor
 
+from gancli import evaluation, presets
+from gancli.core import data, records
+from gancli.core.engine import Engine
 from gancli.core.world import ALONE, World
+from gancli.errors import ConfigError
+from gancli.metrics.features import Extractor
 
 Found = dict[str, dict[str, Tensor]]
 
@@ -66,3 +72,34 @@ def test_the_places_of_two_batches_in_a_row() -> None:
     assert World(1, 2).places(4, 2).tolist() == [False, False, True, True] * 2  # type: ignore[union-attr]
     assert World(0, 4).places(1, 1).tolist() == [True, False, False, False]  # type: ignore[union-attr]
     assert ALONE.places(8, 2) is None
+
+
+def test_batches_that_give_some_process_less_are_refused() -> None:
+    World(0, 4).check_shares([8, 16])
+    with pytest.raises(ConfigError, match="a batch of 10 images cannot be shared equally by 4 processes"):
+        World(0, 4).check_shares([8, 10])
+
+
+def test_orders_set_what_the_first_process_decides(tiny_idx: Path) -> None:
+    images = data.load(str(tiny_idx))
+    flags = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "batch_ramp_kimg": 0}
+    engine = Engine(records.make(*presets.resolve("quick", flags=flags), images), images)
+    engine.obey({"order": "step", "total_nimg": 500, "strength": 0.25}, b"")
+    assert (engine.state.nimg, engine.total_nimg, engine.state.strength) == (8, 500, 0.25)
+    with pytest.raises(ValueError, match="nobody understands: stepp"):
+        engine.obey({"order": "stepp"}, b"")
+
+
+def test_features_found_by_several_come_in_the_order_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def network(images: Tensor) -> tuple[Tensor, Tensor]:
+        return images.flatten(1).float(), images[:, 0, 0, 0].long()
+
+    def gathered(self: World, mine: Tensor) -> list[Tensor]:
+        return [mine, mine + 4]  # as the other process has them: its images follow those of this one
+
+    monkeypatch.setattr(World, "gather", gathered)
+    monkeypatch.setattr(World, "tell", lambda self, order, content: None)
+    extractor = evaluation.shared(Extractor("numbers", network, "", batch=4), World(0, 2))
+    values, labels = extractor.network(torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1))
+    assert extractor.batch == 8 and labels is not None
+    assert values[:, 0].tolist() == labels.tolist() == list(range(8))

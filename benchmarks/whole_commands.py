@@ -1,6 +1,6 @@
 """What whole commands cost: seconds, CPU time and memory of fresh processes, turn by turn.
 
-    python benchmarks/commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
+    python benchmarks/whole_commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
 
 Start-up is timed up to the moment named, at which the process ends: `import torch`, that and loading the data by
 gancli's `data.load`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second

@@ -1,0 +1,40 @@
+"""Runs that go wrong on purpose, and one that does not: the pictures and warnings of docs/troubleshooting.md.
+
+    python benchmarks/broken.py FOLDER           # runs and pictures below FOLDER, a few minutes on two cores
+    python benchmarks/broken.py FOLDER NAME      # one of them
+
+Copy FOLDER/*.png to docs/images/. Ticks are 1 kimg long here, so that warnings, which wait for 10 or 25 of them, come
+early in runs this short.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import gancli
+
+ALL: dict[str, Any] = {"data": "mnist-5k", "preset": "classic", "tick_kimg": 1.0, "eval_kimg": 0.0, "threads": 1}
+RUNS: dict[str, dict[str, Any]] = {
+    "healthy": {"kimg": 25.0, "preset": "quick"},
+    "d-wins": {"kimg": 30.0, "loss": "minimax", "lr": 2e-3},
+    "collapse": {"kimg": 30.0, "loss": "hinge", "lr": 5e-3},
+}
+
+
+def main(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or RUNS:
+        run = gancli.train(outdir=folder / "runs", **ALL | RUNS[name]).path
+        for picture in ("samples", "accuracy"):
+            shutil.copyfile(run / f"{picture}.png", folder / f"run-{name}-{picture}.png")
+        print(f"{name}: {run}")
+        for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            if event["event"] == "warning":
+                print(f"  {event['text']}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

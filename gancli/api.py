@@ -1,0 +1,210 @@
+"""gancli from Python: train, load, generate, evaluate. The same code as the commands, without a terminal."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gancli import evaluation, events, places, presets, trackers, training
+from gancli.config import EVALUATED, MAX_SEEDS, MAX_TRUNC
+from gancli.core import data as datasets
+from gancli.core import devices, modelfile, samples, start
+from gancli.core.imageset import ImageSet
+from gancli.core.modelfile import Model
+from gancli.core.samples import Draw
+from gancli.core.trainer import Trainer
+from gancli.errors import ConfigError, ContractError
+from gancli.metrics import Evaluation, Score, known
+from gancli.rundir import RunDir
+
+__all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
+
+RUNS = Path("runs")
+Pictures = npt.NDArray[np.uint8]
+logger = logging.getLogger("gancli")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; what is read from it is what is there at that moment."""
+
+    path: Path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything that was decided, as in config.json."""
+        return RunDir.open(self.path).read_config()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl: kind "tick", "epoch" or "eval", nimg, and numbers."""
+        return RunDir.open(self.path).read_metrics()
+
+    def model(self, *, best: bool = False, device: str = "cpu") -> Model:
+        """Its generator: the last one, or the one with the best score."""
+        return load(self.path, best=best, device=device)
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    outdir: str | Path = RUNS,
+    resume: str | Path | None = None,
+    init: str | Path | None = None,
+    log: str | None = None,
+    on_event: Callable[[events.Event], None] | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a GAN and leave a run folder, as `gancli train` does.
+
+    data: a name such as "mnist-5k", or the path of a folder, zip or npz. settings: those of `gancli train --help`, with
+    underscores: kimg=100, batch_size=32, clusters=0, time_budget=60 (seconds) or "60s".
+    resume: a run to go on with, or to extend by kimg or epochs. init: a run or model file to start from.
+    log: a tracker, "tensorboard" or one of your own in gancli.trackers.TRACKERS.
+    on_event: told each event of gancli.events as it happens; StopIteration raised by it ends training after this step,
+    everything saved. What goes wrong for a while, and what the command would note, is logged as "gancli".
+    Raises ConfigError, DataError, RunError and other children of GancliError, each with one line that says what to do.
+    """
+    asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    if data is not None:
+        asked["data"] = str(data)
+    if resume is not None and init is not None:
+        raise ConfigError("resume and init exclude each other; give one")
+    if resume is not None:
+        run = RunDir.find(Path(resume), Path(outdir))
+        with run.lock():
+            trainer = training.reopen(run, preset, asked, log=log)
+            told(trainer.notes)
+            if trainer.is_finished:
+                trainer.restore_files()
+            finish(trainer, on_event)
+        return Run(run.path)
+    name, config, sources = presets.resolve(preset, {}, asked)
+    begun = start.load(Path(init), Path(outdir)) if init is not None else None
+    plan = training.plan(name, config, sources, begun, log=log)
+    told([*(begun.notes if begun else ()), *plan.notes])
+    plan.rehearsed(always=False)
+    run = RunDir.create(Path(outdir), plan.folder)
+    with run.lock(), run.discarded_if_stillborn():
+        finish(plan.begin(run), on_event)
+    return Run(run.path)
+
+
+def finish(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
+    """Train to the end, or until on_event stops it; then draw what only needs the run folder."""
+    tracker = trackers.of_run(trainer.record, logger.warning)
+    with trackers.told(tracker, trainer.record, logger.warning) as tell:
+        for event in trainer.run() if not trainer.is_finished else ():
+            if isinstance(event, events.Warned):
+                logger.warning(event.text)
+            tell(event)
+            try:
+                if on_event:
+                    on_event(event)
+            except StopIteration:
+                trainer.stop()
+    training.draw(trainer.run_dir)
+
+
+def told(notes: Iterable[str]) -> None:
+    for note in notes:
+        logger.warning(note)
+
+
+def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: str | Path = RUNS) -> Model:
+    """The generator of a run folder, of a run by its name under outdir, or of a model file; best: model-best of a run.
+
+    `.G` is the torch module, `.info` what it was trained on, `.digest` the sha256. Raises RunError, FileFormatError.
+    """
+    found, _ = places.find_model(Path(path), Path(outdir), best=best)
+    return modelfile.load(found, devices.resolve(device))
+
+
+def generate(
+    model: Model,
+    n: int | None = None,
+    *,
+    seeds: Iterable[int] | None = None,
+    classes: str | Sequence[str | int] | None = None,
+    trunc: float = 1,
+) -> Pictures:
+    """Pictures of a model -> uint8 [N,H,W,C], C 1 or 3. A seed is the picture that `gancli sample` makes of it.
+
+    n: seeds 0 to n - 1, 64 if neither is given. seeds: which ones. classes: by name or number, "all", or several: every
+    seed is drawn in each, side by side; left out, a seed has a class of its own. trunc: scales latents, 0 to 2.
+    Raises ConfigError for what there is none of.
+    """
+    if n is not None and seeds is not None:
+        raise ConfigError("n and seeds exclude each other; give one")
+    chosen = range(64 if n is None else n) if seeds is None else [int(seed) for seed in seeds]
+    if isinstance(classes, str | None):
+        labels = model.info.chosen_classes(classes)
+    else:
+        labels = tuple(dict.fromkeys(model.info.class_index(str(name)) for name in classes))
+    draw = Draw(chosen, labels, trunc)
+    if not 0 < len(draw) <= MAX_SEEDS or min(chosen) < 0 or not 0 <= trunc <= MAX_TRUNC:
+        raise ConfigError(
+            f"from 1 to {MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {MAX_TRUNC}, can be made"
+        )
+    made = torch.cat([pictures for _, pictures, _ in samples.make(model, draw)])
+    return np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
+
+
+def evaluate(
+    fake: Model | Run | Pictures | str | Path,
+    data: str | Path | None = None,
+    *,
+    n: int = EVALUATED,
+    metrics: Sequence[str] | None = None,
+    features: str = "auto",
+    seed: int = 0,
+) -> Evaluation:
+    """Score a model, a run, pictures uint8 [N,H,W] or [N,H,W,C], or the path of any of them, as `gancli evaluate` does.
+
+    data: the real images, those of the model if left out. n: how many are scored at most. metrics: some of
+    gancli.metrics.METRICS, else all. `.scores[name]` has value, floor (what a perfect generator would get) and reading;
+    `.conditions` the counts and features they stand under. Raises ConfigError, DataError, ContractError.
+    """
+    names = known(metrics)
+    if not 0 < n <= MAX_SEEDS:
+        raise ConfigError(f"n must be from 1 to {MAX_SEEDS:,}, got {n}")
+    model, title, run = None, "the model", None
+    path = fake.path if isinstance(fake, Run) else Path(fake) if isinstance(fake, str | Path) else None
+    if isinstance(fake, Model):
+        model = fake
+    elif path is not None and not places.is_images(path):
+        file, _ = places.find_model(path, RUNS)
+        model, title, run = load(file), str(path), places.run_of(file)
+    elif path is not None:
+        title = str(path)
+    pictures = of_array(fake) if isinstance(fake, np.ndarray) else None
+    if data is not None:
+        real: ImageSet | None = datasets.load(str(data))
+    else:
+        real = evaluation.data_of([(title, model, run)] if model else [])
+    if real is None:
+        raise ConfigError("these are images only; say with data which real ones to compare them with")
+    if model:
+        fakes = evaluation.of_model(model, n)
+    elif pictures is not None:
+        title, fakes = "the array", evaluation.of_array(pictures[:n])
+    else:
+        assert path is not None
+        fakes = evaluation.of_files(path, n, evaluation.shape_of(real), seed)
+    evaluation.check_shape(title, fakes, real)
+    return evaluation.score(evaluation.reference(real, features, seed=seed), fakes, real, only=names)
+
+
+def of_array(pictures: Pictures) -> torch.Tensor:
+    """uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
+    if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
+        kind = f"{pictures.dtype} {list(pictures.shape)}"
+        raise ContractError(f"expected pictures uint8 [N,H,W] or [N,H,W,C], got {kind}")
+    channels_last = pictures.reshape(*pictures.shape[:3], -1)
+    return torch.from_numpy(channels_last.transpose(0, 3, 1, 2).copy())

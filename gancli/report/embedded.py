@@ -1,0 +1,99 @@
+"""Pictures of a run folder as data: URIs for a page, as many and as large as there is room for."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gancli import media
+from gancli.rundir import RunDir, nimg_of
+
+ENOUGH = 60  # frames: rather than fewer of them as they are, smaller ones with small losses
+REDUCED_PX, QUALITY = 960, 80  # width of those, and libwebp's quality
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture in a page; width and height are those of the data, in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Those of a run that a page shows, ascending by images seen."""
+
+    nimgs: list[int] = field(default_factory=list)
+    pictures: list[Embedded] = field(default_factory=list)
+    n_left_out: int = 0
+    is_reduced: bool = False
+
+
+def frames(run: RunDir, room: int) -> Frames:
+    """Evenly spaced frames, the last among them, whose URIs take at most `room` bytes. Raises RunError."""
+    paths = run.frame_paths()
+    if not paths:
+        return Frames()
+    kept = fitting([uri_length(path.stat().st_size) for path in paths], room)
+    is_reduced = len(kept) < min(len(paths), ENOUGH)
+    if is_reduced:
+        some = spread(len(paths), ENOUGH)
+        found = list(media.threaded(reduced, [paths[i] for i in some]))
+        among = fitting([len(picture.uri) for picture in found], room)
+        kept, pictures = [some[i] for i in among], [found[i] for i in among]
+    else:
+        pictures = [as_it_is(paths[i]) for i in kept]
+    return Frames([nimg_of(paths[i]) for i in kept], pictures, len(paths) - len(kept), is_reduced)
+
+
+def picture(path: Path, room: int) -> Embedded:
+    """One PNG in at most `room` bytes, smaller if need be. Raises RunError."""
+    if path.is_file() and uri_length(path.stat().st_size) <= room:
+        return as_it_is(path)
+    width = REDUCED_PX
+    while len((found := reduced(path, width)).uri) > room and width > 1:
+        width //= 2
+    return found
+
+
+def as_it_is(path: Path) -> Embedded:
+    width, height = media.read_png_size(path)
+    return Embedded(uri("image/png", path.read_bytes()), width, height)
+
+
+def reduced(path: Path, width: int = REDUCED_PX) -> Embedded:
+    """As WebP, no wider than `width`."""
+    image = Image.fromarray(media.read_png(path))
+    if image.width > width:
+        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return Embedded(uri("image/webp", buffer.getvalue()), image.width, image.height)
+
+
+def uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def uri_length(n_bytes: int) -> int:
+    return len("data:image/png;base64,") + 4 * -(-n_bytes // 3)
+
+
+def fitting(lengths: Sequence[int], room: int) -> list[int]:
+    """Which of a row of things to keep, evenly spaced, so that they have room: the last one at least."""
+    n = len(lengths)
+    while n > 1 and sum(lengths[i] for i in spread(len(lengths), n)) > room:
+        n = min(n - 1, round(0.95 * n))
+    return spread(len(lengths), n)
+
+
+def spread(n: int, most: int) -> list[int]:
+    """At most so many of 0 to n - 1, evenly spaced; n - 1 is always one of them."""
+    places = np.linspace(n - 1, 0, min(n, most)).round().astype(int)
+    return [int(place) for place in np.unique(places)]

@@ -1,0 +1,258 @@
+"""Run folders -> one HTML file that shows them: pictures through training, curves, events, settings, data.
+
+It opens from a disk: style, script and pictures are in it, and its own policy forbids the browser to fetch anything.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gancli.errors import ConfigError, printable
+from gancli.report import charts, embedded, repeat, vector
+from gancli.report.film import MOST_RUNS, labels
+from gancli.report.series import number, section, text
+from gancli.report.timing import joint
+from gancli.rundir import RunDir, atomic_write, read_jsonl
+from gancli.wording import counted, duration, listed, significant
+
+FRAMES_ROOM, PICTURE_ROOM = 3_600_000, 500_000  # bytes of all frames, and of each other picture
+MOST_EVENTS, MOST_CLASSES = 100, 40
+TEMPLATES = Path(__file__).with_name("template")
+
+Row = tuple[str, str]
+
+
+def write(run: RunDir) -> Path:
+    """Write the report of a run into its folder, and return its path. Raises RunError."""
+    atomic_write(run.report, render([run]))
+    return run.report
+
+
+def render(runs: Sequence[RunDir]) -> bytes:
+    """The page of one run, or one that compares several. Equal folders give equal bytes."""
+    if len(runs) > MOST_RUNS:
+        raise ConfigError(f"a report compares at most {MOST_RUNS} runs, got {len(runs)}")
+    names = labels(runs)
+    frames = [embedded.frames(run, FRAMES_ROOM // len(runs)) for run in runs]
+    moments = joint([some.nimgs for some in frames])
+    records = [run.read_config() for run in runs]
+    logs = [run.read_metrics() for run in runs]
+    last_nimg = max([1, *moments, *(line["nimg"] for log in logs for line in log)])
+
+    of_each = charts.of_report(runs)
+    drawn = of_each[0] if len(runs) == 1 else charts.compared(of_each, names)
+    drawings = [vector.draw(chart, [nimg / 1000 for nimg in moments], last_nimg / 1000) for chart in drawn]
+    about = [told(*each) for each in zip(runs, names, records, logs, frames, strict=True)]
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("page.html").render(
+        title=" · ".join(names) if len(runs) == 1 else f"{len(runs)} runs compared",
+        runs=about,
+        drawings=drawings,
+        marks=marks(runs[0], last_nimg) if len(runs) == 1 else [],
+        moments=moments,
+        data={
+            "moments": [{"label": moment(nimg, records), "x": round(100 * nimg / last_nimg, 3)} for nimg in moments],
+            "nimgs": moments,
+            "tracks": [{"nimgs": some.nimgs, "frames": [picture.uri for picture in some.pictures]} for some in frames],
+            "values": [curve.now for drawing in drawings for curve in drawing.curves],
+        },
+        differing=differing(records),
+        has_one_data=len({text(section(record, "data"), "digest") for record in records}) == 1,
+        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def told(
+    run: RunDir, name: str, record: dict[str, Any], log: Sequence[dict[str, Any]], frames: embedded.Frames
+) -> dict[str, Any]:
+    """What the template shows of one run beside curves."""
+    data, events = section(record, "data"), read_jsonl(run.events, skip_bad=True)
+    found = {"reals": run.reals, "samples": run.samples, "nearest": nearest(run)}
+    pictures = {key: embedded.picture(path, PICTURE_ROOM) for key, path in found.items() if path and path.is_file()}
+    return {
+        "name": name,
+        "folder": printable(run.path.resolve().name),
+        "facts": facts(record, log, events),
+        "shown": frames.pictures[-1] if frames.pictures else pictures.get("samples"),
+        "note": note(frames),
+        "reals": pictures.get("reals"),
+        "nearest": pictures.get("nearest"),
+        "scores": scores(run),
+        "events": [event_row(event) for event in events[-MOST_EVENTS:]],
+        "n_events_left_out": max(0, len(events) - MOST_EVENTS),
+        "settings": settings(record),
+        "data": data_rows(data),
+        "machine": [(key, as_text(value)) for key, value in section(record, "machine").items()],
+        "command": printable(repeat.command(record)),
+        "version": text(record, "gancli"),
+        "resolution": number(data, "resolution") or 0,
+        "has_classes": bool(data.get("class_names")),
+    }
+
+
+def facts(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]]) -> list[Row]:
+    """The few numbers that one looks for first."""
+    nimg = max([0, *(line["nimg"] for line in log)])
+    total, n_train = number(section(record, "plan"), "total_nimg"), number(section(record, "data"), "n_train")
+    last: dict[str, Any] = next((line for line in reversed(log) if line["kind"] == "tick"), {})
+    rows = [
+        ("state", state(events)),
+        ("trained", f"{nimg / 1000:,.1f}{f' of {total / 1000:,.1f}' if total else ''} kimg"),
+    ]
+    if n_train and n_train > 0:
+        rows.append(("epochs", f"{nimg / n_train:,.1f}"))
+    if log and (spent := number(log[-1], "train_s")) is not None:
+        rows.append(("training time", duration(spent)))
+        rows.append(("speed", f"{nimg / max(spent, 1e-9):,.0f} images/s"))
+    about = section(record, "eval")
+    score, floor = text(about, "score"), number(about, "floor")
+    scored = [
+        (value, line["nimg"]) for line in log if (value := number(line, score)) is not None and line["kind"] == "eval"
+    ]
+    if scored:
+        value, at = min(scored)
+        times = f", {value / floor:,.3g} times its floor" if floor else ""
+        rows.append((f"best {score}", f"{significant(value)} at {at / 1000:g} kimg{times}"))
+    if (accuracy := number(last, "accuracy")) is not None:
+        rows.append(("D accuracy", f"{accuracy:.0%} lately"))
+    return rows
+
+
+def state(events: Sequence[dict[str, Any]]) -> str:
+    """'finished', 'stopped', 'time is up', or 'not ended yet', as a run that was killed."""
+    ends = [event.get("event") for event in events if event.get("event") != "warning"]
+    return {"finished": "finished", "stopped": "stopped", "time": "time is up"}.get(
+        str(ends[-1]) if ends else "", "not ended yet"
+    )
+
+
+def marks(run: RunDir, last_nimg: int) -> list[dict[str, Any]]:
+    """Lines across all charts: resumes and warnings."""
+    return [
+        {
+            "place": 100 * nimg / last_nimg,
+            "kind": event["event"],
+            "label": f"{event['event']} {text(event, 'name')}".strip(),
+        }
+        for event in read_jsonl(run.events, skip_bad=True)[-MOST_EVENTS:]
+        if event.get("event") in ("resume", "warning") and 0 <= (nimg := number(event, "nimg") or 0) <= last_nimg
+    ]
+
+
+def event_row(event: dict[str, Any]) -> dict[str, str]:
+    nimg = number(event, "nimg")
+    words = ": ".join(filter(None, [text(event, "name").replace("_", " "), text(event, "text")]))
+    return {
+        "kimg": "" if nimg is None else f"{nimg / 1000:g}",
+        "event": text(event, "event"),
+        "words": words,
+        "time": text(event, "time"),
+    }
+
+
+def note(frames: embedded.Frames) -> str:
+    """What was left out, or made smaller, to keep the page small."""
+    said = []
+    if frames.n_left_out:
+        said.append(f"{counted(len(frames.nimgs), 'frame')} of {len(frames.nimgs) + frames.n_left_out:,} shown")
+    if frames.is_reduced:
+        said.append("re-encoded with small losses")
+    return "; ".join([*said, "all of them, as they are, lie in frames/"]) if said else ""
+
+
+def moment(nimg: int, records: Sequence[dict[str, Any]]) -> str:
+    """'12.8 kimg · epoch 2.8', without epochs where runs differ in them."""
+    sizes = {number(section(record, "data"), "n_train") for record in records}
+    n_train = sizes.pop() if len(sizes) == 1 else None
+    return f"{nimg / 1000:,.1f} kimg" + (f" · epoch {nimg / n_train:,.1f}" if n_train and n_train > 0 else "")
+
+
+def nearest(run: RunDir) -> Path | None:
+    """The pairs of the latest evaluation that left some."""
+    return next((path for folder in evaluations(run) if (path := folder / "nearest.png").is_file()), None)
+
+
+def scores(run: RunDir) -> dict[str, Any]:
+    """The values of the latest evaluation: its folder, and rows of name, value, floor and reading."""
+    for folder in evaluations(run):
+        try:
+            record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        found = section(record, "scores") if isinstance(record, dict) else {}
+        rows = [
+            (printable(name), significant(value), "" if floor is None else significant(floor), text(score, "reading"))
+            for name, score in found.items()
+            if isinstance(score, dict) and (value := number(score, "value")) is not None
+            for floor in [number(score, "floor")]
+        ]
+        if rows:
+            return {"folder": f"scores/{folder.name}", "rows": rows}
+    return {"folder": "", "rows": []}
+
+
+def evaluations(run: RunDir) -> list[Path]:
+    """Folders that gancli evaluate left in a run, the latest first."""
+    found = [path for path in (run.path / "scores").glob("*") if re.fullmatch(r"\d{5,}", path.name)]
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
+def settings(record: dict[str, Any]) -> list[dict[str, str | bool]]:
+    """Every setting with where it comes from; those that were asked for first."""
+    train, sources = section(record, "train"), section(record, "sources")
+    rows: list[dict[str, str | bool]] = [
+        {"name": printable(name), "value": as_text(value), "source": text(sources, name), "is_asked": is_asked}
+        for name, value in train.items()
+        for is_asked in [not text(sources, name).startswith(("preset", "default"))]
+    ]
+    return sorted(rows, key=lambda row: not row["is_asked"])
+
+
+def differing(records: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Settings that are not the same in all runs."""
+    trains = [{"preset": text(record, "preset"), **section(record, "train")} for record in records]
+    names = dict.fromkeys(name for train in trains for name in train)
+    rows = [(printable(name), [as_text(train.get(name, "")) for train in trains]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
+
+
+def data_rows(data: Mapping[str, Any]) -> list[Row]:
+    record = dict(data)
+    names, counts = data.get("class_names"), data.get("class_counts")
+    side, channels = number(record, "resolution"), number(record, "channels")
+    rows = [("name", text(record, "name")), ("source", text(record, "source"))]
+    if side:
+        rows.append(("images", f"{side:g} x {side:g} pixels, {'colour' if channels == 3 else 'grey'}"))
+    for key, label in (
+        ("n_train", "to train on"),
+        ("n_heldout", "held out"),
+        ("n_skipped", "skipped"),
+        ("n_copies", "copies"),
+    ):
+        if (n := number(record, key)) is not None:
+            rows.append((label, f"{n:,.0f}"))
+    if isinstance(names, list) and isinstance(counts, list) and names and len(names) == len(counts):
+        each = [f"{as_text(name)} ({as_text(count)})" for name, count in zip(names, counts, strict=True)]
+        rows.append(("clusters" if "clusters" in data else "classes", listed(each, MOST_CLASSES)))
+    rows.append(("digest", text(record, "digest")))
+    return [(label, value) for label, value in rows if value]
+
+
+def as_text(value: object) -> str:
+    """A plain value of a record in one line."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return printable(f"{value:g}" if isinstance(value, float) else str(value))

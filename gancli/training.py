@@ -1,0 +1,146 @@
+"""From settings to a run, and back to one: what the command line and the library share around a Trainer."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gancli import evaluation, presets, trackers
+from gancli.config import TrainConfig
+from gancli.core import clusters, data, devices, records, rehearsal, start, tuning
+from gancli.core.data import silent
+from gancli.core.imageset import ImageSet
+from gancli.core.ingest import Progress
+from gancli.core.rehearsal import Rehearsal
+from gancli.core.start import Start
+from gancli.core.trainer import Trainer
+from gancli.core.watch import Probe
+from gancli.core.world import ALONE, World
+from gancli.rundir import RunDir
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A new run, decided but not begun. images: as they were loaded; trained: with the labels of training."""
+
+    record: dict[str, Any]
+    images: ImageSet
+    trained: ImageSet
+    start: Start | None = None
+    world: World = ALONE
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder, after the number."""
+        return f"{self.record['preset']}-{slug(self.images.name)}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should be told once, where there is no report."""
+        return [*self.images.notes, *records.notes(self.record), *self.images.report.get("skipped", [])]
+
+    def rehearsed(self, *, always: bool) -> Rehearsal | None:
+        """Choose what is left to a trial, and try a few steps: always, or only of a run that memory may not hold.
+
+        None where nothing was tried. Raises MemoryLimitError.
+        """
+        self.record["machine"] = tuning.tuned(self.record, self.trained)["machine"]
+        is_tried = always or rehearsal.is_large(self.record)
+        return rehearsal.rehearse(self.record, self.trained) if is_tried else None
+
+    def begin(self, run: RunDir, progress: Progress = silent) -> Trainer:
+        """In a folder that is locked."""
+        probe = make_probe(self.record, self.images, self.world, progress)
+        return Trainer(run, self.record, self.trained, probe, self.start, self.world)
+
+
+def plan(
+    preset: str,
+    config: TrainConfig,
+    sources: dict[str, str],
+    init: Start | None = None,
+    *,
+    job: str | None = None,
+    log: str | None = None,
+    is_survey: bool = False,
+    progress: Progress = silent,
+    world: World = ALONE,
+) -> Plan:
+    """Load the data and decide all that follows from them. job: of torchrun. log: the tracker to report to.
+    is_survey: name every bad file, and read all that the cache holds.
+
+    Raises ConfigError, DataError and what else stands in the way of the run.
+    """
+    devices.resolve(config.device)
+    tracker = trackers.make(log or trackers.NONE)
+    if init:
+        config, sources = start.follow(config, sources, init, has_own_size=data.has_own_size(config.data))
+    options = records.options(config)
+    if is_survey:
+        options = dataclasses.replace(options, max_bad=sys.maxsize)
+    images = data.load(config.data, options, progress, verify=is_survey)
+    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=progress)
+    record = records.make(preset, config, sources, trained, world.size)
+    if job:
+        record["job"] = job
+    if tracker:
+        record["log"] = log
+    world.check_shares(records.batch_sizes(record))
+    if init:
+        record["init"] = start.entry(init, record)
+    return Plan(record, images, trained, init, world)
+
+
+def reopen(
+    run: RunDir,
+    preset: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    *,
+    log: str | None = None,
+    progress: Progress = silent,
+    world: World = ALONE,
+) -> Trainer:
+    """Go on with a run whose folder is locked. Only kimg and epochs may be asked for anew, which plans the schedules
+    anew, and a tracker, which the record keeps.
+
+    Raises ConfigError for other settings, RunError, DataError, FileFormatError.
+    """
+    record = records.read(run)
+    asked = presets.parsed(asked or {})
+    preset_in_file = asked.pop("preset", None)
+    records.check_unchanged(record, preset_in_file if preset is None else preset, asked)
+    if log is not None:
+        trackers.make(log)
+        record["log"] = log
+    record = records.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
+    world.check_shares(records.batch_sizes(record))
+    images, trained = clusters.of_record(record, progress, verify=True)
+    records.check_same_data(record, trained)
+    return Trainer.resume(run, record, trained, make_probe(record, images, world, progress), world)
+
+
+def make_probe(record: dict[str, Any], images: ImageSet, world: World, progress: Progress) -> Probe | None:
+    """What scores the model during training, unless that is turned off."""
+    if not record["train"]["eval_kimg"]:
+        return None
+    return evaluation.probe(
+        images, records.spec(record), record["data"]["class_counts"], progress=progress, world=world
+    )
+
+
+def draw(run: RunDir) -> None:
+    """Plots, progress.gif and report.html, which need the run folder alone."""
+    from gancli.report import film, page, plots  # after training: they take a second to import
+
+    run.check_owned()
+    plots.draw(run)
+    film.make(run)
+    page.write(run)
+
+
+def slug(name: str) -> str:
+    """A data set's name for use in a folder name."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"

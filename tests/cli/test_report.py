@@ -1,0 +1,108 @@
+"""gancli report, the page that training leaves, and its refreshing."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from commands import FAST, gancli
+
+from gancli import events
+from gancli.cli.report import REST, Refresher
+from gancli.report import page
+from gancli.report.repeat import command
+from gancli.rundir import RunDir
+
+SNAPSHOT = events.SnapshotSaved(0, Path())
+
+
+@pytest.fixture
+def bare() -> RunDir:
+    """The least that is a run."""
+    run = RunDir.create(Path("runs"), "quick-tiny")
+    run.write_json(run.config, {"preset": "quick"})
+    return run
+
+
+def test_training_leaves_the_page_that_the_command_makes_anew(run: Path) -> None:
+    made = (run / "report.html").read_bytes()
+    assert b"gancli train --preset quick" in made
+    (run / "report.html").write_bytes(b"old")
+    end = gancli("report")
+    assert end.exit_code == 0, end.output
+    assert end.stdout.endswith(f" MB: {run / 'report.html'}\n") and f"using the newest run, {run}" in end.stderr
+    assert (run / "report.html").read_bytes() == made
+
+
+def test_the_command_on_the_page_trains_with_the_same_settings(tiny_idx: Path) -> None:
+    Path("my.toml").write_text("lr = 0.001\nconditional = false\n")
+    flags = ["--config", "my.toml", "--seed", "4", "--epochs", "2", "--fresh-latents", "--mirror", *FAST]
+    first = json.loads(gancli("train", "--data", tiny_idx, *flags, "-n", "--json").stdout)
+    again = gancli(*shlex.split(command(first))[1:], "-n", "--json")
+    assert again.exit_code == 0, again.output
+    second = json.loads(again.stdout)
+    assert second["plan"] == first["plan"] and second["data"] == first["data"]
+    unlike = {name for name, value in first["train"].items() if second["train"][name] != value}
+    assert unlike <= {"data", "precision"} and second["train"]["precision"] == first["machine"]["precision"]
+
+
+def test_several_runs_get_a_new_page_in_reports(bare: RunDir) -> None:
+    other = RunDir.create(Path("runs"), "classic-tiny")
+    other.write_json(other.config, {"preset": "classic"})
+    for number in range(2):
+        end = gancli("report", bare.path, other.path.name, "--json")
+        made = Path(f"reports/0000{number}/report.html")
+        assert json.loads(end.stdout) == {"runs": [str(bare.path), str(other.path)], "output": str(made)}
+        assert b"2 runs compared" in made.read_bytes()
+    assert not bare.report.exists()
+
+
+def test_a_page_goes_where_it_is_asked_to_and_over_others_only_by_force(bare: RunDir) -> None:
+    assert gancli("report", bare.path, "-o", "x.html").exit_code == 0
+    made = Path("x.html").read_bytes()
+    assert made == page.render([bare])
+    Path("x.html").write_text("mine")
+    assert gancli("report", bare.path, "-o", "x.html").exit_code == 1
+    assert Path("x.html").read_text() == "mine"
+    assert gancli("report", bare.path, "-o", "x.html", "--force").exit_code == 0
+    assert Path("x.html").read_bytes() == made and not bare.report.exists()
+
+
+def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = [0.0], []
+
+    def write(run: RunDir) -> None:
+        made.append(now[0])
+        now[0] += 2
+
+    monkeypatch.setattr(page, "write", write)
+    refresh = Refresher(bare, lambda: now[0])
+    for event in (events.FrameSaved(0, Path()), events.Measured("tick", 0, 0.0), SNAPSHOT, SNAPSHOT):
+        refresh(event)
+    assert made == [0]
+    now[0] = 2 + 2 * REST - 0.1
+    refresh(events.Scored(0, "fd_digits", 1.0, None, False))
+    assert made == [0]
+    now[0] += 0.1
+    refresh(events.Scored(0, "fd_digits", 1.0, None, False))
+    assert made == [0, 2 + 2 * REST]
+
+
+def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    bare.config.write_text("not json")
+    refresh = Refresher(bare, lambda: 0.0)
+    for _ in range(2):
+        refresh(SNAPSHOT)
+    assert capsys.readouterr().err.count(f"note: {bare.report} is not refreshed: cannot read {bare.config}") == 1
+    bare.write_json(bare.config, {})
+    refresh(SNAPSHOT)
+    assert bare.report.exists()
+
+
+def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(bare: RunDir) -> None:
+    refresh = Refresher(bare, lambda: 0.0)
+    with bare.lock():
+        bare.path.rename("moved")
+        RunDir(bare.path).path.mkdir()
+        refresh(SNAPSHOT)
+        assert not list(bare.path.iterdir())

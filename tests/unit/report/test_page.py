@@ -1,0 +1,249 @@
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from gancli import media
+from gancli.errors import ConfigError, RunError
+from gancli.report import page
+from gancli.rundir import RunDir
+
+EVIL = "<script>alert('x')</script>\"'&\udc80\n"
+IDEALS = {"d_loss": 1.3863, "g_loss": 0.6931, "accuracy": 0.5, "d_loss_name": "log 4", "accuracy_of": "images"}
+DATA = {"name": "tiny", "source": "tiny", "n_train": 1000, "n_heldout": 100, "resolution": 8, "channels": 1}
+DATA |= {"class_names": ["cat", "dog"], "class_counts": [500, 500], "digest": "abc"}
+RECORD = {
+    "gancli": "0.1.0",
+    "preset": "quick",
+    "train": {"lr": 0.002, "seed": 3, "ada": False},
+    "sources": {"lr": "preset quick", "seed": "flag", "ada": "rule"},
+    "plan": {"total_nimg": 4000},
+    "data": DATA,
+    "machine": {"device": "cpu", "threads": 2, "precision": "float32"},
+    "ideals": IDEALS,
+    "eval": {"score": "fd_digits", "floor": 0.25, "coverage_floor": 0.95},
+}
+TICK = {"kind": "tick", "d_loss": 1.2, "g_loss": 0.9, "accuracy": 0.6, "accuracy_real": 0.65, "accuracy_fake": 0.55}
+TICK |= {"r_v": -0.1, "diversity": 0.9, "d_grad": 2.0, "g_grad": 0.5}
+SCORED = {"kind": "eval", "coverage": 0.8, "class_tv": 0.1}
+EVENTS = [
+    {"event": "start", "nimg": 0, "time": "2026-11-25T12:00:00+0000"},
+    {"event": "warning", "nimg": 2000, "name": "past_best", "text": "past its best"},
+    {"event": "resume", "nimg": 2000},
+    {"event": "finished", "nimg": 4000},
+]
+LINES = [{**TICK, "nimg": nimg, "train_s": nimg / 100} for nimg in (1000, 2000, 3000, 4000)]
+LINES += [{**SCORED, "nimg": nimg, "fd_digits": value} for nimg, value in ((2000, 0.5), (4000, 0.75))]
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(record=RECORD, lines=LINES, events=EVENTS, nimgs=range(0, 4001, 500), shape=(16, 24)):
+        run = RunDir.create(tmp_path / "runs", "quick-tiny")
+        run.write_json(run.config, record)
+        for path, each in ((run.metrics, lines), (run.events, events)):
+            path.write_text("".join(json.dumps(line) + "\n" for line in each))
+        for nimg in nimgs:
+            media.write_png(run.frame(nimg), noise(nimg, shape))
+        media.write_png(run.reals, noise(1, shape))
+        return run
+
+    return make
+
+
+def noise(seed, shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+class Parsed(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of it and of each of its scripts."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.elements, self.text, self.scripts = [], "", []
+        self.is_script = False
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.is_script = tag == "script"
+        self.scripts += [""] if self.is_script else []
+
+    def handle_endtag(self, tag):
+        self.is_script = False
+
+    def handle_data(self, data):
+        if self.is_script:
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def parsed(*runs):
+    return Parsed(page.render(runs))
+
+
+def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_command(make_run):
+    run = make_run()
+    folder = run.path / "scores" / "00002"
+    folder.mkdir(parents=True)
+    score = {"value": 12.5, "floor": 0.25, "reading": "50 times the floor"}
+    (folder / "scores.json").write_text(json.dumps({"scores": {"fd_digits": score, "odd": 1}}))
+    media.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
+    shown = parsed(run)
+    titles = (
+        "loss",
+        "D accuracy",
+        "fd_digits",
+        "coverage and class balance",
+        "variety and overfitting",
+        "gradient norms",
+    )
+    for text in (
+        *titles, "ideal", "1.39", "0.693", "best 0.500 at 2 kimg", "2 times its floor", "past its best", "resume",
+        "finished", "50 times the floor", "scores/00002", "cat (500), dog (500)", "seed", "8 x 8 pixels, grey",
+        "gancli train --preset quick --data tiny --seed 3 --threads 2 --precision float32",
+    ):  # fmt: skip
+        assert text in shown.text, text
+    data = json.loads(shown.scripts[0])
+    assert data["nimgs"] == list(range(0, 4001, 500)) == data["tracks"][0]["nimgs"]
+    assert data["moments"][-1] == {"label": "4.0 kimg · epoch 4.0", "x": 100}
+    assert len(data["values"]) == len([a for a in shown.of("span") if a.get("class") == "now"])
+    assert data["values"][0] == ["-", "-", "1.20", "1.20", "1.20", "1.20", "1.20", "1.20", "1.20"]
+    marks = [a for a in shown.of("path") if a["class"].startswith("mark ")]
+    assert len(marks) == 2 * len(titles), "a warning and a resume on each chart"
+    assert len(shown.of("img")) == 3 and all(image["alt"] for image in shown.of("img"))
+    assert all(plot["aria-label"] for plot in shown.of("div") if plot.get("role") == "img")
+
+
+def test_a_page_refers_to_nothing_outside_of_it(make_run):
+    content = page.render([make_run()])
+    assert b"://" not in content and b"@import" not in content and b"url(" not in content
+    for tag, attributes in Parsed(content).elements:
+        assert tag not in ("link", "iframe", "object", "base", "form")
+        assert all(attributes.get(name, "data:").startswith("data:") for name in ("src", "href", "srcset"))
+    assert b"default-src 'none'; img-src data:;" in content
+
+
+def test_nothing_from_a_file_becomes_an_element(make_run):
+    def poisoned(value):
+        if isinstance(value, dict):
+            return {(key if key in KEPT else key + EVIL): poisoned(each) for key, each in value.items()} | (
+                {key: poisoned(each) for key, each in value.items()}
+            )
+        if isinstance(value, list):
+            return [poisoned(each) for each in value]
+        return value + EVIL if isinstance(value, str) else value
+
+    KEPT = set(RECORD)
+    lines = [{**line, f"fd_digits{EVIL}": 1.0} for line in LINES]
+    run = make_run(poisoned(RECORD), lines, poisoned(EVENTS))
+    folder = run.path / "scores" / "00000"
+    folder.mkdir(parents=True)
+    score = poisoned({"value": 1.0, "reading": "so"})
+    (folder / "scores.json").write_text(json.dumps({"scores": {EVIL: score}}))
+    evil, plain = parsed(run), parsed(make_run())
+    assert "<script>alert('x')</script>" in evil.text, "it is there to read"
+    assert len(evil.scripts) == len(plain.scripts) == 2 and evil.scripts[1] == plain.scripts[1]
+    json.loads(evil.scripts[0])
+    assert {tag for tag, _ in evil.elements} <= {tag for tag, _ in plain.elements} | {"code"}
+    names = {name for _, attributes in plain.elements for name in attributes}
+    assert {name for _, attributes in evil.elements for name in attributes} <= names
+    two = parsed(run, make_run())
+    assert len(two.scripts) == 2 and {name for _, attributes in two.elements for name in attributes} <= names
+
+
+@pytest.mark.parametrize(
+    ("record", "lines", "events", "nimgs"),
+    [
+        (RECORD, [], [], []),
+        (RECORD, [], EVENTS, [0]),
+        (RECORD, LINES[:1], EVENTS[:1], [0, 500]),
+        ({}, LINES, EVENTS, range(0, 4001, 500)),
+        ({"train": [], "data": 3, "eval": {"score": 4}, "plan": None, "ideals": {"d_loss": "x"}}, LINES, [{}], [0]),
+        (RECORD, [{"kind": "eval", "nimg": 0, "fd_digits": None}], [{"event": 3, "nimg": "x"}], [0, 1]),
+        ({**RECORD, "data": {**DATA, "n_train": 0, "class_names": [1], "class_counts": [None]}}, LINES, [], [0]),
+    ],
+)
+def test_a_run_that_has_or_says_little_still_gets_a_page(make_run, record, lines, events, nimgs):
+    shown = parsed(make_run(record, lines, events, nimgs))
+    assert bool(shown.of("input")) == (len(nimgs) > 1)
+    assert ("no measurements yet" in shown.text) == (not any(line["kind"] == "tick" for line in lines))
+    assert ("no frames yet" in shown.text) == (not nimgs)
+
+
+def test_a_run_without_any_log_or_picture_gets_a_page(make_run):
+    run = make_run(nimgs=[])
+    for path in (run.metrics, run.events, run.reals):
+        path.unlink()
+    assert "no measurements yet" in parsed(run).text
+    media.write_png(run.samples, noise(0, (16, 24)))
+    assert len(parsed(run).of("img")) == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "shape", "said"),
+    [(10, (500, 400, 3), "re-encoded with small losses"), (200, (150, 200), "of 200 shown")],
+    ids=["large", "many"],
+)
+def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n, shape, said):
+    run = make_run(nimgs=range(0, 1000 * n, 1000), shape=shape)
+    media.write_png(run.reals, noise(1, (600, 600, 3)))
+    assert sum(path.stat().st_size for path in run.frame_paths()) > 5e6
+    content = page.render([run])
+    shown = Parsed(content)
+    nimgs = json.loads(shown.scripts[0])["nimgs"]
+    assert len(content) < 5e6 and said in shown.text and "lie in frames/" in shown.text
+    assert len(nimgs) >= 10 and nimgs[-1] == 1000 * (n - 1)
+
+
+def test_equal_runs_give_equal_bytes(make_run):
+    run = make_run()
+    assert page.render([run]) == page.render([run])
+
+
+def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
+    run = make_run()
+    assert page.write(run) == run.report and run.report.read_bytes() == page.render([run])
+    before = run.report.read_bytes()
+    run.frame(500).write_bytes(b"not a picture")
+    with pytest.raises(RunError, match=r"cannot read the picture .*000000500\.png"):
+        page.write(run)
+    run.frame(500).unlink()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunError, match=r"cannot write .*report\.html: No space left"):
+        page.write(run)
+    assert run.report.read_bytes() == before
+    assert not list(run.path.glob(".*.partial"))
+
+
+def test_runs_are_compared_curve_by_curve_at_the_same_moments(make_run):
+    other = {**RECORD, "preset": "classic", "train": {**RECORD["train"], "lr": 0.001}}
+    runs = make_run(), make_run(other, LINES[:2], EVENTS[:1], [0, 510, 2000])
+    shown = parsed(*runs)
+    for text in ("2 runs compared", "quick · tiny", "classic · tiny", "loss: discriminator", "D accuracy: held out"):
+        assert (text in shown.text) == (text != "D accuracy: held out")
+    rows = re.search(r"Settings that differ(.*?)The command", shown.text, re.S)[1]
+    assert re.search(r"preset\s*quick\s*classic", rows) and re.search(r"lr\s*0\.002\s*0\.001", rows)
+    assert "seed" not in rows
+    data = json.loads(shown.scripts[0])
+    assert data["nimgs"] == [0, 510, 1000, 1500, 2000, 2500, 3000, 3500, 4000]
+    assert data["tracks"][1]["nimgs"] == [0, 510, 2000]
+    assert "cannot be compared" not in shown.text
+    foreign = make_run({**RECORD, "data": {**DATA, "digest": "other"}})
+    assert "cannot be compared" in parsed(runs[0], foreign).text
+
+
+def test_nine_runs_are_too_many(make_run):
+    with pytest.raises(ConfigError, match="at most 8 runs, got 9"):
+        page.render([make_run(nimgs=[0], lines=[])] * 9)
