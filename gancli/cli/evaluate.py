@@ -11,11 +11,12 @@ import typer
 
 from gancli import outputs
 from gancli.cli import options as opt
+from gancli.cli.report import refresh
 from gancli.cli.sources import find_model
 from gancli.config import EVALUATED, MAX_SEEDS
 from gancli.errors import ConfigError
 from gancli.places import is_images, run_of
-from gancli.rundir import atomic_files, create_numbered
+from gancli.rundir import RunDir, atomic_files, create_numbered
 
 if TYPE_CHECKING:
     import torch
@@ -109,8 +110,11 @@ def evaluate(
         render.print_json(record)
     else:
         scoretable.show([(entry.name, result) for entry, result in zip(entries, found, strict=True)])
-    target = output or create_numbered(common_place(entries) / "scores")
+    place = common_place(entries)
+    target = output or create_numbered(place / "scores")
     save(target, record, entries, fakes, found, images)
+    if output is None and (run := RunDir(place)).config.is_file():
+        refresh(run)
     if not as_json:
         render.stdout_line(f"written to {shlex.quote(str(target))}")
 

@@ -61,6 +61,20 @@ def report(
         render.stdout_line(f"{len(content) / 1e6:.1f} MB: {shlex.quote(str(path))}")
 
 
+def refresh(run: RunDir, *, quiet: bool = False) -> bool:
+    """Make the page of a run anew; whether that was possible. If not, a note says so."""
+    from gancli.cli import render
+    from gancli.report import page
+
+    try:
+        run.check_owned()
+        page.write(run)
+    except (GancliError, OSError) as err:
+        render.notes([] if quiet else [f"{run.report} is not refreshed: {err}"])
+        return False
+    return True
+
+
 class Refresher:
     """Makes report.html of a run anew at snapshots and evaluations, but never for more than 1 % of the time."""
 
@@ -74,15 +88,6 @@ class Refresher:
         start_s = self.clock_s()
         if not isinstance(event, events.SnapshotSaved | events.Scored) or start_s < self.due_s:
             return
-        from gancli.cli import render
-        from gancli.report import page
-
-        try:
-            self.run.check_owned()
-            page.write(self.run)
-        except (GancliError, OSError) as err:
-            if not self.has_failed:
-                render.notes([f"{self.run.report} is not refreshed: {err}"])
-            self.has_failed = True
+        self.has_failed |= not refresh(self.run, quiet=self.has_failed)
         end_s = self.clock_s()
         self.due_s = end_s + REST * (end_s - start_s)

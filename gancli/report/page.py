@@ -16,6 +16,7 @@ import jinja2
 from gancli.errors import ConfigError, printable
 from gancli.report import charts, embedded, repeat, vector
 from gancli.report.film import MOST_RUNS, labels
+from gancli.report.overview import ENDS
 from gancli.report.series import number, section, text
 from gancli.report.timing import joint
 from gancli.rundir import RunDir, atomic_write, read_jsonl
@@ -132,11 +133,10 @@ def facts(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequenc
 
 
 def state(events: Sequence[dict[str, Any]]) -> str:
-    """'finished', 'stopped', 'time is up', or 'not ended yet', as a run that was killed."""
-    ends = [event.get("event") for event in events if event.get("event") != "warning"]
-    return {"finished": "finished", "stopped": "stopped", "time": "time is up"}.get(
-        str(ends[-1]) if ends else "", "not ended yet"
-    )
+    """'finished', 'stopped', 'diverged', 'time is up', or 'not ended yet', as a run that was killed."""
+    ends = [str(event.get("event")) for event in events if event.get("event") != "warning"]
+    last = ends[-1] if ends else ""
+    return {"time": "time is up"}.get(last, last if last in ENDS else "not ended yet")
 
 
 def marks(run: RunDir, last_nimg: int) -> list[dict[str, Any]]:

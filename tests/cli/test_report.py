@@ -34,6 +34,17 @@ def test_training_leaves_the_page_that_the_command_makes_anew(run: Path) -> None
     assert (run / "report.html").read_bytes() == made
 
 
+def test_an_evaluation_of_the_run_comes_onto_its_page(run: Path) -> None:
+    before = (run / "report.html").read_bytes()
+    end = gancli("evaluate", run, "--n", "60", "--metrics", "diversity,memorization", "-q")
+    assert end.exit_code == 0, end.output
+    page = (run / "report.html").read_text()
+    assert b"scores/00000" not in before and "scores/00000" in page
+    assert page.count("data:image/") == before.count(b"data:image/") + 1  # the nearest training images
+    gancli("evaluate", run, "--n", "60", "--metrics", "diversity", "-q", "-o", "elsewhere")
+    assert (run / "report.html").read_text() == page
+
+
 def test_the_command_on_the_page_trains_with_the_same_settings(tiny_idx: Path) -> None:
     Path("my.toml").write_text("lr = 0.001\nconditional = false\n")
     flags = ["--config", "my.toml", "--seed", "4", "--epochs", "2", "--fresh-latents", "--mirror", *FAST]
