@@ -93,6 +93,7 @@ def made_up_cure(run: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("what", "made_up", "rows"), [("ladder", made_up_ladder, 8), ("cures", made_up_cure, 4)])
 def test_ablations_are_measured_once_and_drawn_from_what_was_kept(
     what: str, made_up: Any, rows: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -184,6 +185,7 @@ def test_phases_add_up_and_leave_the_training_as_it_was(monkeypatch: pytest.Monk
     assert step == "| step, not wrapped | 15.0 (10.0 to 20.0), 100.0% |"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tutorial", "dcgan", "lightning"])
 def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     train_speed, workload = script("train_speed"), script("workload")
@@ -213,6 +215,7 @@ def test_both_sides_of_a_contest_are_told_apart(monkeypatch: pytest.MonkeyPatch)
     assert train_speed.cells(contest, theirs, ours, peak) == ["100", "250", "2.50", "25%", spread, spread]
 
 
+@pytest.mark.long
 def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
     commands, runs = script("whole_commands"), script("runs")
     found = commands.starts(str(tiny_idx), Path("runs"))
@@ -225,6 +228,7 @@ def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
     assert row == ["the same", "3.00 (2.00 to 4.00)", "1.00", "100", "1.25 (0.500 to 2.00)", "1.00"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["step", "sample", "evaluate"])
 def test_a_point_has_a_cost(what: str) -> None:
     costs = script("costs")
@@ -250,6 +254,7 @@ def test_costs_are_drawn_with_their_exponents(
     assert imread("costs.png")[..., :3].std() > 0.08
 
 
+@pytest.mark.long
 def test_processes_average_each_weight_once() -> None:
     scaling = script("scaling")
     alone, shared = (scaling.measured("classic", scaling.Case(n, 1, 1), 0, 8, 2) for n in (1, 2))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -29,6 +30,7 @@ def test_renames_that_a_power_cut_could_undo_are_found() -> None:
         assert found.endswith("before the log" if "metrics" in needed else "not synced")
 
 
+@pytest.mark.long
 def test_runs_that_are_killed_or_whose_disk_is_full_end_as_if_nothing_had_happened() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "fault_injection.py"), "--every", "31", "--moments", "2"]
     end = subprocess.run(command, capture_output=True, text=True)

@@ -15,6 +15,7 @@ from commands import FAST, gancli
 from gancli.core.trainer import Trainer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["a b", "[1] {x} *?", "\x1b[2J", "x" * 200], ids=["space", "brackets", "escape", "long"]
 )
@@ -97,6 +98,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o755)
 
 
+@pytest.mark.long
 def test_nothing_can_be_written_where_it_is_not_allowed(closed: Path, tiny_idx: Path, run: Path) -> None:
     model = run / "model.safetensors"
     denied = "Permission denied; check the folder's permissions or choose another place"

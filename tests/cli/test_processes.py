@@ -19,6 +19,8 @@ from commands import gancli
 from gancli.cli import processes
 from gancli.rundir import RunDir, nimg_of, read_jsonl
 
+pytestmark = pytest.mark.long
+
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--batch-size", "8", "--batch-ramp-kimg", "0", "--seed", "3"),

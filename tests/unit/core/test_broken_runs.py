@@ -70,12 +70,14 @@ def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
     assert "alike since 0.1" in found["collapse"].text
 
 
+@pytest.mark.long
 def test_ten_images_are_overfitted(tmp_path: Path) -> None:
     settings = {"kimg": 6, "gamma": 0.01, "d_width": 32, "lr": 1e-3, "shift": 0, "augment": "none"}
     found = warned(tmp_path, noise(tmp_path, 10), **settings)["overfitting"]
     assert "known its training images by heart" in found.text and found.nimg <= 6000
 
 
+@pytest.mark.long
 def test_a_collapsed_model_of_digits_misses_classes(tmp_path: Path) -> None:
     found = warned(
         tmp_path, data.load("mnist-5k"), model="mlp", conditional=False, lr=0.1, gamma=0, kimg=1.6, eval_kimg=0.4
@@ -83,6 +85,7 @@ def test_a_collapsed_model_of_digits_misses_classes(tmp_path: Path) -> None:
     assert "hardly any generated image has shown" in found["missing_classes"].text
 
 
+@pytest.mark.long
 def test_a_healthy_run_is_left_alone(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     quick = {name: getattr(presets.PRESETS["quick"], name) for name in ("g_width", "d_width", "z_dim", "batch_size")}

@@ -1,5 +1,6 @@
 """Stopping, killing and going on: in the end nothing differs from a run that was left alone."""
 
+import functools
 import json
 import os
 import shutil
@@ -37,6 +38,7 @@ SETTINGS = {
     "eval_kimg": 0,
     "threads": 1,
 }
+LONG = functools.partial(pytest.param, marks=pytest.mark.long)
 
 
 def start(outdir: Path, folder: Path, preset: str = "quick", probe: Probe | None = None, **settings: object) -> Trainer:
@@ -86,17 +88,17 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
     [
         ("quick", {}),
         ("classic", {"ema_kimg": 0.0, "gamma": 0.0, "shift": 0.0}),
-        ("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
-        ("quick", {"mirror": True}),
+        LONG("quick", {"batch_size": 12, "batch_ramp_kimg": 0.4}),
+        LONG("quick", {"mirror": True}),
         ("quick", {"augment": "color,translation,cutout,flip", "ada": True}),
-        ("quick", {"model": "resnet", "spectral_norm": True}),
-        (
+        LONG("quick", {"model": "resnet", "spectral_norm": True}),
+        LONG(
             "quick",
             {"loss": "relativistic", "r2": True, "gamma_end": 0.1, "lr_end": 0.2, "beta2_end": 0.9, "burn_in": 0.5},
         ),
-        ("quick", {"loss": "wasserstein", "gamma": 0.0, "gradient_penalty": 10.0}),
-        ("quick", {"precision": "bf16"}),
-        ("quick", {"precision": "bf16", "model": "resnet", "r2": True, "spectral_norm": True}),
+        LONG("quick", {"loss": "wasserstein", "gamma": 0.0, "gradient_penalty": 10.0}),
+        LONG("quick", {"precision": "bf16"}),
+        LONG("quick", {"precision": "bf16", "model": "resnet", "r2": True, "spectral_norm": True}),
     ],
 )
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
@@ -206,10 +208,10 @@ finish(start(Path(sys.argv[1]), Path(sys.argv[2])))
     ("target", "nth", "when"),
     [
         ("000000400.safetensors", 1, "before"),
-        ("000000600.safetensors", 1, "after"),
+        LONG("000000600.safetensors", 1, "after"),
         ("model.safetensors", 4, "before"),
-        ("samples.png", 3, "after"),
-        ("000000504.png", 1, "after"),
+        LONG("samples.png", 3, "after"),
+        LONG("000000504.png", 1, "after"),
     ],
 )
 def test_a_killed_and_resumed_run_is_the_uninterrupted_run(

@@ -30,6 +30,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return {path.stem: safetensors.torch.load_file(path) for path in folder.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shared_steps.RECIPES)
 def test_the_gradients_of_a_step_in_float32(name: str, found: Found) -> None:
     alone, first, second = (found[f"gradients-{who}"] for who in ("0-of-1", "0-of-2", "1-of-2"))
@@ -40,6 +41,7 @@ def test_the_gradients_of_a_step_in_float32(name: str, found: Found) -> None:
         assert torch.equal(first[key], second[key])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shared_steps.RECIPES)
 def test_fifty_steps_in_float64(name: str, found: Found) -> None:
     """Weights, averages and what was tallied."""
