@@ -193,7 +193,7 @@ def evaluate(
     if model:
         fakes = evaluation.of_model(model, n)
     elif pictures is not None:
-        title, fakes = "the array", evaluation.of_array(pictures[:n])
+        title, fakes = "the array", evaluation.of_array(pictures, n, seed)
     else:
         assert path is not None
         fakes = evaluation.of_files(path, n, evaluation.shape_of(real), seed)

@@ -69,12 +69,19 @@ def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fake
     """At most n images, drawn at random where there are more, of a folder, a zip or an npz; their shape is checked."""
     files = imagefiles.open_images(path, shape)
     if len(files) > n:
-        files = files.subset(torch.randperm(len(files), generator=rng.generator(seed, "files"))[:n].tolist())
+        files = files.subset(drawn(len(files), n, seed))
     return Fakes(len(files), shape, files.batches, files.some, files.labels, (), {})
 
 
-def of_array(pictures: Tensor) -> Fakes:
-    """Images in memory, uint8 [N,C,H,W]."""
+def drawn(total: int, n: int, seed: int) -> list[int]:
+    """n different numbers below total, in order."""
+    return sorted(torch.randperm(total, generator=rng.generator(seed, "files"))[:n].tolist())
+
+
+def of_array(pictures: Tensor, n: int, seed: int) -> Fakes:
+    """At most n images, drawn at random where there are more, of uint8 [N,C,H,W] in memory."""
+    if len(pictures) > n:
+        pictures = pictures[drawn(len(pictures), n, seed)]
 
     def stream() -> Iterable[Tensor]:
         return torch.split(pictures, BATCH)

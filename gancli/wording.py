@@ -13,6 +13,12 @@ def about(value: float) -> str:
     return f"about {float(f'{value:.2g}'):,.12g}"
 
 
+def times_floor(score: str, value: float, floor: float | None) -> float | None:
+    """How far a score stands from its floor. None without a floor above 0, and for a kernel distance, which is read
+    against 0: its estimate can be negative."""
+    return value / floor if floor and floor > 0 and not score.startswith("kid") else None
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """'a, b, c', or 'a, b and 4 others'."""
     others = len(names) - most

@@ -81,7 +81,8 @@ def told(hardware: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rates(speed: Mapping[str, Any]) -> dict[str, str]:
-    shown = {"device": speed["device"], "quick": f"{significant(speed['quick_images_per_s'])} images/s"}
+    where = f"{speed['device']}, {counted(speed['threads'], 'thread')}"
+    shown = {"device": where, "quick": f"{significant(speed['quick_images_per_s'])} images/s"}
     for name in ("float32", "bf16"):
         if rate := speed.get(f"{name}_gflop_per_s"):
             shown[name] = f"{significant(rate)} GFLOP/s in matrix products"

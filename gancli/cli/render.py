@@ -19,7 +19,7 @@ from rich.table import Column
 
 from gancli import events
 from gancli.errors import printable
-from gancli.wording import duration, significant
+from gancli.wording import duration, significant, times_floor
 
 if TYPE_CHECKING:
     from gancli.core.trainer import Trainer
@@ -194,7 +194,8 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
         ]
         stdout_line(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
     if score and score["value"] is not None:
-        times = f", {score['value'] / score['floor']:.3g} times its floor" if score["floor"] else ", lower is better"
+        ratio = times_floor(score["name"], score["value"], score["floor"])
+        times = f", {ratio:.3g} times its floor" if ratio else ", lower is better"
         at = (
             ""
             if score["best"] is None

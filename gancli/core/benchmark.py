@@ -60,6 +60,7 @@ def speed() -> dict[str, Any]:
     """The rate of quick's step on noise of MNIST's size, and of matrix products. Raises MemoryLimitError."""
     device = devices.resolve("auto")
     found: dict[str, Any] = {"device": device.type, "quick_images_per_s": round(images_per_s(noise()), 1)}
+    found["threads"] = torch.get_num_threads()
     for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
         if name == "float32" or devices.has_bf16(device):
             found[f"{name}_gflop_per_s"] = float(f"{gflop_per_s(device, dtype):.3g}")
@@ -96,7 +97,7 @@ def gflop_per_s(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def product_s(n: int, device: torch.device, dtype: torch.dtype) -> float:
-    a = torch.ones(n, n, dtype=dtype, device=device)
+    a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(device, dtype)  # equal numbers cost less power
     a[0, 0].item()  # waits for the device
     started = time.perf_counter()
     (a @ a)[0, 0].item()

@@ -196,6 +196,8 @@ def checked(record: Any, path: Path) -> dict[str, Any]:
         devices.check_precision(precision, devices.resolve(record["machine"]["device"]))
         if not (is_count(total) or (total is None and config.time_budget)):
             raise ConfigError("plan.total_nimg must be a whole number above 0")
+        if not all(is_count(nimg) or nimg is None for nimg in record["plan"].get("earlier", [])):
+            raise ConfigError("plan.earlier must be whole numbers above 0")
     except KeyError as err:
         raise RunError(f"{path} does not hold the record of a run: {err} is missing") from err
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
@@ -218,7 +220,7 @@ def planned_nimg(config: TrainConfig, n_train: int) -> int | None:
     """Total images of a run; None for a time budget, which is planned once its speed is known."""
     if config.time_budget:
         return None
-    return max(1, math.ceil(config.kimg * 1000 or config.epochs * n_train))
+    return max(1, math.ceil(round(config.kimg * 1000 or config.epochs * n_train, 6)))  # 2.007 * 1000 is above 2007
 
 
 def batch_sizes(record: dict[str, Any]) -> list[int]:
@@ -288,14 +290,18 @@ def check_same_data(record: dict[str, Any], data: ImageSet) -> None:
 
 
 def extend(record: dict[str, Any], *, kimg: float | None, epochs: float | None) -> dict[str, Any]:
-    """The record with a new total, which plans the schedules anew."""
+    """The record with a new total, which plans the schedules anew. plan.earlier: the totals before, of which the first
+    images kept to the schedules."""
     if kimg is None and epochs is None:
         return record
     lengths = {"kimg": float(kimg or 0), "epochs": float(epochs or 0), "time_budget": 0.0}
     config = configs.from_values({**record["train"], **lengths})
     total = planned_nimg(config, record["data"]["n_train"])
     sources = {**record["sources"], **dict.fromkeys(lengths, "flag")}
-    return {**record, "train": configs.to_values(config), "sources": sources, "plan": {"total_nimg": total}}
+    plan = {"total_nimg": total, "earlier": [*record["plan"].get("earlier", []), record["plan"]["total_nimg"]]}
+    if total == record["plan"]["total_nimg"]:
+        plan = record["plan"]
+    return {**record, "train": configs.to_values(config), "sources": sources, "plan": plan}
 
 
 def check_unchanged(record: dict[str, Any], preset: str | None, asked: dict[str, Any]) -> None:

@@ -28,13 +28,14 @@ ANEW = {
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Trained networks and what is known of them. source: the path as it was given.
+    """Trained networks and what is known of them. source: the path as it was given; path: the absolute one.
 
     G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. clusters: the digest
     of those that the classes stand for. notes: what the user should be told once.
     """
 
     source: str
+    path: str
     sha256: str
     spec: ModelSpec
     spectral_norm: bool
@@ -58,6 +59,7 @@ def load(path: Path, outdir: Path) -> Start:
         info = model.info
         return Start(
             source=str(path),
+            path=str(path.absolute()),
             sha256=model.digest,
             spec=info.spec,
             spectral_norm=False,
@@ -88,6 +90,7 @@ def of_run(run: RunDir, source: str) -> Start:
     averaged = checkpoint.below(tensors, "G_ema") or checkpoint.below(tensors, "G")
     return Start(
         source=source,
+        path=str(run.path.absolute()),
         sha256=found.digest,
         spec=spec,
         spectral_norm=train.spectral_norm,
@@ -156,6 +159,7 @@ def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
         remade, new_classes = [*remade, "class embeddings"], []
     return {
         "source": start.source,
+        "path": start.path,
         "sha256": start.sha256,
         "nimg": start.nimg,
         "data": start.data,

@@ -106,7 +106,7 @@ def scored(model: Model, run: RunDir | None) -> str:
     for row in rows:
         floor = "" if row.floor is None else significant(row.floor)
         table.append(f"| {row.name} | {significant(row.value)} | {floor} | {row.reading} |")
-    meaning = "The floor is what a perfect generator would get at the same counts; only scores taken alike compare."
+    meaning = "The floor is what a perfect generator would get; only scores taken alike compare."
     return "\n".join([*table, "", f"{conditions} {meaning}"])
 
 
@@ -114,14 +114,15 @@ Found = tuple[list[Row], str]
 
 
 def of_evaluation(model: Model, run: RunDir | None) -> Found | None:
-    """What `gancli evaluate` last said of this very model; None if it did not, or says it in a way of its own."""
+    """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not, or
+    says it in a way of its own."""
     for path in sorted(run.path.glob(f"scores/*/{SCORES}"), reverse=True) if run else ():
         record = loaded(path)
         for entry in record.get("models") or [record]:
             if not isinstance(entry, dict):
                 continue
             about, scores = section(entry, "conditions"), section(entry, "scores")
-            if text(about, "sha256") != model.digest:
+            if text(about, "sha256") != model.digest or text(about, "data_digest") != model.info.data["digest"]:
                 continue
             rows = [
                 Row(cell(name), value, number(score, "floor"), cell(text(score, "reading")))

@@ -147,7 +147,8 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
     def dashed(*ideal: tuple[float | None, str]) -> tuple[tuple[float, str], ...]:
         return tuple((value, color) for value, color in ideal if value is not None)
 
-    scored = Line("lower is better", WHITE, *points(evaluations, score, low=1e-12))
+    can_be_negative = score.startswith("kid")
+    scored = Line("lower is better", WHITE, *points(evaluations, score, *(() if can_be_negative else (1e-12,))))
     return (
         Chart(
             "loss",
@@ -168,7 +169,7 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
         ),
         Chart(
             score,
-            "log",
+            "linear" if can_be_negative else "log",
             (scored,) if len(scored.kimg) else (),
             dashed((number(about, "floor"), GREY)),
             "floor",

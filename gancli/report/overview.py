@@ -5,6 +5,7 @@ Fast enough for hundreds: of a log, only its evaluations and its last line are p
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from gancli.errors import RunError
 from gancli.report.series import number, section, text
 from gancli.rundir import RunDir, nimg_of, read_jsonl, size_bytes
+from gancli.wording import times_floor
 
 State = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
 
@@ -29,7 +31,7 @@ class Best:
 
     @property
     def times_floor(self) -> float | None:
-        return self.value / self.floor if self.floor and self.floor > 0 else None
+        return times_floor(self.name, self.value, self.floor)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def measurements(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def best(lines: list[dict[str, Any]], about: dict[str, Any]) -> Best | None:
+def best(lines: Sequence[dict[str, Any]], about: dict[str, Any]) -> Best | None:
     """about: what the run says of its score."""
     name, floor = text(about, "score"), number(about, "floor")
     scored = [(number(line, name), line["nimg"]) for line in lines if line.get("kind") == "eval"]

@@ -16,7 +16,7 @@ import jinja2
 from gancli.errors import ConfigError, printable
 from gancli.report import charts, embedded, repeat, vector
 from gancli.report.film import MOST_RUNS, labels
-from gancli.report.overview import ENDS
+from gancli.report.overview import ENDS, best
 from gancli.report.series import number, section, text
 from gancli.report.timing import joint
 from gancli.rundir import RunDir, atomic_write, read_jsonl
@@ -68,7 +68,7 @@ def render(runs: Sequence[RunDir]) -> bytes:
             "values": [curve.now for drawing in drawings for curve in drawing.curves],
         },
         differing=differing(records),
-        has_one_data=len({text(section(record, "data"), "digest") for record in records}) == 1,
+        is_scored_alike=len(set(map(scored_by, records))) == 1,
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -81,7 +81,7 @@ def told(
 ) -> dict[str, Any]:
     """What the template shows of one run beside curves."""
     data, events = section(record, "data"), read_jsonl(run.events, skip_bad=True)
-    found = {"reals": run.reals, "samples": run.samples, "nearest": nearest(run)}
+    found = {"reals": run.reals, "samples": run.samples, "nearest": (pairs := nearest(run))}
     pictures = {key: embedded.picture(path, PICTURE_ROOM) for key, path in found.items() if path and path.is_file()}
     return {
         "name": name,
@@ -91,13 +91,15 @@ def told(
         "note": note(frames),
         "reals": pictures.get("reals"),
         "nearest": pictures.get("nearest"),
-        "scores": scores(run),
+        "nearest_folder": f"scores/{pairs.parent.name}" if pairs else "",
+        "scores": scores(run, text(data, "digest")),
         "events": [event_row(event) for event in events[-MOST_EVENTS:]],
         "n_events_left_out": max(0, len(events) - MOST_EVENTS),
         "settings": settings(record),
         "data": data_rows(data),
         "machine": [(key, as_text(value)) for key, value in section(record, "machine").items()],
         "command": printable(repeat.command(record)),
+        "caveats": repeat.caveats(record),
         "version": text(record, "gancli"),
         "resolution": number(data, "resolution") or 0,
         "has_classes": bool(data.get("class_names")),
@@ -118,15 +120,9 @@ def facts(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequenc
     if log and (spent := number(log[-1], "train_s")) is not None:
         rows.append(("training time", duration(spent)))
         rows.append(("speed", f"{nimg / max(spent, 1e-9):,.0f} images/s"))
-    about = section(record, "eval")
-    score, floor = text(about, "score"), number(about, "floor")
-    scored = [
-        (value, line["nimg"]) for line in log if (value := number(line, score)) is not None and line["kind"] == "eval"
-    ]
-    if scored:
-        value, at = min(scored)
-        times = f", {value / floor:,.3g} times its floor" if floor else ""
-        rows.append((f"best {score}", f"{significant(value)} at {at / 1000:g} kimg{times}"))
+    if found := best(log, section(record, "eval")):
+        times = f", {found.times_floor:,.3g} times its floor" if found.times_floor else ""
+        rows.append((f"best {found.name}", f"{significant(found.value)} at {found.nimg / 1000:g} kimg{times}"))
     if (accuracy := number(last, "accuracy")) is not None:
         rows.append(("D accuracy", f"{accuracy:.0%} lately"))
     return rows
@@ -185,8 +181,17 @@ def nearest(run: RunDir) -> Path | None:
     return next((path for folder in evaluations(run) if (path := folder / "nearest.png").is_file()), None)
 
 
-def scores(run: RunDir) -> dict[str, Any]:
-    """The values of the latest evaluation: its folder, and rows of name, value, floor and reading."""
+def scored_by(record: dict[str, Any]) -> tuple[object, ...]:
+    """Runs in which this is equal have scores that can be compared."""
+    about = section(record, "eval")
+    return text(section(record, "data"), "digest"), text(about, "features_sha256"), number(about, "n_fake")
+
+
+def scores(run: RunDir, digest: str) -> dict[str, Any]:
+    """The values of the latest evaluation: its folder, conditions, and rows of name, value, floor and reading.
+
+    digest: of the data that the run was trained on.
+    """
     for folder in evaluations(run):
         try:
             record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
@@ -200,8 +205,22 @@ def scores(run: RunDir) -> dict[str, Any]:
             for floor in [number(score, "floor")]
         ]
         if rows:
-            return {"folder": f"scores/{folder.name}", "rows": rows}
-    return {"folder": "", "rows": []}
+            about = section(record, "conditions")
+            return {
+                "folder": f"scores/{folder.name}",
+                "conditions": conditions(about),
+                "is_of_other_data": text(about, "data_digest") not in ("", digest),
+                "rows": rows,
+            }
+    return {"folder": "", "conditions": "", "is_of_other_data": False, "rows": []}
+
+
+def conditions(about: dict[str, Any]) -> str:
+    """'10,000 images of the model at 240 kimg against 4,500 training images of mnist-5k; digits features'."""
+    n_fake, n_real, nimg = (number(about, key) or 0 for key in ("n_fake", "n_real", "nimg"))
+    made = f"{n_fake:,.0f} images of the model at {nimg / 1000:g} kimg"
+    against = f"{n_real:,.0f} training images of {text(about, 'data')}"
+    return f"{made} against {against}; {text(about, 'features')} features"
 
 
 def evaluations(run: RunDir) -> list[Path]:

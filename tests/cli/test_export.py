@@ -73,17 +73,19 @@ def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_mod
     export(run, "-o", "first")
     assert "| fd_x | 2.00 | 0.500 | lower is better |" in card(Path("first"))
 
-    def evaluated(number: int, sha256: str, value: float) -> None:
+    def evaluated(number: int, sha256: str, value: float, digest: str = record["data"]["digest"]) -> None:
         folder = run / "scores" / f"{number:05}"
         folder.mkdir(parents=True)
         score = {"value": value, "floor": 0.25, "reading": "a|b"}
-        entry = {"scores": {"fd_y": score, "gone": {"value": None}}, "conditions": {"sha256": sha256, "n_fake": 9}}
+        about = {"sha256": sha256, "data_digest": digest, "n_fake": 9}
+        entry = {"scores": {"fd_y": score, "gone": {"value": None}}, "conditions": about}
         (folder / "scores.json").write_text(json.dumps({"models": [3, entry]}))
 
     mine = tensorfile.read_header("model", run / "model.safetensors")["sha256"]
     evaluated(0, mine, 1.0)
     evaluated(1, mine, 3.0)
     evaluated(2, "0" * 64, 8.0)
+    evaluated(3, mine, 9.0, digest="other pictures")
     export(run, "-o", "second")
     assert "| fd_y | 3.00 | 0.250 | a/b |" in card(Path("second"))
     assert "fd_x" not in card(Path("second")) and "gone" not in card(Path("second"))

@@ -33,7 +33,7 @@ def trained(names: tuple[str, ...] = NAMES, *, with_D: bool = True, spectral: bo
     """Networks whose weights no fresh state of seed 0 has."""
     of = dataclasses.replace(SPEC, **{"n_classes": len(names), **spec})
     G, D = build(of, 77, spectral_norm=spectral)
-    return start.Start("runs/old", "ab", of, spectral, 1500, "animals", names, G, D if with_D else None)
+    return start.Start("runs/old", "/x/runs/old", "ab", of, spectral, 1500, "animals", names, G, D if with_D else None)
 
 
 def fresh(names: tuple[str, ...], like: start.Start, **settings: Any) -> TrainState:
@@ -216,7 +216,7 @@ def test_the_record_and_the_line_say_what_starts_anew(
     then: tuple[str, ...], now: tuple[str, ...], remade: list[str], new_classes: list[str], said: str
 ) -> None:
     found = start.entry(trained(then), record_of(now))
-    source = {"source": "runs/old", "sha256": "ab", "nimg": 1500, "data": "animals"}
+    source = {"source": "runs/old", "path": "/x/runs/old", "sha256": "ab", "nimg": 1500, "data": "animals"}
     assert found == {**source, "remade": remade, "new_classes": new_classes}
     assert start.told(found).startswith(f"runs/old, 1.5 kimg on {said}")
     bare = start.entry(trained(then, with_D=False), record_of(now))
@@ -280,6 +280,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
             assert torch.equal(weight, other)
     assert new.record["init"] == {
         "source": old.run_dir.path.name,
+        "path": str(old.run_dir.path),
         "sha256": tensorfile.read_header("checkpoint", path)["sha256"],
         "nimg": 400,
         "data": "tiny",

@@ -278,6 +278,13 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
     assert resume(more.run_dir).is_finished
     epochs = resume(more.run_dir, epochs=20)
     assert epochs.total_nimg == 20 * 64 and not epochs.is_finished
+    assert epochs.record["plan"]["earlier"] == [400, 800]
+
+
+@pytest.mark.parametrize("kimg", [0.001, 2.007, 32.112, 147.504])
+def test_a_length_in_kimg_is_as_many_images_as_it_says(tiny_idx: Path, kimg: float) -> None:
+    name, config, sources = presets.resolve("quick", flags={"data": str(tiny_idx), "kimg": kimg})
+    assert records.make(name, config, sources, data.load(str(tiny_idx)))["plan"] == {"total_nimg": round(kimg * 1000)}
 
 
 def test_metrics_are_the_means_of_the_steps(tmp_path: Path, tiny_idx: Path) -> None:

@@ -94,9 +94,12 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     folder = run.path / "scores" / "00002"
     folder.mkdir(parents=True)
     score = {"value": 12.5, "floor": 0.25, "reading": "50 times the floor"}
-    (folder / "scores.json").write_text(json.dumps({"scores": {"fd_digits": score, "odd": 1}}))
+    about = {"n_fake": 300, "n_real": 900, "nimg": 4000, "data": "tiny", "data_digest": "abc", "features": "digits"}
+    (folder / "scores.json").write_text(json.dumps({"scores": {"fd_digits": score, "odd": 1}, "conditions": about}))
     media.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
     shown = parsed(run)
+    assert "scores/00002: 300 images of the model at 4 kimg against 900 training images of tiny" in shown.text
+    assert "nearest one, in scores/00002" in shown.text and "These are other images" not in shown.text
     titles = (
         "loss",
         "D accuracy",
@@ -120,6 +123,29 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     assert len(marks) == 2 * len(titles), "a warning and a resume on each chart"
     assert len(shown.of("img")) == 3 and all(image["alt"] for image in shown.of("img"))
     assert all(plot["aria-label"] for plot in shown.of("div") if plot.get("role") == "img")
+
+
+def test_scores_against_other_images_say_so(make_run):
+    run = make_run()
+    folder = run.path / "scores" / "00000"
+    folder.mkdir(parents=True)
+    record = {"scores": {"fd_digits": {"value": 1.0}}, "conditions": {"data": "others", "data_digest": "def"}}
+    (folder / "scores.json").write_text(json.dumps(record))
+    assert "These are other images than those that it was trained on." in parsed(run).text
+
+
+def test_a_kernel_distance_may_be_negative_and_is_read_against_0(make_run):
+    about = {"score": "kid_digits", "floor": -0.0003}
+    values = ((1000, 0.004), (2000, -0.0004), (4000, 0.0003))
+    lines = [{"kind": "eval", "nimg": nimg, "kid_digits": value} for nimg, value in values]
+    shown = parsed(make_run({**RECORD, "eval": about}, [*LINES[:4], *lines]))
+    assert shown.text.count("-0.000400 at 2 kimg") == 2 and "times its floor" not in shown.text
+
+
+@pytest.mark.parametrize("unlike", [{"n_fake": 500}, {"features_sha256": "f"}, {"score": "fd_digits"}])
+def test_runs_that_were_scored_otherwise_are_not_compared(make_run, unlike):
+    runs = make_run(), make_run({**RECORD, "eval": {**RECORD["eval"], **unlike}})
+    assert ("These runs were scored otherwise" in parsed(*runs).text) == ("score" not in unlike)
 
 
 def test_a_page_refers_to_nothing_outside_of_it(make_run):

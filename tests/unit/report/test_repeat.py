@@ -1,6 +1,6 @@
 import pytest
 
-from gancli.report.repeat import command
+from gancli.report.repeat import caveats, command
 
 DATA = {"name": "tiny", "source": "/my data/tiny"}
 
@@ -31,13 +31,42 @@ DATA = {"name": "tiny", "source": "/my data/tiny"}
         ({"init": {"source": "old"}, "data": DATA}, "gancli train --data '/my data/tiny' --init old"),
         (
             {"machine": {"threads": 2, "precision": "bf16", "processes": 3}},
-            "torchrun --nproc-per-node=3 -m gancli train --threads 2 --precision bf16",
+            "torchrun --standalone --nproc-per-node=3 -m gancli -- train --threads 2 --precision bf16",
         ),
         (
             {"train": {"threads": 4}, "sources": {"threads": "flag"}, "machine": {"threads": 2}},
             "gancli train --threads 4",
         ),
+        (
+            {"train": {"threads": "auto", "precision": "auto", "lr": 1 / 3},
+             "sources": dict.fromkeys(("threads", "precision", "lr"), "flag"),
+             "machine": {"threads": 2, "precision": "float32"}},
+            "gancli train --lr 0.3333333333333333 --threads 2 --precision float32",
+        ),
+        ({"init": {"source": "old", "path": "/runs/old"}}, "gancli train --init /runs/old"),
     ],
 )  # fmt: skip
 def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expected):
     assert command(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"train": {"kimg": 5.0, "time_budget": 0.0}, "plan": {"total_nimg": 5000}}, []),
+        ({"train": {"time_budget": 60.0}, "plan": {"total_nimg": 5000}}, ["A time budget goes by"]),
+        ({"plan": {"total_nimg": 9000, "earlier": [2500, None]}}, ["It was planned for 2.5 kimg, a time"]),
+        (
+            {"train": {"ema_ramp": 0.5, "tick_kimg": 4.0, "lr": 1.0},
+             "sources": {"ema_ramp": "file", "tick_kimg": "preset quick", "lr": "file"}},
+            ["What no flag gives, --config FILE.toml does: ema_ramp = 0.5."],
+        ),
+        ({"init": {"source": "old", "sha256": "ab" * 32}}, ["It starts from the networks with sha256 abababab"]),
+        ({"plan": {"earlier": 3}, "train": [], "init": "x"}, []),
+    ],
+)  # fmt: skip
+def test_what_the_command_does_not_say_is_said_beside_it(record, said):
+    found = caveats(record)
+    assert len(found) == len(said)
+    for line, start in zip(found, said, strict=True):
+        assert line.startswith(start)
