@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics.*": {"errors", "contracts", "wording", "metrics.*", "rundir"},
     "report": set(),
     "report.timing": {"config", "errors"},
-    "report.repeat": {"config", "report.*"},
+    "report.repeat": {"config", "errors", "wording", "report.*"},
     "report.*": {"errors", "wording", "rundir", "media", "films", "films.*", "report.*"},
     "export": set(),
     "export.*": {"", "errors", "outputs", "core.*"},
