@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gancli import evaluation, events, places, presets, trackers, training
+from gancli import evaluation, events, places, presets, training
 from gancli.config import EVALUATED, MAX_SEEDS, MAX_TRUNC
 from gancli.core import data as datasets
 from gancli.core import devices, modelfile, samples, start
@@ -89,7 +89,7 @@ def train(
     begun = start.load(Path(init), Path(outdir)) if init is not None else None
     plan = training.plan(name, config, sources, begun, log=log)
     told([*(begun.notes if begun else ()), *plan.notes])
-    plan.rehearsed(always=False)
+    plan.rehearse(always=False)
     run = RunDir.create(Path(outdir), plan.folder)
     with run.lock(), run.discarded_if_stillborn():
         finish(plan.begin(run), on_event)
@@ -98,17 +98,17 @@ def train(
 
 def finish(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
     """Train to the end, or until on_event stops it; then draw what only needs the run folder."""
-    tracker = trackers.of_run(trainer.record, logger.warning)
-    with trackers.told(tracker, trainer.record, logger.warning) as tell:
-        for event in trainer.run() if not trainer.is_finished else ():
-            if isinstance(event, events.Warned):
-                logger.warning(event.text)
-            tell(event)
-            try:
-                if on_event:
-                    on_event(event)
-            except StopIteration:
-                trainer.stop()
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            logger.warning(event.text)
+        try:
+            if on_event:
+                on_event(event)
+        except StopIteration:
+            trainer.stop()
+
+    training.follow(trainer, hear, logger.warning)
     training.draw(trainer.run_dir)
 
 

@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that a
 }
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "matplotlib", "rich", "typer")
 KEPT = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
+END = r"(?![\w-]|\.\w)"  # of a name of a folder
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
 
@@ -80,21 +81,25 @@ def outdir(folder: Path) -> dict[str, Any]:
 
 def room(folder: Path) -> dict[str, Any]:
     """Of the folder, or where it would be made: bytes that are free, and whether files can be written."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        free_bytes = shutil.disk_usage(there).free
+    except OSError:
+        return {"free_bytes": 0, "can_write": False}
     try:
         with tempfile.TemporaryFile(dir=there):
             can_write = True
     except OSError:
         can_write = False
-    return {"free_bytes": shutil.disk_usage(there).free, "can_write": can_write}
+    return {"free_bytes": free_bytes, "can_write": can_write}
 
 
 def unnamed(text: str) -> str:
     """Without the home folder, which becomes ~, and the name of the user."""
     home = os.path.expanduser("~")
     if len(home) > 1:
-        text = re.sub(rf"{re.escape(home)}(?=/|$)", "~", text)
-    return re.sub(rf"(?<=/){re.escape(user())}(?=/|$)", "USER", text)
+        text = re.sub(rf"{re.escape(home)}{END}", "~", text)
+    return re.sub(rf"(?<![^/]){re.escape(user())}{END}", "USER", text)
 
 
 def user() -> str:

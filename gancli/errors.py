@@ -51,9 +51,9 @@ class DivergedError(GancliError):
     """Training produced numbers that are not finite."""
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = LONGEST) -> str:
     """The text in one line, not too long, that no terminal takes for a command: control characters are written out."""
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    text = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 import imageio.v3 as iio
 import numpy as np
@@ -88,9 +88,7 @@ def threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 def read_png(path: Path) -> Picture:
     """Raises RunError where the file is missing, damaged, too large, or holds anything but 8-bit grey or RGB."""
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError  # a pipe would be waited for
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             width, height = png_size(file)
             if width * height > MOST_PIXELS:
                 raise RunError(f"cannot use the picture {path}: {width}x{height} pixels are too many; replace it")
@@ -104,6 +102,13 @@ def read_png(path: Path) -> Picture:
     return picture
 
 
+def open_file(path: Path) -> BinaryIO:
+    """For reading. Raises OSError, and ValueError for what is no file, such as a pipe, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    return open(path, "rb")
+
+
 def png_size(file: IO[bytes]) -> tuple[int, int]:
     """Width and height, from the beginning of a file. Source: PNG specification, third edition, 11.2.1."""
     start, _length, kind, width, height = struct.unpack(">8s4s4sII", file.read(24))
@@ -115,7 +120,7 @@ def png_size(file: IO[bytes]) -> tuple[int, int]:
 def read_png_size(path: Path) -> tuple[int, int]:
     """Width and height; no pixel is decoded. Raises RunError."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return png_size(file)
     except (OSError, ValueError, struct.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"
@@ -128,7 +133,7 @@ def read_png_text(path: Path) -> dict[str, str]:
     Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT bytes of text in all.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return dict(png_texts(file))
     except (OSError, ValueError, struct.error, zlib.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"

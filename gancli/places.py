@@ -36,9 +36,10 @@ def model_of(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
 
 
 def run_of(model: Path) -> RunDir | None:
-    """The run that a model file lies in."""
+    """The run that a model file lies in; what `gancli export` made for the Hub is none."""
     run = RunDir(model.parent)
-    return run if run.config.is_file() else None
+    is_export = run.config.is_file() and run.read_config().get("library_name") == "gancli"
+    return run if run.config.is_file() and not is_export else None
 
 
 def is_images(source: Path) -> bool:

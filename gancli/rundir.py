@@ -18,6 +18,7 @@ from gancli.errors import GancliError, RunError
 
 CHECKPOINTS_KEPT = 2
 LOCK = ".lock"
+SCORES = "scores.json"  # what an evaluation leaves in its folder, pictures beside it
 HUGE = 1e300  # what no measurement reaches; NaN is not below it either
 
 

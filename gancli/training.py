@@ -3,7 +3,8 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from gancli.core.start import Start
 from gancli.core.trainer import Trainer
 from gancli.core.watch import Probe
 from gancli.core.world import ALONE, World
+from gancli.errors import GancliError
+from gancli.events import Event, RunEnded, Scored, SnapshotSaved
 from gancli.rundir import RunDir
+
+REST = 100  # times as long as a refresh took, the page is left alone after it
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,7 @@ class Plan:
         """What the user should be told once, where there is no report."""
         return [*self.images.notes, *records.notes(self.record), *self.images.report.get("skipped", [])]
 
-    def rehearsed(self, *, always: bool) -> Rehearsal | None:
+    def rehearse(self, *, always: bool) -> Rehearsal | None:
         """Choose what is left to a trial, and try a few steps: always, or only of a run that memory may not hold.
 
         None where nothing was tried. Raises MemoryLimitError.
@@ -139,6 +144,57 @@ def draw(run: RunDir) -> None:
     plots.draw(run)
     film.make(run)
     page.write(run)
+
+
+def follow(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str], None]) -> RunEnded | None:
+    """Train to the end of the plan, or until somebody stops it. Returns how it ended, None if nothing was left to do.
+
+    Each event is for `show`, then for the tracker of the run and its page, whose troubles end no training: warn.
+    """
+    ended, refresh = None, Refresher(trainer.run_dir, warn)
+    tracker = trackers.of_run(trainer.record, warn)
+    with trackers.told(tracker, trainer.record, warn) as tell:
+        for event in trainer.run() if not trainer.is_finished else ():
+            show(event)
+            tell(event)
+            refresh(event)
+            if isinstance(event, RunEnded):
+                ended = event
+    return ended
+
+
+class Refresher:
+    """Makes report.html of a run anew at snapshots and evaluations, but never for more than 1 % of the time."""
+
+    def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
+        self.run, self.warn, self.clock_s = run, warn, clock_s
+        self.due_s = 0.0
+
+    def __call__(self, event: Event) -> None:
+        start_s = self.clock_s()
+        if not isinstance(event, SnapshotSaved | Scored) or start_s < self.due_s:
+            return
+        if not refresh(self.run, self.warn):
+            self.warn = ignore  # once is enough
+        end_s = self.clock_s()
+        self.due_s = end_s + REST * (end_s - start_s)
+
+
+def refresh(run: RunDir, warn: Callable[[str], None]) -> bool:
+    """Make the page of a run anew; whether that was possible. Whatever stands in the way is only warned of."""
+    from gancli.report import page
+
+    try:
+        run.check_owned()
+        page.write(run)
+    except Exception as err:
+        reason = str(err) if isinstance(err, GancliError) else f"{type(err).__name__}: {err}"
+        warn(f"{run.report} is not refreshed: {reason}")
+        return False
+    return True
+
+
+def ignore(_: str) -> None: ...
 
 
 def slug(name: str) -> str:

@@ -1,5 +1,6 @@
 """Numbers and lists as people read them."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -16,7 +17,8 @@ def about(value: float) -> str:
 def times_floor(score: str, value: float, floor: float | None) -> float | None:
     """How far a score stands from its floor. None without a floor above 0, and for a kernel distance, which is read
     against 0: its estimate can be negative."""
-    return value / floor if floor and floor > 0 and not score.startswith("kid") else None
+    ratio = value / floor if floor and floor > 0 and not score.startswith("kid") else math.inf
+    return ratio if math.isfinite(ratio) else None
 
 
 def listed(names: Sequence[str], most: int) -> str:

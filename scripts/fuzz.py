@@ -38,9 +38,12 @@ from gancli.core.imageset import image_set
 from gancli.core.models import build_generator
 from gancli.core.state import TrainState
 from gancli.errors import GancliError, printable
+from gancli.export import card
+from gancli.report import overview, page
 from gancli.rundir import RunDir, read_jsonl
 
 MORE_BYTES = 2**31
+LINE = b'{"kind": "tick", "event": "start", "nimg": 100, "d_loss": 1.5, "train_s": 1.0}\n'
 SPEC = ModelSpec(model="conv", z_dim=4, g_width=4, d_width=4, resolution=8, channels=1, n_classes=2)
 WANTED = decode.Wanted(8, 3, "pad")
 
@@ -117,6 +120,38 @@ def read_record(path: Path) -> None:
     record = records.read(RunDir(path.parent))
     records.spec(record)
     records.notes(record)
+
+
+def look_at(path: Path) -> None:
+    """A run with this file in it, as report, runs and export see it."""
+    run = RunDir(path.parent)
+    if path.name == "scores.json":
+        path = path.rename(created(run.path / "scores" / "00000") / path.name)
+    for file, content in ((run.config, json.dumps(run_record()).encode()), (run.metrics, LINE), (run.events, LINE)):
+        if not file.exists():
+            file.write_bytes(content)
+    json.dumps(overview.look(run).to_json(), allow_nan=False)
+    made = generator()
+    page.render([run])
+    card.written(made, run, {})
+
+
+def created(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+@cache
+def generator() -> modelfile.Model:
+    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        file.write(tensorfile.pack("model", *model()))
+        file.flush()
+        return modelfile.load(Path(file.name))
+
+
+def scores() -> dict[str, Any]:
+    about = {"sha256": generator().digest, "data_digest": "y", "n_fake": 9, "n_real": 9, "nimg": 100, "features": "x"}
+    return {"scores": {"fd_x": {"value": 2.0, "floor": 1.0, "reading": "so"}}, "conditions": about}
 
 
 def read_settings(path: Path) -> None:
@@ -224,6 +259,20 @@ PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Pa
         lambda: as_json(altered({"kind": "tick", "nimg": 100, "d_loss": 1.5})).map(lambda line: line + b"\n"),
         lambda path: RunDir(path.parent).read_metrics(),
     ),
+    "record on a page": ("config.json", lambda: as_json(altered({**run_record(), "eval": EVAL})), look_at),
+    "metrics on a page": (
+        "metrics.jsonl",
+        lambda: as_json(altered({"kind": "eval", "nimg": 100, "fd_x": 1.5})).map(lambda line: line + b"\n"),
+        look_at,
+    ),
+    "events on a page": (
+        "events.jsonl",
+        lambda: as_json(altered({"event": "warning", "name": "x", "text": "y", "nimg": 1})).map(
+            lambda line: line + b"\n"
+        ),
+        look_at,
+    ),
+    "scores on a page": ("scores.json", lambda: as_json(altered(scores())), look_at),
     "labels of a zip": (
         "x.zip",
         lambda: as_json(altered({"labels": [["a/0.png", 0], ["a/1.png", 1]]})).map(labels),
@@ -231,6 +280,7 @@ PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Pa
     ),
     "provenance": ("x.txt", lambda: as_json(altered(RECORD)), lambda path: provenance.parse(path.read_text(), "it")),
 }
+EVAL = {"score": "fd_x", "floor": 1.0, "coverage_floor": 0.9, "class_tv_floor": 0.1, "n_fake": 9, "features": "x"}
 RECORD = {
     **{"command": "gancli sample", "version": "0.1.0", "model": "model.safetensors", "sha256": "ab", "seeds": "0-3"},
     **{"classes": ["a"], "trunc": 1.0, "settings": {"n": 4}},

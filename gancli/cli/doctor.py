@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gancli.cli import options as opt
-from gancli.errors import GancliError
+from gancli.errors import printable
 from gancli.wording import counted, significant
 
 
@@ -39,7 +39,7 @@ def doctor(
         if speed:
             render.status("trying how fast this machine is, for ten seconds", quiet=quiet or as_json)
             found["speed"] = benchmark.speed()
-    except (ImportError, OSError, RuntimeError, GancliError) as err:  # of a torch, or a device, that does not work
+    except Exception as err:  # a torch or a device that does not work, which is what is to be known
         found["fault"] = diagnosis.unnamed(f"{type(err).__name__}: {err}".splitlines()[0])
     if as_json:
         render.print_json(found)
@@ -67,7 +67,7 @@ def listed(section: str, values: Mapping[str, Any]) -> Iterator[str]:
     width = max(map(len, values))
     yield f"{section}:"
     for name, value in values.items():
-        yield f"  {name:{width}}  {value}"
+        yield f"  {name:{width}}  {printable(str(value))}"
 
 
 def told(hardware: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,11 @@ import typer
 
 from gancli import outputs
 from gancli.cli import options as opt
-from gancli.cli.report import refresh
 from gancli.cli.sources import find_model
 from gancli.config import EVALUATED, MAX_SEEDS
 from gancli.errors import ConfigError
 from gancli.places import is_images, run_of
-from gancli.rundir import RunDir, atomic_files, create_numbered
+from gancli.rundir import SCORES, atomic_files, create_numbered
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +73,7 @@ def evaluate(
     The floor is what a perfect generator would get. docs/metrics.md says what each number means.
     """
     names = [name.strip() for name in only.split(",")] if only is not None else None
-    from gancli import evaluation, metrics
+    from gancli import evaluation, metrics, training
     from gancli.cli import render, scoretable
     from gancli.core import data as datasets
     from gancli.core import devices
@@ -113,8 +112,9 @@ def evaluate(
     place = common_place(entries)
     target = output or create_numbered(place / "scores")
     save(target, record, entries, fakes, found, images)
-    if output is None and (run := RunDir(place)).config.is_file():
-        refresh(run)
+    run = run_of(entries[0].path)
+    if output is None and run and run.path == place:
+        training.refresh(run, lambda text: render.notes([text]))
     if not as_json:
         render.stdout_line(f"written to {shlex.quote(str(target))}")
 
@@ -139,7 +139,6 @@ def save(
 ) -> None:
     """scores.json and the nearest pairs of each entry, over those of an evaluation that is there already."""
     from gancli import evaluation
-    from gancli.core.sources import SCORES
 
     before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}

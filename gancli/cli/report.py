@@ -1,21 +1,17 @@
-"""gancli report: one page that shows a run, or compares several. And its refreshing while a run is trained."""
+"""gancli report: one page that shows a run, or compares several."""
 
 import shlex
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gancli import events, outputs
+from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_run
-from gancli.errors import ConfigError, GancliError
-from gancli.rundir import RunDir
+from gancli.errors import ConfigError
 
 ENDINGS = (".html", ".htm")
-REST = 100  # times as long as a refresh took, the page is left alone after it
 
 
 def report(
@@ -59,35 +55,3 @@ def report(
         render.print_json({"runs": [str(run.path) for run in runs], "output": str(path)})
     else:
         render.stdout_line(f"{len(content) / 1e6:.1f} MB: {shlex.quote(str(path))}")
-
-
-def refresh(run: RunDir, *, quiet: bool = False) -> bool:
-    """Make the page of a run anew; whether that was possible. If not, a note says so."""
-    from gancli.cli import render
-    from gancli.report import page
-
-    try:
-        run.check_owned()
-        page.write(run)
-    except (GancliError, OSError) as err:
-        render.notes([] if quiet else [f"{run.report} is not refreshed: {err}"])
-        return False
-    return True
-
-
-class Refresher:
-    """Makes report.html of a run anew at snapshots and evaluations, but never for more than 1 % of the time."""
-
-    def __init__(self, run: RunDir, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self.run, self.clock_s = run, clock_s
-        self.due_s = 0.0
-        self.has_failed = False
-
-    def __call__(self, event: events.Event) -> None:
-        """A page that cannot be made is said once, and ends no training."""
-        start_s = self.clock_s()
-        if not isinstance(event, events.SnapshotSaved | events.Scored) or start_s < self.due_s:
-            return
-        self.has_failed |= not refresh(self.run, quiet=self.has_failed)
-        end_s = self.clock_s()
-        self.due_s = end_s + REST * (end_s - start_s)

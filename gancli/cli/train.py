@@ -15,7 +15,7 @@ from gancli import presets, trackers
 from gancli.cli import options as opt
 from gancli.cli import processes
 from gancli.errors import ConfigError, DataError
-from gancli.events import RunEnded, Warned
+from gancli.events import Event, Warned
 from gancli.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def new_run(
         return
     if quiet:
         render.notes(plan.notes)
-    trial = plan.rehearsed(always=not quiet)
+    trial = plan.rehearse(always=not quiet)
     report = {} if quiet else datareport.make(plan.record, plan.images, trial)
     run = RunDir.create(outdir, plan.folder)
     with run.lock(), run.discarded_if_stillborn():
@@ -178,7 +178,7 @@ def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
     trial = None
     if n_bad <= most:
         render.status("trying a few steps", quiet=quiet or as_json)
-        trial = plan.rehearsed(always=True)
+        trial = plan.rehearse(always=True)
     report = datareport.make(record, images, trial)
     grid = gallery.as_shown(record, trained)
     if "duplicates" not in report:
@@ -226,27 +226,15 @@ def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli import training
     from gancli.cli import render
-    from gancli.cli.report import Refresher
 
-    run, ended = trainer.run_dir, None
-    refresh, tracker = Refresher(run), trackers.of_run(trainer.record, lambda text: render.notes([text]))
+    run = trainer.run_dir
+    with render.display(quiet=quiet) as display, stopping(trainer) as signals:
 
-    def warn(text: str) -> None:
-        with contextlib.suppress(OSError):
-            show(Warned(trainer.state.nimg, "log", text))
-
-    with (
-        render.display(quiet=quiet) as show,
-        stopping(trainer) as signals,
-        trackers.told(tracker, trainer.record, warn) as tell,
-    ):
-        for event in trainer.run() if not trainer.is_finished else ():
+        def show(event: Event) -> None:
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
-                show(event)
-            tell(event)
-            refresh(event)
-            if isinstance(event, RunEnded):
-                ended = event
+                display(event)
+
+        ended = training.follow(trainer, show, lambda text: show(Warned(trainer.state.nimg, "", text)))
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
         render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gancli.core import decode, sources
 from gancli.core.decode import Pixels
-from gancli.core.sources import SCORES, is_wanted
+from gancli.core.sources import is_wanted
 from gancli.core.zips import (
     ACCEPTED,
     LARGEST_BYTES,
@@ -28,6 +28,7 @@ from gancli.core.zips import (
     shortened,
 )
 from gancli.errors import ContractError, DataError
+from gancli.rundir import SCORES
 from gancli.wording import listed
 
 CONTACT_SHEETS = ("grid.png", "grid.webp")

@@ -17,7 +17,7 @@ from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
 from gancli.errors import ConfigError, RunError
 from gancli.presets import PRESETS
-from gancli.rundir import RunDir
+from gancli.rundir import HUGE, RunDir
 
 
 def make(
@@ -213,7 +213,7 @@ def is_init(value: Any) -> bool:
 
 
 def is_count(value: object) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < HUGE
 
 
 def planned_nimg(config: TrainConfig, n_train: int) -> int | None:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from gancli.core import zips
 from gancli.errors import DataError, printable
+from gancli.rundir import SCORES
 from gancli.wording import counted, listed
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-SCORES = "scores.json"  # pictures beside it are of an evaluation
 RUN_FILES = {"config.json", "metrics.jsonl"}  # pictures beside or below them are of a run
 LABELS = "dataset.json"
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}

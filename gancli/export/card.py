@@ -1,14 +1,14 @@
 """The model card: README.md with the front matter of the Hugging Face Hub, written from the model and its run alone."""
 
-import json
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gancli.core.modelfile import Model, ModelInfo
-from gancli.core.sources import SCORES
 from gancli.errors import GancliError, printable
-from gancli.report.series import number, section, text
+from gancli.report import evaluations
+from gancli.report.evaluations import Row
+from gancli.report.series import number, read_object, section, text
 from gancli.rundir import RunDir
 from gancli.wording import significant
 
@@ -24,15 +24,6 @@ tags:
 ---
 """
 MOST_CLASSES = 100  # that are named
-
-
-class Row(NamedTuple):
-    """A score; floor is what a perfect generator would get, None if unknown."""
-
-    name: str
-    value: float
-    floor: float | None
-    reading: str
 
 
 def written(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -> str:
@@ -105,37 +96,24 @@ def scored(model: Model, run: RunDir | None) -> str:
     table = ["| score | value | floor | reading |", "|---|---:|---:|---|"]
     for row in rows:
         floor = "" if row.floor is None else significant(row.floor)
-        table.append(f"| {row.name} | {significant(row.value)} | {floor} | {row.reading} |")
+        table.append(f"| {code(row.name)} | {significant(row.value)} | {floor} | {plain(row.reading)} |")
     meaning = "The floor is what a perfect generator would get; only scores taken alike compare."
     return "\n".join([*table, "", f"{conditions} {meaning}"])
 
 
-Found = tuple[list[Row], str]
+Scored = tuple[list[Row], str]
 
 
-def of_evaluation(model: Model, run: RunDir | None) -> Found | None:
-    """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not, or
-    says it in a way of its own."""
-    for path in sorted(run.path.glob(f"scores/*/{SCORES}"), reverse=True) if run else ():
-        record = loaded(path)
-        for entry in record.get("models") or [record]:
-            if not isinstance(entry, dict):
-                continue
-            about, scores = section(entry, "conditions"), section(entry, "scores")
-            if text(about, "sha256") != model.digest or text(about, "data_digest") != model.info.data["digest"]:
-                continue
-            rows = [
-                Row(cell(name), value, number(score, "floor"), cell(text(score, "reading")))
-                for name, score in scores.items()
-                if isinstance(score, dict) and (value := number(score, "value")) is not None
-            ]
-            n_fake, n_real = number(about, "n_fake") or 0, number(about, "n_real") or 0
-            counts = f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"
-            return (rows, f"{counts}; {text(about, 'features')} features.") if rows else None
+def of_evaluation(model: Model, run: RunDir | None) -> Scored | None:
+    """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not."""
+    for found in evaluations.found_in(run) if run else ():
+        about = found.conditions
+        if (about.get("sha256"), about.get("data_digest")) == (model.digest, model.info.data["digest"]):
+            return found.rows, f"{evaluations.counts(about)}; {code(text(about, 'features'))} features."
     return None
 
 
-def of_training(model: Model, run: RunDir | None) -> Found:
+def of_training(model: Model, run: RunDir | None) -> Scored:
     """The scores that training took of the model after as many images."""
     about = section(config(run), "eval")
     floors = {text(about, "score"): "floor", "coverage": "coverage_floor", "class_tv": "class_tv_floor"}
@@ -146,12 +124,15 @@ def of_training(model: Model, run: RunDir | None) -> Found:
     for line in reversed(lines):
         if line["kind"] == "eval" and line["nimg"] == model.info.nimg:
             rows = [
-                Row(cell(name), value, number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better")
+                Row(name, value, number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better")
                 for name, floor in floors.items()
                 if (value := number(line, name)) is not None
             ]
             n_fake = number(about, "n_fake") or 0
-            return rows, f"{n_fake:,.0f} generated images, scored in training; {text(about, 'features')} features."
+            return (
+                rows,
+                f"{n_fake:,.0f} generated images, scored in training; {code(text(about, 'features'))} features.",
+            )
     return [], ""
 
 
@@ -171,16 +152,7 @@ def limits(info: ModelInfo) -> str:
 
 
 def config(run: RunDir | None) -> dict[str, Any]:
-    return loaded(run.config) if run else {}
-
-
-def loaded(path: Path) -> dict[str, Any]:
-    """A JSON object, {} if there is none to be read."""
-    try:
-        record = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    return read_object(run.config) if run else {}
 
 
 def code(name: str) -> str:
@@ -188,5 +160,6 @@ def code(name: str) -> str:
     return f"`{printable(name).replace('`', chr(39)).replace('|', '/')}`"
 
 
-def cell(words: str) -> str:
-    return printable(words).replace("|", "/")
+def plain(words: str) -> str:
+    """As Markdown that shows it as it is, in a table: no link, picture, tag or comment."""
+    return re.sub(r"([\\`*_\[\]<>|!&]|(?<=:)/)", r"\\\1", printable(words))

@@ -44,8 +44,16 @@ def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         for _ in samples.write_grid(folder / GRID, model, draw, record, shape):
             pass
-        if run and run.film.is_file():
+        if run and is_film(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
         pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}
         shown = {title: name for title, name in pictures.items() if (folder / name).is_file()}
         (folder / "README.md").write_text(card.written(model, run, shown), encoding="utf-8")
+
+
+def is_film(path: Path) -> bool:
+    """Whether it is a GIF that lies there itself: a link in a stranger's run can lead to what must not go out."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"GIF8"

@@ -16,7 +16,7 @@ import gancli
 from gancli import outputs
 from gancli.core import generate, images, latents
 from gancli.core.modelfile import Model
-from gancli.errors import FileFormatError
+from gancli.errors import FileFormatError, printable
 
 TOLERANCE = 1  # of 255 levels: what sums in another order can make of a value halfway between two
 BATCHES = (1, 3, 8)  # sizes that are compared
@@ -71,7 +71,7 @@ def converted(model: Model) -> bytes:
 def metadata(model: Model) -> dict[str, str]:
     """Texts, as ONNX has them; what is no text is JSON."""
     about = {"gancli": gancli.__version__, "sha256": model.digest, **dataclasses.asdict(model.info)}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    return {key: printable(value) if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
 def inputs(model: Model, n: int) -> dict[str, Tensor]:

@@ -40,13 +40,16 @@ def frames(run: RunDir, room: int) -> Frames:
     paths = run.frame_paths()
     if not paths:
         return Frames()
-    kept = fitting([uri_length(path.stat().st_size) for path in paths], room)
-    is_reduced = len(kept) < min(len(paths), ENOUGH)
+    lengths = [uri_length(path.stat().st_size) for path in paths]
+    kept = fitting(lengths, room)
+    is_reduced = len(kept) < min(len(paths), ENOUGH) or sum(lengths[i] for i in kept) > room
     if is_reduced:
         some = spread(len(paths), ENOUGH)
         found = list(media.threaded(reduced, [paths[i] for i in some]))
         among = fitting([len(picture.uri) for picture in found], room)
         kept, pictures = [some[i] for i in among], [found[i] for i in among]
+        if len(kept) == 1:
+            pictures = [picture(paths[-1], room)]
     else:
         pictures = [as_it_is(paths[i]) for i in kept]
     return Frames([nimg_of(paths[i]) for i in kept], pictures, len(paths) - len(kept), is_reduced)
@@ -68,10 +71,12 @@ def as_it_is(path: Path) -> Embedded:
 
 
 def reduced(path: Path, width: int = REDUCED_PX) -> Embedded:
-    """As WebP, no wider than `width`."""
+    """As WebP, no wider than `width`, and no more than ten times as high as that (WebP has at most 16,383 pixels)."""
     image = Image.fromarray(media.read_png(path))
-    if image.width > width:
-        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
+    scale = min(1, width / image.width, 10 * width / image.height)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BOX)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=QUALITY)
     return Embedded(uri("image/webp", buffer.getvalue()), image.width, image.height)

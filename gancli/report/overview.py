@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gancli.errors import RunError
 from gancli.report.series import number, section, text
-from gancli.rundir import RunDir, nimg_of, read_jsonl, size_bytes
+from gancli.rundir import HUGE, RunDir, nimg_of, read_jsonl, size_bytes
 from gancli.wording import times_floor
 
 State = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
@@ -59,15 +59,16 @@ class Overview:
 def look(run: RunDir) -> Overview:
     """Whatever the folder holds, this raises nothing for it."""
     size, is_running = size_bytes(run.path), run.is_locked()
-    if is_running and not run.config.exists():  # it is about to begin
-        return Overview(run.path, "running", size)
     try:
+        if is_running and not run.config.exists():  # it is about to begin
+            return Overview(run.path, "running", size)
         if not run.config.is_file():
             raise RunError("no config.json")
         record = run.read_config()
         ending = ended(run)
-    except RunError as err:
-        return Overview(run.path, "broken", size, fault=str(err).replace(f"{run.path}/", ""))
+    except (RunError, OSError) as err:
+        fault = str(getattr(err, "strerror", None) or err)
+        return Overview(run.path, "broken", size, fault=fault.replace(f"{run.path}/", ""))
     lines = measurements(run.metrics)
     seen = [nimg_of(path) for path in run.checkpoints()[:1]] + [line["nimg"] for line in lines[-1:]]
     total = number(section(record, "plan"), "total_nimg")
@@ -104,7 +105,7 @@ def measurements(path: Path) -> list[dict[str, Any]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and type(record.get("nimg")) is int:
+        if isinstance(record, dict) and type(record.get("nimg")) is int and 0 <= record["nimg"] < HUGE:
             found.append(record)
     return found
 

@@ -5,8 +5,6 @@ It opens from a disk: style, script and pictures are in it, and its own policy f
 
 import base64
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import jinja2
 
 from gancli.errors import ConfigError, printable
-from gancli.report import charts, embedded, repeat, vector
+from gancli.report import charts, embedded, evaluations, repeat, vector
 from gancli.report.film import MOST_RUNS, labels
 from gancli.report.overview import ENDS, best
 from gancli.report.series import number, section, text
@@ -24,6 +22,7 @@ from gancli.wording import counted, duration, listed, significant
 
 FRAMES_ROOM, PICTURE_ROOM = 3_600_000, 500_000  # bytes of all frames, and of each other picture
 MOST_EVENTS, MOST_CLASSES = 100, 40
+MOST_ROWS, MOST_LETTERS = 300, 20_000  # of a table, and of a command
 TEMPLATES = Path(__file__).with_name("template")
 
 Row = tuple[str, str]
@@ -64,7 +63,7 @@ def render(runs: Sequence[RunDir]) -> bytes:
         data={
             "moments": [{"label": moment(nimg, records), "x": round(100 * nimg / last_nimg, 3)} for nimg in moments],
             "nimgs": moments,
-            "tracks": [{"nimgs": some.nimgs, "frames": [picture.uri for picture in some.pictures]} for some in frames],
+            "tracks": [{"nimgs": some.nimgs, "frames": [each.uri for each in some.pictures[:-1]]} for some in frames],
             "values": [curve.now for drawing in drawings for curve in drawing.curves],
         },
         differing=differing(records),
@@ -81,13 +80,15 @@ def told(
 ) -> dict[str, Any]:
     """What the template shows of one run beside curves."""
     data, events = section(record, "data"), read_jsonl(run.events, skip_bad=True)
-    found = {"reals": run.reals, "samples": run.samples, "nearest": (pairs := nearest(run))}
+    pairs = next((found.nearest for found in evaluations.found_in(run) if found.nearest), None)
+    found = {"reals": run.reals, "samples": run.samples, "nearest": pairs}
     pictures = {key: embedded.picture(path, PICTURE_ROOM) for key, path in found.items() if path and path.is_file()}
     return {
         "name": name,
         "folder": printable(run.path.resolve().name),
         "facts": facts(record, log, events),
         "shown": frames.pictures[-1] if frames.pictures else pictures.get("samples"),
+        "is_moving": bool(frames.pictures),
         "note": note(frames),
         "reals": pictures.get("reals"),
         "nearest": pictures.get("nearest"),
@@ -97,11 +98,10 @@ def told(
         "n_events_left_out": max(0, len(events) - MOST_EVENTS),
         "settings": settings(record),
         "data": data_rows(data),
-        "machine": [(key, as_text(value)) for key, value in section(record, "machine").items()],
-        "command": printable(repeat.command(record)),
+        "machine": [(key, as_text(value)) for key, value in section(record, "machine").items()][:MOST_ROWS],
+        "command": printable(repeat.command(record), MOST_LETTERS),
         "caveats": repeat.caveats(record),
         "version": text(record, "gancli"),
-        "resolution": number(data, "resolution") or 0,
         "has_classes": bool(data.get("class_names")),
     }
 
@@ -176,11 +176,6 @@ def moment(nimg: int, records: Sequence[dict[str, Any]]) -> str:
     return f"{nimg / 1000:,.1f} kimg" + (f" · epoch {nimg / n_train:,.1f}" if n_train and n_train > 0 else "")
 
 
-def nearest(run: RunDir) -> Path | None:
-    """The pairs of the latest evaluation that left some."""
-    return next((path for folder in evaluations(run) if (path := folder / "nearest.png").is_file()), None)
-
-
 def scored_by(record: dict[str, Any]) -> tuple[object, ...]:
     """Runs in which this is equal have scores that can be compared."""
     about = section(record, "eval")
@@ -192,41 +187,25 @@ def scores(run: RunDir, digest: str) -> dict[str, Any]:
 
     digest: of the data that the run was trained on.
     """
-    for folder in evaluations(run):
-        try:
-            record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        found = section(record, "scores") if isinstance(record, dict) else {}
-        rows = [
-            (printable(name), significant(value), "" if floor is None else significant(floor), text(score, "reading"))
-            for name, score in found.items()
-            if isinstance(score, dict) and (value := number(score, "value")) is not None
-            for floor in [number(score, "floor")]
-        ]
-        if rows:
-            about = section(record, "conditions")
-            return {
-                "folder": f"scores/{folder.name}",
-                "conditions": conditions(about),
-                "is_of_other_data": text(about, "data_digest") not in ("", digest),
-                "rows": rows,
-            }
-    return {"folder": "", "conditions": "", "is_of_other_data": False, "rows": []}
-
-
-def conditions(about: dict[str, Any]) -> str:
-    """'10,000 images of the model at 240 kimg against 4,500 training images of mnist-5k; digits features'."""
-    n_fake, n_real, nimg = (number(about, key) or 0 for key in ("n_fake", "n_real", "nimg"))
-    made = f"{n_fake:,.0f} images of the model at {nimg / 1000:g} kimg"
-    against = f"{n_real:,.0f} training images of {text(about, 'data')}"
-    return f"{made} against {against}; {text(about, 'features')} features"
-
-
-def evaluations(run: RunDir) -> list[Path]:
-    """Folders that gancli evaluate left in a run, the latest first."""
-    found = [path for path in (run.path / "scores").glob("*") if re.fullmatch(r"\d{5,}", path.name)]
-    return sorted(found, key=lambda path: int(path.name), reverse=True)
+    found = next(evaluations.found_in(run), None)
+    if found is None:
+        return {"folder": "", "conditions": "", "is_of_other_data": False, "rows": []}
+    about = found.conditions
+    return {
+        "folder": f"scores/{found.folder.name}",
+        "conditions": f"{evaluations.counts(about)} of {text(about, 'data')}; the model at "
+        f"{(number(about, 'nimg') or 0) / 1000:g} kimg; {text(about, 'features')} features",
+        "is_of_other_data": text(about, "data_digest") not in ("", digest),
+        "rows": [
+            (
+                printable(row.name),
+                significant(row.value),
+                "" if row.floor is None else significant(row.floor),
+                row.reading,
+            )
+            for row in found.rows
+        ],
+    }
 
 
 def settings(record: dict[str, Any]) -> list[dict[str, str | bool]]:
@@ -237,7 +216,7 @@ def settings(record: dict[str, Any]) -> list[dict[str, str | bool]]:
         for name, value in train.items()
         for is_asked in [not text(sources, name).startswith(("preset", "default"))]
     ]
-    return sorted(rows, key=lambda row: not row["is_asked"])
+    return sorted(rows, key=lambda row: not row["is_asked"])[:MOST_ROWS]
 
 
 def differing(records: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
@@ -245,7 +224,7 @@ def differing(records: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     trains = [{"preset": text(record, "preset"), **section(record, "train")} for record in records]
     names = dict.fromkeys(name for train in trains for name in train)
     rows = [(printable(name), [as_text(train.get(name, "")) for train in trains]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+    return [(name, values) for name, values in rows if len(set(values)) > 1][:MOST_ROWS]
 
 
 def data_rows(data: Mapping[str, Any]) -> list[Row]:

@@ -7,11 +7,12 @@ from typing import Any
 from gancli import config
 from gancli.errors import printable
 from gancli.report.series import number, section, text
+from gancli.rundir import HUGE
 from gancli.wording import listed
 
 ASKED = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave
 CHOSEN = ("threads", "precision")  # settings that "auto" leaves to a trial
-MOST_TOTALS = 5  # earlier lengths that are named
+MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths that are named; what a foreign record may ask for
 
 
 def command(record: dict[str, Any]) -> str:
@@ -38,7 +39,7 @@ def command(record: dict[str, Any]) -> str:
             words += given(name, machine.get(name))
     n = machine.get("processes", 1)
     torchrun = ["torchrun", "--standalone", f"--nproc-per-node={n}", "-m", "gancli", "--"]
-    return shlex.join([*(torchrun if type(n) is int and n > 1 else ["gancli"]), "train", *words])
+    return shlex.join([*(torchrun if is_count(n) and 1 < n < MOST_PROCESSES else ["gancli"]), "train", *words])
 
 
 def caveats(record: dict[str, Any]) -> list[str]:
@@ -49,7 +50,7 @@ def caveats(record: dict[str, Any]) -> list[str]:
     if train.get("time_budget"):
         found.append("A time budget goes by the speed of the machine: this gives a similar model, not the same one.")
     if isinstance(earlier := plan.get("earlier"), list) and earlier:
-        lengths = [f"{nimg / 1000:g} kimg" if isinstance(nimg, int) else "a time budget" for nimg in earlier]
+        lengths = [f"{nimg / 1000:g} kimg" if is_count(nimg) else "a time budget" for nimg in earlier]
         found.append(
             f"It was planned for {listed(lengths, MOST_TOTALS)} before, and extended; schedules went by that, so that "
             "one run of the whole length gives a similar model, not the same one."
@@ -61,6 +62,10 @@ def caveats(record: dict[str, Any]) -> list[str]:
     if digest := text(init, "sha256"):
         found.append(f"It starts from the networks with sha256 {digest[:16]}..., as they were after that training.")
     return found
+
+
+def is_count(value: object) -> bool:
+    return type(value) is int and 0 < value < HUGE
 
 
 def given(name: str, value: object) -> list[str]:

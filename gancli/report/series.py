@@ -1,8 +1,10 @@
 """metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
 
+import json
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ Values = npt.NDArray[np.float64]
 
 def series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
     """kimg [n] and values [n] of one measurement; lines without it are left out."""
-    found = [(record["nimg"] / 1000, float(record[key])) for record in records if record.get(key) is not None]
+    found = [(record["nimg"] / 1000, value) for record in records if (value := number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
@@ -75,6 +77,15 @@ def number(record: dict[str, Any], key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < sys.float_info.max else None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object, {} if there is none to be read."""
+    try:
+        record = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def text(record: dict[str, Any], key: str) -> str:

@@ -15,7 +15,7 @@ NONE = "none"
 
 
 class Tracker(Protocol):
-    """May raise anything: it is not called again then, and training goes on."""
+    """May raise anything: it is not called again then, and training goes on. To make one does nothing yet."""
 
     def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
         """Once, before all events. record: what is in the run's config.json; run: its folder; nimg: images seen, above

@@ -28,7 +28,10 @@ class TensorBoard:
     def open(self, nimg: int) -> None:
         """Go on in a new file, which takes back what the older ones say of more images than these."""
         self.end()
-        self.writer = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=nimg + 1)
+        folder = self.run.path / "tensorboard"
+        if folder.is_symlink():
+            raise ValueError(f"{folder} is a link; put a folder in its place")
+        self.writer = SummaryWriter(str(folder), purge_step=nimg + 1)
 
     @property
     def board(self) -> SummaryWriter:

@@ -64,6 +64,11 @@ def test_nothing_tells_whose_machine_it_is(stranger: list[str], tmp_path: Path) 
         ("/home/annabel/x", "/home/annabel/x"),
         ("/scratch/anna/x", "/scratch/USER/x"),
         ("no module in /home/anna/lib", "no module in ~/lib"),
+        ("denied: '/home/anna'", "denied: '~'"),
+        ("/home/anna: gone; see /home/anna.", "~: gone; see ~."),
+        ("/home/anna.old/x", "/home/anna.old/x"),
+        ("anna/cache", "USER/cache"),
+        ("/home/joanna/x", "/home/joanna/x"),
     ],
 )
 def test_home_and_user_are_not_named(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +118,25 @@ def test_a_product_counts_two_operations_for_each_of_n_cubed(monkeypatch: pytest
     monkeypatch.setattr(benchmark, "PRODUCT_S", 0.0)
     monkeypatch.setattr(benchmark, "product_s", lambda n, *_: n**3 / 1e9)
     assert benchmark.gflop_per_s(torch.device("cpu"), torch.float32) == pytest.approx(2.0)
+
+
+def test_whatever_is_wrong_with_torch_is_said_without_names(
+    stranger: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise AttributeError(f"half of {tmp_path / 'anna' / 'torch'}\nand more")
+
+    monkeypatch.setattr(benchmark, "hardware", fail)
+    result = gancli("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "fault: AttributeError: half of ~/torch"
+
+
+def test_places_that_cannot_be_asked_about_and_odd_names_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANCLI_CACHE", "x" * 400 + "\x1b[2J\n")
+    shown = gancli("doctor", "--no-speed", "--outdir", "y" * 400)
+    assert shown.exit_code == 0 and shown.stdout.count("cannot be written") == 2
+    assert "\x1b" not in shown.stdout and len(shown.stdout.splitlines()) < 60
 
 
 def test_a_torch_that_cannot_be_loaded_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from commands import gancli
 
 from gancli.core import tensorfile
+from gancli.export import card as written
 
 FOR_HUB = {"README.md", "config.json", "grid.png", "model.safetensors", "progress.gif", "provenance.json"}
 
@@ -49,6 +50,35 @@ def test_nothing_for_the_hub_says_where_it_was_made(run: Path) -> None:
     assert not [path.name for path in files if here in path.read_bytes()]
 
 
+def test_a_film_that_is_a_link_or_no_film_stays_behind(run: Path) -> None:
+    film, key = run / "progress.gif", Path("key")
+    key.write_text("GIF89a private")
+    film.unlink()
+    film.symlink_to(key.resolve())
+    export(run, "-o", "first")
+    film.unlink()
+    film.write_text("private")
+    export(run, "-o", "second")
+    for hub in (Path("first"), Path("second")):
+        assert {path.name for path in hub.iterdir()} == FOR_HUB - {"progress.gif"} and "progress.gif" not in card(hub)
+
+
+def test_what_the_hub_gets_can_be_sampled_and_scored(run: Path, tiny_idx: Path) -> None:
+    export(run, "-o", "hub")
+    for source in ("hub", "hub/model.safetensors"):
+        assert gancli("sample", source, "--n", "2", "-o", "x.npz", "--force").exit_code == 0
+        result = gancli("evaluate", source, "--data", tiny_idx, "--n", "40", "--metrics", "kid", "-q")
+        assert result.exit_code == 0, result.output
+    assert not Path("hub/report.html").exists()
+
+
+@pytest.mark.parametrize("words", ["[a](http://b.c) ![d](e)", "<!-- <img src=x> `", "a|b *c* _d_ \\"])
+def test_words_of_a_stranger_are_shown_as_they_are(words: str) -> None:
+    shown = written.plain(words)
+    assert not re.search(r"(?<!\\)[\[\]<>|`*_!]", shown) and "://" not in shown
+    assert shown.replace("\\", "") == words.replace("\\", "")
+
+
 def test_the_grid_can_be_made_again_from_what_the_hub_has(run: Path) -> None:
     export(run, "-o", "hub")
     result = gancli("sample", "--like", "hub/grid.png", "hub/model.safetensors", "-o", "again.png", "--json")
@@ -71,7 +101,7 @@ def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_mod
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "eval", "nimg": 96, "fd_x": 7.0}\n{"kind": "eval", "nimg": 104, "fd_x": 2.0}\n')
     export(run, "-o", "first")
-    assert "| fd_x | 2.00 | 0.500 | lower is better |" in card(Path("first"))
+    assert "| `fd_x` | 2.00 | 0.500 | lower is better |" in card(Path("first"))
 
     def evaluated(number: int, sha256: str, value: float, digest: str = record["data"]["digest"]) -> None:
         folder = run / "scores" / f"{number:05}"
@@ -87,7 +117,7 @@ def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_mod
     evaluated(2, "0" * 64, 8.0)
     evaluated(3, mine, 9.0, digest="other pictures")
     export(run, "-o", "second")
-    assert "| fd_y | 3.00 | 0.250 | a/b |" in card(Path("second"))
+    assert "| `fd_y` | 3.00 | 0.250 | a\\|b |" in card(Path("second"))
     assert "fd_x" not in card(Path("second")) and "gone" not in card(Path("second"))
 
 

@@ -84,7 +84,7 @@ def test_a_tracker_that_fails_does_not_end_training_nor_change_it(tiny_idx: Path
 def test_a_run_whose_tracker_is_gone_goes_on_without(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
     monkeypatch.delitem(trackers.TRACKERS, "steps")
-    assert "note: unknown tracker 'steps'" in train("--resume", RUN, "--kimg", "0.2")
+    assert "warning: unknown tracker 'steps'" in train("--resume", RUN, "--kimg", "0.2")
 
 
 def test_tensorboard_that_is_missing_is_said_before_any_work(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:

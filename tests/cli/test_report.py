@@ -8,10 +8,10 @@ import pytest
 from commands import FAST, gancli
 
 from gancli import events
-from gancli.cli.report import REST, Refresher
 from gancli.report import page
 from gancli.report.repeat import command
 from gancli.rundir import RunDir
+from gancli.training import REST, Refresher
 
 SNAPSHOT = events.SnapshotSaved(0, Path())
 
@@ -87,7 +87,7 @@ def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, mon
         now[0] += 2
 
     monkeypatch.setattr(page, "write", write)
-    refresh = Refresher(bare, lambda: now[0])
+    refresh = Refresher(bare, pytest.fail, lambda: now[0])
     for event in (events.FrameSaved(0, Path()), events.Measured("tick", 0, 0.0), SNAPSHOT, SNAPSHOT):
         refresh(event)
     assert made == [0]
@@ -99,19 +99,23 @@ def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, mon
     assert made == [0, 2 + 2 * REST]
 
 
-def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     bare.config.write_text("not json")
-    refresh = Refresher(bare, lambda: 0.0)
+    said: list[str] = []
+    refresh = Refresher(bare, said.append, lambda: 0.0)
     for _ in range(2):
         refresh(SNAPSHOT)
-    assert capsys.readouterr().err.count(f"note: {bare.report} is not refreshed: cannot read {bare.config}") == 1
+    assert len(said) == 1 and said[0].startswith(f"{bare.report} is not refreshed: cannot read {bare.config}")
     bare.write_json(bare.config, {})
     refresh(SNAPSHOT)
     assert bare.report.exists()
+    monkeypatch.setattr(page, "write", lambda run: 1 / 0)
+    Refresher(bare, said.append, lambda: 0.0)(SNAPSHOT)
+    assert said[1] == f"{bare.report} is not refreshed: ZeroDivisionError: division by zero"
 
 
 def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(bare: RunDir) -> None:
-    refresh = Refresher(bare, lambda: 0.0)
+    refresh = Refresher(bare, lambda _: None, lambda: 0.0)
     with bare.lock():
         bare.path.rename("moved")
         RunDir(bare.path).path.mkdir()

@@ -1,6 +1,7 @@
 """report.html in Debian's Chromium, headless."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,22 @@ class Opened:
     def check_alone(self) -> None:
         assert [uri for uri in self.asked if not uri.startswith("data:")] == [self.uri]
         assert self.said == []
+
+
+def test_a_run_without_frames_keeps_its_picture_while_others_move(browser: Any) -> None:
+    still, moving = make_run("classic"), make_run("quick")
+    shutil.rmtree(still.frames)
+    media.write_png(still.samples, np.full((16, 24), 99, np.uint8))
+    Path("both.html").write_bytes(page.render([still, moving]))
+    opened = Opened(browser, Path("both.html"))
+    pictures = "[...document.querySelectorAll('figure img')].map((image) => image.src)"
+    before = opened.page.evaluate(pictures)
+    opened.page.fill("#scrubber", "0")
+    after = opened.page.evaluate(pictures)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False]
+    opened.page.fill("#scrubber", str(len(NIMGS) - 1))
+    assert opened.page.evaluate(pictures) == before
+    opened.check_alone()
 
 
 def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_readings(browser: Any) -> None:

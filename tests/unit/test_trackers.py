@@ -145,6 +145,17 @@ def test_tensorboard_has_numbers_pictures_settings_and_warnings(folder: Path) ->
     assert texts["warnings/text_summary"] == "all pictures are alike"
 
 
+def test_tensorboard_takes_colour_pictures_and_follows_no_link(folder: Path, tmp_path: Path) -> None:
+    media.write_png(RunDir(folder).reals, np.full((8, 16, 3), 7, np.uint8))
+    assert tell(trackers.make("tensorboard"), events.RunStarted(folder, 0, 256)) == []
+    assert [(event.width, event.height) for event in read(folder).Images("reals")] == [(16, 8)]
+    (folder / "tensorboard").rename(tmp_path / "elsewhere")
+    (folder / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").iterdir())
+    (said,) = tell(trackers.make("tensorboard"), events.RunStarted(folder, 0, 256))
+    assert "tensorboard is a link" in said and sorted((tmp_path / "elsewhere").iterdir()) == before
+
+
 def test_a_resumed_run_goes_on_with_its_log_and_takes_back_what_came_after_the_checkpoint(folder: Path) -> None:
     for start, values in ((0, {64: 1.0, 128: 2.0, 192: 3.0}), (128, {192: 4.0, 256: 5.0})):
         measured = [events.Measured("tick", nimg, 1.0, {"d_loss": value}) for nimg, value in values.items()]

@@ -7,7 +7,8 @@
   const frames = document.querySelectorAll(".frame");
   const markers = document.querySelectorAll(".marker");
   const readings = document.querySelectorAll(".now");
-  const shown = tracks.filter((track) => track.frames.length);
+  const shown = tracks.filter((track) => track.nimgs.length);
+  shown.forEach((track, i) => track.frames.push(frames[i].src));
   let timer = 0;
 
   function show(place) {

@@ -1,5 +1,6 @@
 """A generator as ONNX computes what PyTorch does, at any batch size, and says what it is."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_pictures_are_those_of_pytorch_at_any_batch_size(
         expected = generate.generate(made.G, z, labels).permute(0, 2, 3, 1).numpy()
         assert pictures.shape == expected.shape and np.abs(pictures.astype(int) - expected).max() <= 1
         assert expected.std() > 1
+
+
+def test_texts_that_are_no_unicode_are_written_out() -> None:
+    odd = model("mlp", 0)
+    info = dataclasses.replace(odd.info, preset="q\ud800")
+    assert exporting.metadata(dataclasses.replace(odd, info=info))["preset"] == "q\\ud800"
 
 
 def test_the_file_says_what_it_is_and_not_where_it_was_made(tmp_path: Path) -> None:

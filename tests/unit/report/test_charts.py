@@ -82,3 +82,12 @@ def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
     run = make_run(tick(2000), config={"ideals": damage, "eval": {"score": damage, "floor": damage}})
     [[loss, *_]] = charts.of_runs([run])
     assert not loss.dashed and np.isfinite(loss.range).all()
+
+
+def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach(make_run):
+    runs = [make_run(tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)) for value in (1.0, 2.0)]
+    found = charts.compared(charts.of_report(runs), ["a", "b"])
+    assert found[0].title == "loss: discriminator"
+    assert [(line.name, line.color, line.values[0]) for line in found[0].lines] == [("a", "0", 1.0), ("b", "1", 2.0)]
+    assert len(found[0].dashed) == 1 and found[0].dashed[0][1] == charts.GREY
+    assert not [chart for chart in found if not chart.lines]

@@ -119,6 +119,25 @@ def test_lines_that_are_no_measurements_count_nothing(run: RunDir) -> None:
     assert look(run).nimg is None
 
 
+def test_a_folder_that_cannot_be_read_is_a_broken_run(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    found = look(run)
+    assert (found.state, found.fault) == ("broken", "Permission denied")
+
+
+def test_numbers_beyond_all_measure_count_nothing(run: RunDir) -> None:
+    wild = [{"kind": "eval", "nimg": 10**400, "fd_digits": 1.0}, {"kind": "eval", "nimg": 1, "fd_digits": 1e299}]
+    run.metrics.write_text(lines(wild[:1]))
+    assert look(run).nimg is None
+    run.metrics.write_text(lines(wild[1:]))
+    config = json.loads(run.config.read_text())
+    run.config.write_text(json.dumps({**config, "eval": {"score": "fd_digits", "floor": 1e-300}}))
+    assert json.dumps(look(run).to_json(), allow_nan=False).count('"times_floor": null') == 1
+
+
 def test_folders_come_newest_first_whatever_they_hold(run: RunDir) -> None:
     below = run.path.parent
     for name in ("00012-x", "00000-y", "100000-z", "notes", "1-a"):

@@ -98,7 +98,7 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     (folder / "scores.json").write_text(json.dumps({"scores": {"fd_digits": score, "odd": 1}, "conditions": about}))
     media.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
     shown = parsed(run)
-    assert "scores/00002: 300 images of the model at 4 kimg against 900 training images of tiny" in shown.text
+    assert "scores/00002: 300 generated images against 900 training images of tiny; the model at 4 kimg" in shown.text
     assert "nearest one, in scores/00002" in shown.text and "These are other images" not in shown.text
     titles = (
         "loss",
@@ -227,6 +227,50 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
     nimgs = json.loads(shown.scripts[0])["nimgs"]
     assert len(content) < 5e6 and said in shown.text and "lie in frames/" in shown.text
     assert len(nimgs) >= 10 and nimgs[-1] == 1000 * (n - 1)
+
+
+@pytest.mark.parametrize("nimgs", [[0], [0, 500]])
+@pytest.mark.parametrize("n_runs", [1, 4])
+def test_pages_of_few_frames_of_noise_stay_below_five_megabytes(make_run, nimgs, n_runs):
+    runs = [make_run(nimgs=nimgs, shape=(1400, 1200, 3)) for _ in range(n_runs)]
+    content = page.render(runs)
+    assert len(content) < 5e6 and len(json.loads(Parsed(content).scripts[0])["tracks"]) == n_runs
+
+
+def test_a_picture_as_high_as_no_webp_can_be_gets_a_page(make_run):
+    run = make_run(nimgs=[0], shape=(20_000, 90, 3))
+    assert re.search(r'class="frame" src="data:image/webp', page.render([run]).decode())
+
+
+def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
+    run = make_run({**RECORD, "eval": {"score": "kind"}, "plan": {"total_nimg": 10**400, "earlier": [10**400]}})
+    folder = run.path / "scores" / "00000"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "scores.json")  # whoever opened it would wait forever
+    os.mkfifo(folder / "nearest.png")
+    assert "Evaluation" not in parsed(run).text
+    run.frame(0).unlink()
+    os.mkfifo(run.frame(0))
+    with pytest.raises(RunError, match=r"cannot read the picture .*000000000\.png"):
+        page.render([run])
+
+
+def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes_first(make_run):
+    events = [{"event": "warning", "nimg": i, "text": f"number {i}."} for i in range(103)]
+    run = make_run(events=events)
+    for i, value in enumerate((1.5, 2.5)):
+        folder = run.path / "scores" / f"{i:05}"
+        folder.mkdir(parents=True)
+        entry = {"scores": {"fd_digits": {"value": value}}, "conditions": {}}
+        (folder / "scores.json").write_text(json.dumps({"models": [entry, {"scores": {"fd_digits": {"value": 9.5}}}]}))
+        media.write_png(folder / f"nearest-{i + 1}.png", noise(2, (30, 40, 3)))
+    shown = parsed(run).text
+    assert (
+        "2.50" in shown and "1.50" not in shown and "scores/00001" in shown and "nearest one, in scores/00001" in shown
+    )
+    assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
+    assert "3 earlier ones are in events.jsonl" in shown
+    assert [row["name"] for row in page.settings(RECORD)] == ["seed", "ada", "lr"]
 
 
 def test_equal_runs_give_equal_bytes(make_run):

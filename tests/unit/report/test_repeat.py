@@ -44,6 +44,7 @@ DATA = {"name": "tiny", "source": "/my data/tiny"}
             "gancli train --lr 0.3333333333333333 --threads 2 --precision float32",
         ),
         ({"init": {"source": "old", "path": "/runs/old"}}, "gancli train --init /runs/old"),
+        ({"machine": {"processes": 10**400, "threads": 1}}, "gancli train --threads 1"),
     ],
 )  # fmt: skip
 def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expected):
@@ -63,6 +64,7 @@ def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expe
         ),
         ({"init": {"source": "old", "sha256": "ab" * 32}}, ["It starts from the networks with sha256 abababab"]),
         ({"plan": {"earlier": 3}, "train": [], "init": "x"}, []),
+        ({"plan": {"earlier": [10**400, 10**400]}}, ["It was planned for a time budget, a time"]),
     ],
 )  # fmt: skip
 def test_what_the_command_does_not_say_is_said_beside_it(record, said):

@@ -1,0 +1,58 @@
+"""What `gancli evaluate` left in a run folder."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gancli.report.series import number, read_object, section, text
+from gancli.rundir import SCORES, RunDir
+
+
+@dataclass(frozen=True)
+class Row:
+    """A score; floor is what a perfect generator would get, None if unknown."""
+
+    name: str
+    value: float
+    floor: float | None
+    reading: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The scores of one model, and what they were taken under; nearest: the picture of pairs, None if there is none."""
+
+    folder: Path
+    rows: list[Row]
+    conditions: dict[str, Any]
+    nearest: Path | None
+
+
+def found_in(run: RunDir) -> Iterator[Found]:
+    """The latest first; those without any score are left out."""
+    folders = [path for path in (run.path / "scores").glob("*") if re.fullmatch(r"\d{5,}", path.name)]
+    for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
+        record = read_object(folder / SCORES)
+        models = record.get("models")
+        entries = models if isinstance(models, list) else [record]
+        for i, entry in enumerate(entries, start=1):
+            if not isinstance(entry, dict) or not (rows := rows_of(section(entry, "scores"))):
+                continue
+            nearest = folder / ("nearest.png" if len(entries) == 1 else f"nearest-{i}.png")
+            yield Found(folder, rows, section(entry, "conditions"), nearest if nearest.is_file() else None)
+
+
+def rows_of(scores: dict[str, Any]) -> list[Row]:
+    return [
+        Row(name, value, number(score, "floor"), text(score, "reading"))
+        for name, score in scores.items()
+        if isinstance(score, dict) and (value := number(score, "value")) is not None
+    ]
+
+
+def counts(conditions: dict[str, Any]) -> str:
+    """'10,000 generated images against 4,500 training images'."""
+    n_fake, n_real = (number(conditions, key) or 0 for key in ("n_fake", "n_real"))
+    return f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"
