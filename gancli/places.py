@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gancli.errors import ConfigError, RunError
-from gancli.rundir import RunDir
+from gancli.rundir import RunDir, meant
 
 IMAGE_FILES = (".npz", ".zip")
 
@@ -22,7 +22,7 @@ def find_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path,
             raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
         return source, Path()
     if not source.exists() and not (outdir / source).exists():
-        raise RunError(f"no run folder, model file or images {source}")
+        raise RunError(f"no run folder, model file or images {source}{meant(source, outdir)}")
     return model_of(RunDir.find(source, outdir), best=best)
 
 

@@ -1,6 +1,7 @@
 """A run folder: the names in it, numbering, the lock, and files that appear complete or not at all."""
 
 import contextlib
+import difflib
 import errno
 import fcntl
 import glob
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from gancli.errors import GancliError, RunError
+from gancli.errors import GancliError, RunError, printable
 
 CHECKPOINTS_KEPT = 2
 LOCK = ".lock"
@@ -253,7 +254,11 @@ class RunDir:
     @classmethod
     def find(cls, name: Path, outdir: Path) -> "RunDir":
         """A run by its path, or by its name under outdir."""
-        return cls.open(outdir / name if not name.exists() and (outdir / name).exists() else name)
+        if name.exists() or not (outdir / name).exists():
+            if not name.exists() and (hint := meant(name, outdir)):
+                raise RunError(f"no run folder {name}{hint}")
+            return cls.open(name)
+        return cls.open(outdir / name)
 
     def frame(self, nimg: int) -> Path:
         return self.frames / f"{nimg:09d}.png"
@@ -381,6 +386,13 @@ def newest(outdir: Path) -> RunDir:
 def runs_below(outdir: Path) -> list[RunDir]:
     """All runs, those with the highest numbers first."""
     return [run for run in folders_below(outdir) if run.config.is_file()]
+
+
+def meant(name: Path, outdir: Path) -> str:
+    """' (did you mean 00000-quick-mnist-5k?)' where a run is called much like that, else ''."""
+    place = name.parent if name.parent.name else outdir
+    close = difflib.get_close_matches(name.name, [run.path.name for run in runs_below(place)], n=1)
+    return f" (did you mean {printable(close[0])}?)" if close else ""
 
 
 def folders_below(outdir: Path) -> list[RunDir]:

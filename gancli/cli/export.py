@@ -2,25 +2,27 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
-from gancli.errors import ConfigError
+from gancli.errors import ConfigError, did_you_mean
 from gancli.places import run_of
+
+FORMATS = ("hub", "onnx")
 
 
 def export(
     ctx: typer.Context,
     source: opt.Source = None,
     to: Annotated[
-        Literal["hub", "onnx"],
+        str,
         typer.Option(
             "--to",
-            metavar="hub|onnx",
+            metavar="|".join(FORMATS),
             help="hub: a folder for the Hugging Face Hub, with a model card. onnx: one file that needs no PyTorch.",
         ),
     ] = "hub",
@@ -37,6 +39,8 @@ def export(
 
     Nothing is uploaded. docs/export.md says how to, and what is in the files.
     """
+    if to not in FORMATS:
+        raise ConfigError(f"cannot export to {to!r}{did_you_mean(to, FORMATS)}")
     if to == "onnx" and output and output.suffix.lower() != ".onnx":
         raise ConfigError(f"cannot write {output}: --to onnx makes a file; give one that ends in .onnx")
     if to == "hub" and output and output.suffix.lower() == ".onnx":

@@ -44,22 +44,37 @@ def runs(
 
 
 def show(found: "list[Overview]") -> None:
+    """A table, or where that is too wide, two lines for each."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
     from gancli.errors import printable
 
     out = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "state", "kimg", "best score", "size", "preset", "data"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right" if heading in ("kimg", "size") else "left", overflow="fold")
-    for each in found:
-        state = each.state + (f": {each.fault}" if each.fault else "")
-        cells = (each.path.name, state, length(each), score(each.best), megabytes(each), each.preset, each.data)
-        table.add_row(*(escape(printable(cell)) for cell in cells))
-    out.print(table)
+    rows = [[escape(printable(cell)) for cell in cells(each)] for each in found]
+    for row in rows:
+        table.add_row(*row)
+    if Measurement.get(out, out.options.update(max_width=10_000), table).maximum <= out.width:
+        out.print(table)
+        return
+    for run, state, kimg, *rest in rows:
+        out.print(f"{run}  {state}{f', {kimg} kimg' if kimg else ''}", soft_wrap=True)
+        out.print(f"  {'; '.join(filter(None, rest))}", soft_wrap=True)
+
+
+HEADINGS = ("run", "state", "kimg", "best score", "size", "preset", "data")
+
+
+def cells(each: "Overview") -> tuple[str, ...]:
+    """One text for each of HEADINGS."""
+    state = each.state + (f": {each.fault}" if each.fault else "")
+    return each.path.name, state, length(each), score(each.best), megabytes(each), each.preset, each.data
 
 
 def length(each: "Overview") -> str:

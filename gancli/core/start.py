@@ -15,7 +15,7 @@ from gancli.core import checkpoint, modelfile, records, stored
 from gancli.core.models import build_discriminator, build_generator
 from gancli.core.state import TrainState
 from gancli.errors import ConfigError, FileFormatError, RunError
-from gancli.rundir import RunDir
+from gancli.rundir import RunDir, meant
 from gancli.wording import listed
 
 MOST_NAMED = 5
@@ -71,7 +71,7 @@ def load(path: Path, outdir: Path) -> Start:
             clusters=info.data.get("clusters"),
         )
     if not path.exists() and not (outdir / path).exists():
-        raise RunError(f"no run folder or model file {path}")
+        raise RunError(f"no run folder or model file {path}{meant(path, outdir)}")
     return of_run(RunDir.find(path, outdir), str(path))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from gancli.errors import RunError
-from gancli.report.series import Values, limits, log_limits, number, points, section, series, text
+from gancli.report.series import Values, limits, log_limits, number, points, section, series, text, whole
 from gancli.rundir import HUGE, RunDir
 from gancli.wording import significant
 
@@ -100,7 +100,7 @@ def titled(charts: Sequence[Chart], title: str) -> Chart:
 def health(run: RunDir) -> list[Chart]:
     """Whether training is well; values a chart has no place for are missing in it."""
     about, records = section(run.read_config(), "eval"), run.read_metrics()
-    records = [record for record in records if record["kind"] in ("tick", "eval")]
+    records = [*whole(records, "tick"), *(record for record in records if record["kind"] == "eval")]
     found = []
     for title, scale, named, hint in HEALTH:
         low, high = (1e-12, math.inf) if scale == "log" else (0, 1) if scale == "share" else (-HUGE, HUGE)
@@ -135,8 +135,7 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
     """The three charts of a run; what it did not measure is missing in them."""
     config, records = run.read_config(), run.read_metrics()
     ideals, about = section(config, "ideals"), section(config, "eval")
-    ticks = [record for record in records if record["kind"] == "tick"]
-    ticks = ticks or [record for record in records if record["kind"] == "epoch"]
+    ticks = whole(records, "tick") or whole(records, "epoch")
     evaluations = [record for record in records if record["kind"] == "eval"]
     score = text(about, "score")
 
@@ -173,7 +172,7 @@ def measured(run: RunDir) -> tuple[Chart, Chart, Chart]:
             (scored,) if len(scored.kimg) else (),
             dashed((number(about, "floor"), GREY)),
             "floor",
-            hint="the floor is what a perfect generator would get",
+            hint="the floor is what a perfect generator would get" + ("" if can_be_negative else "; logarithmic"),
             ranks=True,
         ),
     )

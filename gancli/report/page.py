@@ -108,7 +108,7 @@ def told(
 
 def facts(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]]) -> list[Row]:
     """The few numbers that one looks for first."""
-    nimg = max([0, *(line["nimg"] for line in log)])
+    nimg = max([0, *(line["nimg"] for line in log), *(number(event, "nimg") or 0 for event in events[-1:])])
     total, n_train = number(section(record, "plan"), "total_nimg"), number(section(record, "data"), "n_train")
     last: dict[str, Any] = next((line for line in reversed(log) if line["kind"] == "tick"), {})
     rows = [
@@ -132,7 +132,7 @@ def state(events: Sequence[dict[str, Any]]) -> str:
     """'finished', 'stopped', 'diverged', 'time is up', or 'not ended yet', as a run that was killed."""
     ends = [str(event.get("event")) for event in events if event.get("event") != "warning"]
     last = ends[-1] if ends else ""
-    return {"time": "time is up"}.get(last, last if last in ENDS else "not ended yet")
+    return {"time": "finished: time is up"}.get(last, last if last in ENDS else "not ended yet")
 
 
 def marks(run: RunDir, last_nimg: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from gancli.report.series import limits, log_limits, number, points, section, series, smoothed, text
+from gancli.report.series import limits, log_limits, number, points, section, series, smoothed, text, whole
 from gancli.rundir import RunDir, atomic_write
 from gancli.wording import significant
 
@@ -114,8 +114,7 @@ def chart(
 ) -> tuple[Figure, Axes]:
     """Thin lines for ticks, bold ones for epochs, over kimg below and epochs above; the legend lies over no curve."""
     figure, (axes,) = page(title)
-    ticks = [record for record in records if record.get("kind") == "tick"]
-    epochs = [record for record in records if record.get("kind") == "epoch"]
+    ticks, epochs = whole(records, "tick"), whole(records, "epoch")
     for curve in curves:
         thin, bold = series(ticks, curve.key), series(epochs, curve.key)
         if len(epochs) < MIN_EPOCHS or not len(bold[0]):

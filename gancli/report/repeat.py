@@ -48,7 +48,10 @@ def caveats(record: dict[str, Any]) -> list[str]:
     plan, init = section(record, "plan"), section(record, "init")
     found = []
     if train.get("time_budget"):
-        found.append("A time budget goes by the speed of the machine: this gives a similar model, not the same one.")
+        found.append(
+            "A time budget goes by the speed of the machine: this trains for as many images as were planned, and "
+            "gives a similar model, not the same one."
+        )
     if isinstance(earlier := plan.get("earlier"), list) and earlier:
         lengths = [f"{nimg / 1000:g} kimg" if is_count(nimg) else "a time budget" for nimg in earlier]
         found.append(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from commands import gancli
 
 from gancli.rundir import RunDir
@@ -35,6 +36,15 @@ def test_a_score_stands_beside_its_floor_and_an_unfinished_run_beside_its_plan(r
         file.write('{"kind": "eval", "nimg": 104, "fd_tiny": 1.25}\n')
     shown = " ".join(gancli("runs", "runs").stdout.split())
     assert "0.104 of 4 fd_tiny 1.25, 2.5 times its floor" in shown
+
+
+def test_a_narrow_terminal_gets_two_lines_for_each_run_and_no_broken_name(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["gancli.cli.runs"], "WIDE", 40)
+    first, second = gancli("runs").stdout.splitlines()
+    assert first == "00000-quick-tiny  finished, 0.104 kimg"
+    assert second.startswith("  ") and second.endswith(" MB; quick; tiny")
 
 
 def test_a_hundred_runs_are_listed_without_torch(run: Path) -> None:

@@ -357,6 +357,26 @@ def test_run_that_fails_after_a_checkpoint_is_kept(place: Path) -> None:
     assert run.checkpoints() == [run.checkpoint(64)]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("00000-quik-tiny", " (did you mean 00000-quick-tiny?)"),
+        ("runs/0000-quick-tiny", " (did you mean 00000-quick-tiny?)"),
+        ("nothing", ""),
+        ("elsewhere/00000-quik-tiny", ""),
+    ],
+)
+def test_a_name_much_like_that_of_a_run_gets_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunDir.create(Path("runs"), "quick-tiny")
+    run.write_json(run.config, {})
+    with pytest.raises(RunError) as refused:
+        RunDir.find(Path(name), Path("runs"))
+    assert str(refused.value) == f"no run folder {name}{hint}"
+
+
 def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path) -> None:
     run = RunDir.create(place, "x")
     command = [sys.executable, "-c", HOLD_LOCK, run.path]

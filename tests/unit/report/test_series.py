@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from gancli.report import series
 
@@ -48,3 +49,12 @@ def test_log_limits_show_every_value_and_at_least_a_decade():
         low, high = series.log_limits(values)
         assert 0 < low < high < math.inf and high / low > 9.99
         assert all(low < value < high for value in values if 1e-12 <= value <= 1e12)
+
+
+@pytest.mark.parametrize(
+    ("ends", "kept"),
+    [([1, 2, 3], 3), ([1000, 2000, 2400], 2), ([1000, 2000, 2600], 3), ([1000, 1100], 2), ([5], 1), ([], 0)],
+)
+def test_a_last_tick_that_was_cut_short_is_no_point_of_a_curve(ends: list[int], kept: int) -> None:
+    records = [{"kind": kind, "nimg": nimg} for nimg in ends for kind in ("tick", "eval")]
+    assert [record["nimg"] for record in series.whole(records, "tick")] == ends[:kept]
