@@ -1,5 +1,5 @@
-"""Every command shown in the README and the docs, held against the command line; the quick ones are run. Links lead
-somewhere, and pictures are there."""
+"""Every command shown in the README and the docs, held against the command line (cli/test_shown_commands.py runs those
+that take seconds). Links lead somewhere, and pictures are there."""
 
 import re
 import shlex
