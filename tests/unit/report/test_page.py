@@ -229,9 +229,8 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
     assert len(nimgs) >= 10 and nimgs[-1] == 1000 * (n - 1)
 
 
-@pytest.mark.parametrize("nimgs", [[0], [0, 500]])
-@pytest.mark.parametrize("n_runs", [1, 4])
-def test_pages_of_few_frames_of_noise_stay_below_five_megabytes(make_run, nimgs, n_runs):
+@pytest.mark.parametrize(("n_runs", "nimgs"), [(1, [0]), (3, [0, 500])])
+def test_pages_of_few_frames_of_noise_stay_below_five_megabytes(make_run, n_runs, nimgs):
     runs = [make_run(nimgs=nimgs, shape=(1400, 1200, 3)) for _ in range(n_runs)]
     content = page.render(runs)
     assert len(content) < 5e6 and len(json.loads(Parsed(content).scripts[0])["tracks"]) == n_runs
