@@ -254,11 +254,10 @@ class RunDir:
     @classmethod
     def find(cls, name: Path, outdir: Path) -> "RunDir":
         """A run by its path, or by its name under outdir."""
-        if name.exists() or not (outdir / name).exists():
-            if not name.exists() and (hint := meant(name, outdir)):
-                raise RunError(f"no run folder {name}{hint}")
-            return cls.open(name)
-        return cls.open(outdir / name)
+        place = next((path for path in (name, outdir / name) if path.exists()), None)
+        if place is None:
+            raise RunError(f"no run folder {name}{meant(name, outdir)}")
+        return cls.open(place)
 
     def frame(self, nimg: int) -> Path:
         return self.frames / f"{nimg:09d}.png"
@@ -356,6 +355,11 @@ class RunDir:
             raise RunError(
                 f"{self.path} is not the folder of this run any more: it was moved, or deleted with all in it"
             )
+
+
+def is_count(value: object) -> bool:
+    """Whether a value of a record is a whole number above 0 that can be reckoned with."""
+    return type(value) is int and 0 < value < HUGE
 
 
 def nimg_of(path: Path) -> int:

@@ -17,7 +17,7 @@ from gancli.core.losses import LOSSES
 from gancli.core.preparation import Options
 from gancli.errors import ConfigError, RunError
 from gancli.presets import PRESETS
-from gancli.rundir import HUGE, RunDir
+from gancli.rundir import RunDir, is_count
 
 
 def make(
@@ -210,10 +210,6 @@ def is_init(value: Any) -> bool:
     """Whether it is an entry as start.entry makes it."""
     texts = [value["source"], value["data"], *value["remade"], *value["new_classes"]]
     return all(isinstance(text, str) for text in texts) and isinstance(value["nimg"], int)
-
-
-def is_count(value: object) -> bool:
-    return type(value) is int and 0 < value < HUGE
 
 
 def planned_nimg(config: TrainConfig, n_train: int) -> int | None:

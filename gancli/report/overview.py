@@ -86,9 +86,13 @@ def look(run: RunDir) -> Overview:
 
 def ended(run: RunDir) -> State:
     """How the last stretch of training ended, by the log of events."""
-    told = [str(line.get("event")) for line in read_jsonl(run.events, skip_bad=True)]
-    last = next((event for event in reversed(told) if event != "warning"), "")
-    return ENDS.get(last, "killed")
+    return ENDS.get(last_event(read_jsonl(run.events, skip_bad=True)), "killed")
+
+
+def last_event(events: Sequence[dict[str, Any]]) -> str:
+    """The latest that is no warning: a key of ENDS where a run has ended, '' without any."""
+    told = (str(line.get("event")) for line in reversed(events))
+    return next((event for event in told if event != "warning"), "")
 
 
 def measurements(path: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import jinja2
 from gancli.errors import ConfigError, printable
 from gancli.report import charts, embedded, evaluations, repeat, vector
 from gancli.report.film import MOST_RUNS, labels
-from gancli.report.overview import ENDS, best
+from gancli.report.overview import ENDS, best, last_event
 from gancli.report.series import number, section, text
 from gancli.report.timing import joint
 from gancli.rundir import RunDir, atomic_write, read_jsonl
@@ -80,7 +80,8 @@ def told(
 ) -> dict[str, Any]:
     """What the template shows of one run beside curves."""
     data, events = section(record, "data"), read_jsonl(run.events, skip_bad=True)
-    pairs = next((found.nearest for found in evaluations.found_in(run) if found.nearest), None)
+    evaluated = list(evaluations.found_in(run))
+    pairs = next((each.nearest for each in evaluated if each.nearest), None)
     found = {"reals": run.reals, "samples": run.samples, "nearest": pairs}
     pictures = {key: embedded.picture(path, PICTURE_ROOM) for key, path in found.items() if path and path.is_file()}
     return {
@@ -93,7 +94,7 @@ def told(
         "reals": pictures.get("reals"),
         "nearest": pictures.get("nearest"),
         "nearest_folder": f"scores/{pairs.parent.name}" if pairs else "",
-        "scores": scores(run, text(data, "digest")),
+        "scores": scores(evaluated[0], text(data, "digest")) if evaluated else None,
         "events": [event_row(event) for event in events[-MOST_EVENTS:]],
         "n_events_left_out": max(0, len(events) - MOST_EVENTS),
         "settings": settings(record),
@@ -130,8 +131,7 @@ def facts(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequenc
 
 def state(events: Sequence[dict[str, Any]]) -> str:
     """'finished', 'stopped', 'diverged', 'time is up', or 'not ended yet', as a run that was killed."""
-    ends = [str(event.get("event")) for event in events if event.get("event") != "warning"]
-    last = ends[-1] if ends else ""
+    last = last_event(events)
     return {"time": "finished: time is up"}.get(last, last if last in ENDS else "not ended yet")
 
 
@@ -182,14 +182,11 @@ def scored_by(record: dict[str, Any]) -> tuple[object, ...]:
     return text(section(record, "data"), "digest"), text(about, "features_sha256"), number(about, "n_fake")
 
 
-def scores(run: RunDir, digest: str) -> dict[str, Any]:
-    """The values of the latest evaluation: its folder, conditions, and rows of name, value, floor and reading.
+def scores(found: evaluations.Found, digest: str) -> dict[str, Any]:
+    """What is shown of an evaluation: its folder, conditions, and rows of name, value, floor and reading.
 
     digest: of the data that the run was trained on.
     """
-    found = next(evaluations.found_in(run), None)
-    if found is None:
-        return {"folder": "", "conditions": "", "is_of_other_data": False, "rows": []}
     about = found.conditions
     return {
         "folder": f"scores/{found.folder.name}",

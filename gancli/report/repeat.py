@@ -7,7 +7,7 @@ from typing import Any
 from gancli import config
 from gancli.errors import printable
 from gancli.report.series import number, section, text
-from gancli.rundir import HUGE
+from gancli.rundir import is_count
 from gancli.wording import listed
 
 ASKED = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave
@@ -65,10 +65,6 @@ def caveats(record: dict[str, Any]) -> list[str]:
     if digest := text(init, "sha256"):
         found.append(f"It starts from the networks with sha256 {digest[:16]}..., as they were after that training.")
     return found
-
-
-def is_count(value: object) -> bool:
-    return type(value) is int and 0 < value < HUGE
 
 
 def given(name: str, value: object) -> list[str]:
