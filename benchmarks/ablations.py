@@ -27,10 +27,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from runs import gancli, spread
 
 from gancli import config
+from gancli.files.run_folder import RunDir
 from gancli.presets import DEFAULT_PRESET, PRESETS
 from gancli.report import plots
 from gancli.report.series import log_limits, series, smoothed
-from gancli.rundir import RunDir
 from gancli.wording import counted, significant
 
 Record = dict[str, Any]

@@ -32,14 +32,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from runs import fresh, in_turn, median, table
 from workload import engine_of, noise, record_of
 
-from gancli import evaluation, provenance
-from gancli.core import devices, records, rehearsal, samples
-from gancli.core.imageset import ImageSet
-from gancli.core.modelfile import Model, ModelInfo
-from gancli.core.models import build_generator
-from gancli.metrics import METRICS
+from gancli.core import devices
+from gancli.core.data.dataset import ImageSet
+from gancli.core.networks.build import build_generator
+from gancli.core.networks.model_file import Model, ModelInfo
+from gancli.core.sampling import write
+from gancli.core.training import run_config, trial
+from gancli.files import provenance
+from gancli.metrics.suite import METRICS
 from gancli.report import plots
 from gancli.report.series import log_limits
+from gancli.workflows import evaluation
 
 ENOUGH_S = 1.0  # of steps
 PRESET = "quick"
@@ -93,7 +96,7 @@ CURVES = (
 
 def model_of(images: ImageSet) -> Model:
     """One that has learned nothing."""
-    spec = records.spec(record_of(PRESET, images, FLAGS))
+    spec = run_config.spec(record_of(PRESET, images, FLAGS))
     info = ModelInfo(spec, PRESET, 0, {}, images.class_names, tuple(images.class_counts))
     return Model(build_generator(spec), info, "")
 
@@ -102,16 +105,16 @@ def step_s(point: Point) -> float:
     images = noise(point.images, point.resolution, n_classes=N_CLASSES)
     engine = engine_of(PRESET, images, {**FLAGS, "batch_size": point.batch})
     for _ in range(2):  # one with R1 and one without, to warm up
-        rehearsal.step_s(engine)
-    return point.batch / rehearsal.images_per_s(engine, point.batch, ENOUGH_S)
+        trial.step_s(engine)
+    return point.batch / trial.images_per_s(engine, point.batch, ENOUGH_S)
 
 
 def sample_s(point: Point) -> float:
-    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), samples.Draw(range(point.n))
+    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), write.Draw(range(point.n))
     with tempfile.TemporaryDirectory() as folder:
         record = provenance.make("gancli sample", Path(folder), "", seeds=draw.seeds)
         started = time.perf_counter()
-        for _ in samples.write_npz(Path(folder, "samples.npz"), model, draw, record):
+        for _ in write.write_npz(Path(folder, "samples.npz"), model, draw, record):
             pass
         return time.perf_counter() - started
 
@@ -133,10 +136,10 @@ def measure(point: Point) -> Cost:
     devices.prepare(0, "float32")
     do, cpu = WORKS[point.what], torch.device("cpu")
     do(Point(point.what, images=500, batch=8, n=100))  # whatever is loaded or built once
-    rehearsal.reset_peak(cpu)
-    before = rehearsal.memory(cpu)[0]
+    trial.reset_peak(cpu)
+    before = trial.memory(cpu)[0]
     seconds = do(point)
-    return {SECONDS: seconds, MEMORY: max((rehearsal.memory(cpu)[0] - before) / 2**20, LEAST_MIB)}
+    return {SECONDS: seconds, MEMORY: max((trial.memory(cpu)[0] - before) / 2**20, LEAST_MIB)}
 
 
 def in_a_process(point: Point, number: int) -> Cost:

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gancli import metrics
-from gancli.core import data, rng
-from gancli.metrics import features
+from gancli.core import rng
+from gancli.core.data import load
+from gancli.metrics import features, suite
 from gancli.metrics.reference import Reference
 
 COLUMNS = ("fd_fashion", "fd_random", "precision", "recall", "coverage", "class_tv", "auth_pct", "diversity")
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2000)
     parser.add_argument("--n-real", type=int, default=5000)
     chosen = parser.parse_args()
-    fashion = data.load("fashion-mnist")
+    fashion = load.load("fashion-mnist")
     assert fashion.labels is not None
     order = torch.randperm(len(fashion.images), generator=rng.generator(0, "faults"))
     real, rest = order[: chosen.n_real], order[chosen.n_real : chosen.n_real + chosen.n]
@@ -64,11 +64,11 @@ def main() -> None:
         for name in PARTS
     }
 
-    def scores(images: Tensor) -> dict[str, metrics.Score]:
-        found: dict[str, metrics.Score] = {}
+    def scores(images: Tensor) -> dict[str, suite.Score]:
+        found: dict[str, suite.Score] = {}
         for name, parts in PARTS.items():
             fake = features.extract(references[name].extractor, images)
-            found |= metrics.evaluate(references[name], fake, metrics=parts).scores
+            found |= suite.evaluate(references[name], fake, metrics=parts).scores
         return found
 
     def row(title: str, value: Callable[[str], str]) -> None:

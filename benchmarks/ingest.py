@@ -30,13 +30,14 @@ import torch
 from PIL import Image
 
 from gancli import presets
-from gancli.core import data, records
-from gancli.core.decode import Wanted
-from gancli.core.imageset import ImageSet
-from gancli.core.ingest import mapped
-from gancli.core.preparation import Options
-from gancli.core.trainer import Trainer
-from gancli.rundir import RunDir
+from gancli.core.data import load as data
+from gancli.core.data.dataset import ImageSet
+from gancli.core.data.pixel_cache import mapped
+from gancli.core.data.resize import Wanted
+from gancli.core.data.transform import Options
+from gancli.core.training import run_config
+from gancli.core.training.trainer import Trainer
+from gancli.files.run_folder import RunDir
 
 CLASSES = 10
 SHAPE = (3, 32, 32)
@@ -141,7 +142,7 @@ def train(folder: Path, n: int, kimg: float) -> None:
     flags = {"kimg": kimg, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": len(os.sched_getaffinity(0))}
     name, config, sources = presets.resolve("quick", flags=flags)
     with tempfile.TemporaryDirectory() as outdir:
-        trainer = Trainer(RunDir.create(Path(outdir), name), records.make(name, config, sources, made), made)
+        trainer = Trainer(RunDir.create(Path(outdir), name), run_config.make(name, config, sources, made), made)
         for _ in range(5):
             trainer.step()
         started, cpu, before = time.perf_counter(), time.process_time(), trainer.state.nimg

@@ -28,13 +28,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.core import data, imagefiles, images, tensorfile
-from gancli.core.cache import cache_folder
-from gancli.core.imageset import ImageSet
+from gancli.core import images
+from gancli.core.data import image_files, load
+from gancli.core.data.dataset import ImageSet
+from gancli.core.networks import tensor_file
 from gancli.errors import GancliError
+from gancli.files.cache import cache_folder
+from gancli.files.run_folder import atomic_write
 from gancli.metrics import classes
 from gancli.metrics.frechet import Moments, frechet_distance, moments, scaled_floor
-from gancli.rundir import atomic_write
 
 SHOWN = {  # images in training, by data and judge
     "mnist-5k": {"relu": 40_000, "batchnorm": 30_000, "autoencoder": 80_000},
@@ -72,7 +74,7 @@ def load_judges(name: str, real: Tensor | None = None) -> Judges:
     above twice the 128 features.
     """
     of = "mnist-5k" if name == STACKED else name
-    found = data.load(of)
+    found = load.load(of)
     recipe = f"{found.digest} {SHOWN[of]} {HALVES} {PARTS} {SOURCE}"
     path = cache_folder() / "judges" / f"{of}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.safetensors"
     if not path.is_file():
@@ -189,11 +191,11 @@ def pack(judges: Judges) -> bytes:
         tensors |= {f"{name}.{key}": value for key, value in nn.Sequential(net, top).state_dict().items()}
         tensors |= {f"{name}.mean": reals.moments.mean, f"{name}.covariance": reals.moments.covariance}
         meta[name] = {"n": reals.moments.n, "apart": reals.apart, "m": reals.m}
-    return tensorfile.pack("judges", tensors, meta)
+    return tensor_file.pack("judges", tensors, meta)
 
 
 def unpack(data: str, path: Path) -> Judges:
-    tensors, meta, _ = tensorfile.unpack("judges", path)
+    tensors, meta, _ = tensor_file.unpack("judges", path)
     judges = Judges(data, {}, {})
     for name in NAMES:
         about = meta[name]
@@ -233,7 +235,7 @@ def score(judges: Judges, fakes: Tensor) -> dict[str, Any]:
 
 def read_pictures(path: Path, channels: int) -> Tensor:
     """All pictures of an npz, zip or folder -> uint8 [N,C,28,28]. Raises DataError."""
-    return torch.cat([*imagefiles.open_images(path, (channels, 28, 28)).batches()])
+    return torch.cat([*image_files.open_images(path, (channels, 28, 28)).batches()])
 
 
 def main() -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 
-from gancli import evaluation, presets
-from gancli.core import records
-from gancli.core.imageset import image_set
-from gancli.core.trainer import Trainer
-from gancli.rundir import RunDir
+from gancli import presets
+from gancli.core.data.dataset import image_set
+from gancli.core.training import run_config
+from gancli.core.training.trainer import Trainer
+from gancli.files.run_folder import RunDir
+from gancli.workflows import evaluation
 
 BATCH = 2
 
@@ -45,10 +46,10 @@ def main() -> None:
     kimg = args.steps * BATCH / 1000
     small = {"g_width": 4, "d_width": 4, "z_dim": 4, "batch_size": BATCH, "threads": 1, "device": "cpu"}
     often = {"eval_kimg": kimg / 100, "snapshot_kimg": kimg / 200}
-    record = records.make(*presets.resolve("classic", flags={**small, **often, "kimg": kimg}), data)
+    record = run_config.make(*presets.resolve("classic", flags={**small, **often, "kimg": kimg}), data)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create(Path(folder), "long")
-        probe = evaluation.probe(data, records.spec(record), [])
+        probe = evaluation.probe(data, run_config.spec(record), [])
         trainer, started, part = Trainer(run, record, data, probe), time.monotonic(), 0
         print("| steps | seconds | resident MiB | open files | files of the run | MiB |\n|---|---|---|---|---|---|")
         for _ in trainer.run():

@@ -31,9 +31,11 @@ import torch
 from runs import in_turn, median, table
 from workload import engine_of, flops, noise, peak_flops
 
-from gancli.core import ema, images, state
-from gancli.core import engine as engines
-from gancli.core.engine import Engine
+from gancli.core import images
+from gancli.core.networks import ema
+from gancli.core.training import engine as engines
+from gancli.core.training import step as state
+from gancli.core.training.engine import Engine
 from gancli.presets import PRESETS
 
 N_IMAGES, N_HELDOUT, KIMG = 5000, 500, 300

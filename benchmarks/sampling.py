@@ -14,10 +14,12 @@ from unittest import mock
 
 import torch
 
-from gancli import media, provenance
-from gancli.core import devices, modelfile, samples
+from gancli.core import devices
 from gancli.core.images import to_hwc
-from gancli.media import Picture
+from gancli.core.networks import model_file
+from gancli.core.sampling import write
+from gancli.files import image_io, provenance
+from gancli.files.image_io import Picture
 
 ROUNDS = 5
 
@@ -46,13 +48,13 @@ def exhaust(work: Iterator[int]) -> float:
 
 def png_rates(folder: Path, pictures: list[Picture], text: dict[str, str]) -> dict[int, float]:
     """Threads -> PNGs written per second, medians of ROUNDS in turn after one to warm up; small ones take no thread."""
-    threads = (1, 2) if pictures[0].size >= media.THREADED_PIXELS else (1,)
+    threads = (1, 2) if pictures[0].size >= image_io.THREADED_PIXELS else (1,)
     spent_s: dict[int, list[float]] = {cores: [] for cores in threads}
     for _ in range(1 + ROUNDS):
         for cores, times in spent_s.items():
             with mock.patch("os.cpu_count", return_value=cores):
                 named = ((folder / f"{i}.png", picture, text) for i, picture in enumerate(pictures))
-                times.append(exhaust(media.write_pictures(named)))
+                times.append(exhaust(image_io.write_pictures(named)))
     return {cores: len(pictures) / statistics.median(times[1:]) for cores, times in spent_s.items()}
 
 
@@ -63,19 +65,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
     devices.prepare(chosen.threads, "float32")
-    model = modelfile.load(chosen.model)
-    draw = samples.Draw(range(chosen.n))
+    model = model_file.load(chosen.model)
+    draw = write.Draw(range(chosen.n))
     settings = {"grid": "none", "scale": 1}
     record = provenance.make("gancli sample", chosen.model, model.digest, seeds=draw.seeds, settings=settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(1 + ROUNDS):
             G = Timed(model.G)
-            wall_s = exhaust(samples.write_npz(folder / "x.npz", modelfile.Model(G, model.info, ""), draw, record))
+            wall_s = exhaust(write.write_npz(folder / "x.npz", model_file.Model(G, model.info, ""), draw, record))
             print(f"npz: {chosen.n / wall_s:,.0f} images/s, {G.spent_s / wall_s:.0%} of the time in the network")
         for scale in (1, 4, 16):
-            made = samples.make(model, samples.Draw(range(1024 // scale)))
-            pictures = [media.enlarge(one, scale) for _, some, _ in made for one in to_hwc(some)]
+            made = write.make(model, write.Draw(range(1024 // scale)))
+            pictures = [image_io.enlarge(one, scale) for _, some, _ in made for one in to_hwc(some)]
             rates = png_rates(folder, pictures, provenance.to_text(record))
             shown = ", ".join(f"{rate:,.0f}/s on {cores}" for cores, rate in rates.items())
             print(f"PNGs of {len(pictures[0])} pixels a side, by threads: {shown}")

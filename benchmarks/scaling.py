@@ -25,11 +25,11 @@ from workload import flops, noise, record_of
 
 from gancli import presets
 from gancli.config import ModelSpec
-from gancli.core import world
-from gancli.core.adam import Adam
-from gancli.core.engine import Engine
-from gancli.core.state import TrainState
-from gancli.core.world import World
+from gancli.core import distributed
+from gancli.core.distributed import World
+from gancli.core.training.adam import Adam
+from gancli.core.training.engine import Engine
+from gancli.core.training.step import TrainState
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
@@ -86,7 +86,7 @@ class Launches(TorchDispatchMode):
 def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[str, float]:
     """Of this process, one of those that torchrun started or alone: seconds of a step, and of messages and bytes in
     it."""
-    here = world.join() if "RANK" in os.environ else world.ALONE
+    here = distributed.join() if "RANK" in os.environ else distributed.ALONE
     flags = {"threads": threads, "batch_size": batch, "batch_ramp_kimg": 0, "kimg": 1000}
     if width:
         flags |= {"g_width": width, "d_width": width}

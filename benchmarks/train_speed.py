@@ -30,13 +30,15 @@ from runs import in_turn, median, table
 from torch import nn
 from workload import engine_of, flops, noise, peak_flops, record_of
 
-from gancli import evaluation, events
-from gancli.core import data, records
-from gancli.core.imageset import ImageSet
-from gancli.core.models import build
-from gancli.core.trainer import Trainer
+from gancli import events
+from gancli.core.data import load
+from gancli.core.data.dataset import ImageSet
+from gancli.core.networks.build import build
+from gancli.core.training import run_config
+from gancli.core.training.trainer import Trainer
+from gancli.files.run_folder import RunDir
 from gancli.report import film, plots
-from gancli.rundir import RunDir
+from gancli.workflows import evaluation
 
 N_IMAGES = 5000
 DATA, SCORE = "mnist-5k", "fd_digits"
@@ -60,7 +62,7 @@ class Contest:
     ) -> None:
         self.name, self.images, self.batch_size, self.workers = name, images, batch_size, workers
         self.flags = {**FLAGS[name], "batch_size": batch_size, "threads": threads, "eval_kimg": 0}
-        self.spec = records.spec(self.record(WARM_KIMG, 0))
+        self.spec = run_config.spec(self.record(WARM_KIMG, 0))
         self.score: Callable[[nn.Module], Any] = evaluation.probe(images, self.spec, []).measure if scored else no_score
 
     def record(self, kimg: float, seed: int) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def main() -> None:
     args = parser.parse_args()
     if "lightning" in args.against and not importlib.util.find_spec("lightning"):
         sys.exit("error: lightning is not installed; pip install lightning, or name the others with --against")
-    images = data.load(DATA) if args.score else noise(N_IMAGES)
+    images = load.load(DATA) if args.score else noise(N_IMAGES)
     rows = []
     for threads in args.threads:
         torch.set_num_threads(threads)

@@ -8,8 +8,10 @@ import itertools
 import statistics
 
 from gancli import presets
-from gancli.core import clusters, data, devices, records, tuning
-from gancli.core.tuning import with_machine
+from gancli.core import devices
+from gancli.core.data import clusters, load
+from gancli.core.training import autotune, run_config
+from gancli.core.training.autotune import with_machine
 
 
 def main() -> None:
@@ -19,15 +21,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     name, config, sources = presets.resolve(chosen.preset, flags={"data": chosen.data, "kimg": 1.0})
-    images = data.load(config.data)
+    images = load.load(config.data)
     trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
-    record = records.make(name, config, sources, trained)
-    pairs = list(itertools.product(("float32", "bf16"), tuning.thread_counts(devices.cores())))
+    record = run_config.make(name, config, sources, trained)
+    pairs = list(itertools.product(("float32", "bf16"), autotune.thread_counts(devices.cores())))
     rates: dict[tuple[str, int], list[float]] = {pair: [] for pair in pairs}
     for _ in range(chosen.rounds):
         for precision, threads in pairs:
             tried = with_machine(with_machine(record, "precision", precision), "threads", threads)
-            rates[precision, threads].append(tuning.images_per_s(tried, trained))
+            rates[precision, threads].append(autotune.images_per_s(tried, trained))
     for (precision, threads), found in rates.items():
         low, middle, high = min(found), statistics.median(found), max(found)
         print(f"{name}, {precision}, {threads} threads: {middle:,.0f} images/s ({low:,.0f} to {high:,.0f})")

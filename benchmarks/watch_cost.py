@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gancli import evaluation, presets
-from gancli.core import data, records
-from gancli.core.trainer import Trainer
-from gancli.core.watch import Probe
-from gancli.rundir import RunDir
+from gancli import presets
+from gancli.core.data import load
+from gancli.core.training import run_config
+from gancli.core.training.monitor import Probe
+from gancli.core.training.trainer import Trainer
+from gancli.files.run_folder import RunDir
+from gancli.workflows import evaluation
 
 
 def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
@@ -40,9 +42,9 @@ def main() -> None:
     chosen = parser.parse_args()
     flags = {"data": chosen.data, "kimg": chosen.kimg, "threads": chosen.threads}
     name, config, sources = presets.resolve(chosen.preset, flags=flags)
-    images = data.load(config.data)
-    record = records.make(name, config, sources, images)
-    probe = evaluation.probe(images, records.spec(record), record["data"]["class_counts"])
+    images = load.load(config.data)
+    record = run_config.make(name, config, sources, images)
+    probe = evaluation.probe(images, run_config.spec(record), record["data"]["class_counts"])
     scores: list[float] = []
     health: list[float] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -42,7 +42,7 @@ def starts(data: str, folder: Path) -> Commands:
     train = ("train", "--data", data, "--outdir", folder)
     return {
         "`import torch`": ("-c", f"import torch; {END}"),
-        LOADED: ("-c", f"import torch; from gancli.core import data; data.load({data!r}); {END}"),
+        LOADED: ("-c", f"import torch; from gancli.core.data import load; load.load({data!r}); {END}"),
         "`import torch`, and an Adam made": ("-c", f"{ADAM}; {END}"),
         "`gancli --help`": ("-m", "gancli", "--help"),
         "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),

@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from gancli import presets
-from gancli.core import records
-from gancli.core.engine import Engine
-from gancli.core.imageset import ImageSet
+from gancli.core.data.dataset import ImageSet
+from gancli.core.training import run_config
+from gancli.core.training.engine import Engine
 
 Shape = Sequence[int]
 SLOW_S = 0.2  # a product that takes longer is large enough
@@ -27,7 +27,7 @@ def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n
 
 def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> dict[str, Any]:
     """That of a run on the CPU."""
-    return records.make(*presets.resolve(preset, flags={"device": "cpu", **flags}), data)
+    return run_config.make(*presets.resolve(preset, flags={"device": "cpu", **flags}), data)
 
 
 def engine_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> Engine:

@@ -11,7 +11,8 @@ Importing it costs nothing: torch comes with the first use of a name.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gancli._version import __version__ as __version__
+
 __all__ = ["Evaluation", "GancliError", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 
 if TYPE_CHECKING:

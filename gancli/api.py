@@ -10,17 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gancli import evaluation, events, places, presets, training
+from gancli import events, presets
 from gancli.config import EVALUATED, MAX_SEEDS, MAX_TRUNC
-from gancli.core import data as datasets
-from gancli.core import devices, modelfile, samples, start
-from gancli.core.imageset import ImageSet
-from gancli.core.modelfile import Model
-from gancli.core.samples import Draw
-from gancli.core.trainer import Trainer
+from gancli.core import devices
+from gancli.core.data import load as datasets
+from gancli.core.data.dataset import ImageSet
+from gancli.core.networks import model_file
+from gancli.core.networks.model_file import Model
+from gancli.core.sampling import write
+from gancli.core.sampling.write import Draw
+from gancli.core.training import finetune
+from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
-from gancli.metrics import Evaluation, Score, known
-from gancli.rundir import RunDir
+from gancli.files import find_model
+from gancli.files.run_folder import RunDir
+from gancli.metrics.scores import Score
+from gancli.metrics.suite import Evaluation, known
+from gancli.workflows import evaluation, training
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 
@@ -66,7 +72,7 @@ def train(
     data: a name such as "mnist-5k", or the path of a folder, zip or npz. settings: those of `gancli train --help`, with
     underscores: kimg=100, batch_size=32, clusters=0, time_budget=60 (seconds) or "60s".
     resume: a run to go on with, or to extend by kimg or epochs. init: a run or model file to start from.
-    log: a tracker, "tensorboard" or one of your own in gancli.trackers.TRACKERS.
+    log: a tracker, "tensorboard" or one of your own in gancli.trackers.registry.TRACKERS.
     on_event: told each event of gancli.events as it happens; StopIteration raised by it ends training after this step,
     everything saved. What goes wrong for a while, and what the command would note, is logged as "gancli".
     Raises ConfigError, DataError, RunError and other children of GancliError, each with one line that says what to do.
@@ -86,7 +92,7 @@ def train(
             finish(trainer, on_event)
         return Run(run.path)
     name, config, sources = presets.resolve(preset, {}, asked)
-    begun = start.load(Path(init), Path(outdir)) if init is not None else None
+    begun = finetune.load(Path(init), Path(outdir)) if init is not None else None
     plan = training.plan(name, config, sources, begun, log=log)
     told([*(begun.notes if begun else ()), *plan.notes])
     plan.rehearse(always=False)
@@ -122,8 +128,8 @@ def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: s
 
     `.G` is the torch module, `.info` what it was trained on, `.digest` the sha256. Raises RunError, FileFormatError.
     """
-    found, _ = places.find_model(Path(path), Path(outdir), best=best)
-    return modelfile.load(found, devices.resolve(device))
+    found, _ = find_model.find_model(Path(path), Path(outdir), best=best)
+    return model_file.load(found, devices.resolve(device))
 
 
 def generate(
@@ -152,7 +158,7 @@ def generate(
         raise ConfigError(
             f"from 1 to {MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {MAX_TRUNC}, can be made"
         )
-    made = torch.cat([pictures for _, pictures, _ in samples.make(model, draw)])
+    made = torch.cat([pictures for _, pictures, _ in write.make(model, draw)])
     return np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
 
 
@@ -168,8 +174,8 @@ def evaluate(
     """Score a model, a run, pictures uint8 [N,H,W] or [N,H,W,C], or the path of any of them, as `gancli evaluate` does.
 
     data: the real images, those of the model if left out. n: how many are scored at most. metrics: some of
-    gancli.metrics.METRICS, else all. `.scores[name]` has value, floor (what a perfect generator would get) and reading;
-    `.conditions` the counts and features they stand under. Raises ConfigError, DataError, ContractError.
+    gancli.metrics.suite.METRICS, else all. `.scores[name]` has value, floor (what a perfect generator would get) and
+    reading; `.conditions` the counts and features they stand under. Raises ConfigError, DataError, ContractError.
     """
     names = known(metrics)
     if not 0 < n <= MAX_SEEDS:
@@ -178,9 +184,9 @@ def evaluate(
     path = fake.path if isinstance(fake, Run) else Path(fake) if isinstance(fake, str | Path) else None
     if isinstance(fake, Model):
         model = fake
-    elif path is not None and not places.is_images(path):
-        file, _ = places.find_model(path, RUNS)
-        model, title, run = load(file), str(path), places.run_of(file)
+    elif path is not None and not find_model.is_images(path):
+        file, _ = find_model.find_model(path, RUNS)
+        model, title, run = load(file), str(path), find_model.run_of(file)
     elif path is not None:
         title = str(path)
     pictures = of_array(fake) if isinstance(fake, np.ndarray) else None

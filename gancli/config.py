@@ -30,6 +30,7 @@ MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
 MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
+LONGEST_NAME = 255  # letters of a class, as of a folder
 LENGTHS = ("kimg", "epochs", "time_budget")
 OFF = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
 
@@ -312,6 +313,11 @@ def format_seeds(seeds: Sequence[int]) -> str:
         else:
             parts.append([seed, seed])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Whether each class can be told from the others, and typed."""
+    return len({*names}) == len(names) and all(len(name) <= LONGEST_NAME for name in names)
 
 
 def parse_grid(text: str) -> tuple[int, int]:

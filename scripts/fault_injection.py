@@ -40,12 +40,13 @@ os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", NO_COLOR="1", TERM="dum
 import numpy as np
 import torch
 
-from gancli import evaluation
 from gancli.cli import app, datareport, render
-from gancli.core import rehearsal, tensorfile
-from gancli.core.state import TrainState
+from gancli.core.networks import tensor_file
+from gancli.core.training import trial as rehearsal
+from gancli.core.training.step import TrainState
+from gancli.files.run_folder import RunDir, nimg_of, read_jsonl
 from gancli.report import film, page, plots
-from gancli.rundir import RunDir, nimg_of, read_jsonl
+from gancli.workflows import evaluation
 
 TOTAL = 304  # images of the run
 BACK = 32  # steps from the first one of going back on
@@ -204,7 +205,7 @@ def contents(folder: Path) -> dict[str, Any]:
             kept = [line for line in lines if line.get("event") not in ("resume", "stopped")]
             found[name] = [{key: line[key] for key in line if key not in TIMES} for line in kept]
         elif path.name.startswith("checkpoint"):
-            tensors, meta, _ = tensorfile.unpack("checkpoint", path)
+            tensors, meta, _ = tensor_file.unpack("checkpoint", path)
             meta.pop("train_s")
             found[name] = ({key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, meta)
         elif path.is_file() and path.name not in (".lock", "report.html"):  # which tells times

@@ -30,22 +30,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gancli import config, media, presets, provenance
+from gancli import config, presets
 from gancli.cli.train import read_toml
 from gancli.config import ModelSpec
-from gancli.core import checkpoint, data, decode, devices, idx, imagefiles, modelfile, records, start, tensorfile
-from gancli.core.imageset import image_set
-from gancli.core.models import build_generator
-from gancli.core.state import TrainState
+from gancli.core import devices
+from gancli.core.data import idx, image_files, load, resize
+from gancli.core.data.dataset import image_set
+from gancli.core.networks import model_file, tensor_file
+from gancli.core.networks.build import build_generator
+from gancli.core.training import checkpoint, finetune, run_config
+from gancli.core.training.step import TrainState
 from gancli.errors import GancliError, printable
 from gancli.export import card
+from gancli.files import image_io, provenance
+from gancli.files.run_folder import RunDir, read_jsonl
 from gancli.report import overview, page
-from gancli.rundir import RunDir, read_jsonl
 
 MORE_BYTES = 2**31
 LINE = b'{"kind": "tick", "event": "start", "nimg": 100, "d_loss": 1.5, "train_s": 1.0}\n'
 SPEC = ModelSpec(model="conv", z_dim=4, g_width=4, d_width=4, resolution=8, channels=1, n_classes=2)
-WANTED = decode.Wanted(8, 3, "pad")
+WANTED = resize.Wanted(8, 3, "pad")
 
 
 @cache
@@ -76,8 +80,8 @@ def zipped() -> bytes:
 @cache
 def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     torch.manual_seed(0)
-    info = modelfile.ModelInfo(SPEC, "quick", 100, {"name": "x", "digest": "y"}, ("a", "b"), (3, 4))
-    content = modelfile.packed(build_generator(SPEC), info)
+    info = model_file.ModelInfo(SPEC, "quick", 100, {"name": "x", "digest": "y"}, ("a", "b"), (3, 4))
+    content = model_file.packed(build_generator(SPEC), info)
     return unpacked("model", content)
 
 
@@ -85,7 +89,7 @@ def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def run_record() -> dict[str, Any]:
     flags = {"z_dim": 4, "g_width": 4, "d_width": 4, "kimg": 1.0, "device": "cpu", "batch_size": 8}
     pixels = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
-    return records.make(*presets.resolve("quick", flags=flags), image_set("x", (pixels, torch.arange(20) % 2)))
+    return run_config.make(*presets.resolve("quick", flags=flags), image_set("x", (pixels, torch.arange(20) % 2)))
 
 
 @cache
@@ -101,7 +105,7 @@ def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[s
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         file.write(content)
         file.flush()
-        tensors, meta, _ = tensorfile.unpack(kind, Path(file.name))
+        tensors, meta, _ = tensor_file.unpack(kind, Path(file.name))
     return tensors, meta
 
 
@@ -109,17 +113,17 @@ def read_run(path: Path) -> None:
     """A folder whose only checkpoint is this file, as --init and --resume read it."""
     path.rename(path.with_name("checkpoint-000000000.safetensors"))
     run, train = RunDir(path.parent), config.from_values(run_record()["train"])
-    start.of_run(run, "run")
+    finetune.of_run(run, "run")
     found, _ = checkpoint.newest(run)
-    records.compare(run, run_record(), records.checked(found.meta.get("record"), found.path))
+    run_config.compare(run, run_record(), run_config.checked(found.meta.get("record"), found.path))
     checkpoint.check(found, train, SPEC)
     checkpoint.restore(TrainState(train, SPEC, torch.device("cpu")), found)
 
 
 def read_record(path: Path) -> None:
-    record = records.read(RunDir(path.parent))
-    records.spec(record)
-    records.notes(record)
+    record = run_config.read(RunDir(path.parent))
+    run_config.spec(record)
+    run_config.notes(record)
 
 
 def look_at(path: Path) -> None:
@@ -142,11 +146,11 @@ def created(folder: Path) -> Path:
 
 
 @cache
-def generator() -> modelfile.Model:
+def generator() -> model_file.Model:
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-        file.write(tensorfile.pack("model", *model()))
+        file.write(tensor_file.pack("model", *model()))
         file.flush()
-        return modelfile.load(Path(file.name))
+        return model_file.load(Path(file.name))
 
 
 def scores() -> dict[str, Any]:
@@ -159,20 +163,24 @@ def read_settings(path: Path) -> None:
 
 
 def read_images(path: Path) -> None:
-    for _ in imagefiles.open_images(path).batches():
+    for _ in image_files.open_images(path).batches():
         pass
 
 
 def read_data(path: Path) -> None:
-    data.load(str(path))
+    load.load(str(path))
 
 
 Files = tuple[str, Callable[[], bytes], Callable[[Path], object]]
 FILES: dict[str, Files] = {
-    "model": ("model.safetensors", lambda: tensorfile.pack("model", *model()), modelfile.load),
-    "checkpoint": ("x.safetensors", lambda: tensorfile.pack("checkpoint", *saved()), read_run),
-    "png of ours": ("x.png", lambda: picture("PNG"), media.read_png),
-    "png text": ("x.png", lambda: media.encode_png(np.zeros((8, 8), np.uint8), {"a": "b" * 99}), media.read_png_text),
+    "model": ("model.safetensors", lambda: tensor_file.pack("model", *model()), model_file.load),
+    "checkpoint": ("x.safetensors", lambda: tensor_file.pack("checkpoint", *saved()), read_run),
+    "png of ours": ("x.png", lambda: picture("PNG"), image_io.read_png),
+    "png text": (
+        "x.png",
+        lambda: image_io.encode_png(np.zeros((8, 8), np.uint8), {"a": "b" * 99}),
+        image_io.read_png_text,
+    ),
     **{
         form.lower(): (f"x.{form.lower()}", lambda form=form: picture(form), lambda path: convert(path))
         for form in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -194,7 +202,7 @@ FILES: dict[str, Files] = {
 
 
 def convert(path: Path) -> None:
-    decode.convert(path.read_bytes(), WANTED)
+    resize.convert(path.read_bytes(), WANTED)
 
 
 # What a stranger may have put where a value was; Hypothesis shrinks towards the first.
@@ -247,11 +255,11 @@ def altered(draw: Any, values: Any) -> Any:
 
 def packed_again(kind: str, content: Callable[[], Any]) -> st.SearchStrategy[bytes]:
     tensors, meta = content()
-    return altered(meta).map(lambda other: tensorfile.pack(kind, tensors, other))
+    return altered(meta).map(lambda other: tensor_file.pack(kind, tensors, other))
 
 
 PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Path], object]]] = {
-    "model's metadata": ("model.safetensors", lambda: packed_again("model", model), modelfile.load),
+    "model's metadata": ("model.safetensors", lambda: packed_again("model", model), model_file.load),
     "checkpoint's metadata": ("x.safetensors", lambda: packed_again("checkpoint", saved), read_run),
     "record's values": ("config.json", lambda: as_json(altered(run_record())), read_record),
     "metrics' values": (
@@ -306,8 +314,8 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "augment": config.parse_augment,
     "seeds": config.parse_seeds,
     "grid": config.parse_grid,
-    "class": lambda text: modelfile.ModelInfo(SPEC, "x", 0, {}, ("a", "b,c")).class_indices(text),
-    "data": lambda text: data.load(text or "x") if not os.path.exists(text) else None,
+    "class": lambda text: model_file.ModelInfo(SPEC, "x", 0, {}, ("a", "b,c")).class_indices(text),
+    "data": lambda text: load.load(text or "x") if not os.path.exists(text) else None,
 }
 ALPHABET = st.text(st.sampled_from("0123456789-,.xhms #afAF\x00\x1b\n/é") | st.characters(), max_size=24)
 

@@ -21,9 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gancli.core import data, rng, tensorfile
+from gancli.core import rng
+from gancli.core.data import load
+from gancli.core.networks import tensor_file
+from gancli.files.run_folder import atomic_write
 from gancli.metrics.features import BATCH, WEIGHTS, SmallNet
-from gancli.rundir import atomic_write
 
 BATCH_SIZE = 100
 HIGHEST_LR = 2e-3
@@ -78,7 +80,7 @@ def accuracy(net: SmallNet, images: Tensor, labels: Tensor) -> float:
 
 def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Weights as they are shipped (float16, statistics float32) and what is known about them."""
-    images = data.load(task.data)
+    images = load.load(task.data)
     assert images.labels is not None and images.heldout_labels is not None
     torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little"))
     net = SmallNet(images.n_classes).to(memory_format=torch.channels_last)
@@ -90,7 +92,7 @@ def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[s
         total = 0.0
         for step in range(steps_per_epoch):
             nimg = (epoch * steps_per_epoch + step) * BATCH_SIZE
-            rows = data.batch_indices(len(images.images), 0, nimg, BATCH_SIZE)
+            rows = load.batch_indices(len(images.images), 0, nimg, BATCH_SIZE)
             batch = varied(images.images[rows], task, rng.generator(0, "vary", nimg))
             _, logits = net(batch)
             loss = F.cross_entropy(logits, images.labels[rows])
@@ -134,7 +136,7 @@ def main() -> int:
     for name in chosen.names or TASKS:
         task = TASKS[name]
         weights, about = train(name, task, chosen.epochs or task.epochs)
-        content = tensorfile.pack("features", weights, about)
+        content = tensor_file.pack("features", weights, about)
         chosen.outdir.mkdir(parents=True, exist_ok=True)
         atomic_write(chosen.outdir / f"{name}.safetensors", content)
         print(f"{name}: {about['heldout_accuracy']:.4f} of {about['n_heldout']} held-out images, {len(content)} bytes")

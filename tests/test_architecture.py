@@ -2,109 +2,66 @@
 
 import ast
 import graphlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import gancli
 
 ROOT = Path(gancli.__file__).parent
-PURE = {"errors", "contracts", "wording", "core.*"}
 
-# Module -> what it may import inside gancli. The most specific name counts; `x.*` is all below x.
-# In LAZY modules this holds for the top of the file; bodies of functions there may import anything.
-MAY_IMPORT: dict[str, set[str]] = {
-    "": set(),
-    "api": {
-        *("errors", "config", "presets", "events", "places", "rundir", "trackers", "training", "evaluation"),
-        *("core.*", "metrics"),
-    },
-    "__main__": {"cli.app"},
-    "errors": set(),
-    "events": set(),
-    "wording": set(),
-    "config": {"errors"},
-    "presets": {"config", "errors"},
-    "provenance": {"", "config", "errors", "rundir"},
-    "rundir": {"config", "errors"},
-    "outputs": {"errors", "provenance", "rundir"},
-    "diagnosis": {"", "rundir"},
-    "contracts": {"errors"},
-    "media": {"errors", "rundir"},
-    "films": {"errors", "outputs", "provenance", "media", "films.*"},
-    "films.*": {"config", "errors", "media", "films.*"},
-    "core": set(),
-    "core.*": PURE,
-    "core.rng": set(),
-    "core.named": PURE | {"rundir"},
-    "core.models": PURE | {"config"},
-    "core.modelfile": PURE | {"config", "rundir"},
-    "core.checkpoint": PURE | {"config", "rundir"},
-    "core.state": PURE | {"config"},
-    "core.health": PURE | {"config"},
-    "core.schedules": PURE | {"config"},
-    "core.scaling": PURE | {"config"},
-    "core.records": PURE | {"", "config", "presets", "rundir"},
-    "core.sources": PURE | {"rundir"},
-    "core.imagefiles": PURE | {"rundir"},
-    "core.start": PURE | {"config", "rundir"},
-    "core.gallery": PURE | {"config", "rundir", "media"},
-    "core.samples": PURE | {"config", "media", "outputs", "provenance"},
-    "core.walks": PURE | {"config", "media"},
-    "core.ingest": PURE | {"rundir"},
-    "core.engine": PURE | {"config"},
-    "core.rehearsal": PURE | {"config"},
-    "core.benchmark": PURE | {"presets"},
-    "core.trainer": PURE | {"config", "events", "rundir"},
-    "places": {"errors", "rundir", "core.sources"},
-    "evaluation": {"errors", "config", "core.*", "metrics", "metrics.*", "report.*", "rundir"},
-    "training": {*("config", "errors", "events", "presets", "rundir", "evaluation", "trackers"), "core.*", "report.*"},
-    "followers": {"core.*", "evaluation", "metrics.*"},
-    "metrics": {"errors", "contracts", "metrics.*"},
-    "metrics.*": {"errors", "contracts", "wording", "metrics.*", "rundir"},
-    "report": set(),
-    "report.timing": {"config", "errors"},
-    "report.repeat": {"config", "errors", "wording", "rundir", "report.*"},
-    "report.*": {"errors", "wording", "rundir", "media", "films", "films.*", "report.*"},
-    "export": set(),
-    "export.*": {"", "errors", "outputs", "core.*"},
-    "export.hub": {"", "config", "outputs", "provenance", "rundir", "core.*", "export.*"},
-    "export.card": {"errors", "wording", "rundir", "core.*", "report.*"},
-    "trackers": {"errors", "events", "trackers.*"},
-    "trackers.*": {"events", "media", "rundir"},
-    "cli": set(),
-    "cli.animate": {"config", "errors", "outputs", "provenance", "report.timing", "rundir", "cli.*"},
-    "cli.*": {
-        *(
-            "",
-            "errors",
-            "events",
-            "wording",
-            "config",
-            "presets",
-            "outputs",
-            "places",
-            "provenance",
-            "rundir",
-            "trackers",
-        ),
-        "cli.*",
-    },
+GROUND = ("_version", "errors", "wording", "contracts", "config", "presets", "events")
+CORE = ("core", "core.devices", "core.rng", "core.images", "core.distributed")
+
+# One ordered list: a place, and which places above it in the list it may import. Each may import itself.
+# In the places of LAZY this holds for the top of a file; bodies of functions there may import anything.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "_version": (),
+    "errors": (),
+    "wording": (),
+    "contracts": ("errors",),
+    "config": ("errors",),
+    "presets": ("errors", "config"),
+    "events": (),
+    "files": GROUND,
+    "metrics": (*GROUND, "files"),
+    "video": (*GROUND, "files"),
+    "report": (*GROUND, "files", "video"),
+    "trackers": (*GROUND, "files"),
+    "core": GROUND,
+    "core.data": (*GROUND, *CORE, "files"),
+    "core.networks": (*GROUND, *CORE, "files"),
+    "core.sampling": (*GROUND, *CORE, "files", "core.networks"),
+    "core.training": (*GROUND, *CORE, "files", "core.data", "core.networks", "core.sampling"),
+    "export": (*GROUND, "files", "core", "core.data", "core.networks", "core.sampling", "core.training", "report"),
+    "doctor": (*GROUND, "files", "core", "core.data", "core.networks", "core.sampling", "core.training"),
+    "workflows": (
+        *(*GROUND, "files", "metrics", "video", "report", "trackers"),
+        *("core", "core.data", "core.networks", "core.sampling", "core.training"),
+    ),
+    "api": (
+        *(*GROUND, "files", "metrics", "trackers", "workflows"),
+        *("core", "core.data", "core.networks", "core.sampling", "core.training"),
+    ),
+    "cli": (*GROUND, "files", "trackers", "video"),
+    "__main__": ("cli",),
+    "": ("_version",),
 }
-LAZY = ("", "cli.*")
+LAZY = ("", "cli")
+MOST_LOOSE = 12  # modules that lie beside the packages
 
-# Package from outside -> the modules that may import it.
+# Package from outside -> the places that may import it.
 ONLY_IN: dict[str, set[str]] = {
-    "imageio": {"media", "films.*"},
-    "imageio_ffmpeg": {"films.mp4"},
-    "typer": {"cli.*"},
-    "rich": {"cli.*"},
+    "imageio": {"files", "video"},
+    "imageio_ffmpeg": {"video"},
+    "typer": {"cli"},
+    "rich": {"cli"},
     "click": set(),
-    "torch": {"contracts", "core.*", "metrics.*", "evaluation", "followers", "api", "export.*", "trackers.*", "cli.*"},
+    "torch": {"contracts", "core", "metrics", "doctor", "workflows", "api", "export", "trackers", "cli"},
     "tensorboard": set(),
-    "onnx": {"export.onnx"},
-    "onnxruntime": {"export.onnx"},
-    "matplotlib": {"report.*"},
-    "jinja2": {"report.*"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "matplotlib": {"report"},
+    "jinja2": {"report", "export"},
     "playwright": set(),
     "pickle": set(),
     "cPickle": set(),
@@ -124,13 +81,17 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 
 
-def matches(module: str, pattern: str) -> bool:
-    return module == pattern or (pattern.endswith(".*") and f"{module}.".startswith(pattern[:-1]))
+def place(module: str) -> str:
+    """The line of LAYERS that a module belongs to: the most specific one."""
+    parts = module.split(".")
+    names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next(name for name in names if name in LAYERS)
 
 
-def rule(module: str) -> str:
-    """The key of MAY_IMPORT that is closest to the module."""
-    return max((key for key in MAY_IMPORT if matches(module, key)), key=lambda key: (key == module, len(key)))
+def is_in(module: str, places: Container[str]) -> bool:
+    """Whether the module, or a package that it lies in, is one of these."""
+    parts = module.split(".")
+    return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -168,23 +129,39 @@ def own(names: Iterator[str]) -> Iterator[str]:
 
 
 def is_lazy(module: str) -> bool:
-    return any(matches(module, pattern) for pattern in LAZY)
+    return is_in(module, LAZY)
 
 
-def test_modules_import_only_what_the_table_allows() -> None:
+def test_the_list_is_ordered() -> None:
+    names = [*LAYERS]
+    for name, allowed in LAYERS.items():
+        assert {place(other) for other in allowed} <= {*names[: names.index(name)]}, name
+
+
+def test_modules_import_only_what_the_list_allows() -> None:
     visited, wrong = 0, []
     for module in MODULES:
         visited += 1
-        allowed = MAY_IMPORT[rule(module)]
+        home = place(module)
         for name in own(imports(module, top_only=is_lazy(module))):
-            if not any(matches(name, pattern) for pattern in allowed):
+            if place(name) not in (home, *LAYERS[home]):
                 wrong.append(f"gancli.{module} imports gancli.{name}")
     assert not wrong
     assert visited == len(list(ROOT.rglob("*.py"))) >= 25
 
 
-def test_every_line_of_the_table_with_a_plain_name_is_about_a_file_that_exists() -> None:
-    assert {key for key in MAY_IMPORT if not key.endswith(".*")} <= set(MODULES)
+def test_every_line_of_the_list_is_about_a_place_that_exists() -> None:
+    assert {*LAYERS} <= {*MODULES}
+    assert {place(module) for module in MODULES} == {*LAYERS}
+
+
+def test_few_modules_lie_beside_the_packages_and_each_package_says_what_it_is() -> None:
+    assert len(list(ROOT.glob("*.py"))) <= MOST_LOOSE
+    packages = [path for path in ROOT.rglob("__init__.py") if path.parent != ROOT]
+    assert len(packages) >= 10
+    for path in packages:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert "Comes in" in text and "Goes out" in text and "Read first" in text, path
 
 
 def test_imports_form_no_cycle() -> None:
@@ -197,7 +174,7 @@ def test_packages_from_outside_stay_where_they_belong() -> None:
     for module in MODULES:
         for name in imports(module, top_only=False):
             allowed = ONLY_IN.get(name.split(".")[0])
-            if allowed is not None and not any(matches(module, pattern) for pattern in allowed):
+            if allowed is not None and not is_in(module, allowed):
                 wrong.append(f"gancli.{module} imports {name}")
     assert not wrong
 
@@ -222,7 +199,7 @@ def test_nothing_loads_code_and_only_the_command_line_prints() -> None:
             called = ast.unparse(node.func)
             if called in ("eval", "exec", "torch.load", "torch.save", "torch.jit.load", "__import__"):
                 wrong.append(f"{module}: {called}")
-            if called == "print" and not matches(module, "cli.*"):
+            if called == "print" and not is_in(module, {"cli"}):
                 wrong.append(f"{module}: print")
             if "allow_pickle" in (k.arg for k in node.keywords if ast.unparse(k.value) != "False"):
                 wrong.append(f"{module}: allow_pickle")

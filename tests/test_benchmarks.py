@@ -14,9 +14,10 @@ from conftest import ROOT
 from matplotlib.image import imread
 from torch import Tensor
 
-from gancli import media, presets
+from gancli import presets
 from gancli.config import ModelSpec
-from gancli.core import models
+from gancli.core.networks import build as models
+from gancli.files import image_io
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 
@@ -102,7 +103,7 @@ def test_ablations_are_measured_once_and_drawn_from_what_was_kept(
 
     def measure(kind: str, run: Any, out: Path) -> dict[str, Any]:
         measured.append(run.name)
-        media.write_png(ablations.strip_path(out, run.name, run.seed), noise(1, 1, 0).view(28, 28).numpy())
+        image_io.write_png(ablations.strip_path(out, run.name, run.seed), noise(1, 1, 0).view(28, 28).numpy())
         return {**vars(run), **made_up(run)}
 
     monkeypatch.setattr(ablations, "measure", measure)

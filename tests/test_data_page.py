@@ -7,8 +7,8 @@ from pathlib import Path
 
 import gancli
 from gancli import config
-from gancli.core import imagefiles, imageset, picturefile, pictures, preparation, sources, survey, zips
-from gancli.core.named import SOURCES
+from gancli.core.data import archive, dataset, decode, image_files, image_folder, listing, statistics, transform
+from gancli.core.data.registry import SOURCES
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 CODE = Path(gancli.__file__).parent
@@ -86,21 +86,21 @@ def test_every_error_of_reading_data_is_on_the_page() -> None:
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
-    most_mib, most_pixels = zips.LARGEST_BYTES >> 20, f"{picturefile.MOST_PIXELS / 1e6:.0f} million"
+    most_mib, most_pixels = archive.LARGEST_BYTES >> 20, f"{decode.MOST_PIXELS / 1e6:.0f} million"
     told = [
         f"more than {most_mib} MiB or {most_pixels} pixels",
-        f"more than {most_pixels}, or than {picturefile.MOST_BYTES >> 20} MiB of them",
-        f"an npz of more than {imagefiles.MOST_IMAGES / 1e6:.0f} million images",
-        f"packed more than {zips.MOST_DEFLATED} times into more than {zips.SMALL_BYTES >> 20} MiB",
-        f"at most {sources.MOST_CLASSES:,} work",
-        f"a multiple of 4 from {preparation.LOWEST} to {preparation.HIGHEST}",
-        f"from {preparation.LOWEST_AUTO} to {preparation.HIGHEST_AUTO}",
-        f"Fewer than {imageset.FEWEST_IMAGES} usable",
-        f"under {imageset.FEWEST_TO_HOLD_OUT} images none are held out",
-        f"at most {imageset.MOST_HELD_OUT:,}, is never trained on",
-        f"Under about {survey.FEW_IMAGES:,} images",
-        f"With fewer than {survey.FEWEST_TO_SCORE} held out",
-        f"up to {pictures.FEW:,} small files",
+        f"more than {most_pixels}, or than {decode.MOST_BYTES >> 20} MiB of them",
+        f"an npz of more than {image_files.MOST_IMAGES / 1e6:.0f} million images",
+        f"packed more than {archive.MOST_DEFLATED} times into more than {archive.SMALL_BYTES >> 20} MiB",
+        f"at most {listing.MOST_CLASSES:,} work",
+        f"a multiple of 4 from {transform.LOWEST} to {transform.HIGHEST}",
+        f"from {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
+        f"Fewer than {dataset.FEWEST_IMAGES} usable",
+        f"under {dataset.FEWEST_TO_HOLD_OUT} images none are held out",
+        f"at most {dataset.MOST_HELD_OUT:,}, is never trained on",
+        f"Under about {statistics.FEW_IMAGES:,} images",
+        f"With fewer than {statistics.FEWEST_TO_SCORE} held out",
+        f"up to {image_folder.FEW:,} small files",
     ]
     page = " ".join(PAGE.split())
     assert [number for number in told if number not in page] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gancli.diagnosis import EXTRAS
+from gancli.doctor.diagnosis import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from gancli import provenance
 from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import find_run
 from gancli.config import parse_seconds
-from gancli.report.timing import FilmOptions, frame_ms
+from gancli.files import provenance
+from gancli.video.timing import FilmOptions, frame_ms
 
 STANDARD = FilmOptions()
 SMALLER = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
-import gancli
+from gancli._version import __version__
 from gancli.cli import processes
 from gancli.cli.animate import animate
 from gancli.cli.doctor import doctor
@@ -86,7 +86,7 @@ app = typer.Typer(
 
 def print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gancli {gancli.__version__}")
+        typer.echo(f"gancli {__version__}")
         raise typer.Exit
 
 

@@ -10,8 +10,8 @@ from gancli.errors import printable
 from gancli.wording import about, counted, duration, listed, significant
 
 if TYPE_CHECKING:
-    from gancli.core.imageset import ImageSet
-    from gancli.core.rehearsal import Rehearsal
+    from gancli.core.data.dataset import ImageSet
+    from gancli.core.training.trial import Rehearsal
 
 LABEL = 9
 MOST_SIZES, MOST_COPIES = 3, 3
@@ -24,14 +24,14 @@ Row = tuple[str, str]
 
 def make(record: dict[str, Any], data: "ImageSet", trial: "Rehearsal | None") -> dict[str, Any]:
     """The survey of the data, and what training on them will take, if that was tried."""
-    from gancli.core import records
-    from gancli.core.survey import survey
+    from gancli.core.data.statistics import survey
+    from gancli.core.training import run_config
 
     total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
     n_shown = total if trial is None else total or trial.images(budget_s)
     conditional = bool(record["data"]["class_names"]) and "clusters" not in record["data"]
     surveyed = survey(data, n_shown, conditional=conditional)
-    surveyed["notes"] += records.notes(record)
+    surveyed["notes"] += run_config.notes(record)
     if trial is None:
         return surveyed
     return {
@@ -97,9 +97,9 @@ def plan(record: dict[str, Any]) -> Iterator[Row]:
     size = f"{data['resolution']}x{data['resolution']} {'grey' if data['channels'] == 1 else 'RGB'}"
     yield "preset", f"{record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}"
     if "init" in record:
-        from gancli.core import start
+        from gancli.core.training import finetune
 
-        yield "init", start.told(record["init"])
+        yield "init", finetune.told(record["init"])
     yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
     if train["augment"] != "none":
         yield "augment", augmentation(record)

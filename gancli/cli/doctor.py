@@ -21,9 +21,9 @@ def doctor(
 
     Made to be pasted into an issue: no name of a machine or a user, and ~ for the home folder.
     """
-    from gancli import diagnosis
     from gancli.cli import render
-    from gancli.core.cache import cache_folder
+    from gancli.doctor import diagnosis
+    from gancli.files.cache import cache_folder
 
     found: dict[str, Any] = {
         "versions": diagnosis.versions(),
@@ -33,7 +33,7 @@ def doctor(
         "outdir": diagnosis.outdir(outdir),
     }
     try:
-        from gancli.core import benchmark
+        from gancli.doctor import benchmark
 
         found["hardware"] = benchmark.hardware()
         if speed:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.config import EVALUATED, MAX_SEEDS
 from gancli.errors import ConfigError
-from gancli.places import is_images, run_of
-from gancli.rundir import SCORES, atomic_files, create_numbered
+from gancli.files import outputs
+from gancli.files.find_model import is_images, run_of
+from gancli.files.run_folder import SCORES, atomic_files, create_numbered
 
 if TYPE_CHECKING:
     import torch
 
-    from gancli.core.imageset import ImageSet
-    from gancli.core.modelfile import Model
-    from gancli.core.world import World
-    from gancli.evaluation import Fakes
-    from gancli.metrics import Evaluation
+    from gancli.core.data.dataset import ImageSet
+    from gancli.core.distributed import World
+    from gancli.core.networks.model_file import Model
+    from gancli.metrics.suite import Evaluation
+    from gancli.workflows.evaluation import Fakes
 
 
 def evaluate(
@@ -73,14 +73,15 @@ def evaluate(
     The floor is what a perfect generator would get. docs/metrics.md says what each number means.
     """
     names = [name.strip() for name in only.split(",")] if only is not None else None
-    from gancli import evaluation, metrics, training
     from gancli.cli import render, scoretable
-    from gancli.core import data as datasets
     from gancli.core import devices
-    from gancli.core.world import ALONE
+    from gancli.core.data import load as datasets
+    from gancli.core.distributed import ALONE
+    from gancli.metrics import suite
+    from gancli.workflows import evaluation, training
 
     world = ctx.obj or ALONE
-    names = metrics.known(names)
+    names = suite.known(names)
     chosen: list[Path | None] = [*sources] if sources else [None]
     entries = [open_source(source, outdir, best, devices.resolve(device), world) for source in chosen]
     if output is not None:
@@ -138,7 +139,7 @@ def save(
     images: "ImageSet",
 ) -> None:
     """scores.json and the nearest pairs of each entry, over those of an evaluation that is there already."""
-    from gancli import evaluation
+    from gancli.workflows import evaluation
 
     before = target.glob("nearest*.png") if (target / SCORES).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
@@ -156,14 +157,14 @@ def save(
 
 
 def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device", world: "World") -> Entry:
-    from gancli.core import modelfile
+    from gancli.core.networks import model_file
 
     if source is not None and is_images(source):
         if best:
             raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
         return Entry(str(source), source, Path(), None)
     path, place = find_model(source, outdir, best=best)
-    return Entry(f"{source or place}{' (best)' if best else ''}", path, place, modelfile.load(path, device, world))
+    return Entry(f"{source or place}{' (best)' if best else ''}", path, place, model_file.load(path, device, world))
 
 
 def common_place(entries: list[Entry]) -> Path:
@@ -174,7 +175,7 @@ def common_place(entries: list[Entry]) -> Path:
 
 def own_data(entries: list[Entry]) -> "ImageSet":
     """The data set that the models were trained on; it must be one."""
-    from gancli import evaluation
+    from gancli.workflows import evaluation
 
     found = evaluation.data_of([(entry.name, entry.model, run_of(entry.path)) for entry in entries if entry.model])
     if found is None:

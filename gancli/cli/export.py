@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError, did_you_mean
-from gancli.places import run_of
+from gancli.files import outputs
+from gancli.files.find_model import run_of
 
 FORMATS = ("hub", "onnx")
 
@@ -47,8 +47,8 @@ def export(
         raise ConfigError(f"cannot write {output}: --to hub makes a folder; add --to onnx for a file")
     path, place = find_model(source, outdir, best=best)
     from gancli.cli import render
-    from gancli.core import modelfile
-    from gancli.core.world import ALONE
+    from gancli.core.distributed import ALONE
+    from gancli.core.networks import model_file
 
     if to == "onnx":
         try:
@@ -57,7 +57,7 @@ def export(
             raise ConfigError(f'--to onnx needs the package {err.name}; pip install "gancli[onnx]"') from err
     else:
         from gancli.export import hub
-    model = modelfile.load(path, world=ctx.obj or ALONE)
+    model = model_file.load(path, world=ctx.obj or ALONE)
     with outputs.place(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
         if to == "onnx":
             onnx.write(target, model, force=force)

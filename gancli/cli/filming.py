@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import outputs, provenance
+from gancli.files import outputs, provenance
 
 if TYPE_CHECKING:
-    from gancli.media import Picture
+    from gancli.files.image_io import Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ def is_timed(kind: str) -> bool:
 
 def kind_of(output: Path | None) -> str:
     """What -o asks for, a GIF if it is left out."""
-    from gancli import films
+    from gancli.video import formats
 
-    return ".gif" if output is None else films.film_kind(output)
+    return ".gif" if output is None else formats.film_kind(output)
 
 
 def note_rate(kind: str, fps: float, step_ms: float) -> None:
@@ -54,15 +54,15 @@ def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: 
 
     default: without an output, its parent gets a numbered folder with a film of this name.
     """
-    from gancli import films
     from gancli.cli import render
+    from gancli.video import formats
 
     n, record = len(film.durations_ms), film.record
     with outputs.place(output, default.parent, default.name) as path, render.tracker(quiet=quiet) as show:
-        kind = films.film_kind(path)
+        kind = formats.film_kind(path)
         folder = nullcontext(path.parent) if output else outputs.new_folder(path.parent, record, force=force)
         with folder as place:
-            films.write_film(
+            formats.write_film(
                 place / path.name,
                 counted(film.frames, lambda done: show("frames", done, n)),
                 film.durations_ms,
@@ -70,7 +70,7 @@ def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: 
                 record=record if output else None,
                 force=force,
             )
-    if kind and (note := films.size_note(path, film.smaller)):
+    if kind and (note := formats.size_note(path, film.smaller)):
         render.notes([note])
     seconds = sum(film.durations_ms) / 1000 if is_timed(kind) else None
     if as_json:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gancli import config, provenance
+from gancli import config
 from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
+from gancli.files import provenance
 
 if TYPE_CHECKING:
-    from gancli.core.modelfile import Model
-    from gancli.core.walks import Walk
-    from gancli.media import Picture
+    from gancli.core.networks.model_file import Model
+    from gancli.core.sampling.interpolate import Walk
+    from gancli.files.image_io import Picture
 
 SMALLER = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 MOST_FRAMES, MOST_WALKS = 20_000, 1024
@@ -115,13 +116,15 @@ def interpolate(
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)
     kind = filming.kind_of(output)
-    from gancli.core import devices, modelfile, walks
-    from gancli.report import timing
+    from gancli.core import devices
+    from gancli.core.networks import model_file
+    from gancli.core.sampling import interpolate as walks
+    from gancli.video import timing
 
     step_ms = timing.frame_ms(kind, fps)
     wanted = None if duration is None else seconds_of(duration) * 1000 / step_ms
     model_path, place = find_model(source, outdir, best=best)
-    model = modelfile.load(model_path, devices.resolve(device))
+    model = model_file.load(model_path, devices.resolve(device))
     classes = [] if class_name is None else model.info.class_indices(class_name)
     dealt = deal(seeds, n or (2 if path == "circle" else 1 if len(classes) > 1 else KEYS), rows * columns)
     is_loop = kind != ".png" if loop is None else loop
@@ -188,7 +191,7 @@ def check_size(frame_pixels: int, frames: int) -> None:
     """Refuse what would never end, or not fit in memory, before anything is generated."""
     if frames > MOST_FRAMES:
         raise ConfigError(f"{frames:,} frames are too many; a film has at most {MOST_FRAMES:,}")
-    from gancli.media import MOST_PIXELS
+    from gancli.files.image_io import MOST_PIXELS
 
     if frame_pixels > MOST_PIXELS:
         raise ConfigError(f"frames of {frame_pixels:,} pixels are too large; lower --scale or --grid")
@@ -196,8 +199,8 @@ def check_size(frame_pixels: int, frames: int) -> None:
 
 def palette(model: "Model", some: "Sequence[Walk]") -> "Picture | None":
     """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
-    from gancli.core import walks
-    from gancli.films import gif
+    from gancli.core.sampling import interpolate as walks
+    from gancli.video import gif
 
     if model.info.spec.channels == 1:
         return None

@@ -12,9 +12,9 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 
 if TYPE_CHECKING:
-    from gancli.core.modelfile import Model
-    from gancli.core.samples import Draw, Shape
-    from gancli.media import Picture
+    from gancli.core.networks.model_file import Model
+    from gancli.core.sampling.write import Draw, Shape
+    from gancli.files.image_io import Picture
 
 HALF = "\N{UPPER HALF BLOCK}"
 MOST_LINES = 24
@@ -29,7 +29,7 @@ def can_show(console: Console) -> bool:
 
 def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None:
     """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
-    from gancli.core import samples
+    from gancli.core.sampling import write
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
     factor, rows, columns = layout(shape, side, console.width, height)
@@ -41,8 +41,8 @@ def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None
         seeds=draw.seeds[: rows if several else rows * columns],
         classes=draw.classes[:columns] if several else draw.classes,
     )
-    made = [pictures for _, pictures, _ in samples.make(model, part)]
-    draw_on(console, shrunk(samples.sheet(made, (rows, columns), 1), factor))
+    made = [pictures for _, pictures, _ in write.make(model, part)]
+    draw_on(console, shrunk(write.sheet(made, (rows, columns), 1), factor))
 
 
 def show_grid(console: Console, picture: "Picture", side: int) -> None:

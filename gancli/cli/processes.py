@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from gancli.errors import RunError
-from gancli.rundir import RunDir, runs_below
+from gancli.files.run_folder import RunDir, runs_below
 
 if TYPE_CHECKING:
-    from gancli.core.world import World
+    from gancli.core.distributed import World
 
 NAMELESS = "none"  # what torchrun calls a job that got no --rdzv-id
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,7 +26,7 @@ def together() -> Iterator["World | None"]:
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
-    from gancli.core import world as worlds
+    from gancli.core import distributed as worlds
 
     world = worlds.join()
     try:
@@ -45,7 +45,7 @@ def help_the_first(world: "World") -> None:
     """What to do in all but the first process. That one also decides what becomes of a signal."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
-    from gancli import followers
+    from gancli.workflows import followers
 
     followers.serve(world)
 

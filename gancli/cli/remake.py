@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from gancli import config, outputs, provenance
+from gancli import config
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError, FileFormatError, RunError
-from gancli.places import run_of
-from gancli.provenance import Record
-from gancli.rundir import RunDir
+from gancli.files import outputs, provenance
+from gancli.files.find_model import run_of
+from gancli.files.provenance import Record
+from gancli.files.run_folder import RunDir
 
 if TYPE_CHECKING:
     import torch
 
-    from gancli.core.modelfile import Model
-    from gancli.core.samples import Draw, Shape
+    from gancli.core.networks.model_file import Model
+    from gancli.core.sampling.write import Draw, Shape
 
 DECIDED = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
 WHY_OTHERWISE = "another version, device or kind of processor, or it was changed since"
@@ -45,7 +46,7 @@ def remake(
     like: Path, source: Path | None, output: Path | None, outdir: Path, device: "torch.device", *, force: bool
 ) -> Again:
     """Write the picture again, to a .png or into a new folder."""
-    from gancli.core import samples
+    from gancli.core.sampling import write
 
     is_file = output is not None and bool(output.suffix) and not output.is_dir()
     if output and is_file and output.suffix.lower() != ".png":
@@ -61,7 +62,7 @@ def remake(
         into = contextlib.nullcontext(target.parent) if is_file else outputs.new_folder(target, record, force=force)
         name = target.name if is_file else f"{like.stem}.png"
         with into as folder:
-            for _ in samples.write_grid(folder / name, model, draw, record, shape, force=force):
+            for _ in write.write_grid(folder / name, model, draw, record, shape, force=force):
                 pass
     made = target if is_file else target / name
     return Again(path, model.digest, len(draw), made, made.read_bytes() == before)
@@ -81,11 +82,11 @@ def report(like: Path, again: Again, *, as_json: bool) -> None:
 
 def read(like: Path) -> Record:
     """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
-    from gancli import media
+    from gancli.files import image_io
 
     if like.exists() and not like.is_file():
         raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
-    texts = media.read_png_text(like)
+    texts = image_io.read_png_text(like)
     if provenance.KEY not in texts:
         raise FileFormatError(
             f"{like} does not say what made it: it is not of gancli sample, or another program saved it anew"
@@ -99,28 +100,28 @@ def read(like: Path) -> Record:
 
 def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
     """The pictures of a record and their grid, held to the limits that the flags have."""
-    from gancli.core import samples
+    from gancli.core.sampling import write
 
     scale, grid = record.settings.get("scale"), record.settings.get("grid")
     if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
         raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
-        draw = samples.Draw(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
-        return draw, samples.shape_of(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
+        draw = write.Draw(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
+        return draw, write.shape_of(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
     except ConfigError as err:
         raise FileFormatError(f"{like} cannot be made again: {err}") from err
 
 
 def find(record: Record, like: Path, source: Path | None, outdir: Path, device: "torch.device") -> tuple[Path, "Model"]:
     """The model with the digest of the record: the one given, else where it was, else near the picture."""
-    from gancli.core import modelfile
+    from gancli.core.networks import model_file
 
     others = []
     for path in candidates(source, outdir) if source else nearby(record, like):
         try:
-            if modelfile.digest_in(path) == record.sha256:
-                return path, modelfile.load(path, device)
+            if model_file.digest_in(path) == record.sha256:
+                return path, model_file.load(path, device)
         except FileFormatError:
             if source:
                 raise

@@ -22,7 +22,7 @@ from gancli.errors import printable
 from gancli.wording import duration, significant, times_floor
 
 if TYPE_CHECKING:
-    from gancli.core.trainer import Trainer
+    from gancli.core.training.trainer import Trainer
 
 LOG_EVERY_S = 5.0
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from gancli import outputs
 from gancli.cli import options as opt
 from gancli.cli.sources import find_run
 from gancli.errors import ConfigError
+from gancli.files import outputs
 
 ENDINGS = (".html", ".htm")
 

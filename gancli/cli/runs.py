@@ -8,7 +8,7 @@ import typer
 
 from gancli.cli import options as opt
 from gancli.errors import RunError
-from gancli.rundir import RunDir, folders_below
+from gancli.files.run_folder import RunDir, folders_below
 from gancli.wording import significant
 
 if TYPE_CHECKING:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gancli import config, outputs, provenance
+from gancli import config
 from gancli.cli import options as opt
 from gancli.cli.sources import find_model
 from gancli.errors import ConfigError
+from gancli.files import outputs, provenance
 
 if TYPE_CHECKING:
-    from gancli.core.modelfile import ModelInfo
-    from gancli.core.samples import Draw
+    from gancli.core.networks.model_file import ModelInfo
+    from gancli.core.sampling.write import Draw
 
 Count = Annotated[
     int | None,
@@ -103,8 +104,10 @@ def sample(
     chosen = list(dict.fromkeys(config.parse_seeds(seeds, most))) if seeds is not None else None
     from gancli.cli import preview as terminal
     from gancli.cli import remake, render
-    from gancli.core import devices, modelfile, samples
-    from gancli.core.world import ALONE
+    from gancli.core import devices
+    from gancli.core.distributed import ALONE
+    from gancli.core.networks import model_file
+    from gancli.core.sampling import write
 
     if like is not None:
         remake.check_alone(ctx)
@@ -112,13 +115,13 @@ def sample(
         remake.report(like, again, as_json=as_json)
         return
     path, place = find_model(source, outdir, best=best)
-    model = modelfile.load(path, devices.resolve(device), ctx.obj or ALONE)
+    model = model_file.load(path, devices.resolve(device), ctx.obj or ALONE)
     classes = model.info.chosen_classes(class_name)
-    draw = samples.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
+    draw = write.Draw(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
     check_draw(draw, model.info)
     shape = None
     if grid != "none" and ending != ".npz":
-        shape = samples.shape_of(draw, model.info.spec.resolution, asked, cut=not ending and singles)
+        shape = write.shape_of(draw, model.info.spec.resolution, asked, cut=not ending and singles)
     record = provenance.make(
         opt.typed(ctx),
         path,
@@ -126,21 +129,21 @@ def sample(
         seeds=draw.seeds,
         classes=[model.info.class_names[label] for label in classes],
         trunc=trunc,
-        settings={"grid": samples.named(shape), "scale": scale},
+        settings={"grid": write.named(shape), "scale": scale},
     )
     with outputs.place(output, place / "samples") as target, render.tracker(quiet=quiet) as track:
         if ending == ".npz":
-            work = samples.write_npz(target, model, draw, record, force=force)
+            work = write.write_npz(target, model, draw, record, force=force)
         elif ending and shape:
-            work = samples.write_grid(target, model, draw, record, shape, force=force)
+            work = write.write_grid(target, model, draw, record, shape, force=force)
         else:
-            parts = samples.Parts(shape, form or "png", singles)
-            work = samples.write_folder(target, model, draw, record, parts, force=force)
+            parts = write.Parts(shape, form or "png", singles)
+            work = write.write_folder(target, model, draw, record, parts, force=force)
         with contextlib.closing(work):
             for done in work:
                 track("images", done, len(draw))
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr()):
-        terminal.show(console, model, draw, shape or samples.natural_shape(draw))
+        terminal.show(console, model, draw, shape or write.natural_shape(draw))
     if as_json:
         render.print_json({"model": str(path), "sha256": model.digest, "n": len(draw), "output": str(target)})
     else:
@@ -163,8 +166,8 @@ def check_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) ->
 
 
 def check_draw(draw: "Draw", info: "ModelInfo") -> None:
-    from gancli.core import samples
+    from gancli.core.sampling import write
 
     if len(draw) > config.MAX_SEEDS:
         raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
-    samples.check_scale(info.spec.resolution, draw.scale)
+    write.check_scale(info.spec.resolution, draw.scale)

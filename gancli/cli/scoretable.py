@@ -13,8 +13,8 @@ from gancli.errors import printable
 from gancli.wording import significant
 
 if TYPE_CHECKING:
-    from gancli.metrics import Evaluation
     from gancli.metrics.scores import Score
+    from gancli.metrics.suite import Evaluation
 
 NARROW = 80  # columns; below, a reading stands on a line of its own
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gancli import places
-from gancli.rundir import RunDir, newest
+from gancli.files import find_model as places
+from gancli.files.run_folder import RunDir, newest
 
 
 def find_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:

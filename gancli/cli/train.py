@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli import config as configs
-from gancli import presets, trackers
+from gancli import presets
 from gancli.cli import options as opt
 from gancli.cli import processes
 from gancli.errors import ConfigError, DataError
 from gancli.events import Event, Warned
-from gancli.rundir import RunDir
+from gancli.files.run_folder import RunDir
+from gancli.trackers import registry
 
 if TYPE_CHECKING:
-    from gancli.core.trainer import Trainer
-    from gancli.core.world import World
-    from gancli.training import Plan
+    from gancli.core.distributed import World
+    from gancli.core.training.trainer import Trainer
+    from gancli.workflows.training import Plan
 
 
 def train(
@@ -86,7 +87,7 @@ def train(
         str | None,
         typer.Option(
             "--log",
-            metavar=f"{'|'.join(trackers.TRACKERS)}|{trackers.NONE}",
+            metavar=f"{'|'.join(registry.TRACKERS)}|{registry.NONE}",
             help="Report to a tracker, too; a resumed run goes on with its own.",
             rich_help_panel=opt.RUN,
             show_default=False,
@@ -132,10 +133,10 @@ def new_run(
     quiet: bool,
 ) -> None:
     name, config, sources = presets.resolve(preset, from_file, flags)
-    from gancli import training
     from gancli.cli import datareport, render
-    from gancli.core import start as starts
-    from gancli.core.world import ALONE
+    from gancli.core.distributed import ALONE
+    from gancli.core.training import finetune as starts
+    from gancli.workflows import training
 
     start = starts.load(init, outdir) if init else None
     render.notes(start.notes if start else ())
@@ -169,9 +170,10 @@ def new_run(
 
 def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
-    from gancli import training
     from gancli.cli import datareport, preview, render
-    from gancli.core import gallery, pictures, survey
+    from gancli.core.data import image_folder, statistics
+    from gancli.core.training import image_log
+    from gancli.workflows import training
 
     record, images, trained = plan.record, plan.images, plan.trained
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
@@ -180,10 +182,10 @@ def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
         render.status("trying a few steps", quiet=quiet or as_json)
         trial = plan.rehearse(always=True)
     report = datareport.make(record, images, trial)
-    grid = gallery.as_shown(record, trained)
+    grid = image_log.as_shown(record, trained)
     if "duplicates" not in report:
-        report["duplicates"] = survey.copies(images)
-    report["picture"] = gallery.save_preview(training.slug(images.name), grid, images.resolution)
+        report["duplicates"] = statistics.copies(images)
+    report["picture"] = image_log.save_preview(training.slug(images.name), grid, images.resolution)
     if as_json:
         render.print_json({**record, "report": report})
     else:
@@ -191,7 +193,7 @@ def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
             preview.show_grid(console, grid, images.resolution)
         datareport.full(report, record)
     if n_bad > most:
-        way_out = pictures.remedy(n_bad, images.report["n_files"])
+        way_out = image_folder.remedy(n_bad, images.report["n_files"])
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 
@@ -206,9 +208,9 @@ def old_run(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from gancli import training
     from gancli.cli import render
-    from gancli.core.world import ALONE
+    from gancli.core.distributed import ALONE
+    from gancli.workflows import training
 
     asked = {**from_file, **flags}
     with run.lock():
@@ -224,8 +226,8 @@ def old_run(
 
 def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
-    from gancli import training
     from gancli.cli import render
+    from gancli.workflows import training
 
     run = trainer.run_dir
     with render.display(quiet=quiet) as display, stopping(trainer) as signals:

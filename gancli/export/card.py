@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gancli.core.modelfile import Model, ModelInfo
+from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.errors import GancliError, printable
+from gancli.files.run_folder import RunDir
 from gancli.report import evaluations
 from gancli.report.evaluations import Row
 from gancli.report.series import number, read_object, section, text
-from gancli.rundir import RunDir
 from gancli.wording import significant
 
 FRONT = """\

@@ -4,14 +4,15 @@ import dataclasses
 import json
 from pathlib import Path
 
-import gancli
-from gancli import outputs
+from gancli._version import __version__
 from gancli.config import format_seeds
-from gancli.core import modelfile, samples
-from gancli.core.modelfile import Model
+from gancli.core.networks import model_file
+from gancli.core.networks.model_file import Model
+from gancli.core.sampling import write as samples
 from gancli.export import card
-from gancli.provenance import Record
-from gancli.rundir import RunDir
+from gancli.files import outputs
+from gancli.files.provenance import Record
+from gancli.files.run_folder import RunDir
 
 MODEL, GRID, FILM = "model.safetensors", "grid.png", "progress.gif"
 SEEDS = range(64)
@@ -28,7 +29,7 @@ def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
     draw = dataclasses.replace(draw, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
     record = Record(
         command=f"gancli sample {MODEL} --seeds {format_seeds(SEEDS)} --scale {draw.scale}",
-        version=gancli.__version__,
+        version=__version__,
         model=MODEL,
         sha256=model.digest,
         seeds=format_seeds(SEEDS),
@@ -38,8 +39,8 @@ def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
     )
     whole = dataclasses.replace(record, command="gancli export --to hub")
     with outputs.new_folder(path, whole, force=force) as folder:
-        (folder / MODEL).write_bytes(modelfile.packed(model.G, model.info))
-        about = {"library_name": "gancli", "gancli": gancli.__version__, "sha256": model.digest}
+        (folder / MODEL).write_bytes(model_file.packed(model.G, model.info))
+        about = {"library_name": "gancli", "gancli": __version__, "sha256": model.digest}
         text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         for _ in samples.write_grid(folder / GRID, model, draw, record, shape):

@@ -12,11 +12,12 @@ import onnxscript  # noqa: F401  torch's exporter needs it
 import torch
 from torch import Tensor, nn
 
-import gancli
-from gancli import outputs
-from gancli.core import generate, images, latents
-from gancli.core.modelfile import Model
+from gancli._version import __version__
+from gancli.core import images
+from gancli.core.networks.model_file import Model
+from gancli.core.sampling import generate, latents
 from gancli.errors import FileFormatError, printable
+from gancli.files import outputs
 
 TOLERANCE = 1  # of 255 levels: what sums in another order can make of a value halfway between two
 BATCHES = (1, 3, 8)  # sizes that are compared
@@ -61,7 +62,7 @@ def converted(model: Model) -> bytes:
     proto = program.model_proto
     for node in proto.graph.node:
         del node.metadata_props[:]  # the lines of code it comes from, with their paths
-    proto.producer_name, proto.producer_version = "gancli", gancli.__version__
+    proto.producer_name, proto.producer_version = "gancli", __version__
     proto.doc_string = "z float32 [N, z_dim] from N(0, 1), labels int64 [N] if it has classes -> images uint8 [N,H,W,C]"
     onnx.helper.set_model_props(proto, metadata(model))
     content: bytes = proto.SerializeToString()
@@ -70,7 +71,7 @@ def converted(model: Model) -> bytes:
 
 def metadata(model: Model) -> dict[str, str]:
     """Texts, as ONNX has them; what is no text is JSON."""
-    about = {"gancli": gancli.__version__, "sha256": model.digest, **dataclasses.asdict(model.info)}
+    about = {"gancli": __version__, "sha256": model.digest, **dataclasses.asdict(model.info)}
     return {key: printable(value) if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 

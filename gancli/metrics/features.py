@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli import rundir
 from gancli.contracts import check_images_uint8
 from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, did_you_mean
+from gancli.files import run_folder
 
 BATCH = 256
 WEIGHTS = Path(__file__).parent / "weights"
@@ -241,7 +241,7 @@ def cached(
     content = safetensors.torch.save(tensors)
     with contextlib.suppress(OSError, RunError):
         folder.mkdir(parents=True, exist_ok=True)
-        rundir.atomic_write(path, hashlib.sha256(key.encode() + content).digest() + content)
+        run_folder.atomic_write(path, hashlib.sha256(key.encode() + content).digest() + content)
     return features
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gancli.media import Picture
+from gancli.files.image_io import Picture
 from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
 
 FIGURE_SPACE = "\u2007"  # as wide as a digit

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from gancli.errors import RunError
+from gancli.files.run_folder import HUGE, RunDir
 from gancli.report.series import Values, limits, log_limits, number, points, section, series, text, whole
-from gancli.rundir import HUGE, RunDir
 from gancli.wording import significant
 
 SKY, ORANGE, GREEN = "#56B4E9", "#E69F00", "#19B989"  # after Okabe and Ito, light enough for a dark page

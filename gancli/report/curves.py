@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw
 
-from gancli.media import Picture
+from gancli.files.image_io import Picture
 from gancli.report.charts import GREEN, GREY, ORANGE, SKY, Chart, Line
 from gancli.report.lettering import DIM, INK, PAPER, load_font
 from gancli.report.series import Values, trailing

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gancli import media
-from gancli.rundir import RunDir, nimg_of
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir, nimg_of
 
 ENOUGH = 60  # frames: rather than fewer of them as they are, smaller ones with small losses
 REDUCED_PX, QUALITY = 960, 80  # width of those, and libwebp's quality
@@ -45,7 +45,7 @@ def frames(run: RunDir, room: int) -> Frames:
     is_reduced = len(kept) < min(len(paths), ENOUGH) or sum(lengths[i] for i in kept) > room
     if is_reduced:
         some = spread(len(paths), ENOUGH)
-        found = list(media.threaded(reduced, [paths[i] for i in some]))
+        found = list(image_io.threaded(reduced, [paths[i] for i in some]))
         among = fitting([len(picture.uri) for picture in found], room)
         kept, pictures = [some[i] for i in among], [found[i] for i in among]
         if len(kept) == 1:
@@ -66,13 +66,13 @@ def picture(path: Path, room: int) -> Embedded:
 
 
 def as_it_is(path: Path) -> Embedded:
-    width, height = media.read_png_size(path)
+    width, height = image_io.read_png_size(path)
     return Embedded(uri("image/png", path.read_bytes()), width, height)
 
 
 def reduced(path: Path, width: int = REDUCED_PX) -> Embedded:
     """As WebP, no wider than `width`, and no more than ten times as high as that (WebP has at most 16,383 pixels)."""
-    image = Image.fromarray(media.read_png(path))
+    image = Image.fromarray(image_io.read_png(path))
     scale = min(1, width / image.width, 10 * width / image.height)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in image.size)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gancli.files.run_folder import SCORES, RunDir
 from gancli.report.series import number, read_object, section, text
-from gancli.rundir import SCORES, RunDir
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gancli import films, media
 from gancli.errors import ConfigError, RunError, printable
-from gancli.films import gif
-from gancli.media import Picture
+from gancli.files import image_io
+from gancli.files.image_io import Picture
+from gancli.files.run_folder import RunDir, nimg_of
 from gancli.report import charts, curves
 from gancli.report.caption import moment, strip
 from gancli.report.lettering import PAPER
 from gancli.report.series import number, section, text
-from gancli.report.timing import FilmOptions, joint, thinned, timeline
-from gancli.rundir import RunDir, nimg_of
+from gancli.video import formats, gif
+from gancli.video.timing import FilmOptions, joint, thinned, timeline
 
 LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone; the width is also that of curves
 ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
@@ -43,7 +43,7 @@ class Track:
         return max(0, bisect_right(self.nimgs, nimg) - 1)
 
     def picture(self, place: int) -> Picture:
-        picture = media.read_png(self.paths[place])
+        picture = image_io.read_png(self.paths[place])
         if picture.shape != self.shape:
             raise RunError(f"{self.paths[place]} has another size than the frames before it; delete it")
         return picture[: self.height]
@@ -82,7 +82,7 @@ class Film:
         """A run's frame with its curves, beside it if the run is alone, else below, above its caption."""
         track = self.tracks[i]
         nimg, last = track.nimgs[place], self.moments[-1]
-        part = padded(media.enlarge(track.picture(place), self.scales[i]), *self.size)
+        part = padded(image_io.enlarge(track.picture(place), self.scales[i]), *self.size)
         part = part if self.is_grey and not self.growing else in_colour(part)
         if self.growing:
             axis = 1 if len(self.tracks) == 1 else 0
@@ -106,7 +106,7 @@ class Film:
 def make(run: RunDir) -> Path:
     """Write the film that training leaves, progress.gif, and return its path."""
     film = plan([run])
-    films.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette, force=True)
+    formats.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette, force=True)
     return run.film
 
 
@@ -144,7 +144,7 @@ def open_track(run: RunDir, label: str, rows: int | None) -> Track:
     if not paths:
         raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
     data = section(run.read_config(), "data")
-    shape = media.read_png(paths[0]).shape
+    shape = image_io.read_png(paths[0]).shape
     height = shape[0]
     if rows is not None:
         resolution = number(data, "resolution")

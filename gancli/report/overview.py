@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gancli.errors import RunError
+from gancli.files.run_folder import HUGE, RunDir, nimg_of, read_jsonl, size_bytes
 from gancli.report.series import number, section, text
-from gancli.rundir import HUGE, RunDir, nimg_of, read_jsonl, size_bytes
 from gancli.wording import times_floor
 
 State = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]

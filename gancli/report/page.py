@@ -12,12 +12,12 @@ from typing import Any
 import jinja2
 
 from gancli.errors import ConfigError, printable
+from gancli.files.run_folder import RunDir, atomic_write, read_jsonl
 from gancli.report import charts, embedded, evaluations, repeat, vector
 from gancli.report.film import MOST_RUNS, labels
 from gancli.report.overview import ENDS, best, last_event
 from gancli.report.series import number, section, text
-from gancli.report.timing import joint
-from gancli.rundir import RunDir, atomic_write, read_jsonl
+from gancli.video.timing import joint
 from gancli.wording import counted, duration, listed, significant
 
 FRAMES_ROOM, PICTURE_ROOM = 3_600_000, 500_000  # bytes of all frames, and of each other picture

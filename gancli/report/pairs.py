@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gancli import media
 from gancli.errors import ContractError, printable
-from gancli.media import Picture
+from gancli.files import image_io
+from gancli.files.image_io import Picture
 from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
 
 MOST, COLUMNS = 16, 4
@@ -29,10 +29,10 @@ def write(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequen
     if not pairs or len(captions) != len(pairs):
         raise ContractError(f"expected one or more pairs and a caption for each, got {len(pairs)} and {len(captions)}")
     for picture in (picture for pair in pairs for picture in pair):
-        media.check_picture(picture)
+        image_io.check_picture(picture)
         if picture.shape != pairs[0][0].shape:
             raise ContractError(f"pairs must have one shape, got {pairs[0][0].shape} and {picture.shape}")
-    media.write_png(path, sheet(pairs[:MOST], captions[:MOST], title))
+    image_io.write_png(path, sheet(pairs[:MOST], captions[:MOST], title))
 
 
 def sheet(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> Picture:
@@ -65,4 +65,4 @@ def beside(left: Picture, right: Picture) -> Picture:
     """Two images of one shape, enlarged by a whole factor, with a line between them."""
     scale = max(1, round(SIDE / max(left.shape[:2])))
     line = np.full((left.shape[0] * scale, 2, *left.shape[2:]), DIM, np.uint8)
-    return np.concatenate([media.enlarge(left, scale), line, media.enlarge(right, scale)], axis=1)
+    return np.concatenate([image_io.enlarge(left, scale), line, image_io.enlarge(right, scale)], axis=1)

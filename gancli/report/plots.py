@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
+from gancli.files.run_folder import RunDir, atomic_write
 from gancli.report.series import limits, log_limits, number, points, section, series, smoothed, text, whole
-from gancli.rundir import RunDir, atomic_write
 from gancli.wording import significant
 
 WIDTH, DPI = 9.0, 100  # inches, pixels per inch

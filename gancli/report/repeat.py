@@ -6,8 +6,8 @@ from typing import Any
 
 from gancli import config
 from gancli.errors import printable
+from gancli.files.run_folder import is_count
 from gancli.report.series import number, section, text
-from gancli.rundir import is_count
 from gancli.wording import listed
 
 ASKED = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from gancli import events, media
-from gancli.rundir import RunDir
+from gancli import events
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir
 
 
 class TensorBoard:
@@ -62,7 +63,7 @@ class TensorBoard:
                 self.board.add_scalar(f"{group}/{name}", value, nimg)
 
     def picture(self, name: str, path: Path, nimg: int) -> None:
-        picture = media.read_png(path)
+        picture = image_io.read_png(path)
         self.board.add_image(name, picture, nimg, dataformats="HW" if picture.ndim == 2 else "HWC")
 
     def end(self) -> None:

@@ -10,9 +10,10 @@ import pytest
 from commands import gancli
 from PIL import Image
 
-from gancli import films, media
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir
 from gancli.report import film
-from gancli.rundir import RunDir
+from gancli.video import formats
 
 NIMGS = (0, 500, 1000, 1500, 2000)
 
@@ -24,7 +25,7 @@ def make_run(preset, *nimgs, outdir="runs"):
     run.write_json(run.config, {"preset": preset, "data": data})
     for nimg in nimgs or NIMGS:
         pixels = np.random.default_rng(nimg).integers(0, 256, (16, 24), dtype=np.uint8)
-        media.write_png(run.frame(nimg), pixels)
+        image_io.write_png(run.frame(nimg), pixels)
     lines = [{"kind": "tick", "nimg": nimg, "d_loss": 1.2, "g_loss": 0.9} for nimg in (1000, 2000)]
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
@@ -204,7 +205,7 @@ def with_damage(run):
 
 
 def with_another_size(run):
-    media.write_png(run.frame(1500), np.zeros((8, 8), np.uint8))
+    image_io.write_png(run.frame(1500), np.zeros((8, 8), np.uint8))
 
 
 def nothing(run):
@@ -259,5 +260,5 @@ def test_no_run_at_all_says_what_to_do():
 
 
 def test_a_large_film_says_what_would_shrink_it(run, monkeypatch):
-    monkeypatch.setattr(films, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(formats, "LARGE_BYTES", 1000)
     assert "--every 2" in gancli("animate").stderr

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from commands import gancli
 
-from gancli import diagnosis
-from gancli.core import benchmark, devices
+from gancli.core import devices
+from gancli.doctor import benchmark, diagnosis
 
 
 def found(*arguments: str) -> dict:
@@ -140,8 +140,8 @@ def test_places_that_cannot_be_asked_about_and_odd_names_are_told(monkeypatch: p
 
 
 def test_a_torch_that_cannot_be_loaded_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("gancli.core.benchmark", raising=False)
-    monkeypatch.setitem(sys.modules, "gancli.core.benchmark", None)
+    monkeypatch.delattr("gancli.doctor.benchmark", raising=False)
+    monkeypatch.setitem(sys.modules, "gancli.doctor.benchmark", None)
     result = gancli("doctor")
     assert result.exit_code == 0 and "versions:" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("fault: ")

@@ -16,8 +16,8 @@ from commands import FAST, gancli, read
 from PIL import Image
 from test_preview import pixels, terminal
 
-from gancli import rundir
 from gancli.cli import datareport, preview
+from gancli.files import run_folder
 
 
 @pytest.fixture
@@ -158,9 +158,9 @@ def test_a_terminal_shows_the_grid() -> None:
 
 def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> None:
-        raise rundir.write_error(path, OSError(errno.EROFS, "read-only"))
+        raise run_folder.write_error(path, OSError(errno.EROFS, "read-only"))
 
-    monkeypatch.setattr("gancli.media.atomic_write", refuse)
+    monkeypatch.setattr("gancli.files.image_io.atomic_write", refuse)
     result = gancli("train", "--data", tiny_idx, "--kimg", "2", "-n", *FAST)
     assert result.exit_code == 0 and "what D will see" not in result.stdout
 
@@ -205,9 +205,9 @@ def test_paragraphs_are_as_wide_as_the_terminal(
 
 
 def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
-    code = "import os, signal; from gancli.core import rehearsal; from gancli.cli.app import app\n"
+    code = "import os, signal; from gancli.core.training import trial; from gancli.cli.app import app\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
-    code += "rehearsal.step_s = lambda trainer: os.kill(os.getpid(), signal.SIGINT)\napp()"
+    code += "trial.step_s = lambda trainer: os.kill(os.getpid(), signal.SIGINT)\napp()"
     command = [sys.executable, "-c", code, "train", "--data", str(animals), "-n", *FAST]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
     assert done.returncode == 130 and "Traceback" not in done.stderr

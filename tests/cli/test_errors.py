@@ -18,8 +18,9 @@ from commands import gancli
 from conftest import ROOT, idx_bytes
 from PIL import Image
 
-from gancli.core import devices, tensorfile
-from gancli.rundir import RunDir
+from gancli.core import devices
+from gancli.core.networks import tensor_file
+from gancli.files.run_folder import RunDir
 
 HARMLESS = ("note: ", "warning: ")  # lines that may come before the error
 TABLE = ROOT / "tests" / "cli" / "errors.txt"
@@ -84,14 +85,14 @@ def make_models(run: Path) -> None:
     Path("newer.safetensors").write_bytes(
         model.read_bytes().replace(b'\\"format_version\\": 1', b'\\"format_version\\": 7')
     )
-    tensors, meta, _ = tensorfile.unpack("model", model)
+    tensors, meta, _ = tensor_file.unpack("model", model)
     for name, change in (
         ("huge", {"g_width": 4096, "resolution": 256, "z_dim": 4096}),
         ("wide", {"g_width": 10**12}),
         ("odd", {"model": "diffusion"}),
     ):
         Path(f"{name}.safetensors").write_bytes(
-            tensorfile.pack("model", tensors, {**meta, "spec": {**meta["spec"], **change}})
+            tensor_file.pack("model", tensors, {**meta, "spec": {**meta["spec"], **change}})
         )
 
 

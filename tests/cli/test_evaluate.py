@@ -11,12 +11,12 @@ from commands import FAST, gancli
 from conftest import idx_bytes
 from PIL import Image
 
-from gancli import evaluation
-from gancli.core import data
-from gancli.core.cache import cache_folder
-from gancli.metrics import METRICS
+from gancli.core.data import load
+from gancli.files.cache import cache_folder
 from gancli.metrics.features import Extractor
+from gancli.metrics.suite import METRICS
 from gancli.wording import significant
+from gancli.workflows import evaluation
 
 NAMES = {
     "precision", "recall", "density", "coverage", "class_tv", "label_fidelity", "modes", "kl", "auth_pct",
@@ -388,7 +388,7 @@ def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch:
 
 
 def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_seen() -> None:
-    digits = data.load("mnist-5k")
+    digits = load.load("mnist-5k")
     assert digits.heldout_labels is not None
     arrays = {"images": digits.heldout_images[:, 0].numpy(), "labels": digits.heldout_labels.numpy()}
     np.savez("right.npz", **arrays)

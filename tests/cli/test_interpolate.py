@@ -9,8 +9,8 @@ import pytest
 from commands import FAST, gancli, read
 from PIL import Image, ImageSequence
 
-from gancli import provenance
-from gancli.films import gif
+from gancli.files import provenance
+from gancli.video import gif
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +22,18 @@ def save_model(path: Path, *, channels: int = 1, n_classes: int = 3, z_dim: int 
     import torch
 
     from gancli.config import ModelSpec
-    from gancli.core import modelfile
-    from gancli.core.models import build_generator
+    from gancli.core.networks import model_file
+    from gancli.core.networks.build import build_generator
 
     spec = ModelSpec(
         model="conv", z_dim=z_dim, g_width=8, d_width=8, resolution=8, channels=channels, n_classes=n_classes
     )
     torch.manual_seed(0)
     names, counts = ("round", "bar", "dot")[:n_classes], (5, 3, 2)[:n_classes]
-    info = modelfile.ModelInfo(spec, "quick", 0, {"name": "tiny", "digest": "0"}, names, counts)
+    info = model_file.ModelInfo(spec, "quick", 0, {"name": "tiny", "digest": "0"}, names, counts)
     G = build_generator(spec).requires_grad_(False)
     G.get_submodule("out").get_parameter("weight").mul_(40)  # else all of it is about as grey
-    modelfile.save(path, G, info)
+    model_file.save(path, G, info)
     return path
 
 
@@ -268,7 +268,7 @@ def test_json_is_one_object(model: Path) -> None:
 
 
 def test_a_large_film_is_told_of(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gancli.films.LARGE_BYTES", 100)
+    monkeypatch.setattr("gancli.video.formats.LARGE_BYTES", 100)
     result = gancli("interpolate", model, "--n", "2", "--frames", "2", "-o", "w.gif")
     assert "note: w.gif has 0.0 MB; fewer frames" in result.stderr
 
@@ -329,7 +329,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
 
 def is_opposite(seed: int) -> bool:
     """Whether the latent of one number has the other sign than that of seed 0."""
-    from gancli.core import latents
+    from gancli.core.sampling import latents
 
     a, b = latents.from_seeds([0, seed], 1).flatten().tolist()
     return a * b < 0

@@ -13,9 +13,11 @@ from commands import gancli as command
 from conftest import ROOT
 
 import gancli
-from gancli import evaluation, events, trackers
-from gancli.core import modelfile
+from gancli import events
+from gancli.core.networks import model_file
 from gancli.errors import ConfigError, ContractError, GancliError, RunError
+from gancli.trackers import registry
+from gancli.workflows import evaluation
 
 SURFACE = ["Evaluation", "GancliError", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 SMALL = {
@@ -89,7 +91,7 @@ def test_a_tracker_is_told_and_a_resumed_run_tells_it_too(tiny_idx: Path, monkey
         def end(self) -> None:
             told.append("end")
 
-    monkeypatch.setattr(trackers, "TRACKERS", {"told": Told})
+    monkeypatch.setattr(registry, "TRACKERS", {"told": Told})
     run = gancli.train(tiny_idx, kimg=0.1, log="told", **SMALL)
     assert told[0] == (run.path, 0) and events.RunEnded in told and told[-1] == "end"
     told.clear()
@@ -136,7 +138,9 @@ def test_notes_and_warnings_are_logged(tiny_idx: Path, caplog: pytest.LogCapture
 
 def test_pictures_are_those_of_sample(trained: gancli.Run) -> None:
     model = gancli.load(trained.path.name)
-    assert isinstance(model, modelfile.Model) and model.digest == gancli.load(trained.path / "model.safetensors").digest
+    assert (
+        isinstance(model, model_file.Model) and model.digest == gancli.load(trained.path / "model.safetensors").digest
+    )
     for flags, asked in (
         (["--n", "5"], {"n": 5}),
         (["--seeds", "3,9", "--class", "all"], {"seeds": [3, 9], "classes": "all"}),

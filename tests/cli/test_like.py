@@ -12,12 +12,12 @@ from commands import FAST, gancli
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gancli import media
 from gancli.cli import remake
+from gancli.files import image_io
 
 
 def record(path: Path | str) -> dict[str, Any]:
-    return dict(json.loads(media.read_png_text(Path(path))["gancli"]))
+    return dict(json.loads(image_io.read_png_text(Path(path))["gancli"]))
 
 
 def with_text(picture: Path | str, path: str, text: str) -> None:
@@ -150,8 +150,8 @@ def test_what_training_leaves_does_not_say_what_made_it(run: Path) -> None:
 
 def test_a_picture_changed_since_is_said_to_be_another(run: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
-    text = media.read_png_text(Path("a.png"))
-    media.write_png(Path("changed.png"), 255 - media.read_png(Path("a.png")), text)
+    text = image_io.read_png_text(Path("a.png"))
+    image_io.write_png(Path("changed.png"), 255 - image_io.read_png(Path("a.png")), text)
     result = gancli("sample", "--like", "changed.png", "-o", "b.png")
     assert result.exit_code == 0 and "warning: b.png is not changed.png byte for byte" in result.stderr
     assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
@@ -224,7 +224,7 @@ def test_what_cannot_be_made_again_gets_one_line(run: Path) -> None:
 
 def test_the_original_is_never_replaced(run: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "out")
-    with_text("out/grid.png", "out/grid.png", media.read_png_text(Path("out/grid.png"))["gancli"])  # other bytes
+    with_text("out/grid.png", "out/grid.png", image_io.read_png_text(Path("out/grid.png"))["gancli"])  # other bytes
     before = {path: path.read_bytes() for path in Path("out").iterdir()}
     for output in ("out/grid.png", "out"):
         result = gancli("sample", "--like", "out/grid.png", "-o", output, "--force")
@@ -256,7 +256,7 @@ def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path) -> None:
 def test_only_the_beginning_of_another_model_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     with_text("a.png", "a.png", json.dumps({**record("a.png"), "sha256": "0" * 64}))
-    monkeypatch.setattr("gancli.core.modelfile.load", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("gancli.core.networks.model_file.load", lambda *_: pytest.fail("read"))
     result = gancli("sample", "--like", "a.png")
     assert result.exit_code == 1 and "is another" in result.stderr
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from commands import FAST, gancli
 
-from gancli import trackers
 from gancli.events import Event
+from gancli.trackers import registry
 
 RUN = Path("runs/00000-quick-tiny")
 
@@ -37,7 +37,7 @@ class Broken(Steps):
 @pytest.fixture(autouse=True)
 def own_trackers(monkeypatch: pytest.MonkeyPatch) -> None:
     Steps.seen.clear()
-    monkeypatch.setattr(trackers, "TRACKERS", {**trackers.TRACKERS, "steps": Steps, "broken": Broken})
+    monkeypatch.setattr(registry, "TRACKERS", {**registry.TRACKERS, "steps": Steps, "broken": Broken})
 
 
 def train(*more: str | Path) -> str:
@@ -83,7 +83,7 @@ def test_a_tracker_that_fails_does_not_end_training_nor_change_it(tiny_idx: Path
 
 def test_a_run_whose_tracker_is_gone_goes_on_without(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
-    monkeypatch.delitem(trackers.TRACKERS, "steps")
+    monkeypatch.delitem(registry.TRACKERS, "steps")
     assert "warning: unknown tracker 'steps'" in train("--resume", RUN, "--kimg", "0.2")
 
 

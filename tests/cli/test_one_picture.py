@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from commands import gancli, read
 
-from gancli import evaluation
-from gancli.core import generate, images, latents, modelfile
+from gancli.core import images
+from gancli.core.networks import model_file
+from gancli.core.sampling import generate, latents
+from gancli.workflows import evaluation
 
 SEED = 7
 
@@ -24,7 +26,7 @@ def cell(grid: np.ndarray, place: int, columns: int) -> np.ndarray:
 
 
 def test_a_seed_of_a_class_is_the_same_pixels_from_every_command(run: Path) -> None:
-    model = modelfile.load(run / "model.safetensors")
+    model = model_file.load(run / "model.safetensors")
     label = int(latents.classes_from_seeds([SEED], model.info.class_counts))
     other = (label + 1) % 3
     made("sample", run, "--seeds", SEED, "--class", label, "-o", "alone")

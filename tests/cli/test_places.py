@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from commands import FAST, gancli
 
-from gancli.core.trainer import Trainer
+from gancli.core.training.trainer import Trainer
 
 
 @pytest.mark.long

@@ -14,10 +14,11 @@ import pytest
 from commands import gancli
 from rich.console import Console
 
-from gancli import media
 from gancli.cli import preview
-from gancli.core import modelfile, samples
 from gancli.core.images import to_hwc
+from gancli.core.networks import model_file
+from gancli.core.sampling import write
+from gancli.files import image_io
 
 
 def terminal(width: int = 80, height: int = 40) -> tuple[Console, io.StringIO]:
@@ -79,13 +80,13 @@ def test_the_largest_size_that_fits_is_shown(
 
 
 def test_what_is_shown_are_the_samples(run: Path) -> None:
-    model = modelfile.load(run / "model.safetensors")
-    for draw, columns, rows in ((samples.Draw(range(64)), 3, 6), (samples.Draw(range(9), (2, 0, 1)), 3, 6)):
+    model = model_file.load(run / "model.safetensors")
+    for draw, columns, rows in ((write.Draw(range(64)), 3, 6), (write.Draw(range(9), (2, 0, 1)), 3, 6)):
         console, text = terminal(width=31)
-        preview.show(console, model, draw, samples.natural_shape(draw))
+        preview.show(console, model, draw, write.natural_shape(draw))
         shown = pixels(text.getvalue())
         assert shown.shape == (8 * rows, 8 * columns, 3)
-        made = [picture for _, pictures, _ in samples.make(model, draw) for picture in to_hwc(pictures)]
+        made = [picture for _, pictures, _ in write.make(model, draw) for picture in to_hwc(pictures)]
         for i in range(rows * columns):
             row, column = divmod(i, columns)
             cell = shown[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8, 0]
@@ -119,7 +120,7 @@ def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
             shown += part
     os.close(ours)
     lines = [line for line in shown.decode().splitlines() if preview.HALF in line]
-    grid = media.read_png(Path("out.png"))
+    grid = image_io.read_png(Path("out.png"))
     assert np.array_equal(pixels("\n".join(lines))[..., 0], grid)
     assert end.stdout.decode() == "2 images: out.png\n"
 

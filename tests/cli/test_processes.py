@@ -15,13 +15,14 @@ import pytest
 import safetensors.torch
 import torch
 from commands import gancli
+from conftest import ROOT
 
 from gancli.cli import processes
-from gancli.rundir import RunDir, nimg_of, read_jsonl
+from gancli.files.run_folder import RunDir, nimg_of, read_jsonl
 
 pytestmark = pytest.mark.long
 
-FAULTY = str(Path(__file__).with_name("faulty.py"))
+FAULTY = str(ROOT / "tests" / "support" / "faulty.py")
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--batch-size", "8", "--batch-ramp-kimg", "0", "--seed", "3"),
     *("--g-width", "8", "--d-width", "8", "--ema-kimg", "0.1", "--snapshot-kimg", "0.1", "--eval-kimg", "0.2"),

@@ -8,10 +8,10 @@ import pytest
 from commands import FAST, gancli
 
 from gancli import events
+from gancli.files.run_folder import RunDir
 from gancli.report import page
 from gancli.report.repeat import command
-from gancli.rundir import RunDir
-from gancli.training import REST, Refresher
+from gancli.workflows.training import REST, Refresher
 
 SNAPSHOT = events.SnapshotSaved(0, Path())
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gancli import media
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir
 from gancli.report import page
-from gancli.rundir import RunDir
 
 pytestmark = pytest.mark.debian
 CHROMIUM = Path("/usr/bin/chromium")
@@ -41,8 +41,8 @@ def make_run(name: str) -> RunDir:
     lines = [{"kind": "tick", "nimg": nimg, "d_loss": nimg / 1000, "g_loss": 1.0} for nimg in NIMGS]
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for nimg in NIMGS:
-        media.write_png(run.frame(nimg), np.full((16, 24), nimg // 20, np.uint8))
-    media.write_png(run.reals, np.full((16, 24), 9, np.uint8))
+        image_io.write_png(run.frame(nimg), np.full((16, 24), nimg // 20, np.uint8))
+    image_io.write_png(run.reals, np.full((16, 24), 9, np.uint8))
     return run
 
 
@@ -84,7 +84,7 @@ class Opened:
 def test_a_run_without_frames_keeps_its_picture_while_others_move(browser: Any) -> None:
     still, moving = make_run("classic"), make_run("quick")
     shutil.rmtree(still.frames)
-    media.write_png(still.samples, np.full((16, 24), 99, np.uint8))
+    image_io.write_png(still.samples, np.full((16, 24), 99, np.uint8))
     Path("both.html").write_bytes(page.render([still, moving]))
     opened = Opened(browser, Path("both.html"))
     pictures = "[...document.querySelectorAll('figure img')].map((image) => image.src)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import gancli
 
-from gancli.rundir import RunDir
+from gancli.files.run_folder import RunDir
 
 
 def test_the_table_has_a_line_for_each_run_and_json_the_same(run: Path) -> None:

@@ -15,15 +15,17 @@ import torch
 from commands import FAST, gancli
 from PIL import Image
 
-from gancli import config, evaluation
+from gancli import config
 from gancli.cli.train import stopping
-from gancli.core import devices, rehearsal
-from gancli.core.imageset import image_set
-from gancli.core.named import SOURCES
-from gancli.core.stacked import stacked
-from gancli.core.trainer import Trainer
+from gancli.core import devices
+from gancli.core.data.dataset import image_set
+from gancli.core.data.registry import SOURCES
+from gancli.core.data.stacked_mnist import stacked
+from gancli.core.training import trial
+from gancli.core.training.trainer import Trainer
 from gancli.errors import RunError
 from gancli.events import Measured
+from gancli.workflows import evaluation
 
 FILES = {
     "config.json", "metrics.jsonl", "events.jsonl", "frames", "reals.png", "samples.png", "loss.png", "accuracy.png",
@@ -123,9 +125,9 @@ def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
 
 
 def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gancli.core import tuning
+    from gancli.core.training import autotune
 
-    monkeypatch.setattr(tuning, "images_per_s", lambda record, data: record["machine"]["precision"] == "bf16")
+    monkeypatch.setattr(autotune, "images_per_s", lambda record, data: record["machine"]["precision"] == "bf16")
     result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, "--threads", "auto", "--precision", "auto")
     assert result.exit_code == 0, result.output
     run = Path("runs/00000-quick-tiny")
@@ -136,7 +138,7 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
     threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
     assert f"cpu, {threads}, bf16 (threads and precision: the fastest of a trial)" in result.stderr
 
-    monkeypatch.setattr(tuning, "images_per_s", lambda record, data: record["machine"]["precision"] == "float32")
+    monkeypatch.setattr(autotune, "images_per_s", lambda record, data: record["machine"]["precision"] == "float32")
     result = gancli("train", "--resume", run, "--kimg", "0.2", "--threads", "auto")
     assert result.exit_code == 0, result.output
     assert json.loads((run / "config.json").read_text())["machine"] == machine
@@ -284,8 +286,8 @@ def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_quiet_does_not_take_a_batch_that_memory_cannot_hold(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "BYTES_PER_CHANNEL", 10**9)
-    monkeypatch.setattr(rehearsal, "peak_bytes", lambda trainer, batch: 10**9 * batch)
+    monkeypatch.setattr(trial, "BYTES_PER_CHANNEL", 10**9)
+    monkeypatch.setattr(trial, "peak_bytes", lambda trainer, batch: 10**9 * batch)
     monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 5 * 10**9)
     result = gancli("train", "--data", tiny_idx, "--kimg", "1", "-q", *FAST)
     assert result.exit_code == 1 and not Path("runs").exists()
@@ -327,7 +329,7 @@ def test_a_new_run_is_locked_while_it_trains(tiny_idx: Path, monkeypatch: pytest
 
 def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
     gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
-    hold = "import sys; from pathlib import Path; from gancli.rundir import RunDir\n"
+    hold = "import sys; from pathlib import Path; from gancli.files.run_folder import RunDir\n"
     hold += "with RunDir(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, "runs/00000-quick-tiny"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from gancli.config import ModelSpec
-from gancli.core import generate, latents
-from gancli.core.modelfile import Model, ModelInfo
-from gancli.core.models import build
+from gancli.core.networks.build import build
+from gancli.core.networks.model_file import Model, ModelInfo
+from gancli.core.sampling import generate, latents
 from gancli.errors import FileFormatError, RunError
 from gancli.export import onnx as exporting
 

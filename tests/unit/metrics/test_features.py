@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gancli.core import tensorfile
+from gancli.core.networks import tensor_file
 from gancli.errors import ConfigError, DamagedFileError, DataError, GancliError
 from gancli.metrics import features
 from gancli.metrics.features import EXTRACTORS, SHA256, WEIGHTS, Extractor, choose, extract, load
@@ -29,7 +29,7 @@ def refuse(images: torch.Tensor) -> Any:
 @pytest.mark.parametrize("name", sorted(SHA256))
 def test_carried_network_is_whole_small_and_good(name: str) -> None:
     path = WEIGHTS / f"{name}.safetensors"
-    _, about, _ = tensorfile.unpack("features", path)
+    _, about, _ = tensor_file.unpack("features", path)
     assert path.stat().st_size < 1_000_000
     assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[name]
     accuracy, count = LEAST_ACCURACY[name]
@@ -39,7 +39,7 @@ def test_carried_network_is_whole_small_and_good(name: str) -> None:
 
 def test_digits_network_reads_held_out_digits_as_its_file_says_with_no_dead_unit() -> None:
     """On features of real images every unit varies, and is standardised on those it was trained on."""
-    from gancli.core import data
+    from gancli.core.data import load as data
 
     digits = data.load("mnist-5k")
     extractor = load("digits")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gancli.metrics import Reference, evaluate, scores
+from gancli.metrics import scores
 from gancli.metrics.features import Extractor, Features
+from gancli.metrics.suite import Reference, evaluate
 
 
 @pytest.mark.parametrize(

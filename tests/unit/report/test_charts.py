@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from gancli.errors import RunError
+from gancli.files.run_folder import RunDir
 from gancli.report import charts
-from gancli.rundir import RunDir
 
 IDEALS = {"d_loss": math.log(4), "g_loss": math.log(2), "accuracy": 0.5}
 CONFIG = {"preset": "quick", "ideals": IDEALS, "eval": {"score": "fd_digits", "floor": 0.25}}

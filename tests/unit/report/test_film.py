@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli import media
 from gancli.errors import ConfigError, RunError
-from gancli.films import gif
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir
 from gancli.report import caption, curves, film, lettering
-from gancli.report.timing import FilmOptions
-from gancli.rundir import RunDir
+from gancli.video import gif
+from gancli.video.timing import FilmOptions
 
 CONFIG = {"preset": "quick", "data": {"name": "mnist-5k", "n_train": 4500}}
 
@@ -24,7 +24,7 @@ def run(tmp_path):
 
 def add_frames(run, *nimgs, shape=(28, 56)):
     for nimg in nimgs:
-        media.write_png(run.frame(nimg), np.random.default_rng(nimg).integers(0, 256, shape, dtype=np.uint8))
+        image_io.write_png(run.frame(nimg), np.random.default_rng(nimg).integers(0, 256, shape, dtype=np.uint8))
 
 
 def shown(path):
@@ -41,7 +41,7 @@ def test_film_shows_every_frame_above_its_caption_and_holds_the_last(run, shape)
     frames = list(shown(run.film))
     assert [duration for _, duration in frames] == [80, 80, 2000]
     for (frame, _), path in zip(frames, run.frame_paths(), strict=True):
-        expected = media.enlarge(media.read_png(path), 10)
+        expected = image_io.enlarge(image_io.read_png(path), 10)
         above = frame[:280] if len(shape) == 3 else frame[:280, :, 0]
         assert frame.shape[0] > 280 and frame.shape[1] == 560
         assert np.abs(above.astype(int) - expected).mean() < 16
@@ -118,7 +118,7 @@ def test_runs_side_by_side_are_aligned_by_images_seen(make_run):
     for frame, nimgs in zip(drawn(both), [(0, 0), (512, 512), (1008, 1024), (2000, 1024)], strict=True):
         for run, nimg, left in zip((long, short), nimgs, (0, width + film.GAP), strict=True):
             assert np.array_equal(
-                frame[:height, left : left + width], media.enlarge(media.read_png(run.frame(nimg)), 10)
+                frame[:height, left : left + width], image_io.enlarge(image_io.read_png(run.frame(nimg)), 10)
             )
         assert (frame[:, width : width + film.GAP] == lettering.PAPER).all()
 
@@ -130,7 +130,7 @@ def test_pictures_come_to_one_height_by_whole_factors(make_run):
     assert both.size == (448, 560)
     [frame] = drawn(both)
     left = 560 + film.GAP + (560 - 448) // 2
-    assert np.array_equal(frame[:448, left : left + 448], media.enlarge(media.read_png(small.frame(0)), 16))
+    assert np.array_equal(frame[:448, left : left + 448], image_io.enlarge(image_io.read_png(small.frame(0)), 16))
 
 
 def test_grey_beside_colour_is_shown_in_colour(make_run):
@@ -138,7 +138,7 @@ def test_grey_beside_colour_is_shown_in_colour(make_run):
     both = film.plan([grey, colour])
     [frame] = drawn(both)
     assert frame.ndim == 3
-    assert np.array_equal(frame[:280, :560, 1], media.enlarge(media.read_png(grey.frame(0)), 10))
+    assert np.array_equal(frame[:280, :560, 1], image_io.enlarge(image_io.read_png(grey.frame(0)), 10))
     assert 1 < len(both.palette()) <= 256
 
 
@@ -175,7 +175,7 @@ def test_every_keeps_the_ends_and_skips_between(make_run):
 def test_without_a_caption_only_the_pictures_are_left(make_run):
     run = make_run(0)
     [frame] = drawn(film.plan([run], FilmOptions(caption=False)))
-    assert np.array_equal(frame, media.enlarge(media.read_png(run.frame(0)), 10))
+    assert np.array_equal(frame, image_io.enlarge(image_io.read_png(run.frame(0)), 10))
 
 
 def test_the_page_has_its_greys_to_the_level():
@@ -199,7 +199,7 @@ def test_captions_side_by_side_have_kimg_alone(make_run):
 def test_rows_cut_the_grid_of_pictures_from_the_top(make_run):
     run = make_run(0, config=CLASSIC, shape=(28 * 8, 28 * 4))
     [frame] = drawn(film.plan([run], FilmOptions(rows=2, caption=False)))
-    expected = media.enlarge(media.read_png(run.frame(0))[:56], 5)
+    expected = image_io.enlarge(image_io.read_png(run.frame(0))[:56], 5)
     assert frame.shape == (280, 560) and np.array_equal(frame, expected)
     assert film.plan([run], FilmOptions(rows=99)).tracks[0].height == 28 * 8
 
@@ -217,7 +217,7 @@ def test_curves_grow_beside_a_run_alone(make_run):
     assert {frame.shape for frame in frames} == {frames[0].shape}
     assert frames[0].shape[1] == 560 + film.GAP + 560
     for frame, path in zip(frames, run.frame_paths(), strict=True):
-        assert np.array_equal(frame[:280, :560, 0], media.enlarge(media.read_png(path), 10))
+        assert np.array_equal(frame[:280, :560, 0], image_io.enlarge(image_io.read_png(path), 10))
     blue = [(np.abs(frame[40:280, 600:].astype(int) - (0x56, 0xB4, 0xE9)).max(axis=2) < 40).sum() for frame in frames]
     assert blue[0] < blue[1] < blue[2]
 
@@ -247,8 +247,8 @@ def test_curves_without_measurements_are_refused(make_run):
 def test_frames_are_read_one_by_one_and_only_where_a_run_goes_on(make_run, monkeypatch):
     read, long, short = [], make_run(*range(0, 5000, 500)), make_run(0, 500, config=CLASSIC)
     both = film.plan([long, short])
-    original = media.read_png
-    monkeypatch.setattr(media, "read_png", lambda path: read.append(path) or original(path))
+    original = image_io.read_png
+    monkeypatch.setattr(image_io, "read_png", lambda path: read.append(path) or original(path))
     stream = both.frames(both.moments)
     next(stream)
     assert len(read) == 2
@@ -272,7 +272,7 @@ def test_the_palette_suits_the_end_of_a_film_as_well_as_its_beginning(make_run):
     run = make_run()
     for place in range(40):
         colour = np.full((28, 56, 3), (place, 250 if place > 30 else 0, 0), np.uint8)
-        media.write_png(run.frame(1000 * place), colour)
+        image_io.write_png(run.frame(1000 * place), colour)
     palette = film.plan([run], FilmOptions(caption=False)).palette()
     assert palette[:, 1].min() == 0 and palette[:, 1].max() == 250
 
@@ -281,7 +281,7 @@ def test_narrow_picture_is_centred(make_run):
     run = make_run(0, shape=(300, 30))
     [frame] = drawn(film.plan([run]))
     assert frame.shape[1] == film.MIN_WIDTH
-    assert np.array_equal(frame[:600, 180:240], media.enlarge(media.read_png(run.frame(0)), 2))
+    assert np.array_equal(frame[:600, 180:240], image_io.enlarge(image_io.read_png(run.frame(0)), 2))
 
 
 @pytest.mark.parametrize(("side", "scale"), [(280, 2), (28, 20), (320, 2), (1024, 1)])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gancli.files.run_folder import RunDir, folders_below
 from gancli.report.overview import Best, look
-from gancli.rundir import RunDir, folders_below
 
 CONFIG = {
     "preset": "quick",

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from gancli import media
 from gancli.errors import ConfigError, RunError
+from gancli.files import image_io
+from gancli.files.run_folder import RunDir
 from gancli.report import page
-from gancli.rundir import RunDir
 
 EVIL = "<script>alert('x')</script>\"'&\udc80\n"
 IDEALS = {"d_loss": 1.3863, "g_loss": 0.6931, "accuracy": 0.5, "d_loss_name": "log 4", "accuracy_of": "images"}
@@ -47,8 +47,8 @@ def make_run(tmp_path):
         for path, each in ((run.metrics, lines), (run.events, events)):
             path.write_text("".join(json.dumps(line) + "\n" for line in each))
         for nimg in nimgs:
-            media.write_png(run.frame(nimg), noise(nimg, shape))
-        media.write_png(run.reals, noise(1, shape))
+            image_io.write_png(run.frame(nimg), noise(nimg, shape))
+        image_io.write_png(run.reals, noise(1, shape))
         return run
 
     return make
@@ -96,7 +96,7 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     score = {"value": 12.5, "floor": 0.25, "reading": "50 times the floor"}
     about = {"n_fake": 300, "n_real": 900, "nimg": 4000, "data": "tiny", "data_digest": "abc", "features": "digits"}
     (folder / "scores.json").write_text(json.dumps({"scores": {"fd_digits": score, "odd": 1}, "conditions": about}))
-    media.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
+    image_io.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
     shown = parsed(run)
     assert "scores/00002: 300 generated images against 900 training images of tiny; the model at 4 kimg" in shown.text
     assert "nearest one, in scores/00002" in shown.text and "These are other images" not in shown.text
@@ -209,7 +209,7 @@ def test_a_run_without_any_log_or_picture_gets_a_page(make_run):
     for path in (run.metrics, run.events, run.reals):
         path.unlink()
     assert "no measurements yet" in parsed(run).text
-    media.write_png(run.samples, noise(0, (16, 24)))
+    image_io.write_png(run.samples, noise(0, (16, 24)))
     assert len(parsed(run).of("img")) == 1
 
 
@@ -220,7 +220,7 @@ def test_a_run_without_any_log_or_picture_gets_a_page(make_run):
 )
 def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n, shape, said):
     run = make_run(nimgs=range(0, 1000 * n, 1000), shape=shape)
-    media.write_png(run.reals, noise(1, (600, 600, 3)))
+    image_io.write_png(run.reals, noise(1, (600, 600, 3)))
     assert sum(path.stat().st_size for path in run.frame_paths()) > 5e6
     content = page.render([run])
     shown = Parsed(content)
@@ -262,7 +262,7 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
         folder.mkdir(parents=True)
         entry = {"scores": {"fd_digits": {"value": value}}, "conditions": {}}
         (folder / "scores.json").write_text(json.dumps({"models": [entry, {"scores": {"fd_digits": {"value": 9.5}}}]}))
-        media.write_png(folder / f"nearest-{i + 1}.png", noise(2, (30, 40, 3)))
+        image_io.write_png(folder / f"nearest-{i + 1}.png", noise(2, (30, 40, 3)))
     shown = parsed(run).text
     assert (
         "2.50" in shown and "1.50" not in shown and "scores/00001" in shown and "nearest one, in scores/00001" in shown

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gancli import media
 from gancli.errors import ContractError, RunError
+from gancli.files import image_io
 from gancli.report import lettering, pairs
 
 
@@ -20,7 +20,7 @@ def drawn(tmp_path):
     def draw(some, title="quick: most like training images", words=None):
         path = tmp_path / "pairs.png"
         pairs.write(path, some, captions(len(some)) if words is None else words, title)
-        return media.read_png(path)
+        return image_io.read_png(path)
 
     return draw
 
@@ -45,7 +45,7 @@ def colour(picture):
 def test_every_pair_is_shown_enlarged_generated_image_left(drawn, shape, scale):
     some = some_pairs(5, shape)
     picture = drawn(some)
-    spots = [[corner(picture, colour(media.enlarge(image, scale))) for image in pair] for pair in some]
+    spots = [[corner(picture, colour(image_io.enlarge(image, scale))) for image in pair] for pair in some]
     for left, right in spots:
         assert left[0] == right[0] and right[1] == left[1] + shape[1] * scale + 2
     lefts = [left for left, _ in spots]
@@ -57,7 +57,7 @@ def test_each_caption_lies_below_its_pair_and_over_no_picture(drawn):
     with_words, without = drawn(some), drawn(some, words=[""] * 6)
     changed = (with_words != without).any(axis=-1)
     for pair in some:
-        y, x = corner(with_words, colour(media.enlarge(pair[0], 4)))
+        y, x = corner(with_words, colour(image_io.enlarge(pair[0], 4)))
         assert not changed[y : y + 112, x : x + 226].any()
         assert changed[y + 112 : y + 112 + 2 * pairs.TEXT, x : x + 226].any()
         changed[y + 112 : y + 112 + 2 * pairs.TEXT, x : x + 226] = False

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gancli.files.run_folder import RunDir
 from gancli.report import plots
-from gancli.rundir import RunDir
 
 IDEALS = {
     "d_loss": math.log(4),

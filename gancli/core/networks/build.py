@@ -1,0 +1,65 @@
+"""The registry of network families, and the one place that turns a spec into networks."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from gancli.config import ModelSpec
+from gancli.core.networks import conv, mlp, resnet
+from gancli.core.networks import spectral_norm as spectral
+
+MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "conv": (conv.Generator, conv.Discriminator),
+    "mlp": (mlp.Generator, mlp.Discriminator),
+    "resnet": (resnet.Generator, resnet.Discriminator),
+}
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Networks made in the block have names, shapes and types, and take neither memory nor time."""
+    with torch.device("meta"), Unfilled():
+        yield
+
+
+class Unfilled(TorchFunctionMode):
+    """Skips the drawing of numbers that meta tensors cannot hold; for it torch would import its compiler, 2 seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (nn.init.normal_, torch.Tensor.normal_):
+            tensor = args[0] if args else (kwargs or {})["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **(kwargs or {}))
+
+
+def build_generator(spec: ModelSpec) -> nn.Module:
+    make_G, _ = MODELS[spec.model]
+    G = make_G(
+        z_dim=spec.z_dim,
+        width=spec.g_width,
+        resolution=spec.resolution,
+        channels=spec.channels,
+        n_classes=spec.n_classes,
+    )
+    return G.to(memory_format=torch.channels_last)
+
+
+def build_discriminator(spec: ModelSpec, *, spectral_norm: bool = False) -> nn.Module:
+    _, make_D = MODELS[spec.model]
+    D = make_D(width=spec.d_width, resolution=spec.resolution, channels=spec.channels, n_classes=spec.n_classes)
+    D = D.to(memory_format=torch.channels_last)
+    return spectral.normalize(D) if spectral_norm else D
+
+
+def build(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
+    """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)

@@ -1,0 +1,22 @@
+"""How a class enters a network."""
+
+from torch import Tensor, nn
+
+EMBEDDING = 16  # numbers that tell G its class, beside z
+
+
+class ClassEmbedding(nn.Module):
+    """A network calls its own `embed`, and a layer that reads z and the class reads z first (see finetune.py).
+
+    labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
+
+    def __init__(self, n_classes: int, size: int, *, std: float = 1.0) -> None:
+        super().__init__()
+        self.table = nn.Embedding(n_classes, size)
+        nn.init.normal_(self.table.weight, std=std)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            return labels @ self.table.weight
+        vectors: Tensor = self.table(labels)
+        return vectors

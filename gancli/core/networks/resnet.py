@@ -1,0 +1,170 @@
+"""Residual G and D after R3GAN (Huang et al. 2024, 2501.05441): no normalisation, no tanh, fix-up initialisation.
+
+Widths go from a laptop's to the published ones. The maps below an image are halved, rounding up, until at most 7 pixels
+a side are left: 32 -> 16, 8, 4 as published; 28 -> 14, 7; 48 -> 24, 12, 6.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gancli.core.networks.embedding import ClassEmbedding
+
+LARGEST_BASE = 7
+PUBLISHED = 256  # from this width on, depth and widths follow the published configurations
+EXPANSION = 2
+GROUP_CHANNELS = 16
+SLOPE = 0.2
+
+
+def sides(resolution: int) -> list[int]:
+    """Sides of the maps, the largest first."""
+    found = [resolution]
+    while found[-1] > LARGEST_BASE:
+        found.append(-(-found[-1] // 2))
+    return found
+
+
+def widths(width: int, resolution: int) -> list[int]:
+    """Channels of the stages, that of the image's own resolution first.
+
+    All of `width` up to 32 px, half of it up to 64, and so on, as published for 64 and 256 px; but not below an eighth.
+    For a laptop, where most time goes into the largest maps, all of it up to 8 px only: 64 at 28 px is 16, 32, 64.
+    """
+    full_side = 32 if width >= PUBLISHED else 8
+    halvings = [max(0, math.ceil(math.log2(side / full_side))) for side in sides(resolution)]
+    return [max(width >> min(n, 3), 4) for n in halvings]
+
+
+def blocks_per_stage(width: int) -> int:
+    """Two as published, one for a laptop."""
+    return 2 if width >= PUBLISHED else 1
+
+
+def start(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
+    """Weights from N(0, gain^2 / fan-in), biases 0."""
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def conv(
+    inputs: int, outputs: int, kernel: int, *, groups: int = 1, gain: float = 1.0, bias: bool = False
+) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
+    start(layer, gain)
+    return layer
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=False)
+    start(layer)
+    return layer
+
+
+class Block(nn.Module):
+    """x [N,C,H,W] plus a branch of 1x1, grouped 3x3 and 1x1 convolutions, twice as wide inside.
+
+    n_blocks: in the whole network. The branch starts at 0 and its first two layers at He's gain times
+    n_blocks^(-1/4), after Fixup (Zhang et al. 2019, 1901.09321) with m = 3 layers.
+    """
+
+    def __init__(self, width: int, n_blocks: int) -> None:
+        super().__init__()
+        inside = EXPANSION * width
+        gain = math.sqrt(2 / (1 + SLOPE**2)) * n_blocks**-0.25
+        groups = inside // math.gcd(inside, GROUP_CHANNELS)
+        self.widen = conv(width, inside, 1, gain=gain, bias=True)
+        self.spread = conv(inside, inside, 3, groups=groups, gain=gain, bias=True)
+        self.narrow = conv(inside, width, 1, gain=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.leaky_relu(self.widen(x), SLOPE)
+        y = F.leaky_relu(self.spread(y), SLOPE)
+        out: Tensor = x + self.narrow(y)
+        return out
+
+
+def triangle(x: Tensor) -> Tensor:
+    """The kernel [1, 3, 3, 1] in both directions, one per channel of x, with sum 1: [1, 2, 1] after [1, 1]."""
+    line = x.new_tensor([1 / 8, 3 / 8, 3 / 8, 1 / 8])
+    return torch.outer(line, line).expand(x.shape[1], 1, 4, 4)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Maps [N,C,H,W] of half the side, rounded up; zeros beyond the edge."""
+    x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    return F.conv2d(x, triangle(x), stride=2, padding=1, groups=x.shape[1])
+
+
+def double(x: Tensor, side: int) -> Tensor:
+    """Maps of `side`, twice that of x or one less; zeros beyond the edge."""
+    doubled = F.conv_transpose2d(x, 4 * triangle(x), stride=2, padding=1, groups=x.shape[1])
+    return doubled[:, :, :side, :side]
+
+
+def change(inputs: int, outputs: int) -> nn.Module:
+    """A 1x1 convolution where the width changes."""
+    return conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+
+class Generator(nn.Module):
+    """z [N, z_dim] (and labels [N]) -> images [N,C,R,R], meant for [-1, 1] but not bounded.
+
+    A learned basis, scaled channel by channel by a linear map of z and class; then stages of blocks.
+    """
+
+    def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
+        super().__init__()
+        base, *self.sides = reversed(sides(resolution))
+        stages = widths(width, resolution)[::-1]
+        each = blocks_per_stage(width)
+        self.embed = ClassEmbedding(n_classes, z_dim, std=n_classes**-0.5) if n_classes else None
+        self.basis = nn.Parameter(torch.randn(stages[0], base, base))
+        self.scale = linear(z_dim * (2 if n_classes else 1), stages[0])
+        self.changes = nn.ModuleList(change(a, b) for a, b in itertools.pairwise(stages))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(stage, each * len(stages)) for _ in range(each))) for stage in stages
+        )
+        self.out = conv(stages[-1], channels, 1)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(labels)], dim=1)
+        x = (self.basis * self.scale(z)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
+        x = self.stages[0](x)
+        for side, widen, stage in zip(self.sides, self.changes, self.stages[1:], strict=True):
+            x = stage(double(widen(x), side))
+        images: Tensor = self.out(x)
+        return images
+
+
+class Discriminator(nn.Module):
+    """images [N,C,R,R] (and labels [N]) -> logits [N]. The stages of G backwards.
+
+    A conditional logit is the inner product of the class and the features, with no part that all classes share.
+    """
+
+    def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:
+        super().__init__()
+        stages, base = widths(width, resolution), sides(resolution)[-1]
+        each = blocks_per_stage(width)
+        self.read = conv(channels, stages[0], 1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(stage, each * len(stages)) for _ in range(each))) for stage in stages
+        )
+        self.changes = nn.ModuleList(change(a, b) for a, b in itertools.pairwise(stages))
+        self.basis = nn.Conv2d(width, width, base, groups=width, bias=False)
+        start(self.basis)
+        self.out = linear(width, width if n_classes else 1)
+        self.embed = ClassEmbedding(n_classes, width, std=(n_classes * width) ** -0.5) if n_classes else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.stages[0](self.read(images.contiguous(memory_format=torch.channels_last)))
+        for change, stage in zip(self.changes, self.stages[1:], strict=True):
+            x = stage(change(halve(x)))
+        features: Tensor = self.out(self.basis(x).flatten(1))
+        return features.squeeze(1) if self.embed is None else (features * self.embed(labels)).sum(dim=1)

@@ -1,0 +1,154 @@
+"""Walks between pictures: from key to key through latents and classes, frame by frame."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gancli.config import PathName
+from gancli.core import images
+from gancli.core.networks.model_file import Model, ModelInfo
+from gancli.core.sampling import latents
+from gancli.core.sampling.generate import BATCH, generate
+from gancli.errors import ConfigError, ContractError
+from gancli.files import image_io
+from gancli.files.image_io import Picture
+
+PATHS = {"slerp": latents.slerp, "lerp": latents.lerp, "circle": latents.circle}
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One frame of a walk: z [z_dim], class weights [n_classes] or None, and the key's seed if it is at a key."""
+
+    z: Tensor
+    weights: Tensor | None
+    seed: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """k keys in order, each a seed with its z [k, z_dim] and class weights [k, n_classes], and how to pass them.
+
+    segment_frames: of a segment, which reaches from one key up to, not including, the next. All have as many, so the
+    pace differs from one to another as the keys lie nearer or farther. is_loop: one more segment leads from the last
+    key to the first; without, the film ends with the last key. A circle has two keys and always loops; its frames are
+    dealt out by the length of its two arcs, so the pace is as even all the way round as whole frames allow.
+    """
+
+    seeds: tuple[int, ...]
+    z: Tensor
+    weights: Tensor | None
+    path: PathName
+    segment_frames: int
+    is_loop: bool
+
+    @property
+    def segments(self) -> int:
+        return len(self.seeds) - (not self.is_loop)
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        return self.segments * self.segment_frames + (not self.is_loop)
+
+    def of_length(self, n: float) -> "Walk":
+        """The same walk in about n frames, as near as segments of whole frames come."""
+        return dataclasses.replace(self, segment_frames=max(1, round((n - (not self.is_loop)) / self.segments)))
+
+    def lengths(self) -> list[int]:
+        """Frames of each segment."""
+        if self.path != "circle":
+            return [self.segment_frames] * self.segments
+        there = round(len(self) * float(latents.turn(self.z[0], self.z[1])))
+        there = min(max(there, 1), len(self) - 1)
+        return [there, len(self) - there]
+
+    def steps(self) -> Iterator[Step]:
+        """All frames in order. Those at keys are the keys themselves, bit for bit."""
+        for start, frames in enumerate(self.lengths()):
+            yield self.at(start)
+            for i in range(1, frames):
+                yield self.between(start, i / frames)
+        if not self.is_loop:
+            yield self.at(len(self.seeds) - 1)
+
+    def at(self, key: int) -> Step:
+        return Step(self.z[key], None if self.weights is None else self.weights[key], self.seeds[key])
+
+    def between(self, start: int, t: float) -> Step:
+        """The point t of the way from one key to the next."""
+        a, b, share = self.at(start), self.at((start + 1) % len(self.seeds)), t
+        if self.path == "circle":
+            a, b, turn = self.at(0), self.at(1), latents.turn(self.z[0], self.z[1])
+            arc = turn + (1 - turn) * t if start else turn * t
+            z, share = latents.circle(a.z, b.z, float(arc)), float(latents.toward(turn, float(arc)))
+        else:
+            z = PATHS[self.path](a.z, b.z, t)
+        if a.weights is None or b.weights is None:
+            return Step(z, None, None)
+        return Step(z, latents.lerp(a.weights, b.weights, share), None)
+
+
+def plan(
+    info: ModelInfo,
+    seeds: Sequence[int],
+    classes: Sequence[int] = (),
+    *,
+    path: PathName = "slerp",
+    segment_frames: int = 60,
+    is_loop: bool = True,
+    trunc: float = 1,
+) -> Walk:
+    """A walk past these seeds, each of the class it stands for or, if classes are given, taking them in turn.
+
+    One seed with several classes walks between the classes, its z fixed. Raises ConfigError where two neighbours are
+    the same, or nothing joins them.
+    """
+    if len(seeds) == 1:
+        seeds = [*seeds] * max(1, len(classes))
+    elif len(classes) > len(seeds):
+        raise ConfigError(f"{len(classes)} classes for {len(seeds)} seeds: give as many seeds, or one for all classes")
+    z = latents.truncate(latents.from_seeds(seeds, info.spec.z_dim), trunc)
+    weights = None
+    if info.spec.n_classes:
+        labels = latents.classes_from_seeds(seeds, info.class_counts)
+        if classes:
+            labels = torch.tensor([classes[key % len(classes)] for key in range(len(seeds))])
+        weights = F.one_hot(labels, info.spec.n_classes).float()
+    walk = Walk(tuple(seeds), z, weights, path, segment_frames, is_loop or path == "circle")
+    check(walk)
+    return walk
+
+
+def check(walk: Walk) -> None:
+    """Refuse keys that no path leads between, before anything is generated."""
+    if len(walk.seeds) < 2:
+        raise ConfigError("a walk needs two different latents, or one and two classes: give two seeds or more")
+    if walk.path == "circle" and len(walk.seeds) != 2:
+        raise ConfigError(f"a circle goes through two latents, and {len(walk.seeds)} are given: give two seeds")
+    for start in range(walk.segments):
+        a, b = walk.at(start), walk.at((start + 1) % len(walk.seeds))
+        is_same_class = a.weights is None or b.weights is None or torch.equal(a.weights, b.weights)
+        if torch.equal(a.z, b.z) and (is_same_class or walk.path == "circle"):
+            twice = f"seed {a.seed} is followed by itself" if a.seed == b.seed else "--trunc 0 leaves only one"
+            closing = " where the loop closes (see --no-loop)" if start + 1 == len(walk.seeds) else ""
+            raise ConfigError(f"a walk needs two different latents, and {twice}{closing}")
+        try:
+            PATHS[walk.path](a.z, b.z, 0.5)
+        except ContractError as err:
+            raise ConfigError(f"no {walk.path} from seed {a.seed} to seed {b.seed}: {err}; try --path lerp") from err
+
+
+def pictures(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int = 1) -> Iterator[Picture]:
+    """The frames of one walk, or of several of one length side by side in a grid, enlarged; as a stream."""
+    frames = zip(*(walk.steps() for walk in walks), strict=True)
+    while some := list(itertools.islice(frames, max(1, BATCH // len(walks)))):
+        steps = [step for frame in some for step in frame]
+        weights = [step.weights for step in steps if step.weights is not None]
+        made = generate(model.G, torch.stack([step.z for step in steps]), torch.stack(weights) if weights else None)
+        for cells in made.view(len(some), len(walks), *made.shape[1:]):
+            yield image_io.enlarge(images.grid(cells, columns), scale)

@@ -1,0 +1,146 @@
+"""What computes in a training: the networks, the images, and the step that takes the next batch. Writes nothing.
+
+With several processes, each has an engine. That of the first tells the others what it does, and they do the same.
+"""
+
+import json
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gancli import config as configs
+from gancli.core import devices, rng
+from gancli.core.data.dataset import ImageSet
+from gancli.core.data.load import batch_indices
+from gancli.core.distributed import ALONE, Order, World
+from gancli.core.networks import tensor_file
+from gancli.core.training import augment, checkpoint, finetune, run_config, schedules
+from gancli.core.training.step import TrainState, least_bytes
+from gancli.errors import LostError, MemoryLimitError
+
+WATCHED = 256  # training, held-out and generated images that a tick's health is read from
+
+
+class Engine:
+    """`record` is that of the run; its plan may become known or longer meanwhile."""
+
+    def __init__(
+        self, record: dict[str, Any], data: ImageSet, world: World = ALONE, init: finetune.Start | None = None
+    ) -> None:
+        self.record, self.data = record, data
+        self.config, self.spec = configs.from_values(record["train"]), run_config.spec(record)
+        devices.prepare(record["machine"]["threads"], record["machine"]["precision"])
+        self.device = devices.resolve(record["machine"]["device"])
+        world.tell({"order": "train"}, json.dumps(record).encode())
+        self.world = world.on(self.device)
+        self.state = self.build_state(data)
+        if init is not None:
+            finetune.apply(self.state, init, record)
+        self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
+        self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
+
+    def build_state(self, data: ImageSet) -> TrainState:
+        """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
+        what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
+        needed, there = least_bytes(self.config, self.spec), devices.memory_bytes(self.device)
+        if needed > there:
+            sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
+            raise MemoryLimitError(f"{what} {sizes}; lower the widths")
+        is_changed = self.config.augment != "none" or self.config.shift > 0
+        precision = self.record["machine"]["precision"]
+        background = augment.background(data.images) if is_changed else None
+        try:
+            return TrainState(self.config, self.spec, self.device, background, self.world, precision)
+        except RuntimeError as err:
+            if not devices.is_out_of_memory(err):
+                raise
+            raise MemoryLimitError(
+                f"{what} do not fit into the memory that {self.device.type} has left; make room, or lower the widths"
+            ) from err
+
+    @property
+    def total_nimg(self) -> int | None:
+        """Images at the end of the plan; None while a time budget has no plan."""
+        total: int | None = self.record["plan"]["total_nimg"]
+        return total
+
+    @property
+    def batch_size(self) -> int:
+        """Of the next step, in all processes together."""
+        return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+
+    def send_state(self) -> None:
+        """Give the others the state of this process."""
+        if self.world.leads:
+            tensors, moment = checkpoint.contents(self.state)
+            self.world.tell({"order": "state", **moment}, safetensors.torch.save(tensor_file.plain(tensors)))
+
+    def check_equal(self) -> None:
+        """Raises LostError if any process has another state than this one."""
+        if self.world.leads:
+            self.world.tell({"order": "compare"})
+            mine, *others = self.digests()
+            odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(mine, other)]
+            if odd:
+                nimg = self.state.nimg / 1000
+                raise LostError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
+
+    def digests(self) -> list[Tensor]:
+        """Of the states of all processes, uint8 [32] each; nothing but in the first."""
+        tensors = checkpoint.contents(self.state)[0]
+        del tensors["tallies"]  # only the first process reads them, which starts them anew
+        digest = bytes.fromhex(tensor_file.digest("state", tensor_file.plain(tensors), str(self.state.nimg)))
+        return self.world.gather(torch.frombuffer(bytearray(digest), dtype=torch.uint8))
+
+    def obey(self, order: Order, content: bytes) -> None:
+        """Do as the first process does."""
+        if order["order"] == "step":
+            self.record["plan"]["total_nimg"], self.state.strength = order["total_nimg"], order["strength"]
+            self.step()
+        elif order["order"] == "state":
+            checkpoint.fill(self.state, safetensors.torch.load(content), order)
+        elif order["order"] == "compare":
+            self.digests()
+        else:
+            raise ValueError(f"an order that nobody understands: {order['order']}")
+
+    def step(self) -> None:
+        """Raises MemoryLimitError, LostError."""
+        self.world.tell({"order": "step", "total_nimg": self.total_nimg, "strength": self.state.strength})
+        nimg, config, n = self.state.nimg, self.config, self.batch_size
+        mine = self.world.rows(n)
+        index = batch_indices(len(self.images), config.seed, nimg, n)[mine]
+        real, labels = self.taken(index), None if self.labels is None else self.labels[devices.sent(index, self.device)]
+        if config.mirror:
+            chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
+            real = augment.mirror(real, devices.sent(chosen[mine], self.device))
+        t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
+        try:
+            self.state.step(real, labels, t, epochs)
+        except RuntimeError as err:
+            if not devices.is_out_of_memory(err):
+                raise
+            side, device = self.spec.resolution, self.device.type
+            raise MemoryLimitError(
+                f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
+            ) from err
+
+    def taken(self, index: Tensor) -> Tensor:
+        """Training images at these places, on the device, wherever all of them are."""
+        return devices.sent(self.images[devices.sent(index, self.images.device)], self.device)
+
+    def signals(self) -> dict[str, float | None]:
+        """The state's health on training and held-out images drawn for this moment."""
+        draws = rng.generator(self.config.seed, "watch", self.state.nimg)
+        data, is_labelled = self.data, self.labels is not None
+        n_heldout = data.n_watchable(labelled=is_labelled)
+        seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
+        unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
+        return self.state.signals(
+            self.taken(seen),
+            None if self.labels is None else self.labels[seen.to(self.device)],
+            data.heldout_images[unseen].to(self.device),
+            data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,
+        )

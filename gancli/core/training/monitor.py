@@ -1,0 +1,78 @@
+"""What a run has learned about itself so far: its best score, and the warnings it has given."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from gancli.core.training import warnings
+
+
+class Probe(NamedTuple):
+    """Scores a generator during training.
+
+    about goes into config.json: "score" names the value that ranks models (lower is better), "floor" is what a perfect
+    generator would get, None if unknown. measure gives the values of a line of metrics.jsonl: numbers or None, and
+    "short_classes", the names of those that have far less than their share, None where none can be read.
+    """
+
+    about: dict[str, Any]
+    measure: Callable[[nn.Module], dict[str, Any]]
+
+
+class Watch:
+    """Follows the lines of metrics.jsonl; `score` names the value that ranks models."""
+
+    def __init__(self, score: str | None = None, floor: float | None = None) -> None:
+        self.score, self.floor = score, floor
+        self.best: tuple[float, int] | None = None  # score, images seen
+        self.warned: set[str] = set()
+        self.ticks: deque[warnings.Line] = deque(maxlen=warnings.LONG)
+        self.evaluations: deque[warnings.Line] = deque(maxlen=warnings.FEW)
+
+    def restore(self, lines: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> None:
+        """Know what metrics.jsonl and events.jsonl tell, and nothing else."""
+        self.best = None
+        self.ticks.clear()
+        self.evaluations.clear()
+        for line in lines:
+            self.follow(line)
+        self.warned = {str(event.get("name")) for event in events if event.get("event") == "warning"}
+
+    def follow(self, line: dict[str, Any]) -> bool:
+        """Take in a line; whether it holds the best score so far."""
+        if line["kind"] == "tick":
+            self.ticks.append(line)
+        if line["kind"] != "eval":
+            return False
+        self.evaluations.append(line)
+        value = line.get(self.score or "")
+        if value is None or (self.best is not None and value >= self.best[0]):
+            return False
+        self.best = value, line["nimg"]
+        return True
+
+    @property
+    def scored_nimg(self) -> int | None:
+        """Images seen at the latest evaluation."""
+        return int(self.evaluations[-1]["nimg"]) if self.evaluations else None
+
+    def scored_at(self, lines: Iterable[dict[str, Any]], nimg: int | None) -> tuple[float, int] | None:
+        """The score of the model that had seen so many images, None if there is none."""
+        values = [line.get(self.score or "") for line in lines if line["kind"] == "eval" and line["nimg"] == nimg]
+        return (values[-1], int(nimg)) if nimg is not None and values and values[-1] is not None else None
+
+    def new_warnings(self) -> dict[str, str]:
+        """Warnings not given before, by name."""
+        history = warnings.History(list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor)
+        found = {name: text for name, text in warnings.warnings(history).items() if name not in self.warned}
+        self.warned |= found.keys()
+        return found
+
+    def summary(self) -> dict[str, Any] | None:
+        """The latest score and the best one; None if nothing was scored."""
+        if not self.evaluations:
+            return None
+        value, (best, best_nimg) = self.evaluations[-1].get(self.score or ""), self.best or (None, None)
+        return {"name": self.score, "value": value, "floor": self.floor, "best": best, "best_nimg": best_nimg}

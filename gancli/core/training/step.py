@@ -1,0 +1,292 @@
+"""The networks, their optimisers and one training step: the maths of a run, without files or clocks."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from gancli import config as configs
+from gancli.config import ModelSpec, TrainConfig
+from gancli.core import devices, images, rng
+from gancli.core.distributed import ALONE, World
+from gancli.core.networks import ema
+from gancli.core.networks.build import build, build_discriminator, build_generator, without_values
+from gancli.core.training import augment, schedules, warnings
+from gancli.core.training.adam import Adam
+from gancli.core.training.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
+
+PIECE = 64
+
+
+class TrainState:
+    """Everything that changes during training, and `step`, which changes it.
+
+    tallies: float64 (float32 on MPS) [2, len(statistics)], sums over images since the last tick and since the last
+    epoch.
+    strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
+    lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
+    background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
+    world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
+    precision: of the networks in a step, "float32" or "bf16"; the rest is always float32, on a GPU then by
+    products in TF32.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: ModelSpec,
+        device: torch.device,
+        background: Tensor | None = None,
+        world: World = ALONE,
+        precision: str = "float32",
+    ) -> None:
+        self.config, self.device, self.world, self.precision = config, device, world, precision
+        self.augmentations = configs.parse_augment(config.augment)
+        self.strength, self.lr_factor = config.augment_strength, 1.0
+        self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
+        self.loss = LOSSES[config.loss]
+        self.statistics = statistics(config)
+        self.interval = config.r1_interval if config.gamma else 1
+        self.nimg = 0
+        self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
+        self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
+        self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
+        single = torch.float32 if device.type == "mps" else torch.float64  # all that MPS has
+        self.tallies = torch.zeros(2, len(self.statistics), dtype=single, device=device)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "D": self.D} | ({"G_ema": self.G_ema} if self.G_ema is not self.G else {})
+
+    @property
+    def optimizers(self) -> dict[str, Adam]:
+        return {"opt_G": self.opt_G, "opt_D": self.opt_D}
+
+    def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
+        """One D step, one G step and the average. real: this process's rows of the batch, uint8 [B,C,H,W], as many in
+        every process; t: part of the run done; epochs: passes done.
+
+        Fakes take the labels of the real batch, so they follow the training frequencies.
+        """
+        config, n = self.config, len(real) * self.world.size
+        mine = self.world.rows(n)
+        self.set_rates(t)
+        gamma = config.gamma * schedules.cosine(1.0, config.gamma_end, t / config.burn_in)
+        chance = schedules.shift_chance(t, epochs, config.shift)
+
+        x = images.to_float(real)
+        with torch.set_grad_enabled(config.share_latents):
+            fake = self.output(self.G, self.latents("z", n)[mine], labels)
+        d_loss, real_logits, fake_logits, penalties = self.d_step(x, fake.detach(), labels, chance, gamma)
+        if not config.share_latents:
+            fake = self.output(self.G, self.latents("z_G", n)[mine], labels)
+        g_loss = self.g_step(fake, x, labels, chance)
+
+        self.nimg += n
+        if self.G_ema is not self.G:
+            ema.update(self.G_ema, self.G, schedules.ema_beta(n, self.half_life(t)))
+        with torch.no_grad():
+            one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
+            values = {
+                "d_loss": d_loss,
+                "g_loss": g_loss,
+                "accuracy": (real_logits > fake_logits).float().mean(),
+                "accuracy_real": (real_logits > 0).float().mean(),
+                "accuracy_fake": (fake_logits < 0).float().mean(),
+                "d_grad": grad_norm(self.D),
+                "g_grad": grad_norm(self.G),
+                "r1": zero,
+                "r1_images": one if "r1" in penalties else zero,
+                "r2": zero,
+                "images": one,
+                **penalties,
+            }
+            means = torch.stack([values[name] for name in self.statistics])
+            self.world.average([means])
+            self.tallies += means * n
+
+    def set_rates(self, t: float) -> None:
+        """Adam's rate and betas at this part of the run."""
+        config = self.config
+        factor = schedules.decay(t, config.lr_decay_from) * schedules.cosine(1.0, config.lr_end, t / config.burn_in)
+        factor *= self.lr_factor
+        beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
+        betas = config.beta1, beta2
+        d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
+        self.opt_G.lr, self.opt_G.betas = config.lr * factor, betas
+        self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
+
+    def half_life(self, t: float) -> float:
+        """That of the average, in images, at this part of the run."""
+        config, longest = self.config, self.config.ema_kimg * 1000
+        if not config.ema_ramp:
+            longest = schedules.cosine(0.0, longest, t / config.burn_in)
+        return schedules.ema_half_life(self.nimg, longest, config.ema_ramp or schedules.EMA_COSINE_RAMP)
+
+    def d_step(
+        self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float, gamma: float
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Train D, one forward for real and fake. Returns loss, real and fake logits, and the penalties that were due.
+
+        R2 needs the slope at every image, so R1 and R2 come together from the logits of the loss; R1 alone is taken
+        from a forward of its own over half the images. Slopes are always those of a D in float32.
+        """
+        config, penalties = self.config, dict[str, Tensor]()
+        both = None if labels is None else torch.cat([labels, labels])
+        is_due = config.gamma > 0 and self.nimg // (len(x) * self.world.size) % self.interval == 0
+        pictures = torch.cat([x, fake]).requires_grad_(is_due and config.r2)
+        seen = self.augment(pictures, "D", chance, parts=2)
+        logits = self.D(seen, both) if is_due and config.r2 else self.output(self.D, seen, both)
+        real_logits, fake_logits = logits.chunk(2)
+        d_loss = self.loss.d_loss(real_logits, fake_logits).mean()
+        objective = d_loss
+        if is_due and config.r2:
+            r1, r2 = r1_penalty(pictures, logits).chunk(2)
+            penalties |= {"r1": r1.mean(), "r2": r2.mean()}
+        elif is_due:
+            x.requires_grad_()
+            penalties["r1"] = r1_penalty(x, self.D(self.augment(x, "R1", chance), labels)).mean()
+        if is_due:
+            objective = d_loss + gamma / 2 * self.interval * (penalties["r1"] + penalties.get("r2", 0))
+        if config.gradient_penalty:
+            between = self.interpolates(x, fake)
+            slopes = gradient_penalty(between, self.D(self.augment(between, "GP", chance), labels)).mean()
+            penalties["gradient_penalty"] = slopes
+            objective = objective + config.gradient_penalty * slopes
+        self.opt_D.zero_grad()
+        torch.autograd.backward(objective)
+        self.world.average(gradients(self.D))
+        self.opt_D.step()
+        return d_loss, real_logits, fake_logits, penalties
+
+    def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+        """net(x, labels), computed in the precision of the run and returned in that of x."""
+        if self.precision == "float32":
+            found: Tensor = net(x, labels)
+            return found
+        with torch.autocast(self.device.type, torch.bfloat16):
+            found = net(x, labels)
+        return found.to(x.dtype)
+
+    def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
+        n = len(x) * self.world.size
+        shares = torch.rand(n, generator=rng.generator(self.config.seed, "interpolates", self.nimg))
+        return interpolates(x, fake, devices.sent(shares[self.world.rows(n)], self.device).to(x.dtype)).requires_grad_()
+
+    def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
+        """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
+
+        A paired loss compares with the real images x of the D step, label by label, which need no gradient.
+        """
+        self.D.requires_grad_(False)
+        try:
+            real_logits = None
+            if self.loss.is_paired:
+                with torch.no_grad():
+                    real_logits = self.output(self.D, self.augment(x, "G_real", chance), labels)
+            logits = self.output(self.D, self.augment(fake, "G", chance), labels)
+            g_loss = self.loss.g_loss(logits, real_logits).mean()
+            self.opt_G.zero_grad()
+            torch.autograd.backward(g_loss)
+            self.world.average(gradients(self.G))
+            self.opt_G.step()
+        finally:
+            self.D.requires_grad_(True)
+        return g_loss
+
+    @torch.no_grad()
+    def signals(
+        self, real: Tensor, labels: Tensor | None, heldout: Tensor, heldout_labels: Tensor | None
+    ) -> dict[str, float | None]:
+        """The health of this moment, by D without augmentation and G without averaging.
+
+        real: training images uint8 [N,C,H,W], heldout: images never trained on, [M,C,H,W], M may be 0. Where logits
+        have no threshold, each image is judged by how far it lies above a fake of its own class.
+        """
+        x = images.to_float(real)
+        fake = in_pieces(self.G, self.latents("health", len(x)), labels)
+        found = {"diversity": warnings.diversity(x, fake, labels)}
+        if len(heldout):
+            unseen = in_pieces(self.D, images.to_float(heldout), heldout_labels)
+            seen, faked = in_pieces(self.D, x, labels), in_pieces(self.D, fake, labels)
+            if not self.loss.has_threshold:
+                beside = in_pieces(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
+                unseen = unseen - in_pieces(self.D, beside, heldout_labels)
+                seen, faked = seen - faked, torch.zeros_like(faked)
+            found["accuracy_heldout"] = warnings.accuracy(unseen)
+            found["r_v"] = warnings.r_v(seen, unseen, faked)
+        return found
+
+    def latents(self, stream: str, n: int) -> Tensor:
+        z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
+        return devices.sent(z, self.device)
+
+    def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
+        """Pictures as D sees them in this step; they are this process's rows of so many batches in a row."""
+
+        def draws(name: str) -> torch.Generator:
+            return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
+
+        mine = self.world.places(len(pictures), parts)
+        return augment.seen(pictures, chance, self.augmentations, self.strength, self.background, draws, mine)
+
+    def adapt(self, r_v: float | None) -> None:
+        """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
+        if self.config.ada:
+            nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
+            self.strength = schedules.ada_strength(self.strength, r_v, nimg)
+
+    def has_tally(self, row: int) -> bool:
+        """Whether there were steps since the last read_tally of this row."""
+        return bool(self.tallies[row, self.statistics.index("images")] > 0)
+
+    def read_tally(self, row: int) -> dict[str, float]:
+        """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""
+        sums = dict(zip(self.statistics, self.tallies[row].tolist(), strict=True))
+        self.tallies[row] = 0
+        images, r1_images = sums.pop("images"), sums.pop("r1_images")
+        lazy = {name: sums.pop(name) for name in ("r1", "r2") if name in sums}
+        means = {name: total / images for name, total in sums.items()}
+        if self.loss.has_threshold:
+            means["accuracy"] = (means["accuracy_real"] + means["accuracy_fake"]) / 2
+        return means | {name: total / r1_images for name, total in lazy.items() if r1_images}
+
+    def has_finite_tallies(self) -> bool:
+        """Whether all losses and gradients since the last ticks were numbers."""
+        return bool(self.tallies.isfinite().all())
+
+    def is_finite(self) -> bool:
+        """Whether every weight, average and running sum is a number."""
+        tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
+        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+
+
+def least_bytes(config: TrainConfig, spec: ModelSpec) -> int:
+    """Memory of a training without its images: weights, gradients and Adam's two moments, and the average."""
+    with without_values():
+        sizes = [
+            sum(4 * p.numel() for p in net.parameters()) for net in (build_generator(spec), build_discriminator(spec))
+        ]
+    return 4 * sum(sizes) + (sizes[0] if config.ema_kimg else 0)
+
+
+def statistics(config: TrainConfig) -> tuple[str, ...]:
+    """Names of the sums that a run keeps; R1 and R2 come with the number of images they were taken on."""
+    accuracies = ("accuracy_real", "accuracy_fake") if LOSSES[config.loss].has_threshold else ("accuracy",)
+    r2 = ("r2",) if config.r2 else ()
+    slopes = ("gradient_penalty",) if config.gradient_penalty else ()
+    return ("d_loss", "g_loss", *accuracies, "d_grad", "g_grad", "r1", *r2, "r1_images", *slopes, "images")
+
+
+def grad_norm(net: nn.Module) -> Tensor:
+    """Euclidean norm over all gradients of the last step."""
+    return get_total_norm(gradients(net))
+
+
+def gradients(net: nn.Module) -> list[Tensor]:
+    return [p.grad for p in net.parameters() if p.grad is not None]
+
+
+def in_pieces(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+    """net(x, labels) [N,...], PIECE rows at a time."""
+    rows = [slice(i, i + PIECE) for i in range(0, len(x), PIECE)]
+    return torch.cat([net(x[some], None if labels is None else labels[some]) for some in rows])

@@ -1,0 +1,384 @@
+"""The training loop: steps, what is logged and saved when, stopping and going on. Yields events, draws nothing."""
+
+import shlex
+import shutil
+import time
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from gancli import config as configs
+from gancli import events
+from gancli.core import devices
+from gancli.core.data.dataset import ImageSet
+from gancli.core.distributed import ALONE, World
+from gancli.core.networks import model_file
+from gancli.core.training import checkpoint, finetune, run_config, schedules
+from gancli.core.training.engine import Engine
+from gancli.core.training.image_log import Gallery
+from gancli.core.training.monitor import Probe, Watch
+from gancli.core.training.time_budget import Clock
+from gancli.errors import ConfigError, DivergedError, FileFormatError, LostError, MemoryLimitError
+from gancli.files.run_folder import RunDir, append_jsonl, atomic_write, fsync_file, nimg_of, read_jsonl, write_jsonl
+
+Reason = Literal["finished", "time", "stopped"]
+
+ROLLBACK = 0.5  # of the learning rate is left after numbers went wrong
+
+
+class Trainer:
+    """One run, from its first step or its last checkpoint to the end of its plan."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        record: dict[str, Any],
+        data: ImageSet,
+        probe: Probe | None = None,
+        init: finetune.Start | None = None,
+        world: World = ALONE,
+    ) -> None:
+        self.run_dir, self.record, self.probe = run, record, probe
+        self.engine = Engine(record, data, world, init)
+        self.config, self.state = self.engine.config, self.engine.state
+        self.notes: list[str] = []
+        self.train_s = 0.0
+        self.saved_nimg = -1
+        self._stop = False
+        self.gallery = Gallery(run, record, self.engine.spec, data, self.state.G_ema)
+        about = {} if probe is None else probe.about
+        if probe is not None:
+            record["eval"] = about
+        self.watch = Watch(about.get("score"), about.get("floor"))
+
+    @classmethod
+    def resume(
+        cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None, world: World = ALONE
+    ) -> "Trainer":
+        """Go on from the newest checkpoint that can be read; what came after it is taken back."""
+        notes: list[str] = []
+        found = newest_checkpoint(run, notes)
+        kept = run_config.checked(found.meta.get("record"), found.path)
+        notes += run_config.compare(run, record, kept) + run_config.move(record, world.size)
+        checkpoint.check(found, configs.from_values(record["train"]), run_config.spec(record))
+        trainer = cls(run, record, data, probe, world=world)
+        trainer.notes = notes
+        trainer.train_s = checkpoint.restore(trainer.state, found)
+        total, nimg = trainer.total_nimg, trainer.state.nimg
+        if total is not None and total < nimg and total != kept["plan"]["total_nimg"]:
+            raise ConfigError(
+                f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
+            )
+        trainer.rewind()
+        return trainer
+
+    def stop(self) -> None:
+        """Ask `run` to finish its step, save and end. Safe to call from a signal handler."""
+        self._stop = True
+
+    @property
+    def total_nimg(self) -> int | None:
+        return self.engine.total_nimg
+
+    @property
+    def is_finished(self) -> bool:
+        return self.total_nimg is not None and self.state.nimg >= self.total_nimg
+
+    def run(self) -> Iterator[events.Event]:
+        """Train to the end of the plan, or until `stop` or the time budget ends it."""
+        state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
+        self.engine.send_state()
+        if first_nimg == 0:
+            self.gallery.save_reals()
+            self.gallery.save_frame(0)
+            self.save_snapshot()
+            self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
+        self.run_dir.is_born = True
+        if self.has_noted(event="start"):
+            self.note("resume")
+        else:
+            init = self.record.get("init")
+            self.note("start", **({"text": f"starting from {finetune.told(init)}"} if init else {}))
+        yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
+
+        clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
+        while True:
+            try:
+                reason = yield from self.stretch(clock, spent_before)
+                break
+            except DivergedError as err:
+                yield self.roll_back(err)
+                clock.went_back(state.nimg)
+            except MemoryLimitError as err:
+                raise MemoryLimitError(f"{err}; {self.way_on()}") from err
+            except LostError as err:
+                raise LostError(f"{err}; go on with {self.command_on()}") from err
+            except (RuntimeError, MemoryError) as err:
+                if not devices.is_out_of_memory(err):
+                    raise
+                raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.way_on()}") from err
+        self.note(reason)
+        rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
+        yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+
+    def stretch(self, clock: Clock, spent_before: float) -> Generator[events.Event, None, Reason]:
+        """Train until something ends it, which is returned."""
+        state = self.state
+        reason: Reason = "finished"
+        while not self.is_finished:
+            if self._stop or clock.is_over():
+                reason = "stopped" if self._stop else "time"
+                break
+            before = state.nimg
+            self.step()
+            self.train_s = spent_before + clock.elapsed_s
+            # elsewhere a tick finds out: no waits
+            if self.engine.device.type == "cpu" and not state.has_finite_tallies():
+                raise self.diverged()
+
+            yield from self.keep(before)
+            if self.total_nimg is None and clock.measure(state.nimg, state.nimg - before):
+                yield from self.fix_plan(clock)
+            if clock.wants_progress(state.nimg):
+                left_s = clock.left_s(state.nimg, self.total_nimg)
+                yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
+        if self.total_nimg is None and reason == "time":
+            self.check_finite()
+            self.record["plan"]["total_nimg"] = state.nimg
+        yield from self.close(complete=reason != "stopped")
+        return reason
+
+    def roll_back(self, err: DivergedError) -> events.Warned:
+        """Go back to the newest checkpoint, and on with half the learning rate; a second time, give up.
+
+        Nothing is saved: a run that is killed here comes back to the same checkpoint and the same step.
+        """
+        state, nimg = self.state, self.state.nimg
+        self.run_dir.check_owned()
+        if state.lr_factor < 1:
+            self.note("diverged")
+            raise err
+        notes: list[str] = []
+        checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
+        state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
+        self.engine.send_state()
+        self.rewind()
+        back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
+        text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
+        if not self.has_noted(name="diverged", nimg=state.nimg):  # as it is after a kill on the way here
+            self.note("warning", name="diverged", text=text)
+        return events.Warned(state.nimg, "diverged", text)
+
+    def step(self) -> None:
+        self.engine.step()
+
+    def fix_plan(self, clock: Clock) -> Iterator[events.Event]:
+        """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
+        sizes = schedules.batch_sizes(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        self.check_finite()
+        total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
+        self.record["plan"]["total_nimg"] = total
+        self.sync()
+        saved = self.save_snapshot()
+        self.run_dir.write_json(self.run_dir.config, self.record)
+        yield events.PlanFixed(total, clock.images_per_s)
+        yield saved
+
+    def keep(self, before: int) -> Iterator[events.Event]:
+        """Log, picture and save whatever the last step made due."""
+        config, nimg = self.config, self.state.nimg
+        self.run_dir.check_owned()
+        if schedules.due(before, nimg, len(self.engine.images)):
+            yield self.measure("epoch")
+        if schedules.due(before, nimg, config.tick_kimg * 1000):
+            yield self.measure("tick")
+            yield from self.warn()
+        if schedules.frame_due(before, nimg):
+            yield self.save_frame()
+        if self.is_finished:
+            return
+        if self.probe and config.eval_kimg and schedules.evaluation_due(before, nimg, config.eval_kimg * 1000):
+            yield from self.evaluate(self.probe)
+        if schedules.due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
+            self.sync()
+            yield self.save_snapshot()
+
+    def close(self, *, complete: bool) -> Iterator[events.Event]:
+        """The last lines and files of this stretch; a stopped run keeps its open tick for later."""
+        self.run_dir.check_owned()
+        if complete:
+            if self.state.has_tally(0):
+                yield self.measure("tick")
+            if not self.run_dir.frame(self.state.nimg).exists():
+                yield self.save_frame()
+            if self.probe and self.watch.scored_nimg != self.state.nimg:
+                yield from self.evaluate(self.probe)
+        self.sync()
+        yield self.save_snapshot()
+
+    def measure(self, kind: str) -> events.Measured:
+        self.check_finite()
+        values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
+        if kind == "tick":
+            values |= self.engine.signals()
+            if self.config.ada:
+                values["augment_strength"] = self.state.strength
+                self.state.adapt(values.get("r_v"))
+        line = self.append(kind, values)
+        self.watch.follow(line)
+        return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
+
+    def append(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.engine.images), 4)
+        line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
+        append_jsonl(self.run_dir.metrics, line)
+        return line
+
+    def evaluate(self, probe: Probe) -> Iterator[events.Event]:
+        """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
+        self.check_finite()
+        found, nimg = probe.measure(self.state.G_ema), self.state.nimg
+        line = self.append("eval", found)
+        is_best = self.watch.follow(line)
+        if is_best:
+            self.sync()
+            saved = self.save_snapshot()
+            model_file.save(self.run_dir.best_model, self.state.G_ema, self.model_info())
+            yield saved
+        name = str(self.watch.score)
+        numbers = {key: value for key, value in found.items() if isinstance(value, float | None)}
+        yield events.Scored(nimg, name, line.get(name), self.watch.floor, is_best, numbers)
+        yield from self.warn()
+
+    def warn(self) -> Iterator[events.Event]:
+        """Say, once per run, what has been wrong for a while."""
+        for name, text in self.watch.new_warnings().items():
+            self.note("warning", name=name, text=text)
+            yield events.Warned(self.state.nimg, name, text)
+
+    def way_on(self) -> str:
+        """What to do when memory is out in the middle of a run."""
+        n = self.engine.batch_size
+        smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
+        return f"make room and go on with {self.command_on()}, or start anew with {smaller}"
+
+    def command_on(self) -> str:
+        return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
+
+    def check_finite(self) -> None:
+        """Before anything of this moment is written: a line, a picture, a plan or a checkpoint."""
+        if not self.state.is_finite():
+            raise self.diverged()
+
+    def diverged(self) -> DivergedError:
+        last = self.run_dir.checkpoints()
+        where = f"; the last good checkpoint is {last[0]}" if last else ""
+        again = " again, with half the learning rate," if self.state.lr_factor < 1 else ""
+        return DivergedError(
+            f"training diverged{again} at {self.state.nimg / 1000:g} kimg: a loss or weight is not finite; "
+            f"try a lower --lr or a higher --gamma{where}"
+        )
+
+    def save_frame(self) -> events.FrameSaved:
+        self.check_finite()
+        return events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
+
+    def save_snapshot(self) -> events.SnapshotSaved:
+        """Checkpoint, model and samples of this moment; never of weights that are not finite."""
+        state, run = self.state, self.run_dir
+        self.check_finite()
+        self.engine.check_equal()
+        path = run.checkpoint(state.nimg)
+        checkpoint.save(path, state, {"record": self.record, "train_s": self.train_s})
+        run.drop_old_checkpoints()
+        model_file.save(run.model, state.G_ema, self.model_info())
+        self.gallery.save_samples()
+        self.saved_nimg = state.nimg
+        return events.SnapshotSaved(state.nimg, path)
+
+    def model_info(self) -> model_file.ModelInfo:
+        data = self.record["data"]
+        return model_file.ModelInfo(
+            spec=self.engine.spec,
+            preset=self.record["preset"],
+            nimg=self.state.nimg,
+            data={key: data[key] for key in ("name", "digest", "clusters") if key in data},
+            class_names=tuple(data["class_names"]),
+            class_counts=tuple(data["class_counts"]),
+        )
+
+    def restore_files(self) -> None:
+        """Make again what may be missing, or of an older moment, of what the present state can give: a run that was
+        killed between its last checkpoint and its end has such files."""
+        self.gallery.restore(self.state.nimg)
+        right = model_file.packed(self.state.G_ema, self.model_info())
+        if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
+            atomic_write(self.run_dir.model, right)
+        self.gallery.save_samples()
+        if not any(self.has_noted(event=reason, nimg=self.state.nimg) for reason in ("finished", "time")):
+            self.note("finished")
+
+    def rewind(self) -> None:
+        """Take back log lines, frames and half-written files that came after the checkpoint."""
+        nimg, run = self.state.nimg, self.run_dir
+        lines = [line for line in run.read_metrics() if line["nimg"] <= nimg]
+        write_jsonl(run.metrics, lines)
+        for path in run.frame_paths():
+            if nimg_of(path) > nimg:
+                path.unlink()
+        run.drop_old_checkpoints()
+        run.frames.mkdir(exist_ok=True)
+        for folder in (run.path, run.frames):
+            for path in folder.glob(".*.partial"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        run.write_json(run.config, self.record)
+        told = read_jsonl(run.events, skip_bad=True)
+        write_jsonl(run.events, told)
+        self.watch.restore(lines, told)
+        self.restore_best(lines)
+
+    def restore_best(self, lines: list[dict[str, Any]]) -> None:
+        """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
+        because the run was killed beside it, or be damaged."""
+        best, path = self.watch.best, self.run_dir.best_model
+        kept = model_nimg(path, self.notes)
+        if best is None or kept == best[1]:
+            return
+        if best[1] == self.state.nimg:
+            model_file.save(path, self.state.G_ema, self.model_info())
+            return
+        self.watch.best = self.watch.scored_at(lines, kept)  # what replaced a best that was lost before
+        if self.watch.best is None:
+            lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
+            self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
+
+    def sync(self) -> None:
+        if self.run_dir.metrics.exists():
+            fsync_file(self.run_dir.metrics)
+
+    def has_noted(self, **values: object) -> bool:
+        """Whether events.jsonl has a line that says all of this."""
+        told = read_jsonl(self.run_dir.events, skip_bad=True)
+        return any(all(line.get(key) == value for key, value in values.items()) for line in told)
+
+    def note(self, what: str, **more: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        append_jsonl(self.run_dir.events, {"event": what, "nimg": self.state.nimg, **more, "time": now})
+
+
+def model_nimg(path: Path, notes: list[str]) -> int | None:
+    """Images that the model in this file has seen; None if there is none, or a damaged one, which is noted."""
+    try:
+        return model_file.load(path).info.nimg if path.exists() else None
+    except FileFormatError as err:
+        notes.append(str(err))
+        return None
+
+
+def newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
+    """The newest checkpoint that can be read; damaged newer ones are set aside."""
+    found, faults = checkpoint.newest(run)
+    for damaged, fault in faults:
+        damaged.rename(damaged.with_suffix(".damaged"))
+        notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
+    return found

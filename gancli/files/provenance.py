@@ -1,0 +1,143 @@
+"""What made a picture: one record, carried by PNGs in their text and written beside everything else."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gancli._version import __version__
+from gancli.config import format_seeds
+from gancli.errors import FileFormatError
+from gancli.files.run_folder import atomic_write
+
+KEY = "gancli"  # of the text in a PNG
+FOREIGN = "does not say what made it as a picture of gancli sample does"
+SIDECAR = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that decided the pixels.
+
+    command: what was typed, less the flags that change no pixel. model: the file, as it was found; sha256: its digest.
+    seeds: such as "0-63,100". classes: names, in the order asked for, or none where each seed took its own. settings:
+    of the command, such as the columns of a grid.
+    """
+
+    command: str
+    version: str
+    model: str
+    sha256: str
+    seeds: str
+    classes: tuple[str, ...]
+    trunc: float
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FilmRecord:
+    """What made a film of the frames of runs: their folders' names, and the images seen at each frame."""
+
+    command: str
+    version: str
+    runs: tuple[str, ...]
+    moments: tuple[int, ...]
+
+    @classmethod
+    def make(cls, command: str, runs: Sequence[str], moments: Sequence[int]) -> "FilmRecord":
+        return cls(command, __version__, tuple(runs), tuple(moments))
+
+
+def make(
+    command: str,
+    model: Path,
+    sha256: str,
+    *,
+    seeds: Sequence[int],
+    classes: Sequence[str] = (),
+    trunc: float = 1,
+    settings: Mapping[str, Any] | None = None,
+) -> Record:
+    """The record of what is about to be made; a model below the current folder is named from there."""
+    return Record(
+        command,
+        __version__,
+        str(from_here(model)),
+        sha256,
+        format_seeds(seeds),
+        tuple(classes),
+        trunc,
+        {**(settings or {})},
+    )
+
+
+def from_here(path: Path) -> Path:
+    """A path below the current folder, named from there; another one as it is."""
+    whole, here = Path(os.path.abspath(path)), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path
+
+
+def to_text(record: Record | FilmRecord) -> dict[str, str]:
+    """The text that a PNG carries."""
+    return {KEY: json.dumps(dataclasses.asdict(record))}
+
+
+def sidecar(output: Path) -> Path:
+    """Where the record of an output lies: in a folder, or beside a file."""
+    return output / SIDECAR if output.is_dir() else output.with_name(f"{output.name}.json")
+
+
+def write_sidecar(output: Path, record: Record | FilmRecord) -> None:
+    """Write it; in a folder it lists the files that are there, too."""
+    values = dataclasses.asdict(record)
+    if output.is_dir():
+        values["files"] = sorted(os.listdir(output))
+    atomic_write(sidecar(output), (json.dumps(values, indent=2) + "\n").encode())
+
+
+def files(folder: Path) -> set[str]:
+    """The files that a folder has by its record, that among them; none if it has no record of gancli."""
+    path = folder / SIDECAR
+    try:
+        values = json.loads(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+    except (OSError, ValueError, RecursionError):
+        return set()
+    if not isinstance(values, dict) or not str(values.get("command")).startswith("gancli "):
+        return set()
+    names = values.get("files")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return set()
+    return {*names, SIDECAR}
+
+
+def parse(text: str, where: str) -> Record:
+    """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError
+        version, names = values.get("version"), {field.name for field in dataclasses.fields(Record)}
+        if set(values) - names and isinstance(version, str) and version != __version__:
+            here = f"this one, {__version__},"
+            raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
+        record = Record(**{**values, "classes": tuple(values["classes"])})
+    except (ValueError, TypeError, KeyError, RecursionError) as err:
+        raise FileFormatError(f"{where} {FOREIGN}") from err
+    strings = (record.command, record.version, record.model, record.sha256, record.seeds, *record.classes)
+    if not (
+        all(isinstance(value, str) for value in strings)
+        and isinstance(values["classes"], list)
+        and isinstance(record.trunc, int | float)
+        and isinstance(record.settings, dict)
+    ):
+        raise FileFormatError(f"{where} {FOREIGN}")
+    return record
+
+
+def part(record: Record, seeds: Sequence[int], classes: Sequence[str], **settings: Any) -> Record:
+    """The record of one picture out of many: what makes it alone."""
+    settings = {**record.settings, **settings}
+    return dataclasses.replace(record, seeds=format_seeds(seeds), classes=tuple(classes), settings=settings)

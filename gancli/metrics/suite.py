@@ -1,0 +1,94 @@
+"""Scores of generated images, each beside its floor: what a perfect generator would get at the same counts."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gancli.errors import ConfigError, ContractError, did_you_mean
+from gancli.metrics import scores
+from gancli.metrics.features import Features
+from gancli.metrics.prdc import K
+from gancli.metrics.reference import Case, Reference
+from gancli.metrics.scores import Score
+
+METRICS: dict[str, Callable[[Case], list[Score]]] = {
+    "frechet": scores.frechet,
+    "kid": scores.kernel,
+    "prdc": scores.neighbourhoods,
+    "classes": scores.class_balance,
+    "fidelity": scores.fidelity,
+    "modes": scores.mode_count,
+    "memorization": scores.copying,
+    "diversity": scores.spread,
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores by name, and the conditions they were taken under."""
+
+    scores: dict[str, Score]
+    conditions: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        scores = {name: score.to_json() for name, score in self.scores.items()}
+        return {"scores": scores, "conditions": self.conditions}
+
+
+def evaluate(
+    reference: Reference,
+    fake: Features,
+    *,
+    requested: Tensor | None = None,
+    metrics: Iterable[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Score fakes by the metrics named (default: all of METRICS); progress is told each metric before it starts.
+
+    requested: int64 [N], the class each fake was asked to show, where these are the classes the extractor reads.
+    What cannot be computed is a Score of value None that says why. Raises ConfigError for an unknown metric,
+    ContractError if features do not match.
+    """
+    names = known(metrics)
+    if fake.values.ndim != 2 or fake.values.shape[1:] != reference.real.values.shape[1:] or not len(fake):
+        sizes = f"{tuple(reference.real.values.shape)} and {tuple(fake.values.shape)}"
+        raise ContractError(f"expected real and fake features [N,F] and [M,F], M >= 1, got {sizes}")
+    if requested is not None and requested.shape != (len(fake),):
+        raise ContractError(f"expected one requested class per fake [{len(fake)}], got {tuple(requested.shape)}")
+    case = Case(reference, reference.scaled(fake), fake.labels, requested)
+    found: dict[str, Score] = {}
+    for name in names:
+        if progress:
+            progress(name)
+        found |= {score.name: score for score in METRICS[name](case)}
+    return Evaluation(found, conditions(case))
+
+
+def known(names: Iterable[str] | None) -> list[str]:
+    """The names, all of METRICS for None. Raises ConfigError if there is no metric of a name."""
+    chosen = list(METRICS if names is None else names)
+    for name in chosen:
+        if name not in METRICS:
+            raise ConfigError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}")
+    return chosen
+
+
+def conditions(case: Case) -> dict[str, Any]:
+    reference, extractor = case.reference, case.reference.extractor
+    return {
+        "n_real": len(reference.real),
+        "n_fake": case.n,
+        "n_heldout": 0 if reference.heldout is None else len(reference.heldout),
+        "split": "train",
+        "floor": "train against held-out" if reference.held is not None else None,
+        "features": extractor.name,
+        "features_sha256": extractor.digest,
+        "features_dim": int(case.values.shape[1]),
+        "features_scale": "standardised on the real images" if extractor.relative else "as the network gives them",
+        "relative": extractor.relative,
+        "resize": extractor.resize,
+        "k": K,
+        "seed": reference.seed,
+    }

@@ -1,0 +1,56 @@
+"""What every film is made of: frames of one shape, each shown for a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from gancli.config import MAX_FPS
+from gancli.errors import ContractError
+from gancli.files.image_io import Picture, check_picture
+
+SHORTEST_MS = 1000 // MAX_FPS
+
+
+def check_durations(durations_ms: Sequence[int], *, step: int, longest: int) -> None:
+    for duration in durations_ms:
+        if duration % step or not SHORTEST_MS <= duration <= longest:
+            steps = f" in steps of {step}" if step > 1 else ""
+            raise ContractError(f"a frame lasts {SHORTEST_MS} to {longest} ms{steps}, got {duration}")
+
+
+def steady(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
+    """The frames one by one. Raises ContractError unless there are n, at least 1, and all are pictures of one shape."""
+    shape, count = None, 0
+    for count, frame in enumerate(frames, start=1):
+        check_picture(frame)
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise ContractError(f"frames must have one shape, got {shape} and {frame.shape}")
+        if count > n:
+            raise ContractError(f"{n} durations given, but more frames")
+        yield frame
+    if count == 0:
+        raise ContractError("a film needs at least one frame")
+    if count < n:
+        raise ContractError(f"{n} durations given, but {count} frames")
+
+
+def changes(frames: Iterable[Picture], step: int = 1) -> Iterator[tuple[int, int, Picture]]:
+    """x, y and the smallest rectangle that turns the frame before into this one; x and y are multiples of step.
+
+    The first frame is whole, and one that equals the frame before is its first pixel: so each keeps its own time.
+    """
+    before = None
+    for frame in frames:
+        x = y = 0
+        bottom, right = frame.shape[:2]
+        if before is not None:
+            differs = (frame != before).reshape(bottom, right, -1).any(axis=2)
+            rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+            if rows.size:
+                y, x = rows[0] // step * step, columns[0] // step * step
+                bottom, right = rows[-1] + 1, columns[-1] + 1
+            else:
+                bottom = right = 1
+        yield int(x), int(y), frame[y:bottom, x:right]
+        before = frame

@@ -1,0 +1,113 @@
+"""GIF films: one palette for all frames, nearest colours, no dithering, and of each frame only what changed."""
+
+import itertools
+import struct
+from collections.abc import Iterable, Sequence
+from typing import IO
+
+import imageio.v3 as iio
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gancli.files.image_io import Picture
+from gancli.video.frames import changes, check_durations
+
+LONGEST_SIDE = 65_535
+# At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
+GREYS = np.repeat(np.linspace(0, 255, 32).round().astype(np.uint8), 3).reshape(32, 3)
+COLOURS = 256
+SAMPLE_PIXELS = 1 << 20
+PALETTE_PIXELS = 1 << 25
+
+
+def write(
+    file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int], palette: Picture | None = None
+) -> None:
+    """A GIF that loops for ever.
+
+    frames: of one shape, as many as durations; drawn one by one, so a long film need not fit in memory.
+    durations_ms: multiples of 10, since GIF counts hundredths.
+    palette: uint8 [n, 3], distinct colours; left out, it is made from the first frames, PALETTE_PIXELS in all.
+
+    Pillow, under imageio, holds all frames it is given until it writes, and joins equal neighbours. So each frame is
+    encoded as a film of its own, and put between the header, the same for all, and the one byte that ends the film.
+    """
+    check_durations(durations_ms, step=10, longest=655_350)
+    stream = iter(frames)
+    if palette is None:
+        first = next(stream)
+        part = [first, *itertools.islice(stream, PALETTE_PIXELS // (first.shape[0] * first.shape[1]))]
+        palette = palette_of(part)
+        stream = itertools.chain(part, stream)
+        del part
+    indices = map(Nearest(palette), stream)
+    for i, ((x, y, rectangle), duration) in enumerate(zip(changes(indices), durations_ms, strict=True)):
+        data = encode(rectangle, duration, palette)
+        start = header_length(data)
+        if i == 0:
+            file.write(data[:start])
+        file.write(moved(data[start:-1], x, y))
+    file.write(b";")
+
+
+def encode(index: Picture, duration_ms: int, palette: Picture) -> bytes:
+    """index [H, W] into the palette [n, 3] -> a GIF of one frame."""
+    return iio.imwrite(
+        "<bytes>",
+        index,
+        plugin="pillow",
+        extension=".gif",
+        is_batch=False,
+        palette=palette.tobytes(),
+        duration=duration_ms,
+        loop=0,
+        interlace=False,
+    )
+
+
+def header_length(gif: bytes) -> int:
+    """Screen descriptor (13 bytes, the low bits of byte 10 size the palette), palette, and the loop block (19)."""
+    return 13 + 3 * (2 << (gif[10] & 7)) + 19
+
+
+def moved(frame: bytes, x: int, y: int) -> bytes:
+    """A frame placed at x, y, which follow its time (8 bytes) and a comma."""
+    return frame[:9] + struct.pack("<HH", x, y) + frame[13:]
+
+
+def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
+    """At most 256 colours [n, 3] that suit all of these frames: 32 greys, or a median cut of a sample of pixels."""
+    frames = list(frames)
+    if frames[0].ndim == 2:
+        return GREYS
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
+    sample = pixels[:: max(1, len(pixels) // SAMPLE_PIXELS)]
+    few = Image.fromarray(sample[None]).quantize(most, Image.Quantize.MEDIANCUT)
+    return np.unique(np.array(few.getpalette(), np.uint8).reshape(-1, 3), axis=0)
+
+
+class Nearest:
+    """A frame, [H, W] or [H, W, 3] -> [H, W], for every pixel the place of the nearest colour of a palette [n, 3].
+
+    Each colour is looked for once, when it first comes.
+    """
+
+    def __init__(self, palette: Picture) -> None:
+        self.palette = palette.astype(np.float32)
+        self.found = np.zeros(1 << 24, np.uint16)  # by 0xRRGGBB; 0: not looked for yet, else the place + 1
+
+    def __call__(self, frame: Picture) -> Picture:
+        red, green, blue = (frame if frame.ndim == 2 else frame[..., i] for i in range(3))
+        codes = red.astype(np.uint32) << 16 | green.astype(np.uint32) << 8 | blue
+        new = np.unique(codes[self.found[codes] == 0])
+        for part in np.array_split(new, 1 + len(new) // 65_536):
+            self.found[part] = 1 + self.search(np.stack([part >> 16, part >> 8 & 255, part & 255], axis=1))
+        places: Picture = (self.found[codes] - 1).astype(np.uint8)
+        return places
+
+    def search(self, colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+        """[m, 3] -> [m]: |c - p|^2 is least where |p|^2 - 2 c.p is, and these whole numbers are exact."""
+        scores = (self.palette**2).sum(axis=1) - 2 * (colours.astype(np.float32) @ self.palette.T)
+        nearest: npt.NDArray[np.intp] = scores.argmin(axis=1)
+        return nearest

@@ -1,0 +1,65 @@
+"""What the processes beside the first one do: wait for its orders, and compute with it. They read and write no run."""
+
+import functools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from gancli.core import devices
+from gancli.core.distributed import World
+from gancli.core.networks import model_file
+from gancli.core.networks.model_file import Model
+from gancli.core.sampling import generate
+from gancli.core.training import run_config
+from gancli.core.training.engine import Engine
+from gancli.metrics import features
+from gancli.metrics.features import Extractor
+from gancli.workflows import evaluation
+
+
+def serve(world: World) -> None:
+    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostError when it is
+    gone."""
+    engine: Engine | None = None
+    model: Model | None = None
+    while True:
+        order, content = world.hear()
+        what = order["order"]
+        if what == "end":
+            return
+        if what == "train":
+            engine = trained(json.loads(content), world)
+        elif what == "model":
+            model = received(content, order["device"], world)
+        elif what == "images" and model is not None:
+            generate.together(model, json.loads(content), order["trunc"])
+        elif what == "features":
+            extractor = evaluation.shared(loaded(order["name"], order["channels"]), world)
+            extractor.network(safetensors.torch.load(content)["images"])
+        elif engine is not None:
+            engine.obey(order, content)
+        else:
+            raise ValueError(f"an order that nobody understands: {what}")
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(name: str, channels: int) -> Extractor:
+    return features.load(name, channels)
+
+
+def trained(record: dict[str, Any], world: World) -> Engine:
+    """The same networks and images as in the first process. Raises DataError, RunError, MemoryLimitError."""
+    _, images = run_config.of_record(record)
+    run_config.check_same_data(record, images)
+    return Engine(record, images, world)
+
+
+def received(content: bytes, device: str, world: World) -> Model:
+    """A model by the content of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        path.write_bytes(content)
+        return model_file.load(path, devices.resolve(device), world)

@@ -1,0 +1,693 @@
+import dataclasses
+import io
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gancli.core.data import archive, decode_workers, image_folder, pixel_cache, resize, transform
+from gancli.core.data import listing as sources
+from gancli.core.data.dataset import ImageSet, digest, hold_out
+from gancli.core.data.decode import Facts
+from gancli.core.data.resize import Wanted
+from gancli.core.data.transform import Options
+from gancli.errors import DataError
+
+N = 230
+PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8), dtype=np.uint8)
+
+
+def silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small tasks, so that there are many, and a journal that is written after each."""
+    monkeypatch.setattr(image_folder, "TASK", 16)
+    monkeypatch.setattr(pixel_cache, "SYNC_S", 0)
+    monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pictures"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """230 grey pictures of 8x8 in two classes, of which 23 are held out."""
+    path = tmp_path / "mine"
+    for i, pixels in enumerate(PIXELS):
+        (path / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path / "ab"[i % 2] / f"{i:03d}.png")
+    return path
+
+
+def load(path: Path, **options: Any) -> ImageSet:
+    return image_folder.load(path, Options(**options), silent)
+
+
+def contents(cache: Path) -> dict[str, bytes]:
+    """The files of the only cache, but for what depends on the time."""
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    found = {path.name: path.read_bytes() for path in made.iterdir()}
+    found["meta.json"] = json.dumps({**json.loads(found["meta.json"]), "files": None, "sha256": None}).encode()
+    return found
+
+
+def expected(labels: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """What training and held-out images must be: by class, then by number."""
+    order = [i for start in (0, 1) for i in range(start, N, 2)]
+    images = torch.from_numpy(PIXELS[order])[:, None]
+    held = hold_out(N, torch.tensor([i % 2 for i in order]) if labels else None)
+    return images[~held], images[held]
+
+
+def test_every_picture_is_in_the_cache_once_in_order_with_its_label(folder: Path, cache: Path) -> None:
+    found = load(folder)
+    images, heldout = expected()
+    assert torch.equal(found.images, images) and torch.equal(found.heldout_images, heldout)
+    assert len(found.images) == 207 and len(found.heldout_images) == 23
+    assert found.class_names == ("a", "b") and found.labels is not None and found.heldout_labels is not None
+    assert found.labels.tolist() == [0] * 104 + [1] * 103
+    assert found.digest == digest(found.images, found.labels, found.heldout_images, found.heldout_labels)
+    assert (found.name, found.source, found.notes) == ("mine", str(folder), ())
+    assert contents(cache).keys() == {"train.u8", "heldout.u8", "meta.json"}
+
+
+def test_a_second_start_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(folder)
+    monkeypatch.setattr(decode_workers, "blocks", None)
+    second = load(folder)
+    assert torch.equal(first.images, second.images) and first.digest == second.digest
+    assert first.report == second.report
+
+
+def test_processes_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a" / "bad.png").write_bytes(b"bad")
+    load(folder)
+    alone = contents(cache)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(image_folder, "FEW", 0)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: 3)
+    load(folder)
+    assert contents(cache) == alone
+
+
+@pytest.mark.parametrize("n_tasks", [0, 1, 7, 14])
+def test_an_interrupted_process_goes_on_where_it_was(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
+) -> None:
+    (folder / "b" / "bad.png").write_bytes(b"bad")
+    (folder / "a" / "000-circle.png").symlink_to("000-circle.png")
+    load(folder)
+    whole = contents(cache)
+    assert json.loads(whole["meta.json"])["unread"] == [0]
+    shutil.rmtree(cache)
+    blocks, decoded = decode_workers.blocks, []
+
+    def failing(*arguments: Any) -> Iterator[decode_workers.Block]:
+        for n, block in enumerate(blocks(*arguments)):
+            if n == n_tasks:
+                raise KeyboardInterrupt
+            yield block
+
+    def counting(*arguments: Any) -> Iterator[decode_workers.Block]:
+        for block in blocks(*arguments):
+            decoded.append(block.n)
+            yield block
+
+    monkeypatch.setattr(decode_workers, "blocks", failing)
+    with pytest.raises(KeyboardInterrupt):
+        load(folder)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    with open(made / "train.u8", "ab") as file:
+        file.write(b"rows that the journal does not know")
+    monkeypatch.setattr(decode_workers, "blocks", counting)
+    load(folder)
+    assert contents(cache) == whole
+    assert sum(decoded) == N + 2 - 16 * n_tasks
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gancli.core import decode, ingest, pictures, preparation, workers, zips
+from gancli.core.preparation import Options
+pictures.TASK, ingest.SYNC_S = 16, 0
+blocks = workers.blocks
+def killing(*arguments):
+    for n, block in enumerate(blocks(*arguments)):
+        if n == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield block
+workers.blocks = killing
+image_folder.load(Path(sys.argv[1]), Options(), lambda *_: None)
+"""
+
+
+def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> None:
+    load(folder)
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    child = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=os.environ.copy(), timeout=100)
+    assert child.returncode == -signal.SIGKILL
+    (journal,) = cache.glob("*/journal")
+    assert json.loads(journal.read_text().splitlines()[-1])["done"] == 80
+    load(folder)
+    assert contents(cache) == whole
+
+
+def journal(**changes: Any) -> str:
+    """That of the folder after 32 pictures, with false claims."""
+    n_held = int(hold_out(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
+    wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
+    right = {"done": 32, "written": [32 - n_held, n_held], "faults": [], "unread": [], "facts": []}
+    return "".join(json.dumps(pixel_cache.sealed(line)) + "\n" for line in ({"wanted": wanted}, {**right, **changes}))
+
+
+@pytest.mark.parametrize("n_bytes", [0, 8 * 8 * 32])
+def test_a_journal_that_promises_more_than_there_is_is_not_believed(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    (made / "meta.json").unlink()
+    (made / "train.u8").write_bytes(bytes(n_bytes))
+    (made / "journal").write_text(journal())
+    load(folder)
+    assert (contents(cache)["train.u8"] == whole["train.u8"]) == (n_bytes == 0), "what it promises is there: go on"
+
+
+@pytest.mark.parametrize("line", [{"written": [1, 31]}, {"done": 500}, {"faults": [[400, "x"]]}])
+def test_a_journal_of_another_split_is_not_continued(folder: Path, cache: Path, line: dict[str, Any]) -> None:
+    """As one that an older version left; its rows are there, but lie elsewhere now."""
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    (made / "meta.json").unlink()
+    for split in ("train", "heldout"):
+        (made / f"{split}.u8").write_bytes(bytes(500 * 64))
+    (made / "journal").write_text(journal(**line))
+    load(folder)
+    assert contents(cache) == whole
+
+
+DAMAGES: dict[str, Any] = {
+    "another row": {"faults": [[-1, "x"]]},
+    "no row": {"faults": [[5000, "x"]]},
+    "no reason": {"faults": [[3, 7]]},
+    "no size": {"facts": [[{"kind": "PNG", "width": "a", "height": 8, "mode": "grey", "is_grey": True}, 230]]},
+    "no facts": {"facts": []},
+    "no copies": {"duplicates": None},
+    "another fit": {"wanted": {"resolution": 8, "channels": 1, "fit": "zoom", "background": [0, 0, 0]}},
+    "deep": "[" * 100_000,
+    "long number": "9" * 5000,
+    "empty": "",
+    "a list": "[]",
+    "no text": "\xff\0",
+}
+
+
+@pytest.mark.parametrize("name", ["meta.json", "journal"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=[*DAMAGES])
+def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
+    folder: Path, cache: Path, name: str, damage: str | dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a" / "bad.png").write_bytes(b"bad")
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    meta = json.loads((made / "meta.json").read_text())
+    lines = [{"wanted": meta["wanted"]}, {"done": N + 1, "written": [207, 23], **meta}]
+    lines = [pixel_cache.sealed(line) for line in lines] if name == "journal" else [meta]
+    if name == "journal":
+        (made / "meta.json").unlink()
+    text = damage if isinstance(damage, str) else "\n".join(json.dumps({**line, **damage}) for line in lines)
+    (made / name).write_text(text + "\n" * (name == "journal"), encoding="latin-1")
+    found = load(folder)
+    assert contents(cache) == whole
+    assert len([note for note in found.notes if "were damaged" in note]) == (name == "meta.json")
+
+
+@pytest.mark.parametrize("name", ["", "meta.json", "journal", "train.u8"])
+def test_a_folder_for_a_file_or_a_file_for_a_folder_is_cleared_away(folder: Path, cache: Path, name: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    if name == "":
+        shutil.rmtree(made)
+        made.write_text("a file")
+    else:
+        (made / "meta.json").unlink()
+        (made / name).unlink(missing_ok=True)
+        (made / name).mkdir()
+        (made / name / "below").mkdir()
+    load(folder)
+    assert contents(cache) == whole
+
+
+def test_a_cache_behind_a_link_that_is_damaged_leaves_what_the_link_leads_to(folder: Path, cache: Path) -> None:
+    load(folder)
+    whole = contents(cache)
+    (made,) = [place for place in cache.iterdir() if place.is_dir()]
+    elsewhere = made.rename(cache.parent / "elsewhere")
+    made.symlink_to(elsewhere)
+    (elsewhere / "meta.json").write_text("{}")
+    load(folder)
+    assert contents(cache) == whole and (elsewhere / "meta.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+) -> None:
+    load(folder)
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(image_folder, "FEW", 0 if n_workers else 1000)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: n_workers)
+    listing = sources.listing(folder)
+    monkeypatch.setattr(sources, "listing", lambda *_, **__: listing)
+    away = (folder / "a" / "000.png").rename(folder / "away")
+    for _ in range(2):
+        found = load(folder)
+        assert found.report["faults"] == [["a/000.png", "No such file or directory"]]
+        assert "were decoded again" not in "".join(found.notes)
+    away.rename(folder / "a" / "000.png")
+    notes = load(folder).notes
+    assert notes == ("files that could not be read before can be read now, so all pictures were decoded again",)
+    assert contents(cache) == whole
+    assert load(folder).notes == ()
+
+
+def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cache: Path) -> None:
+    first = load(folder)
+    before = {place for place in cache.iterdir() if place.is_dir()}
+    Image.fromarray(PIXELS[0] ^ 255).save(folder / "a" / "000.png")
+    os.utime(folder / "a" / "000.png", (1, 1))
+    second = load(folder)
+    assert second.digest != first.digest
+    assert before.isdisjoint(cache.iterdir())
+    assert int(first.images.sum()) != int(second.images.sum()), "what was mapped before stays as it was"
+
+
+OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "background": (1, 2, 3)}
+
+
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Options)])
+def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, cache: Path, name: str) -> None:
+    load(folder)
+    load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False}[name]})
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == (2 if name in OTHERS else 1)
+
+
+def test_a_cache_of_another_version_is_not_used(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(folder)
+    monkeypatch.setattr(pixel_cache, "VERSION", pixel_cache.VERSION + 1)
+    load(folder)
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == 2
+
+
+def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> None:
+    load(folder)
+    assert load(folder, resolution=16).images.shape[1:] == (1, 16, 16)
+    assert load(folder, channels=3).images.shape[1:] == (3, 8, 8)
+    assert load(folder, max_bad=3, conditional=False).class_names == ("a", "b")
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == 3
+
+
+def test_a_coloured_background_makes_grey_pictures_colour_where_it_shows() -> None:
+    whole = Facts("PNG", 8, 8, "grey", is_grey=True)
+    clear, wide = replace(whole, has_alpha=True), replace(whole, width=9)
+    red, white = (255, 0, 0), (255, 255, 255)
+    cases = {(whole, "pad", red): 1, (clear, "crop", red): 3, (wide, "pad", red): 3, (wide, "crop", red): 1}
+    cases |= {(clear, "pad", white): 1, (wide, "pad", white): 1}
+    for (facts, fit, background), channels in cases.items():
+        found = transform.choose(Counter([whole, facts]), Options(fit=fit, background=background))  # type: ignore[arg-type]
+        assert found.channels == channels, (facts, fit, background)
+    assert transform.choose(Counter([clear]), Options(channels=1, background=red)).channels == 1
+
+
+@pytest.mark.parametrize("file", ["train.u8", "heldout.u8", "meta.json"])
+@pytest.mark.parametrize("damage", ["flipped", "short", "long"])
+def test_a_damaged_cache_is_made_again_with_a_note(folder: Path, cache: Path, file: str, damage: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (path,) = cache.glob(f"*/{file}")
+    data = path.read_bytes()
+    damaged = {"flipped": bytes([data[0] ^ 1]) + data[1:], "short": data[:-1], "long": data + b"x"}[damage]
+    path.write_bytes(damaged)
+    os.utime(path, (1, 1))
+    found = load(folder)
+    assert len(found.notes) == 1 and "were damaged, so they were decoded again" in found.notes[0]
+    assert contents(cache) == whole
+
+
+@pytest.mark.parametrize("file", ["train.u8", "heldout.u8"])
+def test_a_flipped_bit_is_noticed_where_the_pixels_are_verified(folder: Path, cache: Path, file: str) -> None:
+    load(folder)
+    whole = contents(cache)
+    (path,) = cache.glob(f"*/{file}")
+    data, status = path.read_bytes(), path.stat()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert load(folder).notes == ()
+    (note,) = image_folder.load(folder, Options(), silent, verify=True).notes
+    assert "were damaged, so they were decoded again" in note
+    assert contents(cache) == whole
+    assert image_folder.load(folder, Options(), silent, verify=True).notes == ()
+
+
+def test_a_cache_that_was_only_touched_is_still_good(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder)
+    for path in cache.glob("*/*.u8"):
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(decode_workers, "blocks", None)
+    assert load(folder).notes == ()
+
+
+def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
+    monkeypatch.setattr(pixel_cache, "SPARE_BYTES", 400_000_000)
+    with pytest.raises(DataError, match=r"at 8x8 needs 401 MB in .*, where 400 MB are free; free some, lower --res"):
+        load(folder)
+
+
+def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
+    Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
+    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(image_folder.Files, "sample", lambda self: grey)
+    written = []
+
+    def usage(place: Path) -> Any:
+        written.append(sum(path.stat().st_size for path in place.glob("*.u8")))
+        return type("Usage", (), {"free": 1 << 40})()
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    load(folder)
+    assert written == [0, 0]
+
+
+def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) -> None:
+    cache.parent.write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=r"cannot use the cache folder .*: Not a directory; set GANCLI_CACHE"):
+        load(folder)
+
+
+def spoil(folder: Path, n: int) -> list[str]:
+    """Spoil the first n of class a."""
+    names = [f"a/{2 * i:03d}.png" for i in range(n)]
+    for name in names:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-30])
+    return names
+
+
+def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
+    names = spoil(folder, 3)
+    found = load(folder, max_bad=3)
+    assert len(found.images) + len(found.heldout_images) == N - 3
+    images, heldout = expected()
+    assert found.images[-1].equal(images[-1]) and found.heldout_images[-1].equal(heldout[-1])
+    assert found.labels is not None and len(found.labels) == len(found.images)
+    assert [name for name, _ in found.report["faults"]] == names
+    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report["skipped"][0]
+
+
+def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
+    names = spoil(folder, 7)
+    with pytest.raises(DataError) as caught:
+        load(folder, max_bad=6)
+    text = str(caught.value)
+    assert f"7 of 230 pictures in {folder} cannot be used: {names[0]} (truncated), " in text and "\n" not in text
+    assert "and 2 others" in text and "skip them with --max-bad 7" in text
+    listed = Path(text.split("all are listed in ")[1].split(";")[0])
+    assert listed.read_text().splitlines() == [f"{name}: truncated" for name in names]
+    found = load(folder, max_bad=7)
+    assert len(found.images) > 200
+    (said,) = found.report["skipped"]
+    assert said.startswith("7 pictures of 230 skipped: ") and said.endswith(f"all are listed in {listed}")
+
+
+def test_skipping_is_advised_only_if_enough_pictures_remain(folder: Path) -> None:
+    assert image_folder.remedy(220, N) == "repair or delete them, or skip them with --max-bad 220"
+    assert image_folder.remedy(221, N) == "repair or delete them"
+    spoiled = [path.write_bytes(b"bad") for path in folder.rglob("*.png")]
+    with pytest.raises(DataError, match=f"{N} of {len(spoiled)} pictures .* cannot be used") as caught:
+        load(folder)
+    assert str(caught.value).endswith("; repair or delete them")
+
+
+def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: Path) -> None:
+    (folder / "a" / "two\nlines\x1b[31m.png").write_bytes(b"bad")
+    load(folder)
+    (listed,) = cache.glob("*/bad-files.txt")
+    assert listed.read_text() == "a/two\\nlines\\x1b[31m.png: not a picture\n"
+
+
+def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guess is grey 8x8; but one file in colour makes all of them colour."""
+    Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
+    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(image_folder.Files, "sample", lambda self: grey)
+    found = load(folder)
+    assert found.channels == 3 and len(found.images) + len(found.heldout_images) == N + 1
+
+
+def test_copies_are_counted_across_the_split(folder: Path) -> None:
+    shutil.copy(folder / "a" / "000.png", folder / "b" / "copy.png")
+    found = load(folder)
+    assert found.report["duplicates"]["n"] == 1
+    assert found.report["duplicates"]["pairs"] in ([["a/000.png", "b/copy.png"]], [["b/copy.png", "a/000.png"]])
+
+    train = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
+    counts = pixel_cache.duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == {"n": 2, "n_across": 2, "pairs": [["2", "1"], ["2", "3"]]}
+    counts = pixel_cache.duplicates(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == {"n": 2, "n_across": 0, "pairs": [["2", "4"], ["1", "3"]]}, "copies within one part are not across"
+
+
+def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "few"
+    path.mkdir()
+    for i in range(12):
+        Image.fromarray(PIXELS[i]).save(path / f"{i}.png")
+    found = load(path)
+    assert found.heldout_images.shape == (0, 1, 8, 8) and found.labels is None
+    assert found.notes == ("few holds only 12 images, so none are held out to watch for overfitting",)
+    spoiled = path / "3.png"
+    for i in range(3):
+        spoiled = path / f"{i}.png"
+        spoiled.write_bytes(b"bad")
+    with pytest.raises(
+        DataError,
+        match=r"holds 9 usable pictures, 3 cannot be used: 0.png \(not a picture\), .*; at least 10 are needed",
+    ):
+        load(path)
+
+
+def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None:
+    """The second waits, says so, and finds the cache complete."""
+    code = "import sys; from pathlib import Path; from gancli.core.data import image_folder; "
+    code += "from gancli.core.data.transform import Options; "
+    code += "image_folder.load(Path(sys.argv[1]), Options(), lambda *about: print(*about, flush=True))"
+    load(folder)
+    (lock,) = cache.glob("*.lock")
+    with pixel_cache.locked(lock, silent):
+        child = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        assert "waiting for another process" in child.stdout.readline()
+        time.sleep(0.05)
+        assert child.poll() is None
+    assert child.communicate(timeout=60)[0] == "" and child.returncode == 0
+
+
+@pytest.mark.parametrize("pack", [np.savez, np.savez_compressed])
+def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
+    pack(tmp_path / "made.npz", images=PIXELS, labels=np.arange(N) % 3)
+    found = load(tmp_path / "made.npz")
+    held = hold_out(N, torch.arange(N) % 3)
+    assert torch.equal(found.images[:, 0], torch.from_numpy(PIXELS)[~held])
+    assert found.labels is not None and found.labels.equal((torch.arange(N) % 3)[~held])
+    assert found.class_names == ("0", "1", "2")
+    colour = np.stack([PIXELS] * 3, axis=3)[:, :, :6]
+    pack(tmp_path / "colour.npz", colour)
+    found = load(tmp_path / "colour.npz", resolution=12, fit="pad", background=(255, 0, 0))
+    assert found.images.shape == (207, 3, 12, 12) and found.labels is None
+    assert found.images[0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("n_tasks", [1, 7])
+def test_an_interrupted_npz_goes_on_where_it_was(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
+) -> None:
+    np.savez(tmp_path / "made.npz", images=PIXELS)
+    load(tmp_path / "made.npz")
+    whole = contents(cache)
+    shutil.rmtree(cache)
+    blocks, starts = image_folder.Rows.blocks, []
+
+    def failing(self: image_folder.Rows, wanted: Wanted, start: int) -> Iterator[decode_workers.Block]:
+        starts.append(start)
+        for n, block in enumerate(blocks(self, wanted, start)):
+            if n == n_tasks and start == 0:
+                raise KeyboardInterrupt
+            yield block
+
+    monkeypatch.setattr(image_folder.Rows, "blocks", failing)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path / "made.npz")
+    load(tmp_path / "made.npz")
+    assert contents(cache) == whole and starts == [0, 16 * n_tasks]
+
+
+def test_a_lone_label_that_means_billions_of_classes_is_refused(tmp_path: Path) -> None:
+    labels = np.arange(N) % 3
+    labels[7] = 2_000_000_000
+    np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
+    with pytest.raises(DataError, match="labels that mean classes, 2,000,000,001 of them; at most 1,000 work"):
+        load(tmp_path / "made.npz")
+    assert load(tmp_path / "made.npz", conditional=False).labels is None
+
+
+def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "made.npz", images=np.array([{"a": 1}] * 20, dtype=object))
+    with pytest.raises(DataError, match="must be uint8"):
+        load(tmp_path / "made.npz")
+
+
+def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "SMALL_BYTES", 1000)
+    np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
+    with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
+        load(tmp_path / "made.npz")
+    np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
+    with pytest.raises(DataError, match="holds 0 usable pictures"):
+        load(tmp_path / "made.npz")
+
+
+def test_one_picture_is_no_data_set(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"000\.png is one picture; give a folder or zip"):
+        load(folder / "a" / "000.png")
+
+
+def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_folder, "FEW", 0)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(DataError, match=r"a process that decodes .* died"):
+        load(folder)
+
+
+def test_processes_import_nothing_from_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by themselves, nor because `python -m` has put it into the path of their parent."""
+    for name in ("queue", "numpy", "json"):
+        (folder / f"{name}.py").write_text("open('ran', 'w'); raise SystemExit")
+    monkeypatch.setattr(image_folder, "FEW", 0)
+    monkeypatch.setattr("gancli.core.devices.cores", lambda: 2)
+    monkeypatch.setattr(sys, "path", [str(folder), "", *sys.path])
+    monkeypatch.chdir(folder)
+    assert len(load(folder).images) == 207
+    assert not (folder / "ran").exists()
+
+
+def test_a_process_imports_no_torch() -> None:
+    code = "import sys, gancli.core.data.decode_workers; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+SLOW = """
+import os, sys, time
+from gancli.core import workers
+workers.block = lambda *_: (os.write(1, b"decoding"), time.sleep(60))
+workers.serve(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+def test_a_process_ends_with_its_parent_even_amid_a_picture(folder: Path) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", SLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert worker.stdin and worker.stdout
+    decode_workers.send(worker, {"path": str(folder), "is_zip": False, "wanted": dataclasses.asdict(Wanted(8, 1))})
+    decode_workers.send(worker, ["a/000.png"])
+    assert worker.stdout.read(8) == b"decoding"
+    worker.stdin.close()
+    assert worker.wait(timeout=10) == 0
+    worker.stdout.close()
+
+
+def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(decode_workers, "block", failing)
+    with pytest.raises(DataError, match=r"there is too little memory to decode .*; make huge pictures smaller"):
+        load(folder)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
+    """Every filter in every row, the first one too, with other files and bad ones between."""
+    draws = np.random.default_rng(0)
+    mode, wanted = {1: "L", 3: "RGB"}[channels], Wanted(8, channels)
+    files = {}
+    for i in range(40):
+        row = 1 + 8 * channels
+        rows = draws.integers(0, 256, (8, row), dtype=np.uint8)
+        rows[:, 0] = draws.integers(0, 5, 8)
+        files[f"{i}.png"] = png_file(rows.tobytes(), channels)
+        rows[i % 8, 0] = 5
+        if i % 5 == 0:
+            files[f"{i}-filter.png"] = png_file(rows.tobytes(), channels)
+            files[f"{i}-short.png"] = png_file(rows.tobytes()[:-1], channels)
+            files[f"{i}-long.png"] = png_file(rows.tobytes() + b"x", channels)
+            file = io.BytesIO()
+            Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
+            files[f"{i}-other.png"] = file.getvalue()
+    found = decode_workers.block([*files], files.__getitem__, wanted)
+    alone, faults = [], []
+    for place, data in enumerate(files.values()):
+        try:
+            alone.append(resize.convert(data, wanted))
+        except DataError as err:
+            faults.append((place, str(err)))
+    assert found.faults == faults and len(faults) == 24
+    assert found.facts == Counter(facts for _, facts in alone) and len(found.facts) == 2
+    assert np.array_equal(found.pixels, np.stack([pixels for pixels, _ in alone]).transpose(0, 3, 1, 2))
+    assert Image.open(io.BytesIO(files["0.png"])).mode == mode
+
+
+def png_file(rows: bytes, channels: int) -> bytes:
+    """A PNG of 8x8 with these filtered rows."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
+    """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
+    (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
+    images = pixel_cache.mapped(tmp_path, "train", N, Wanted(8, 1))
+    batch = images[torch.tensor([5, 0, 5])]
+    assert batch.equal(torch.from_numpy(PIXELS[[5, 0, 5]])[:, None]) and batch.untyped_storage().nbytes() == 3 * 64
+    images[0] = 7
+    assert (tmp_path / "train.u8").read_bytes() == PIXELS.tobytes()

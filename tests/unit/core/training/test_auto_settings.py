@@ -1,0 +1,165 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from gancli import presets
+from gancli.config import TrainConfig
+from gancli.core.data.dataset import image_set
+from gancli.core.training import run_config
+from gancli.core.training.auto_settings import batch_size, follow, gamma
+from gancli.errors import ConfigError
+
+
+def followed(
+    resolution: int, preset: str = "quick", *, n_train: int = 500, is_watched: bool = True, **flags: object
+) -> tuple[TrainConfig, dict[str, str]]:
+    _, config, sources = presets.resolve(preset, flags=flags)
+    return follow(config, sources, presets.PRESETS[preset], resolution, n_train=n_train, is_watched=is_watched)
+
+
+def test_the_batch_halves_with_each_doubling_above_32_px_but_not_below_16() -> None:
+    sizes = (8, 28, 32, 36, 64, 68, 128, 132, 256)
+    assert [batch_size(64, size) for size in sizes] == [64, 64, 64, 32, 32, 16, 16, 16, 16]
+    assert [batch_size(256, size) for size in sizes] == [256, 256, 256, 128, 128, 64, 64, 32, 32]
+    assert batch_size(8, 256) == 8
+
+
+def test_gamma_grows_with_the_pixels_and_falls_with_the_batch_above_32_px() -> None:
+    assert [gamma(0.5, size, 64, 64) for size in (8, 28, 32, 64, 256)] == [0.5, 0.5, 0.5, 2.0, 32.0]
+    assert gamma(0.5, 64, 64, 16) == 8 and gamma(0.5, 64, 64, 128) == 1
+    assert gamma(0.5, 32, 64, 16) == 0.5
+    assert gamma(0.0, 256, 64, 16) == 0
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("resolution", [8, 28, 32])
+def test_up_to_32_px_a_preset_is_left_as_it_is(preset: str, resolution: int) -> None:
+    _, config, sources = presets.resolve(preset)
+    assert followed(resolution, preset) == (config, sources)
+
+
+@pytest.mark.parametrize("resolution", [32, 64, 128])
+def test_a_preset_made_for_a_resolution_has_exactly_its_own_numbers_there(resolution: int) -> None:
+    preset = f"r3gan-{resolution}"
+    config, sources = followed(resolution, preset)
+    assert config == presets.PRESETS[preset] and config.resolution == resolution
+    assert set(sources.values()) == {f"preset {preset}"}
+
+
+def test_beyond_the_resolution_it_is_made_for_a_preset_follows_the_images_from_there() -> None:
+    config, sources = followed(128, "r3gan-64")
+    assert (config.batch_size, config.gamma) == (128, 2.0 * 4 * 2)
+    assert sources["batch_size"] == sources["gamma"] == "rule"
+    assert followed(48, "r3gan-64")[0].gamma == 2.0
+
+
+def test_what_moved_comes_from_the_rule() -> None:
+    config, sources = followed(64)
+    assert (config.batch_size, config.gamma) == (32, 0.5 * 4 * 2)
+    assert (sources["batch_size"], sources["gamma"], sources["lr"]) == ("rule", "rule", "preset quick")
+    config, sources = followed(64, "classic")
+    assert (config.batch_size, config.gamma) == (16, 0)
+    assert (sources["batch_size"], sources["gamma"]) == ("rule", "preset classic")
+
+
+def test_what_a_flag_says_stays_and_the_rest_follows_it() -> None:
+    config, sources = followed(64, batch_size=128)
+    assert (config.batch_size, config.gamma) == (128, 0.5 * 4 / 2)
+    assert (sources["batch_size"], sources["gamma"]) == ("flag", "rule")
+    config, sources = followed(64, gamma=3.0)
+    assert (config.batch_size, config.gamma) == (32, 3.0)
+    assert (sources["batch_size"], sources["gamma"]) == ("rule", "flag")
+
+
+@pytest.fixture
+def adaptive(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """`quick`, were its augmentation adaptive, from nothing on."""
+    preset = replace(
+        presets.PRESETS["quick"], augment="color,translation,cutout", augment_strength=0.0, ada=True, augment_below=0
+    )
+    monkeypatch.setitem(presets.PRESETS, "quick", preset)
+    return preset
+
+
+def test_adaptive_augmentation_of_a_preset_is_fixed_where_nothing_is_held_out(adaptive: TrainConfig) -> None:
+    assert followed(28)[0] == adaptive
+    config, sources = followed(28, is_watched=False)
+    assert config == replace(adaptive, ada=False, augment_strength=0.5)
+    assert sources["ada"] == sources["augment_strength"] == "rule"
+    config, sources = followed(28, is_watched=False, augment_strength=0.2)
+    assert (config.ada, config.augment_strength) == (False, 0.2)
+    assert (sources["ada"], sources["augment_strength"]) == ("rule", "flag")
+
+
+def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: TrainConfig) -> None:
+    assert followed(28, is_watched=False, ada=True)[0].ada
+    assert followed(28, is_watched=False, augment="none")[0] == replace(adaptive, augment="none", ada=False)
+
+
+@pytest.mark.parametrize(
+    ("n_train", "flags", "is_augmented"),
+    [
+        (1999, {}, True),
+        (2000, {}, False),
+        (2000, {"ada": True}, True),
+        (2000, {"augment": "color"}, True),
+        (2000, {"augment_strength": 0.2}, True),
+        (1999, {"augment": "none"}, False),
+        (2000, {"ada": False}, False),
+        (2000, {"augment_strength": 0.0}, False),
+        (1999, {"ada": False}, True),
+    ],
+)
+def test_few_images_are_augmented_and_more_where_it_is_asked_for(
+    n_train: int, flags: dict[str, object], is_augmented: bool
+) -> None:
+    assert presets.PRESETS["quick"].augment_below == 2000
+    config, sources = followed(28, n_train=n_train, **flags)
+    assert (config.augment != "none") == is_augmented
+    assert is_augmented or not config.ada
+    assert (sources["augment"] == "rule") == (n_train == 2000 and not any(flags.values()))
+
+
+def test_the_tutorials_recipe_is_never_augmented() -> None:
+    assert followed(28, "classic", n_train=10)[0].augment == "none"
+
+
+def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConfig) -> None:
+    def record(n: int, **flags: object) -> dict[str, Any]:
+        images = image_set("made", (torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None))
+        return run_config.make(*presets.resolve("quick", flags=flags), images)
+
+    assert run_config.notes(record(200)) == []
+    (said,) = run_config.notes(record(199))
+    assert said.startswith(
+        "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
+    )
+    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+        record(199, ada=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"gamma": 0.0}, []),
+        ({"gamma": 0.0, "r1_interval": 4}, ["--r1-interval has no effect without --gamma"]),
+        ({"gamma": 0.1, "r1_interval": 4, "gamma_end": 0.5}, []),
+        ({"gamma": 0.0, "gamma_end": 0.5}, ["--gamma-end has no effect without --gamma"]),
+        ({"augment": "none", "augment_strength": 0.9}, ["--augment-strength has no effect without --augment"]),
+        ({"augment": "none", "augment_strength": 0.0}, []),
+        ({"augment_strength": 0.9}, []),
+    ],
+    ids=str,
+)
+def test_a_record_names_settings_without_effect(flags: dict[str, object], said: list[str]) -> None:
+    images = image_set("made", (torch.zeros(200, 1, 8, 8, dtype=torch.uint8), None))
+    assert run_config.notes(run_config.make(*presets.resolve("quick", flags=flags), images)) == said
+
+
+def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
+    images = image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
+    record = run_config.make(*presets.resolve("quick"), images)
+    assert (record["train"]["batch_size"], record["train"]["gamma"]) == (32, 4.0)
+    assert record["sources"]["batch_size"] == record["sources"]["gamma"] == "rule"

@@ -1,0 +1,122 @@
+"""Threads and precision that are left to a trial."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gancli import presets
+from gancli.core import devices
+from gancli.core.data import load
+from gancli.core.data.dataset import ImageSet
+from gancli.core.training import autotune, run_config, trial
+from gancli.core.training.engine import Engine
+from gancli.core.training.trainer import Trainer
+from gancli.errors import ConfigError, MemoryLimitError
+from gancli.files.run_folder import RunDir
+
+FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 0.1, "device": "cpu", "eval_kimg": 0}
+
+
+def plan(folder: Path, **flags: object) -> tuple[dict[str, Any], ImageSet]:
+    images = load.load(str(folder))
+    return run_config.make(*presets.resolve("quick", flags={**FLAGS, **flags}), images), images
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, step_s: dict[tuple[int, str], float], cores: int = 4) -> list[object]:
+    """One whose steps take so long by threads and precision. Returns the pairs that are tried, as they are."""
+    tried = list[object]()
+
+    def step(engine: Engine) -> float:
+        tried.append(pair := (torch.get_num_threads(), engine.state.precision))
+        return step_s[pair]
+
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    monkeypatch.setattr(trial, "step_s", step)
+    return tried
+
+
+def chosen(record: dict[str, Any]) -> tuple[int, str]:
+    return record["machine"]["threads"], record["machine"]["precision"]
+
+
+STEPS = {(4, "float32"): 0.5, (2, "float32"): 0.3, (1, "float32"): 0.4, (2, "bf16"): 0.2, (4, "bf16"): 0.6}
+
+
+def test_thread_counts_are_all_cores_and_the_powers_of_two_below() -> None:
+    counts = [autotune.thread_counts(cores) for cores in (1, 2, 4, 6)]
+    assert counts == [[1], [2, 1], [4, 2, 1], [6, 4, 2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"threads": "auto", "precision": "auto"}, (2, "bf16")),
+        ({"threads": "auto"}, (2, "float32")),
+        ({"precision": "auto"}, (4, "float32")),
+        ({"precision": "auto", "threads": 2}, (2, "bf16")),
+    ],
+)
+def test_the_fastest_of_a_trial_is_kept(
+    tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, flags: dict[str, object], expected: tuple[int, str]
+) -> None:
+    machine(monkeypatch, STEPS)
+    record, images = plan(tiny_idx, **flags)
+    before = copy.deepcopy(record)
+    found = autotune.tuned(record, images)
+    assert chosen(found) == expected and record == before
+    assert found | {"machine": 0} == record | {"machine": 0}
+
+
+def test_a_default_is_left_only_for_what_is_worth_it(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {(2, "float32"): 0.103, (1, "float32"): 0.1, (2, "bf16"): 0.1}, cores=2)
+    assert chosen(autotune.tuned(*plan(tiny_idx, threads="auto", precision="auto"))) == (2, "float32")
+
+
+def test_what_is_far_behind_is_not_tried_again(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = machine(monkeypatch, {(1, "float32"): 0.2, (1, "bf16"): 2.0}, cores=1)
+    assert chosen(autotune.tuned(*plan(tiny_idx, precision="auto"))) == (1, "float32")
+    assert tried.count((1, "bf16")) == 4, "two to warm up, and one turn of the trial"
+
+
+def test_a_run_that_leaves_nothing_to_a_trial_has_none(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = machine(monkeypatch, {})
+    record, images = plan(tiny_idx, precision="bf16")
+    assert autotune.tuned(record, images) == record and chosen(record) == (4, "bf16") and not tried
+
+
+def test_a_real_trial_chooses_what_a_run_can_be_made_with(tiny_idx: Path, tmp_path: Path) -> None:
+    record, images = plan(tiny_idx, threads="auto", precision="auto")
+    record = autotune.tuned(record, images)
+    assert chosen(record) in [(n, name) for n in range(1, devices.cores() + 1) for name in ("float32", "bf16")]
+    trainer = Trainer(RunDir.create(tmp_path, "x"), record, images)
+    assert (torch.get_num_threads(), trainer.state.precision) == chosen(record)
+
+
+def test_a_batch_without_memory_is_refused_before_anything_is_timed(
+    tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(record: dict[str, Any], data: ImageSet) -> None:
+        raise MemoryLimitError("too large")
+
+    tried = machine(monkeypatch, STEPS)
+    monkeypatch.setattr(trial, "rehearse", refuse)
+    with pytest.raises(MemoryLimitError, match="too large"):
+        autotune.tuned(*plan(tiny_idx, precision="auto"))
+    assert not tried
+
+
+def test_bf16_is_refused_where_there_is_none_and_not_tried(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {(4, "float32"): 0.2})
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
+    assert chosen(autotune.tuned(*plan(tiny_idx, precision="auto"))) == (4, "float32")
+    with pytest.raises(ConfigError, match="--precision bf16 cannot be computed by cpu on this machine; use float32"):
+        plan(tiny_idx, precision="bf16")
+
+
+@pytest.mark.parametrize(("is_new_enough", "expected"), [(True, True), (False, False)])
+def test_mps_has_bf16_from_macos_14_on(monkeypatch: pytest.MonkeyPatch, is_new_enough: bool, expected: bool) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *version: is_new_enough and version == (14, 0))
+    assert devices.has_bf16(torch.device("mps")) is expected
