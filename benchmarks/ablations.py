@@ -30,8 +30,8 @@ from gancli import config
 from gancli.files.run_folder import RunDir
 from gancli.presets import DEFAULT_PRESET, PRESETS
 from gancli.report import plots
-from gancli.report.series import log_limits, series, smoothed
-from gancli.wording import counted, significant
+from gancli.report.series import log_axis_limits, metric_series, smooth_centred
+from gancli.wording import format_count, format_significant
 
 Record = dict[str, Any]
 
@@ -112,7 +112,7 @@ def cures(seeds: Sequence[int], epochs: float) -> list[Run]:
 
 
 def settings(recipe: str) -> Record:
-    return config.to_values(PRESETS["classic" if recipe.startswith("--preset classic") else DEFAULT_PRESET])
+    return config.config_to_values(PRESETS["classic" if recipe.startswith("--preset classic") else DEFAULT_PRESET])
 
 
 def measure(what: str, run: Run, out: Path) -> Record:
@@ -165,7 +165,7 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
     axes = place(SCALE_LEFT, HEAD, SCALE_WIDTH, ROW * len(records))
     axes.set_xscale("log")
     multiples = [one["multiple"] for some in records.values() for record in some for one in record["judges"].values()]
-    axes.set_xlim(log_limits([*multiples, 1]))
+    axes.set_xlim(log_axis_limits([*multiples, 1]))
     axes.set_ylim(len(records) - 0.5, -0.5)
     axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -194,19 +194,19 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
     figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # where the legend begins
     plots.add_legend(figure, axes, 1 - (HEAD - 22) / height)
     seeds = max(map(len, records.values()))
-    note = f"{counted(seeds, 'run')} of each; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
+    note = f"{format_count(seeds, 'run')} of each; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
     plots.add_note(figure, note)
-    plots.save(figure, out / "ladder.png")
+    plots.save_figure(figure, out / "ladder.png")
 
 
 def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     """The score and r_v over images seen, a curve for each run."""
-    figure, (above, below) = plots.page(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
+    figure, (above, below) = plots.new_figure(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
     every = [record for some in records.values() for record in some]
     floor = every[0]["floor"]
-    scores = [score for record in every for score in series(record["evaluations"], SCORE)[1]]
+    scores = [score for record in every for score in metric_series(record["evaluations"], SCORE)[1]]
     above.set_yscale("log")
-    above.set_ylim(log_limits([*scores, floor]))
+    above.set_ylim(log_axis_limits([*scores, floor]))
     above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     above.yaxis.set_minor_locator(NullLocator())
@@ -214,16 +214,16 @@ def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     for name, some in records.items():
         style: dict[str, Any] = {"color": COLOURS[name], "linewidth": 2}
         for i, record in enumerate(some):
-            above.plot(*series(record["evaluations"], SCORE), **style, label="" if i else name)
-            kimg, r_v = series(record["ticks"], "r_v")
-            below.plot(kimg, smoothed(r_v), **style)
-    plots.mark_ideals(above, [(floor, f"floor {significant(floor)}", plots.BLACK)])
+            above.plot(*metric_series(record["evaluations"], SCORE), **style, label="" if i else name)
+            kimg, r_v = metric_series(record["ticks"], "r_v")
+            below.plot(kimg, smooth_centred(r_v), **style)
+    plots.mark_ideals(above, [(floor, f"floor {format_significant(floor)}", plots.BLACK)])
     below.set_ylim(-0.05, 1)
     below.set_ylabel("overfitting r_v,\nfrom 0 to 1", fontsize=12)
     plots.show_progress([above, below], every, every[0]["n_train"])
     plots.add_legend(figure, above, 0.915)
     plots.add_note(figure, "r_v: moving average")
-    plots.save(figure, out / "cures.png")
+    plots.save_figure(figure, out / "cures.png")
 
 
 def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
@@ -239,13 +239,13 @@ def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
 
 def best(record: Record) -> tuple[float, float]:
     """The lowest score on the way, and at how many kimg."""
-    kimg, scores = series(record["evaluations"], SCORE)
+    kimg, scores = metric_series(record["evaluations"], SCORE)
     return float(scores.min()), float(kimg[scores.argmin()])
 
 
 def last_r_v(record: Record) -> float:
     """Mean over the last 100 kimg."""
-    kimg, r_v = series(record["ticks"], "r_v")
+    kimg, r_v = metric_series(record["ticks"], "r_v")
     return float(r_v[kimg > kimg[-1] - 100].mean())
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
-    found = load.load(args.data)
+    found = load.load_dataset(args.data)
     names = [name.replace("/", "-") for name in found.class_names] or ["all"]
     splits = {"train": (found.images, found.labels), "heldout": (found.heldout_images, found.heldout_labels)}
     for split, (images, labels) in splits.items():

@@ -41,7 +41,7 @@ from gancli.core.training import run_config, trial
 from gancli.files import provenance
 from gancli.metrics.suite import METRICS
 from gancli.report import plots
-from gancli.report.series import log_limits
+from gancli.report.series import log_axis_limits
 from gancli.workflows import evaluation
 
 ENOUGH_S = 1.0  # of steps
@@ -96,7 +96,7 @@ CURVES = (
 
 def model_of(images: ImageSet) -> Model:
     """One that has learned nothing."""
-    spec = run_config.spec(record_of(PRESET, images, FLAGS))
+    spec = run_config.model_spec(record_of(PRESET, images, FLAGS))
     info = ModelInfo(spec, PRESET, 0, {}, images.class_names, tuple(images.class_counts))
     return Model(build_generator(spec), info, "")
 
@@ -105,26 +105,26 @@ def step_s(point: Point) -> float:
     images = noise(point.images, point.resolution, n_classes=N_CLASSES)
     engine = engine_of(PRESET, images, {**FLAGS, "batch_size": point.batch})
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.step_s(engine)
-    return point.batch / trial.images_per_s(engine, point.batch, ENOUGH_S)
+        trial.time_step(engine)
+    return point.batch / trial.measure_batch_rate(engine, point.batch, ENOUGH_S)
 
 
 def sample_s(point: Point) -> float:
-    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), write.Draw(range(point.n))
+    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), write.SampleRequest(range(point.n))
     with tempfile.TemporaryDirectory() as folder:
-        record = provenance.make("gancli sample", Path(folder), "", seeds=draw.seeds)
+        record = provenance.make_sample_record("gancli sample", Path(folder), "", seeds=draw.seeds)
         started = time.perf_counter()
-        for _ in write.write_npz(Path(folder, "samples.npz"), model, draw, record):
+        for _ in write.write_sample_npz(Path(folder, "samples.npz"), model, draw, record):
             pass
         return time.perf_counter() - started
 
 
 def evaluate_s(point: Point) -> float:
     images = noise(point.images, point.resolution, 1, N_CLASSES, n_heldout=point.images // 10)
-    fakes = evaluation.of_model(model_of(images), point.n)
+    fakes = evaluation.fakes_from_model(model_of(images), point.n)
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, GANCLI_CACHE=folder):
         started = time.perf_counter()
-        evaluation.score(evaluation.reference(images, "digits"), fakes, images, only=list(METRICS))
+        evaluation.score_images(evaluation.build_reference(images, "digits"), fakes, images, only=list(METRICS))
         return time.perf_counter() - started
 
 
@@ -133,13 +133,13 @@ WORKS: dict[str, Callable[[Point], float]] = {"step": step_s, "sample": sample_s
 
 def measure(point: Point) -> Cost:
     """Seconds and MiB, in this process, which has done nothing yet."""
-    devices.prepare(0, "float32")
+    devices.configure_torch(0, "float32")
     do, cpu = WORKS[point.what], torch.device("cpu")
     do(Point(point.what, images=500, batch=8, n=100))  # whatever is loaded or built once
-    trial.reset_peak(cpu)
-    before = trial.memory(cpu)[0]
+    trial.reset_peak_memory(cpu)
+    before = trial.peak_and_total_memory(cpu)[0]
     seconds = do(point)
-    return {SECONDS: seconds, MEMORY: max((trial.memory(cpu)[0] - before) / 2**20, LEAST_MIB)}
+    return {SECONDS: seconds, MEMORY: max((trial.peak_and_total_memory(cpu)[0] - before) / 2**20, LEAST_MIB)}
 
 
 def in_a_process(point: Point, number: int) -> Cost:
@@ -168,7 +168,7 @@ def drawn(rounds: dict[Point, list[Cost]], curves: dict[Curve, list[Point]]) -> 
             y = [medians(rounds[point])[what] for point in points]
             axes.loglog(x, [y[-1] * (one / x[-1]) ** curve.power for one in x], "--", color=plots.GREY, linewidth=1.2)
             axes.loglog(x, y, "o-", color=colour, linewidth=2)
-            axes.set_ylim(log_limits(y))
+            axes.set_ylim(log_axis_limits(y))
             axes.set_title(f"{curve.title}: {what}", fontsize=12)
             axes.set_xlabel(curve.label, fontsize=11)
             axes.grid(color="#e4e4e4", linewidth=0.8)
@@ -207,7 +207,7 @@ def main() -> None:
     points = {point: None for some in curves.values() for point in some}
     works = {point: functools.partial(in_a_process, point) for point in points}
     rounds = in_turn(works, args.rounds)
-    plots.save(drawn(rounds, curves), args.out)
+    plots.save_figure(drawn(rounds, curves), args.out)
     print(cost_table(rounds, curves))
 
 

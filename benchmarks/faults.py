@@ -51,15 +51,15 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2000)
     parser.add_argument("--n-real", type=int, default=5000)
     chosen = parser.parse_args()
-    fashion = load.load("fashion-mnist")
+    fashion = load.load_dataset("fashion-mnist")
     assert fashion.labels is not None
     order = torch.randperm(len(fashion.images), generator=rng.generator(0, "faults"))
     real, rest = order[: chosen.n_real], order[chosen.n_real : chosen.n_real + chosen.n]
     references = {
         name: Reference(
-            extractor := features.load(name),
-            features.extract(extractor, fashion.images[real]),
-            features.extract(extractor, fashion.heldout_images),
+            extractor := features.load_extractor(name),
+            features.extract_features(extractor, fashion.images[real]),
+            features.extract_features(extractor, fashion.heldout_images),
         )
         for name in PARTS
     }
@@ -67,8 +67,8 @@ def main() -> None:
     def scores(images: Tensor) -> dict[str, suite.Score]:
         found: dict[str, suite.Score] = {}
         for name, parts in PARTS.items():
-            fake = features.extract(references[name].extractor, images)
-            found |= suite.evaluate(references[name], fake, metrics=parts).scores
+            fake = features.extract_features(references[name].extractor, images)
+            found |= suite.score_features(references[name], fake, metrics=parts).scores
         return found
 
     def row(title: str, value: Callable[[str], str]) -> None:

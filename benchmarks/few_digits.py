@@ -18,7 +18,7 @@ KINDS = 10
 
 def write(path: Path, n: int) -> Path:
     """Both files; returns the path of the second. The same digits each time; fewer are a part of more."""
-    digits = load.load("mnist-5k")
+    digits = load.load_dataset("mnist-5k")
     assert digits.labels is not None and digits.heldout_labels is not None
     pictures = torch.cat([digits.images, digits.heldout_images])
     labels = torch.cat([digits.labels, digits.heldout_labels])

@@ -32,9 +32,9 @@ from PIL import Image
 from gancli import presets
 from gancli.core.data import load as data
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.pixel_cache import mapped
-from gancli.core.data.resize import Wanted
-from gancli.core.data.transform import Options
+from gancli.core.data.pixel_cache import map_split
+from gancli.core.data.resize import Transform
+from gancli.core.data.transform import TransformOptions
 from gancli.core.training import run_config
 from gancli.core.training.trainer import Trainer
 from gancli.files.run_folder import RunDir
@@ -71,7 +71,7 @@ def ours(folder: Path, resolution: int) -> tuple[float, float]:
     """A first `data.load`, with a new cache; and a second one."""
 
     def load() -> int:
-        found = data.load(str(folder), Options(resolution=resolution))
+        found = data.load_dataset(str(folder), TransformOptions(resolution=resolution))
         return len(found.images) + len(found.heldout_images)
 
     with tempfile.TemporaryDirectory() as cache:
@@ -137,12 +137,14 @@ def anonymous_mib() -> float:
 
 def train(folder: Path, n: int, kimg: float) -> None:
     """Train on a made cache; prints images/s and memory as JSON."""
-    images = mapped(folder, "train", n, Wanted(SHAPE[1], SHAPE[0]))
+    images = map_split(folder, "train", n, Transform(SHAPE[1], SHAPE[0]))
     made = ImageSet("made", "made", images, None, images[:0], None, (), "", ())
     flags = {"kimg": kimg, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": len(os.sched_getaffinity(0))}
-    name, config, sources = presets.resolve("quick", flags=flags)
+    name, config, sources = presets.resolve_config("quick", flags=flags)
     with tempfile.TemporaryDirectory() as outdir:
-        trainer = Trainer(RunDir.create(Path(outdir), name), run_config.make(name, config, sources, made), made)
+        trainer = Trainer(
+            RunDir.create(Path(outdir), name), run_config.build_run_config(name, config, sources, made), made
+        )
         for _ in range(5):
             trainer.step()
         started, cpu, before = time.perf_counter(), time.process_time(), trainer.state.nimg

@@ -74,7 +74,7 @@ def load_judges(name: str, real: Tensor | None = None) -> Judges:
     above twice the 128 features.
     """
     of = "mnist-5k" if name == STACKED else name
-    found = load.load(of)
+    found = load.load_dataset(of)
     recipe = f"{found.digest} {SHOWN[of]} {HALVES} {PARTS} {SOURCE}"
     path = cache_folder() / "judges" / f"{of}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.safetensors"
     if not path.is_file():
@@ -191,11 +191,11 @@ def pack(judges: Judges) -> bytes:
         tensors |= {f"{name}.{key}": value for key, value in nn.Sequential(net, top).state_dict().items()}
         tensors |= {f"{name}.mean": reals.moments.mean, f"{name}.covariance": reals.moments.covariance}
         meta[name] = {"n": reals.moments.n, "apart": reals.apart, "m": reals.m}
-    return tensor_file.pack("judges", tensors, meta)
+    return tensor_file.pack_tensors("judges", tensors, meta)
 
 
 def unpack(data: str, path: Path) -> Judges:
-    tensors, meta, _ = tensor_file.unpack("judges", path)
+    tensors, meta, _ = tensor_file.unpack_tensors("judges", path)
     judges = Judges(data, {}, {})
     for name in NAMES:
         about = meta[name]
@@ -222,12 +222,12 @@ def score(judges: Judges, fakes: Tensor) -> dict[str, Any]:
         if name == NAMES[0]:
             labels = read(top, seen)
     uniform = torch.full((CLASSES,), 1 / CLASSES, dtype=torch.float64)
-    found["tv"] = classes.total_variation(classes.shares(labels, CLASSES), uniform)
+    found["tv"] = classes.total_variation(classes.class_shares(labels, CLASSES), uniform)
     found["tv_floor"] = classes.expected_total_variation(uniform, len(pictures))
     if is_stacked:
         numbers = labels.view(-1, 3) @ torch.tensor([100, 10, 1])
         counts, uniform = numbers.bincount(minlength=1000), torch.full((1000,), 1e-3, dtype=torch.float64)
-        found |= {"modes": classes.modes(counts), "modes_floor": classes.expected_modes(uniform, len(fakes))}
+        found |= {"modes": classes.count_modes(counts), "modes_floor": classes.expected_modes(uniform, len(fakes))}
         found["kl"] = classes.kl_from_uniform(counts)
         found["kl_floor"] = classes.expected_kl_from_uniform(uniform, len(fakes))
     return found

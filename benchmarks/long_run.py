@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from gancli import presets
-from gancli.core.data.dataset import image_set
+from gancli.core.data.dataset import build_image_set
 from gancli.core.training import run_config
 from gancli.core.training.trainer import Trainer
 from gancli.files.run_folder import RunDir
@@ -40,16 +40,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--parts", type=int, default=20)
     args = parser.parse_args()
-    evaluation.PROBE_N = 100
+    evaluation.SCORER_N_FAKES = 100
     pixels = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    data = image_set("made-up", (pixels, None))
+    data = build_image_set("made-up", (pixels, None))
     kimg = args.steps * BATCH / 1000
     small = {"g_width": 4, "d_width": 4, "z_dim": 4, "batch_size": BATCH, "threads": 1, "device": "cpu"}
     often = {"eval_kimg": kimg / 100, "snapshot_kimg": kimg / 200}
-    record = run_config.make(*presets.resolve("classic", flags={**small, **often, "kimg": kimg}), data)
+    record = run_config.build_run_config(
+        *presets.resolve_config("classic", flags={**small, **often, "kimg": kimg}), data
+    )
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create(Path(folder), "long")
-        probe = evaluation.probe(data, run_config.spec(record), [])
+        probe = evaluation.build_scorer(data, run_config.model_spec(record), [])
         trainer, started, part = Trainer(run, record, data, probe), time.monotonic(), 0
         print("| steps | seconds | resident MiB | open files | files of the run | MiB |\n|---|---|---|---|---|---|")
         for _ in trainer.run():

@@ -72,7 +72,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
     return {
         "command": command,
         "version": gancli.__version__,
-        "cores": devices.cores(),
+        "cores": devices.count_cores(),
         "torch": torch.__version__,
         "load": load,  # of the machine, before
         "kimg": ended["nimg"] / 1000,

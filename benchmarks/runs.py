@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from gancli.wording import significant
+from gancli.wording import format_significant
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ def in_turn(works: Mapping[str, Callable[[int], T]], rounds: int) -> dict[str, l
 
 def spread(
     values: Sequence[float],
-    form: Callable[[float], str] = significant,
+    form: Callable[[float], str] = format_significant,
     middle: Callable[[Sequence[float]], float] = statistics.fmean,
 ) -> str:
     """'12.3 (11.0 to 13.9)', mean (or another middle), least and greatest; or the one value that all have."""
@@ -73,7 +73,7 @@ def spread(
     return centre if least == greatest else f"{centre} ({least} to {greatest})"
 
 
-def median(values: Sequence[float], form: Callable[[float], str] = significant) -> str:
+def median(values: Sequence[float], form: Callable[[float], str] = format_significant) -> str:
     """As `spread`, about the median."""
     return spread(values, form, statistics.median)
 

@@ -64,21 +64,25 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
-    devices.prepare(chosen.threads, "float32")
-    model = model_file.load(chosen.model)
-    draw = write.Draw(range(chosen.n))
+    devices.configure_torch(chosen.threads, "float32")
+    model = model_file.load_model(chosen.model)
+    draw = write.SampleRequest(range(chosen.n))
     settings = {"grid": "none", "scale": 1}
-    record = provenance.make("gancli sample", chosen.model, model.digest, seeds=draw.seeds, settings=settings)
+    record = provenance.make_sample_record(
+        "gancli sample", chosen.model, model.digest, seeds=draw.seeds, settings=settings
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(1 + ROUNDS):
             G = Timed(model.G)
-            wall_s = exhaust(write.write_npz(folder / "x.npz", model_file.Model(G, model.info, ""), draw, record))
+            wall_s = exhaust(
+                write.write_sample_npz(folder / "x.npz", model_file.Model(G, model.info, ""), draw, record)
+            )
             print(f"npz: {chosen.n / wall_s:,.0f} images/s, {G.spent_s / wall_s:.0%} of the time in the network")
         for scale in (1, 4, 16):
-            made = write.make(model, write.Draw(range(1024 // scale)))
-            pictures = [image_io.enlarge(one, scale) for _, some, _ in made for one in to_hwc(some)]
-            rates = png_rates(folder, pictures, provenance.to_text(record))
+            made = write.generate_samples(model, write.SampleRequest(range(1024 // scale)))
+            pictures = [image_io.enlarge_pixels(one, scale) for _, some, _ in made for one in to_hwc(some)]
+            rates = png_rates(folder, pictures, provenance.record_to_text(record))
             shown = ", ".join(f"{rate:,.0f}/s on {cores}" for cores, rate in rates.items())
             print(f"PNGs of {len(pictures[0])} pixels a side, by threads: {shown}")
 

@@ -29,7 +29,7 @@ from gancli.core import distributed
 from gancli.core.distributed import World
 from gancli.core.training.adam import Adam
 from gancli.core.training.engine import Engine
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
@@ -86,7 +86,7 @@ class Launches(TorchDispatchMode):
 def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[str, float]:
     """Of this process, one of those that torchrun started or alone: seconds of a step, and of messages and bytes in
     it."""
-    here = distributed.join() if "RANK" in os.environ else distributed.ALONE
+    here = distributed.join_world() if "RANK" in os.environ else distributed.ALONE
     flags = {"threads": threads, "batch_size": batch, "batch_ramp_kimg": 0, "kimg": 1000}
     if width:
         flags |= {"g_width": width, "d_width": width}
@@ -94,16 +94,16 @@ def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[
     torch.manual_seed(0)
     data = noise(5000, resolution, channels, 10)
     if here.rank:
-        here.hear()  # of the training that begins
+        here.receive_order()  # of the training that begins
     engine = Engine(record_of(preset, data, flags), data, here)
     spent_s, sent = [0.0], [0]
     for name in ("tell", "hear", "average"):
         setattr(World, name, timed(getattr(World, name), spent_s, sent))
-    engine.send_state() if here.rank == 0 else engine.obey(*here.hear())
+    engine.send_state() if here.rank == 0 else engine.execute_order(*here.receive_order())
     for number in range(steps + 4):
         if number == 4:  # enough to warm up, with one of every kind
             spent_s[0], sent[0], started = 0.0, 0, time.perf_counter()
-        engine.step() if here.rank == 0 else engine.obey(*here.hear())
+        engine.step() if here.rank == 0 else engine.execute_order(*here.receive_order())
     step_s = (time.perf_counter() - started) / steps
     return {"step_s": step_s, "talk_s": spent_s[0] / steps, "bytes": sent[0] / steps, "images": batch}
 
@@ -147,11 +147,11 @@ def measure(preset: str, args: argparse.Namespace) -> str:
 
 
 def step_of(preset: str) -> Step:
-    _, config, _ = presets.resolve(preset)
+    _, config, _ = presets.resolve_config(preset)
     resolution, n = presets.PRESETS[preset].resolution, 2
     shape = {"resolution": resolution, "channels": 3, "n_classes": 10 if resolution == 32 else 0}
     spec = ModelSpec(model=config.model, z_dim=config.z_dim, g_width=config.g_width, d_width=config.d_width, **shape)
-    state = TrainState(config, spec, torch.device("meta"))
+    state = TrainStep(config, spec, torch.device("meta"))
     real = torch.zeros(n, 3, resolution, resolution, dtype=torch.uint8, device="meta")
     labels = torch.zeros(n, dtype=torch.int64, device="meta") if spec.n_classes else None
     in_d, d_step = list[int](), state.d_step

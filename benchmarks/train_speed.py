@@ -33,7 +33,7 @@ from workload import engine_of, flops, noise, peak_flops, record_of
 from gancli import events
 from gancli.core.data import load
 from gancli.core.data.dataset import ImageSet
-from gancli.core.networks.build import build
+from gancli.core.networks.build import build_networks
 from gancli.core.training import run_config
 from gancli.core.training.trainer import Trainer
 from gancli.files.run_folder import RunDir
@@ -62,14 +62,16 @@ class Contest:
     ) -> None:
         self.name, self.images, self.batch_size, self.workers = name, images, batch_size, workers
         self.flags = {**FLAGS[name], "batch_size": batch_size, "threads": threads, "eval_kimg": 0}
-        self.spec = run_config.spec(self.record(WARM_KIMG, 0))
-        self.score: Callable[[nn.Module], Any] = evaluation.probe(images, self.spec, []).measure if scored else no_score
+        self.spec = run_config.model_spec(self.record(WARM_KIMG, 0))
+        self.score: Callable[[nn.Module], Any] = (
+            evaluation.build_scorer(images, self.spec, []).measure if scored else no_score
+        )
 
     def record(self, kimg: float, seed: int) -> dict[str, Any]:
         return record_of("classic", self.images, {**self.flags, "kimg": kimg, "seed": seed})
 
     def theirs(self, kimg: float, seed: int) -> Trained:
-        G, D = build(self.spec, seed)
+        G, D = build_networks(self.spec, seed)
         torch.manual_seed(seed)
         started = time.perf_counter()
         LOOPS[self.name](G, D, self.images.images, self.batch_size, round(1000 * kimg), self.workers)
@@ -82,8 +84,8 @@ class Contest:
             started = time.perf_counter()
             trainer = Trainer(RunDir.create(Path(folder), "classic"), record, self.images)
             ended = [event for event in trainer.run() if isinstance(event, events.RunEnded)]
-            plots.draw(trainer.run_dir)
-            film.make(trainer.run_dir)
+            plots.draw_plots(trainer.run_dir)
+            film.write_progress_film(trainer.run_dir)
             rate = ended[0].nimg / (time.perf_counter() - started)
         return Trained(rate, self.score(trainer.state.G_ema)[SCORE])
 
@@ -123,7 +125,7 @@ def main() -> None:
     args = parser.parse_args()
     if "lightning" in args.against and not importlib.util.find_spec("lightning"):
         sys.exit("error: lightning is not installed; pip install lightning, or name the others with --against")
-    images = load.load(DATA) if args.score else noise(N_IMAGES)
+    images = load.load_dataset(DATA) if args.score else noise(N_IMAGES)
     rows = []
     for threads in args.threads:
         torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from gancli import presets
 from gancli.core import devices
 from gancli.core.data import clusters, load
 from gancli.core.training import autotune, run_config
-from gancli.core.training.autotune import with_machine
+from gancli.core.training.autotune import with_machine_setting
 
 
 def main() -> None:
@@ -20,16 +20,16 @@ def main() -> None:
     parser.add_argument("--data", default="mnist-5k")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    name, config, sources = presets.resolve(chosen.preset, flags={"data": chosen.data, "kimg": 1.0})
-    images = load.load(config.data)
-    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters)
-    record = run_config.make(name, config, sources, trained)
-    pairs = list(itertools.product(("float32", "bf16"), autotune.thread_counts(devices.cores())))
+    name, config, sources = presets.resolve_config(chosen.preset, flags={"data": chosen.data, "kimg": 1.0})
+    images = load.load_dataset(config.data)
+    trained = clusters.with_training_labels(images, conditional=config.conditional, clusters=config.clusters)
+    record = run_config.build_run_config(name, config, sources, trained)
+    pairs = list(itertools.product(("float32", "bf16"), autotune.candidate_thread_counts(devices.count_cores())))
     rates: dict[tuple[str, int], list[float]] = {pair: [] for pair in pairs}
     for _ in range(chosen.rounds):
         for precision, threads in pairs:
-            tried = with_machine(with_machine(record, "precision", precision), "threads", threads)
-            rates[precision, threads].append(autotune.images_per_s(tried, trained))
+            tried = with_machine_setting(with_machine_setting(record, "precision", precision), "threads", threads)
+            rates[precision, threads].append(autotune.full_batch_rate(tried, trained))
     for (precision, threads), found in rates.items():
         low, middle, high = min(found), statistics.median(found), max(found)
         print(f"{name}, {precision}, {threads} threads: {middle:,.0f} images/s ({low:,.0f} to {high:,.0f})")

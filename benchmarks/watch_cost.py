@@ -14,7 +14,7 @@ from typing import Any
 from gancli import presets
 from gancli.core.data import load
 from gancli.core.training import run_config
-from gancli.core.training.monitor import Probe
+from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.files.run_folder import RunDir
 from gancli.workflows import evaluation
@@ -41,15 +41,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     flags = {"data": chosen.data, "kimg": chosen.kimg, "threads": chosen.threads}
-    name, config, sources = presets.resolve(chosen.preset, flags=flags)
-    images = load.load(config.data)
-    record = run_config.make(name, config, sources, images)
-    probe = evaluation.probe(images, run_config.spec(record), record["data"]["class_counts"])
+    name, config, sources = presets.resolve_config(chosen.preset, flags=flags)
+    images = load.load_dataset(config.data)
+    record = run_config.build_run_config(name, config, sources, images)
+    probe = evaluation.build_scorer(images, run_config.model_spec(record), record["data"]["class_counts"])
     scores: list[float] = []
     health: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create(Path(folder), name)
-        trainer = Trainer(run, record, images, Probe(probe.about, timed(probe.measure, scores)))
+        trainer = Trainer(run, record, images, Scorer(probe.about, timed(probe.measure, scores)))
         trainer.signals = timed(trainer.signals, health)  # type: ignore[method-assign]
         start = time.perf_counter()
         for _ in trainer.run():

@@ -27,7 +27,7 @@ def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n
 
 def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> dict[str, Any]:
     """That of a run on the CPU."""
-    return run_config.make(*presets.resolve(preset, flags={"device": "cpu", **flags}), data)
+    return run_config.build_run_config(*presets.resolve_config(preset, flags={"device": "cpu", **flags}), data)
 
 
 def engine_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> Engine:

@@ -11,27 +11,27 @@ import numpy.typing as npt
 import torch
 
 from gancli import events, presets
-from gancli.config import EVALUATED, MAX_SEEDS, MAX_TRUNC
+from gancli.config import EVALUATION_IMAGES, MAX_SEEDS, MAX_TRUNC
 from gancli.core import devices
 from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import write
-from gancli.core.sampling.write import Draw
+from gancli.core.sampling.write import SampleRequest
 from gancli.core.training import finetune
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
 from gancli.files import find_model
 from gancli.files.run_folder import RunDir
 from gancli.metrics.scores import Score
-from gancli.metrics.suite import Evaluation, known
+from gancli.metrics.suite import Evaluation, check_metric_names
 from gancli.workflows import evaluation, training
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 
 RUNS = Path("runs")
-Pictures = npt.NDArray[np.uint8]
+ImageArray = npt.NDArray[np.uint8]
 logger = logging.getLogger("gancli")
 
 
@@ -85,24 +85,24 @@ def train(
     if resume is not None:
         run = RunDir.find(Path(resume), Path(outdir))
         with run.lock():
-            trainer = training.reopen(run, preset, asked, log=log)
-            told(trainer.notes)
+            trainer = training.reopen_run(run, preset, asked, log=log)
+            log_notes(trainer.notes)
             if trainer.is_finished:
                 trainer.restore_files()
-            finish(trainer, on_event)
+            run_to_end(trainer, on_event)
         return Run(run.path)
-    name, config, sources = presets.resolve(preset, {}, asked)
-    begun = finetune.load(Path(init), Path(outdir)) if init is not None else None
-    plan = training.plan(name, config, sources, begun, log=log)
-    told([*(begun.notes if begun else ()), *plan.notes])
+    name, config, sources = presets.resolve_config(preset, {}, asked)
+    begun = finetune.load_pretrained(Path(init), Path(outdir)) if init is not None else None
+    plan = training.plan_run(name, config, sources, begun, log=log)
+    log_notes([*(begun.notes if begun else ()), *plan.notes])
     plan.rehearse(always=False)
     run = RunDir.create(Path(outdir), plan.folder)
-    with run.lock(), run.discarded_if_stillborn():
-        finish(plan.begin(run), on_event)
+    with run.lock(), run.remove_if_unsaved():
+        run_to_end(plan.create_trainer(run), on_event)
     return Run(run.path)
 
 
-def finish(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
+def run_to_end(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
     """Train to the end, or until on_event stops it; then draw what only needs the run folder."""
 
     def hear(event: events.Event) -> None:
@@ -114,11 +114,11 @@ def finish(trainer: Trainer, on_event: Callable[[events.Event], None] | None) ->
         except StopIteration:
             trainer.stop()
 
-    training.follow(trainer, hear, logger.warning)
-    training.draw(trainer.run_dir)
+    training.run_trainer(trainer, hear, logger.warning)
+    training.draw_run_outputs(trainer.run_dir)
 
 
-def told(notes: Iterable[str]) -> None:
+def log_notes(notes: Iterable[str]) -> None:
     for note in notes:
         logger.warning(note)
 
@@ -128,8 +128,8 @@ def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: s
 
     `.G` is the torch module, `.info` what it was trained on, `.digest` the sha256. Raises RunError, FileFormatError.
     """
-    found, _ = find_model.find_model(Path(path), Path(outdir), best=best)
-    return model_file.load(found, devices.resolve(device))
+    found, _ = find_model.locate_model(Path(path), Path(outdir), best=best)
+    return model_file.load_model(found, devices.resolve_device(device))
 
 
 def generate(
@@ -139,7 +139,7 @@ def generate(
     seeds: Iterable[int] | None = None,
     classes: str | Sequence[str | int] | None = None,
     trunc: float = 1,
-) -> Pictures:
+) -> ImageArray:
     """Pictures of a model -> uint8 [N,H,W,C], C 1 or 3. A seed is the picture that `gancli sample` makes of it.
 
     n: seeds 0 to n - 1, 64 if neither is given. seeds: which ones. classes: by name or number, "all", or several: every
@@ -150,23 +150,23 @@ def generate(
         raise ConfigError("n and seeds exclude each other; give one")
     chosen = range(64 if n is None else n) if seeds is None else [int(seed) for seed in seeds]
     if isinstance(classes, str | None):
-        labels = model.info.chosen_classes(classes)
+        labels = model.info.select_classes(classes)
     else:
         labels = tuple(dict.fromkeys(model.info.class_index(str(name)) for name in classes))
-    draw = Draw(chosen, labels, trunc)
+    draw = SampleRequest(chosen, labels, trunc)
     if not 0 < len(draw) <= MAX_SEEDS or min(chosen) < 0 or not 0 <= trunc <= MAX_TRUNC:
         raise ConfigError(
             f"from 1 to {MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {MAX_TRUNC}, can be made"
         )
-    made = torch.cat([pictures for _, pictures, _ in write.make(model, draw)])
+    made = torch.cat([pictures for _, pictures, _ in write.generate_samples(model, draw)])
     return np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
 
 
 def evaluate(
-    fake: Model | Run | Pictures | str | Path,
+    fake: Model | Run | ImageArray | str | Path,
     data: str | Path | None = None,
     *,
-    n: int = EVALUATED,
+    n: int = EVALUATION_IMAGES,
     metrics: Sequence[str] | None = None,
     features: str = "auto",
     seed: int = 0,
@@ -177,37 +177,37 @@ def evaluate(
     gancli.metrics.suite.METRICS, else all. `.scores[name]` has value, floor (what a perfect generator would get) and
     reading; `.conditions` the counts and features they stand under. Raises ConfigError, DataError, ContractError.
     """
-    names = known(metrics)
+    names = check_metric_names(metrics)
     if not 0 < n <= MAX_SEEDS:
         raise ConfigError(f"n must be from 1 to {MAX_SEEDS:,}, got {n}")
     model, title, run = None, "the model", None
     path = fake.path if isinstance(fake, Run) else Path(fake) if isinstance(fake, str | Path) else None
     if isinstance(fake, Model):
         model = fake
-    elif path is not None and not find_model.is_images(path):
-        file, _ = find_model.find_model(path, RUNS)
-        model, title, run = load(file), str(path), find_model.run_of(file)
+    elif path is not None and not find_model.is_image_source(path):
+        file, _ = find_model.locate_model(path, RUNS)
+        model, title, run = load(file), str(path), find_model.find_run_of_model(file)
     elif path is not None:
         title = str(path)
-    pictures = of_array(fake) if isinstance(fake, np.ndarray) else None
+    pictures = images_from_array(fake) if isinstance(fake, np.ndarray) else None
     if data is not None:
-        real: ImageSet | None = datasets.load(str(data))
+        real: ImageSet | None = datasets.load_dataset(str(data))
     else:
-        real = evaluation.data_of([(title, model, run)] if model else [])
+        real = evaluation.load_data_of_models([(title, model, run)] if model else [])
     if real is None:
         raise ConfigError("these are images only; say with data which real ones to compare them with")
     if model:
-        fakes = evaluation.of_model(model, n)
+        fakes = evaluation.fakes_from_model(model, n)
     elif pictures is not None:
-        title, fakes = "the array", evaluation.of_array(pictures, n, seed)
+        title, fakes = "the array", evaluation.fakes_from_array(pictures, n, seed)
     else:
         assert path is not None
-        fakes = evaluation.of_files(path, n, evaluation.shape_of(real), seed)
-    evaluation.check_shape(title, fakes, real)
-    return evaluation.score(evaluation.reference(real, features, seed=seed), fakes, real, only=names)
+        fakes = evaluation.fakes_from_files(path, n, evaluation.image_shape(real), seed)
+    evaluation.check_image_shape(title, fakes, real)
+    return evaluation.score_images(evaluation.build_reference(real, features, seed=seed), fakes, real, only=names)
 
 
-def of_array(pictures: Pictures) -> torch.Tensor:
+def images_from_array(pictures: ImageArray) -> torch.Tensor:
     """uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
         kind = f"{pictures.dtype} {list(pictures.shape)}"

@@ -24,23 +24,23 @@ COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
 ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al. 2020 (2006.06676), sec. 2.2
 MAX_SEEDS = 10_000_000
-EVALUATED = 10_000  # images that are scored unless it is said
+EVALUATION_IMAGES = 10_000  # images that are scored unless it is said
 MAX_GRID = 1024
 MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
 MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
 LONGEST_NAME = 255  # letters of a class, as of a folder
-LENGTHS = ("kimg", "epochs", "time_budget")
-OFF = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
+LENGTH_SETTINGS = ("kimg", "epochs", "time_budget")
+OFF_FLAGS = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
 
 
-def one_of(names: Any) -> str:
+def format_choices(names: Any) -> str:
     """Choices for a help text, of a Literal or a sequence: 'crop, pad, stretch'."""
     return ", ".join(typing.get_args(names) or names)
 
 
-def setting(
+def declare_setting(
     default: Any,
     help: str,
     *,
@@ -56,59 +56,79 @@ def setting(
 class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
-    data: str = setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
-    conditional: bool = setting(True, "Use the labels where the data have them.")
-    clusters: int = setting(
+    data: str = declare_setting(
+        "mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files."
+    )
+    conditional: bool = declare_setting(True, "Use the labels where the data have them.")
+    clusters: int = declare_setting(
         0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000
     )
-    resolution: int = setting(
+    resolution: int = declare_setting(
         0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
     )
-    fit: FitName = setting("crop", f"What becomes of pictures that are not square: {one_of(FitName)}.")
-    channels: ChannelsName = setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
-    background: str = setting("black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb.")
-    mirror: bool = setting(False, "Show each image flipped left to right half of the time.")
-    max_bad: int = setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
+    fit: FitName = declare_setting("crop", f"What becomes of pictures that are not square: {format_choices(FitName)}.")
+    channels: ChannelsName = declare_setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
+    background: str = declare_setting(
+        "black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb."
+    )
+    mirror: bool = declare_setting(False, "Show each image flipped left to right half of the time.")
+    max_bad: int = declare_setting(
+        10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000
+    )
 
-    model: ModelName = setting("conv", f"Network family: {one_of(ModelName)}.")
-    z_dim: int = setting(64, "Size of the latent vector.", low=1, high=4096)
-    g_width: int = setting(64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096)
-    d_width: int = setting(64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096)
-    spectral_norm: bool = setting(False, "Divide each of D's weights by its largest singular value.")
+    model: ModelName = declare_setting("conv", f"Network family: {format_choices(ModelName)}.")
+    z_dim: int = declare_setting(64, "Size of the latent vector.", low=1, high=4096)
+    g_width: int = declare_setting(
+        64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096
+    )
+    d_width: int = declare_setting(
+        64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096
+    )
+    spectral_norm: bool = declare_setting(False, "Divide each of D's weights by its largest singular value.")
 
-    loss: LossName = setting("non-saturating", f"GAN loss: {one_of(LossName)}.")
-    gamma: float = setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
-    gamma_end: float = setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
-    r2: bool = setting(False, "Apply the penalty of gamma to generated images too.")
-    r1_interval: int = setting(1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024)
-    gradient_penalty: float = setting(0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6)
-    shift: float = setting(
+    loss: LossName = declare_setting("non-saturating", f"GAN loss: {format_choices(LossName)}.")
+    gamma: float = declare_setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
+    gamma_end: float = declare_setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
+    r2: bool = declare_setting(False, "Apply the penalty of gamma to generated images too.")
+    r1_interval: int = declare_setting(
+        1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024
+    )
+    gradient_penalty: float = declare_setting(
+        0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6
+    )
+    shift: float = declare_setting(
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
 
-    augment: str = setting("none", f"What else D sees done to images: {one_of(AUGMENT_NAMES)}, several, or none.")
-    augment_strength: float = setting(0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1)
-    augment_below: int = setting(
+    augment: str = declare_setting(
+        "none", f"What else D sees done to images: {format_choices(AUGMENT_NAMES)}, several, or none."
+    )
+    augment_strength: float = declare_setting(
+        0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1
+    )
+    augment_below: int = declare_setting(
         0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
     )
-    ada: bool = setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
+    ada: bool = declare_setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
 
-    batch_size: int = setting(64, "Images per step, once batches have grown.", low=2, high=65536)
-    batch_ramp_kimg: float = setting(
+    batch_size: int = declare_setting(64, "Images per step, once batches have grown.", low=2, high=65536)
+    batch_ramp_kimg: float = declare_setting(
         0.0, "Quarter batches at first, halves from a quarter of so many kimg on, whole ones after.", low=0, high=1e6
     )
-    lr: float = setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
-    beta1: float = setting(0.9, "Adam's beta1.", low=0, high=0.9999)
-    beta2: float = setting(0.999, "Adam's beta2.", low=0, high=0.999999)
-    burn_in: float = setting(
+    lr: float = declare_setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
+    beta1: float = declare_setting(0.9, "Adam's beta1.", low=0, high=0.9999)
+    beta2: float = declare_setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    burn_in: float = declare_setting(
         1.0, "Part of the run in which gamma, lr and beta2 move to their ends, along a cosine.", low=1e-6, high=1
     )
-    lr_end: float = setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
-    beta2_end: float = setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
-    lr_decay_from: float = setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
-    share_latents: bool = setting(False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones.")
-    ema_kimg: float = setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
-    ema_ramp: float = setting(
+    lr_end: float = declare_setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
+    beta2_end: float = declare_setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
+    lr_decay_from: float = declare_setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
+    share_latents: bool = declare_setting(
+        False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones."
+    )
+    ema_kimg: float = declare_setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
+    ema_ramp: float = declare_setting(
         0.05,
         "Half-life at most this part of the images seen; 0: at most 0.3, rising from 0 over the burn-in.",
         low=0,
@@ -116,27 +136,27 @@ class TrainConfig:
         tunable=False,
     )
 
-    kimg: float = setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
-    epochs: float = setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
-    time_budget: float = setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
-    tick_kimg: float = setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
-    eval_kimg: float = setting(
+    kimg: float = declare_setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
+    epochs: float = declare_setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
+    time_budget: float = declare_setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
+    tick_kimg: float = declare_setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
+    eval_kimg: float = declare_setting(
         20.0, "Score samples every so many kimg, and keep the best model; 0 is off.", low=0, high=1e9
     )
-    snapshot_kimg: float = setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
+    snapshot_kimg: float = declare_setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
 
-    seed: int = setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
-    device: DeviceName = setting("auto", f"Where to compute: {one_of(DeviceName)}.")
-    threads: Threads = setting(
+    seed: int = declare_setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
+    device: DeviceName = declare_setting("auto", f"Where to compute: {format_choices(DeviceName)}.")
+    threads: Threads = declare_setting(
         0, "CPU threads; 0 is one per available core, auto as many as are fastest in a trial.", low=0, high=1024
     )
-    precision: PrecisionName = setting(
+    precision: PrecisionName = declare_setting(
         "float32", "Of the networks in training: float32, bf16 (bfloat16, mixed), or auto, the faster in a trial."
     )
 
     def __post_init__(self) -> None:
-        for name in fields():
-            check(name, getattr(self, name))
+        for name in setting_fields():
+            check_setting(name, getattr(self, name))
         if 0 < self.eval_kimg < 0.01:
             raise ConfigError(f"eval_kimg must be 0 or at least 0.01, got {self.eval_kimg}")
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
@@ -153,7 +173,7 @@ class TrainConfig:
                 f"{self.augment_strength:g}; give --augment-strength {ADA_LIMIT} or less, or --no-ada"
             )
         self.check_penalties()
-        lengths = [name for name in LENGTHS if getattr(self, name)]
+        lengths = [name for name in LENGTH_SETTINGS if getattr(self, name)]
         if len(lengths) != 1:
             wanted = "exactly one of kimg, epochs and time_budget must be above 0"
             raise ConfigError(f"{wanted}; given: {', '.join(lengths) or 'none'}")
@@ -188,7 +208,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         for name in ("model", "z_dim", "g_width", "d_width"):
-            check(name, getattr(self, name))
+            check_setting(name, getattr(self, name))
         for name, low, high in (("resolution", 8, 256), ("channels", 1, 3), ("n_classes", 0, 1000)):
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
@@ -197,34 +217,34 @@ class ModelSpec:
             raise ConfigError(f"resolution must be a multiple of 4, got {self.resolution}")
 
 
-def fields() -> dict[str, "dataclasses.Field[Any]"]:
+def setting_fields() -> dict[str, "dataclasses.Field[Any]"]:
     return {f.name: f for f in dataclasses.fields(TrainConfig)}
 
 
-def tunable() -> list[str]:
+def tunable_settings() -> list[str]:
     """The settings that are also flags of `gancli train`."""
-    return [name for name, f in fields().items() if f.metadata["tunable"]]
+    return [name for name, f in setting_fields().items() if f.metadata["tunable"]]
 
 
-def flag(name: str) -> str:
+def flag_name(name: str) -> str:
     """The flag of a setting: batch_size -> --batch-size."""
     return "--" + name.replace("_", "-")
 
 
-def off_flag(name: str) -> str | None:
+def off_flag_name(name: str) -> str | None:
     """What turns a setting off that is on or off: r2 -> --no-r2; None for one that takes a value."""
-    return OFF.get(name, f"--no-{flag(name)[2:]}") if fields()[name].type is bool else None
+    return OFF_FLAGS.get(name, f"--no-{flag_name(name)[2:]}") if setting_fields()[name].type is bool else None
 
 
-def check_known(names: typing.Iterable[str], where: str) -> None:
+def check_setting_names(names: typing.Iterable[str], where: str) -> None:
     for name in names:
-        if name not in fields():
-            raise ConfigError(f"unknown setting {name!r} in {where}{did_you_mean(name, fields())}")
+        if name not in setting_fields():
+            raise ConfigError(f"unknown setting {name!r} in {where}{did_you_mean(name, setting_fields())}")
 
 
-def check(name: str, value: object) -> None:
+def check_setting(name: str, value: object) -> None:
     """Raise ConfigError unless `value` has the type and lies in the range of the setting `name`."""
-    f = fields()[name]
+    f = setting_fields()[name]
     kind = f.type
     if kind == Threads:
         if value == "auto":
@@ -315,7 +335,7 @@ def format_seeds(seeds: Sequence[int]) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
 
 
-def are_names(names: Sequence[str]) -> bool:
+def are_valid_names(names: Sequence[str]) -> bool:
     """Whether each class can be told from the others, and typed."""
     return len({*names}) == len(names) and all(len(name) <= LONGEST_NAME for name in names)
 
@@ -328,11 +348,11 @@ def parse_grid(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def from_values(values: Mapping[str, Any]) -> TrainConfig:
+def config_from_values(values: Mapping[str, Any]) -> TrainConfig:
     """A config from plain values, such as a dict read from JSON; unknown names are refused."""
-    check_known(values, "the configuration")
+    check_setting_names(values, "the configuration")
     return TrainConfig(**values)
 
 
-def to_values(config: TrainConfig) -> dict[str, Any]:
+def config_to_values(config: TrainConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)

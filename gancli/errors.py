@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
-LONGEST = 1000
-SHORTEST_TYPO = 3  # shorter words resemble anything
+MAX_MESSAGE_LENGTH = 1000
+MIN_TYPO_LENGTH = 3  # shorter words resemble anything
 
 
 class GancliError(Exception):
@@ -43,7 +43,7 @@ class MemoryLimitError(GancliError):
     """A batch or networks that do not fit into memory."""
 
 
-class LostError(GancliError):
+class LostProcessError(GancliError):
     """Processes that worked together and cannot any more."""
 
 
@@ -51,7 +51,7 @@ class DivergedError(GancliError):
     """Training produced numbers that are not finite."""
 
 
-def printable(text: str, longest: int = LONGEST) -> str:
+def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
     """The text in one line, not too long, that no terminal takes for a command: control characters are written out."""
     text = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
@@ -62,6 +62,6 @@ def printable(text: str, longest: int = LONGEST) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word, then all of them: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= SHORTEST_TYPO else []
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= MIN_TYPO_LENGTH else []
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f" ({guess}known: {', '.join(names)})"

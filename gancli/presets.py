@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from gancli import config
-from gancli.config import LENGTHS, TrainConfig
+from gancli.config import LENGTH_SETTINGS, TrainConfig
 from gancli.errors import ConfigError, did_you_mean
 
 PRESETS: dict[str, TrainConfig] = {
@@ -90,7 +90,7 @@ DEFAULT_PRESET = "quick"
 PRESET_FOR_DATA = {"stacked-mnist": "stacked", "stacked-mnist-5k": "stacked"}
 
 
-def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
+def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
     values = dict(values)
     if isinstance(values.get("time_budget"), str):
@@ -102,7 +102,7 @@ def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def resolve(
+def resolve_config(
     preset: str | None, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
 ) -> tuple[str, TrainConfig, dict[str, str]]:
     """Preset, then file, then flags: later wins. Returns the preset's name, the config and each value's source.
@@ -111,33 +111,36 @@ def resolve(
     (kimg, epochs, time_budget): whoever sets one of them clears the others. Whoever wants no augmentation turns off
     what would drive it.
     """
-    layers = {"file": parsed(file or {}), "flag": parsed({k: v for k, v in (flags or {}).items() if v is not None})}
+    layers = {
+        "file": parse_setting_values(file or {}),
+        "flag": parse_setting_values({k: v for k, v in (flags or {}).items() if v is not None}),
+    }
     in_file = layers["file"].pop("preset", None)
     preset = in_file if preset is None else preset
     for where, layer in layers.items():
-        config.check_known(layer, "the configuration file" if where == "file" else "the flags")
+        config.check_setting_names(layer, "the configuration file" if where == "file" else "the flags")
         for name, value in layer.items():
-            config.check(name, value)
+            config.check_setting(name, value)
     if preset is None:
         data = layers["flag"].get("data", layers["file"].get("data", "mnist"))
         preset = PRESET_FOR_DATA.get(data, DEFAULT_PRESET)
     if str(preset) not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}{did_you_mean(str(preset), PRESETS)}")
 
-    values = config.to_values(PRESETS[preset])
+    values = config.config_to_values(PRESETS[preset])
     sources = dict.fromkeys(values, f"preset {preset}")
     for where, layer in layers.items():
-        for name in LENGTHS:
+        for name in LENGTH_SETTINGS:
             if layer.get(name, 1) == 0:
                 raise ConfigError(f"{name} must be above 0")
-        lengths = [name for name in LENGTHS if name in layer]
+        lengths = [name for name in LENGTH_SETTINGS if name in layer]
         if len(lengths) > 1:
-            raise ConfigError(f"{' and '.join(map(config.flag, lengths))} exclude each other; give one")
+            raise ConfigError(f"{' and '.join(map(config.flag_name, lengths))} exclude each other; give one")
         if lengths:
-            values.update(dict.fromkeys(LENGTHS, 0.0))
-            sources.update(dict.fromkeys(LENGTHS, where))
+            values.update(dict.fromkeys(LENGTH_SETTINGS, 0.0))
+            sources.update(dict.fromkeys(LENGTH_SETTINGS, where))
         if layer.get("augment") == "none":
             layer.setdefault("ada", False)
         values.update(layer)
         sources.update(dict.fromkeys(layer, where))
-    return preset, config.from_values(values), sources
+    return preset, config.config_from_values(values), sources

@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 
 
-def significant(value: float) -> str:
+def format_significant(value: float) -> str:
     """Three digits: '0.0123', '1.23', '123', '1,234'; beyond a million '1.23e+06'."""
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
 
 
-def about(value: float) -> str:
+def format_about(value: float) -> str:
     """Two digits: 'about 0.35', 'about 11', 'about 1,200'."""
     return f"about {float(f'{value:.2g}'):,.12g}"
 
@@ -21,7 +21,7 @@ def times_floor(score: str, value: float, floor: float | None) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def listed(names: Sequence[str], most: int) -> str:
+def format_list(names: Sequence[str], most: int) -> str:
     """'a, b, c', or 'a, b and 4 others'."""
     others = len(names) - most
     if others <= 0:
@@ -29,12 +29,12 @@ def listed(names: Sequence[str], most: int) -> str:
     return f"{', '.join(names[:most])} and {others:,} other{'s' if others > 1 else ''}"
 
 
-def counted(n: int, noun: str) -> str:
+def format_count(n: int, noun: str) -> str:
     """'1 picture', '2,000 pictures'."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """75 -> '1m15s'."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

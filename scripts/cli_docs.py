@@ -37,7 +37,7 @@ def names(param: Any) -> str:
 
 def default(command: str, param: Any) -> str:
     value = param.default
-    if value is None and command == "train" and param.name in config.fields():
+    if value is None and command == "train" and param.name in config.setting_fields():
         return "preset"
     if isinstance(value, bool):
         return ("on" if value else "off") if param.secondary_opts else ""

@@ -43,8 +43,8 @@ import torch
 from gancli.cli import app, datareport, render
 from gancli.core.networks import tensor_file
 from gancli.core.training import trial as rehearsal
-from gancli.core.training.step import TrainState
-from gancli.files.run_folder import RunDir, nimg_of, read_jsonl
+from gancli.core.training.step import TrainStep
+from gancli.files.run_folder import RunDir, parse_nimg, read_jsonl
 from gancli.report import film, page, plots
 from gancli.workflows import evaluation
 
@@ -205,7 +205,7 @@ def contents(folder: Path) -> dict[str, Any]:
             kept = [line for line in lines if line.get("event") not in ("resume", "stopped")]
             found[name] = [{key: line[key] for key in line if key not in TIMES} for line in kept]
         elif path.name.startswith("checkpoint"):
-            tensors, meta, _ = tensor_file.unpack("checkpoint", path)
+            tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", path)
             meta.pop("train_s")
             found[name] = ({key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, meta)
         elif path.is_file() and path.name not in (".lock", "report.html"):  # which tells times
@@ -293,7 +293,7 @@ class Trial:
             self.failed(f"{what}: there is {'a' if has_run else 'no'} config.json")
         if not has_run and (folder / RUN).exists():  # not a run yet: its number is taken, and nothing else
             os.rename(folder / RUN, folder / "stillborn")
-        last = max((nimg_of(path) for path in RunDir(folder / RUN).checkpoints()), default=0) if has_run else None
+        last = max((parse_nimg(path) for path in RunDir(folder / RUN).checkpoints()), default=0) if has_run else None
         code = run(folder, RESUME if has_run else TRAIN)
         found = differences(contents(folder), self.whole) if code == 0 else [(folder / "out.txt").read_text()[-500:]]
         if found:
@@ -378,19 +378,19 @@ def tried(args: argparse.Namespace, job: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def spoiled() -> Iterator[None]:
     """Runs that go wrong once, and back to their last checkpoint."""
-    step = TrainState.step
+    step = TrainStep.step
 
-    def spoiling(self: TrainState, *arguments: Any) -> None:
+    def spoiling(self: TrainStep, *arguments: Any) -> None:
         step(self, *arguments)
         if self.nimg == 160 and self.lr_factor == 1:
             with torch.no_grad():
                 next(self.G.parameters()).fill_(float("nan"))
 
-    TrainState.step = spoiling  # type: ignore[method-assign]
+    TrainStep.step = spoiling  # type: ignore[method-assign]
     try:
         yield
     finally:
-        TrainState.step = step  # type: ignore[method-assign]
+        TrainStep.step = step  # type: ignore[method-assign]
 
 
 def forked(args: argparse.Namespace, job: int, told: Path) -> int:
@@ -411,7 +411,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the work")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    evaluation.PROBE_N = 100
+    evaluation.SCORER_N_FAKES = 100
     with tempfile.TemporaryDirectory() as folder:
         told = [Path(folder) / str(job) for job in range(args.jobs)]
         children = [forked(args, job, path) for job, path in enumerate(told)]

@@ -35,12 +35,12 @@ from gancli.cli.train import read_toml
 from gancli.config import ModelSpec
 from gancli.core import devices
 from gancli.core.data import idx, image_files, load, resize
-from gancli.core.data.dataset import image_set
+from gancli.core.data.dataset import build_image_set
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import build_generator
 from gancli.core.training import checkpoint, finetune, run_config
-from gancli.core.training.step import TrainState
-from gancli.errors import GancliError, printable
+from gancli.core.training.step import TrainStep
+from gancli.errors import GancliError, make_printable
 from gancli.export import card
 from gancli.files import image_io, provenance
 from gancli.files.run_folder import RunDir, read_jsonl
@@ -49,7 +49,7 @@ from gancli.report import overview, page
 MORE_BYTES = 2**31
 LINE = b'{"kind": "tick", "event": "start", "nimg": 100, "d_loss": 1.5, "train_s": 1.0}\n'
 SPEC = ModelSpec(model="conv", z_dim=4, g_width=4, d_width=4, resolution=8, channels=1, n_classes=2)
-WANTED = resize.Wanted(8, 3, "pad")
+WANTED = resize.Transform(8, 3, "pad")
 
 
 @cache
@@ -81,7 +81,7 @@ def zipped() -> bytes:
 def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     torch.manual_seed(0)
     info = model_file.ModelInfo(SPEC, "quick", 100, {"name": "x", "digest": "y"}, ("a", "b"), (3, 4))
-    content = model_file.packed(build_generator(SPEC), info)
+    content = model_file.pack_model(build_generator(SPEC), info)
     return unpacked("model", content)
 
 
@@ -89,15 +89,17 @@ def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def run_record() -> dict[str, Any]:
     flags = {"z_dim": 4, "g_width": 4, "d_width": 4, "kimg": 1.0, "device": "cpu", "batch_size": 8}
     pixels = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
-    return run_config.make(*presets.resolve("quick", flags=flags), image_set("x", (pixels, torch.arange(20) % 2)))
+    return run_config.build_run_config(
+        *presets.resolve_config("quick", flags=flags), build_image_set("x", (pixels, torch.arange(20) % 2))
+    )
 
 
 @cache
 def saved() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    state = TrainState(config.from_values(run_record()["train"]), SPEC, torch.device("cpu"))
+    state = TrainStep(config.config_from_values(run_record()["train"]), SPEC, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
-        checkpoint.save(path, state, {"record": run_record(), "train_s": 1.0})
+        checkpoint.save_checkpoint(path, state, {"record": run_record(), "train_s": 1.0})
         return unpacked("checkpoint", path.read_bytes())
 
 
@@ -105,25 +107,27 @@ def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[s
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         file.write(content)
         file.flush()
-        tensors, meta, _ = tensor_file.unpack(kind, Path(file.name))
+        tensors, meta, _ = tensor_file.unpack_tensors(kind, Path(file.name))
     return tensors, meta
 
 
 def read_run(path: Path) -> None:
     """A folder whose only checkpoint is this file, as --init and --resume read it."""
     path.rename(path.with_name("checkpoint-000000000.safetensors"))
-    run, train = RunDir(path.parent), config.from_values(run_record()["train"])
-    finetune.of_run(run, "run")
-    found, _ = checkpoint.newest(run)
-    run_config.compare(run, run_record(), run_config.checked(found.meta.get("record"), found.path))
-    checkpoint.check(found, train, SPEC)
-    checkpoint.restore(TrainState(train, SPEC, torch.device("cpu")), found)
+    run, train = RunDir(path.parent), config.config_from_values(run_record()["train"])
+    finetune.load_run_networks(run, "run")
+    found, _ = checkpoint.read_newest_checkpoint(run)
+    run_config.check_against_checkpoint(
+        run, run_record(), run_config.check_run_config(found.meta.get("record"), found.path)
+    )
+    checkpoint.check_checkpoint_fits(found, train, SPEC)
+    checkpoint.restore_checkpoint(TrainStep(train, SPEC, torch.device("cpu")), found)
 
 
 def read_record(path: Path) -> None:
-    record = run_config.read(RunDir(path.parent))
-    run_config.spec(record)
-    run_config.notes(record)
+    record = run_config.read_run_config(RunDir(path.parent))
+    run_config.model_spec(record)
+    run_config.run_config_notes(record)
 
 
 def look_at(path: Path) -> None:
@@ -134,10 +138,10 @@ def look_at(path: Path) -> None:
     for file, content in ((run.config, json.dumps(run_record()).encode()), (run.metrics, LINE), (run.events, LINE)):
         if not file.exists():
             file.write_bytes(content)
-    json.dumps(overview.look(run).to_json(), allow_nan=False)
+    json.dumps(overview.read_overview(run).to_json(), allow_nan=False)
     made = generator()
-    page.render([run])
-    card.written(made, run, {})
+    page.render_report([run])
+    card.render_card(made, run, {})
 
 
 def created(folder: Path) -> Path:
@@ -148,9 +152,9 @@ def created(folder: Path) -> Path:
 @cache
 def generator() -> model_file.Model:
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-        file.write(tensor_file.pack("model", *model()))
+        file.write(tensor_file.pack_tensors("model", *model()))
         file.flush()
-        return model_file.load(Path(file.name))
+        return model_file.load_model(Path(file.name))
 
 
 def scores() -> dict[str, Any]:
@@ -159,7 +163,7 @@ def scores() -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> None:
-    presets.resolve(None, read_toml(path))
+    presets.resolve_config(None, read_toml(path))
 
 
 def read_images(path: Path) -> None:
@@ -168,13 +172,13 @@ def read_images(path: Path) -> None:
 
 
 def read_data(path: Path) -> None:
-    load.load(str(path))
+    load.load_dataset(str(path))
 
 
 Files = tuple[str, Callable[[], bytes], Callable[[Path], object]]
 FILES: dict[str, Files] = {
-    "model": ("model.safetensors", lambda: tensor_file.pack("model", *model()), model_file.load),
-    "checkpoint": ("x.safetensors", lambda: tensor_file.pack("checkpoint", *saved()), read_run),
+    "model": ("model.safetensors", lambda: tensor_file.pack_tensors("model", *model()), model_file.load_model),
+    "checkpoint": ("x.safetensors", lambda: tensor_file.pack_tensors("checkpoint", *saved()), read_run),
     "png of ours": ("x.png", lambda: picture("PNG"), image_io.read_png),
     "png text": (
         "x.png",
@@ -185,7 +189,7 @@ FILES: dict[str, Files] = {
         form.lower(): (f"x.{form.lower()}", lambda form=form: picture(form), lambda path: convert(path))
         for form in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
     },
-    "idx": ("x", lambda: struct.pack(">HBBIII", 0, 8, 3, 2, 4, 4) + bytes(32), lambda path: idx.read(path, 3)),
+    "idx": ("x", lambda: struct.pack(">HBBIII", 0, 8, 3, 2, 4, 4) + bytes(32), lambda path: idx.read_idx(path, 3)),
     "npz": ("x.npz", npz, read_images),
     "zip": ("x.zip", zipped, read_images),
     "npz as data": ("x.npz", npz, read_data),
@@ -202,7 +206,7 @@ FILES: dict[str, Files] = {
 
 
 def convert(path: Path) -> None:
-    resize.convert(path.read_bytes(), WANTED)
+    resize.decode_image(path.read_bytes(), WANTED)
 
 
 # What a stranger may have put where a value was; Hypothesis shrinks towards the first.
@@ -255,11 +259,11 @@ def altered(draw: Any, values: Any) -> Any:
 
 def packed_again(kind: str, content: Callable[[], Any]) -> st.SearchStrategy[bytes]:
     tensors, meta = content()
-    return altered(meta).map(lambda other: tensor_file.pack(kind, tensors, other))
+    return altered(meta).map(lambda other: tensor_file.pack_tensors(kind, tensors, other))
 
 
 PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Path], object]]] = {
-    "model's metadata": ("model.safetensors", lambda: packed_again("model", model), model_file.load),
+    "model's metadata": ("model.safetensors", lambda: packed_again("model", model), model_file.load_model),
     "checkpoint's metadata": ("x.safetensors", lambda: packed_again("checkpoint", saved), read_run),
     "record's values": ("config.json", lambda: as_json(altered(run_record())), read_record),
     "metrics' values": (
@@ -286,7 +290,11 @@ PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Pa
         lambda: as_json(altered({"labels": [["a/0.png", 0], ["a/1.png", 1]]})).map(labels),
         read_data,
     ),
-    "provenance": ("x.txt", lambda: as_json(altered(RECORD)), lambda path: provenance.parse(path.read_text(), "it")),
+    "provenance": (
+        "x.txt",
+        lambda: as_json(altered(RECORD)),
+        lambda path: provenance.parse_record(path.read_text(), "it"),
+    ),
 }
 EVAL = {"score": "fd_x", "floor": 1.0, "coverage_floor": 0.9, "class_tv_floor": 0.1, "n_fake": 9, "features": "x"}
 RECORD = {
@@ -315,7 +323,7 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "seeds": config.parse_seeds,
     "grid": config.parse_grid,
     "class": lambda text: model_file.ModelInfo(SPEC, "x", 0, {}, ("a", "b,c")).class_indices(text),
-    "data": lambda text: load.load(text or "x") if not os.path.exists(text) else None,
+    "data": lambda text: load.load_dataset(text or "x") if not os.path.exists(text) else None,
 }
 ALPHABET = st.text(st.sampled_from("0123456789-,.xhms #afAF\x00\x1b\n/é") | st.characters(), max_size=24)
 
@@ -337,7 +345,7 @@ def refused(act: Callable[[], object]) -> None:
     try:
         act()
     except GancliError as err:
-        assert printable(str(err)).isprintable() and str(err)
+        assert make_printable(str(err)).isprintable() and str(err)
         assert not wanted_memory(err), "memory for what the file says, before it was checked"
 
 

@@ -80,7 +80,7 @@ def accuracy(net: SmallNet, images: Tensor, labels: Tensor) -> float:
 
 def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Weights as they are shipped (float16, statistics float32) and what is known about them."""
-    images = load.load(task.data)
+    images = load.load_dataset(task.data)
     assert images.labels is not None and images.heldout_labels is not None
     torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little"))
     net = SmallNet(images.n_classes).to(memory_format=torch.channels_last)
@@ -136,7 +136,7 @@ def main() -> int:
     for name in chosen.names or TASKS:
         task = TASKS[name]
         weights, about = train(name, task, chosen.epochs or task.epochs)
-        content = tensor_file.pack("features", weights, about)
+        content = tensor_file.pack_tensors("features", weights, about)
         chosen.outdir.mkdir(parents=True, exist_ok=True)
         atomic_write(chosen.outdir / f"{name}.safetensors", content)
         print(f"{name}: {about['heldout_accuracy']:.4f} of {about['n_heldout']} held-out images, {len(content)} bytes")

@@ -195,14 +195,14 @@ def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkey
     shown: list[int] = []
 
     def build(spec: Any, seed: int) -> Any:
-        nets[:] = models.build(spec, seed)
+        nets[:] = models.build_networks(spec, seed)
         nets[1].register_forward_hook(lambda D, args, _: shown.append(len(args[0])))
         return nets
 
     monkeypatch.setattr(train_speed, "build", build)
     assert contest.theirs(0.2, 1).images_per_s > 0
     assert sum(shown) == 3 * (150 + 64)  # an epoch and two batches: D sees real, fake, and the fakes of the G step
-    for trained, fresh in zip(nets, models.build(contest.spec, 1), strict=True):
+    for trained, fresh in zip(nets, models.build_networks(contest.spec, 1), strict=True):
         assert not any(map(torch.equal, trained.parameters(), fresh.parameters()))
     assert contest.ours(0.2, 1).score is None
 
@@ -260,7 +260,7 @@ def test_processes_average_each_weight_once() -> None:
     scaling = script("scaling")
     alone, shared = (scaling.measured("classic", scaling.Case(n, 1, 1), 0, 8, 2) for n in (1, 2))
     spec = ModelSpec(model="mlp", z_dim=64, g_width=256, d_width=256, resolution=28, channels=1, n_classes=0)
-    n_weights = sum(weight.numel() for net in models.build(spec, 0) for weight in net.parameters())
+    n_weights = sum(weight.numel() for net in models.build_networks(spec, 0) for weight in net.parameters())
     assert alone["bytes"] == 0 and 4 * n_weights < shared["bytes"] < 4 * n_weights + 100
     assert 0 < shared["talk_s"] < shared["step_s"]
 
@@ -287,5 +287,5 @@ def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
     assert set(broken.RUNS) == {"healthy", "d-wins", "collapse"}
     for settings in broken.RUNS.values():
         values = {**broken.ALL, **settings}
-        _, config, _ = presets.resolve(values.pop("preset"), {}, values)
+        _, config, _ = presets.resolve_config(values.pop("preset"), {}, values)
         assert config.tick_kimg == 1 and 20 <= config.kimg <= 60

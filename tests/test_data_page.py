@@ -8,7 +8,7 @@ from pathlib import Path
 import gancli
 from gancli import config
 from gancli.core.data import archive, dataset, decode, image_files, image_folder, listing, statistics, transform
-from gancli.core.data.registry import SOURCES
+from gancli.core.data.registry import DATASETS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 CODE = Path(gancli.__file__).parent
@@ -100,7 +100,7 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
         f"at most {dataset.MOST_HELD_OUT:,}, is never trained on",
         f"Under about {statistics.FEW_IMAGES:,} images",
         f"With fewer than {statistics.FEWEST_TO_SCORE} held out",
-        f"up to {image_folder.FEW:,} small files",
+        f"up to {image_folder.SERIAL_FILES:,} small files",
     ]
     page = " ".join(PAGE.split())
     assert [number for number in told if number not in page] == []
@@ -109,7 +109,12 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
 
 def test_flags_and_names_on_the_page_exist() -> None:
     flags = set(re.findall(r"`(--[a-z-]+)", PAGE))
-    known = {config.flag(name) for name in config.fields()} | {"--unconditional", "--dry-run", "--resume", "--data"}
+    known = {config.flag_name(name) for name in config.setting_fields()} | {
+        "--unconditional",
+        "--dry-run",
+        "--resume",
+        "--data",
+    }
     assert flags <= known and len(flags) >= 9
     names = PAGE.split("| a name | ")[1].split(" | ")[0]
-    assert set(re.findall("`(.+?)`", names)) <= set(SOURCES)
+    assert set(re.findall("`(.+?)`", names)) <= set(DATASETS)

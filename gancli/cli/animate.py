@@ -7,13 +7,13 @@ import typer
 
 from gancli.cli import filming
 from gancli.cli import options as opt
-from gancli.cli.sources import find_run
+from gancli.cli.sources import choose_run
 from gancli.config import parse_seconds
 from gancli.files import provenance
 from gancli.video.timing import FilmOptions, frame_ms
 
-STANDARD = FilmOptions()
-SMALLER = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
+DEFAULT_FILM = FilmOptions()
+SIZE_ADVICE = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
 
 
 def animate(
@@ -24,25 +24,25 @@ def animate(
             metavar="RUN", help="Run folders, shown side by side; left out, the newest run.", show_default=False
         ),
     ] = None,
-    fps: opt.Fps = STANDARD.fps,
+    fps: opt.Fps = DEFAULT_FILM.fps,
     duration: Annotated[
         str | None,
         typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
     ] = None,
-    hold: Annotated[str, typer.Option("--hold", help="How long the last frame stays.")] = f"{STANDARD.hold_s:g}s",
+    hold: Annotated[str, typer.Option("--hold", help="How long the last frame stays.")] = f"{DEFAULT_FILM.hold_s:g}s",
     every: Annotated[
         int, typer.Option("--every", min=1, help="Show every so many-th frame, and the last.")
-    ] = STANDARD.every,
+    ] = DEFAULT_FILM.every,
     rows: Annotated[
         int | None,
         typer.Option("--rows", min=1, help="Only so many rows of pictures: a smaller film.", show_default=False),
-    ] = STANDARD.rows,
+    ] = DEFAULT_FILM.rows,
     caption: Annotated[
         bool, typer.Option("--caption/--no-caption", help="Name the run and the images seen below.")
-    ] = STANDARD.caption,
+    ] = DEFAULT_FILM.caption,
     plots: Annotated[
         bool, typer.Option("--plots/--no-plots", help="Let loss, accuracy and score grow with the pictures.")
-    ] = STANDARD.plots,
+    ] = DEFAULT_FILM.plots,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -62,8 +62,8 @@ def animate(
 
     It needs no model. Several runs are aligned by images seen; one that ended earlier keeps its last frame.
     """
-    opt.check_one_of(fps=fps if opt.given(ctx, "fps") else None, duration=duration)
-    kind = filming.kind_of(output)
+    opt.check_exclusive(fps=fps if opt.was_given(ctx, "fps") else None, duration=duration)
+    kind = filming.output_kind(output)
     options = FilmOptions(
         fps=fps,
         duration_s=None if duration is None else parse_seconds(duration),
@@ -77,21 +77,23 @@ def animate(
     from gancli.report import film as progress
 
     chosen: list[Path | None] = [*sources] if sources else [None]
-    runs = [find_run(source, outdir) for source in chosen]
-    plan = progress.plan(runs, options)
+    runs = [choose_run(source, outdir) for source in chosen]
+    plan = progress.plan_film(runs, options)
     if duration is None:
-        filming.note_rate(kind, fps, frame_ms(kind, fps))
-    is_standard = output is None and len(runs) == 1 and options == STANDARD
+        filming.note_gif_rate(kind, fps, frame_ms(kind, fps))
+    is_standard = output is None and len(runs) == 1 and options == DEFAULT_FILM
     names = [run.path.resolve().name for run in runs]
-    film = filming.Film(
+    film = filming.FilmOutput(
         frames=plan.frames(plan.moments),
         durations_ms=plan.durations_ms,
         palette=plan.palette,
-        record=None if is_standard else provenance.FilmRecord.make(opt.typed(ctx), names, plan.moments),
+        record=None if is_standard else provenance.FilmRecord.make(opt.canonical_command(ctx), names, plan.moments),
         about={"runs": [str(run.path) for run in runs]},
-        smaller=SMALLER,
+        smaller=SIZE_ADVICE,
     )
     if is_standard:
         output, force = runs[0].film, True
     place = runs[0].path if len(runs) == 1 else Path()
-    filming.make(film, output, place / "films" / runs[0].film.name, force=force, quiet=quiet, as_json=as_json)
+    filming.write_film_output(
+        film, output, place / "films" / runs[0].film.name, force=force, quiet=quiet, as_json=as_json
+    )

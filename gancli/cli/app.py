@@ -21,12 +21,12 @@ from gancli.cli.report import report
 from gancli.cli.runs import runs
 from gancli.cli.sample import sample
 from gancli.cli.train import train
-from gancli.errors import GancliError, printable
+from gancli.errors import GancliError, make_printable
 
 UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknown flag or a value it cannot read
 
 
-class Boundary(typer.core.TyperGroup):
+class ErrorBoundary(typer.core.TyperGroup):
     """Turns what a user or the machine can cause into one line on stderr. A bug stays a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -36,45 +36,45 @@ class Boundary(typer.core.TyperGroup):
         except UsageError as err:
             if wants_help:
                 raise
-            if not processes.is_first():
+            if not processes.is_first_process():
                 raise typer.Exit(2) from err
-            fail(err.format_message(), 2, err)
+            exit_with_error(err.format_message(), 2, err)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with processes.together() as world:
+            with processes.join_processes() as world:
                 if world and world.rank:
-                    return processes.help_the_first(world)
+                    return processes.follow_first_process(world)
                 ctx.obj = world
                 return super().invoke(ctx)
         except GancliError as err:
-            fail(str(err), err.exit_code, err)
+            exit_with_error(str(err), err.exit_code, err)
         except UsageError as err:
-            fail(err.format_message(), 2, err)
+            exit_with_error(err.format_message(), 2, err)
         except BrokenPipeError as err:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads any more, and Python would complain at exit
             raise typer.Exit(1) from err
         except OSError as err:
-            fail(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
+            exit_with_error(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
         except KeyboardInterrupt as err:
-            say("interrupted")
+            echo_stderr("interrupted")
             raise typer.Exit(128 + (err.args[0] if err.args else signal.SIGINT)) from err
 
 
-def fail(message: str, exit_code: int, err: Exception) -> NoReturn:
+def exit_with_error(message: str, exit_code: int, err: Exception) -> NoReturn:
     """One line, whatever a file or a path put into the message."""
-    say(f"error: {printable(message)}")
+    echo_stderr(f"error: {make_printable(message)}")
     raise typer.Exit(exit_code) from err
 
 
-def say(line: str) -> None:
+def echo_stderr(line: str) -> None:
     """On stderr, if there is anyone to read it."""
     with contextlib.suppress(OSError):
         typer.echo(line, err=True)
 
 
 app = typer.Typer(
-    cls=Boundary,
+    cls=ErrorBoundary,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -91,7 +91,7 @@ def print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -109,17 +109,17 @@ app.command()(runs)
 app.command()(doctor)
 
 
-def interrupt(number: int, _: object) -> NoReturn:
+def raise_interrupt(number: int, _: object) -> NoReturn:
     """Unwind as an error does, so that nothing half-written stays; a second signal does not disturb that."""
-    for each in processes.ENDING:
+    for each in processes.STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
 def main() -> None:
-    for number in processes.ENDING:
+    for number in processes.STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, interrupt)
+            signal.signal(number, raise_interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what Apple's GPUs cannot do, the CPU does
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -127,5 +127,7 @@ def main() -> None:
     try:
         app(prog_name="gancli")
     finally:
-        for number in processes.ENDING:  # nothing is left to be undone, and Python would tell of it while it exits
+        for (
+            number
+        ) in processes.STOP_SIGNALS:  # nothing is left to be undone, and Python would tell of it while it exits
             signal.signal(number, signal.SIG_IGN)

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model
+from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError, did_you_mean
 from gancli.files import outputs
-from gancli.files.find_model import run_of
+from gancli.files.find_model import find_run_of_model
 
 FORMATS = ("hub", "onnx")
 
@@ -45,7 +45,7 @@ def export(
         raise ConfigError(f"cannot write {output}: --to onnx makes a file; give one that ends in .onnx")
     if to == "hub" and output and output.suffix.lower() == ".onnx":
         raise ConfigError(f"cannot write {output}: --to hub makes a folder; add --to onnx for a file")
-    path, place = find_model(source, outdir, best=best)
+    path, place = choose_model(source, outdir, best=best)
     from gancli.cli import render
     from gancli.core.distributed import ALONE
     from gancli.core.networks import model_file
@@ -57,17 +57,17 @@ def export(
             raise ConfigError(f'--to onnx needs the package {err.name}; pip install "gancli[onnx]"') from err
     else:
         from gancli.export import hub
-    model = model_file.load(path, world=ctx.obj or ALONE)
-    with outputs.place(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
+    model = model_file.load_model(path, world=ctx.obj or ALONE)
+    with outputs.reserve_output(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
         if to == "onnx":
-            onnx.write(target, model, force=force)
+            onnx.write_onnx(target, model, force=force)
         else:
-            hub.write(target, model, run_of(path), force=force)
+            hub.write_hub_folder(target, model, find_run_of_model(path), force=force)
     if as_json:
         render.print_json({"model": str(path), "sha256": model.digest, "to": to, "output": str(target)})
         return
-    render.stdout_line(f"exported to {shlex.quote(str(target))}")
+    render.print_stdout(f"exported to {shlex.quote(str(target))}")
     if to == "hub":
-        render.stdout_line(
+        render.print_stdout(
             f"next: read its README.md, choose a license, hf upload USER/NAME {shlex.quote(str(target))} ."
         )

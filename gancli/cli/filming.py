@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Film:
+class FilmOutput:
     """What films.write_film takes, and what to say of it.
 
     record: what made it; none for a run's own film, which the run folder tells of. about: for JSON. smaller: what would
@@ -24,32 +24,36 @@ class Film:
     frames: "Iterable[Picture]"
     durations_ms: Sequence[int]
     palette: "Callable[[], Picture | None]"
-    record: provenance.Record | provenance.FilmRecord | None
+    record: provenance.SampleRecord | provenance.FilmRecord | None
     about: Mapping[str, Any]
     smaller: str
 
 
-def is_timed(kind: str) -> bool:
+def is_animation(kind: str) -> bool:
     """Whether frames follow each other in time, rather than side by side or in a folder."""
     return kind not in ("", ".png")
 
 
-def kind_of(output: Path | None) -> str:
+def output_kind(output: Path | None) -> str:
     """What -o asks for, a GIF if it is left out."""
     from gancli.video import formats
 
     return ".gif" if output is None else formats.film_kind(output)
 
 
-def note_rate(kind: str, fps: float, step_ms: float) -> None:
+def note_gif_rate(kind: str, fps: float, step_ms: float) -> None:
     """Say which rate a GIF shows instead of one that it cannot."""
     from gancli.cli import render
 
     if kind == ".gif" and step_ms * fps != 1000:
-        render.notes([f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps:g}"])
+        render.print_notes(
+            [f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps:g}"]
+        )
 
 
-def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool) -> None:
+def write_film_output(
+    film: FilmOutput, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool
+) -> None:
     """Write the film, with its record beside it unless PNGs carry that, and say so.
 
     default: without an output, its parent gets a numbered folder with a film of this name.
@@ -58,29 +62,32 @@ def make(film: Film, output: Path | None, default: Path, *, force: bool, quiet: 
     from gancli.video import formats
 
     n, record = len(film.durations_ms), film.record
-    with outputs.place(output, default.parent, default.name) as path, render.tracker(quiet=quiet) as show:
+    with (
+        outputs.reserve_output(output, default.parent, default.name) as path,
+        render.step_progress_bars(quiet=quiet) as show,
+    ):
         kind = formats.film_kind(path)
-        folder = nullcontext(path.parent) if output else outputs.new_folder(path.parent, record, force=force)
+        folder = nullcontext(path.parent) if output else outputs.create_output_folder(path.parent, record, force=force)
         with folder as place:
             formats.write_film(
                 place / path.name,
-                counted(film.frames, lambda done: show("frames", done, n)),
+                count_frames(film.frames, lambda done: show("frames", done, n)),
                 film.durations_ms,
                 palette=film.palette,
                 record=record if output else None,
                 force=force,
             )
-    if kind and (note := formats.size_note(path, film.smaller)):
-        render.notes([note])
-    seconds = sum(film.durations_ms) / 1000 if is_timed(kind) else None
+    if kind and (note := formats.film_size_note(path, film.smaller)):
+        render.print_notes([note])
+    seconds = sum(film.durations_ms) / 1000 if is_animation(kind) else None
     if as_json:
         render.print_json({**film.about, "frames": n, "seconds": seconds, "output": str(path)})
     else:
         length = "" if seconds is None else f", {seconds:g} s"
-        render.stdout_line(f"{n} frames{length}: {shlex.quote(str(path))}")
+        render.print_stdout(f"{n} frames{length}: {shlex.quote(str(path))}")
 
 
-def counted(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":
+def count_frames(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":
     """Hand on what is made, and say how much it was."""
     for done, frame in enumerate(frames, start=1):
         yield frame

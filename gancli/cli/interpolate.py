@@ -12,7 +12,7 @@ import typer
 from gancli import config
 from gancli.cli import filming
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model
+from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 from gancli.files import provenance
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gancli.core.sampling.interpolate import Walk
     from gancli.files.image_io import Picture
 
-SMALLER = "fewer frames, a lower --scale or a smaller --grid make it smaller"
+SIZE_ADVICE = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 MOST_FRAMES, MOST_WALKS = 20_000, 1024
 FRAMES, STRIP_FRAMES = 60, 8
 KEYS = 5
@@ -110,36 +110,36 @@ def interpolate(
     quiet: opt.Quiet = False,
 ) -> None:
     """Film a walk from picture to picture, passing each exactly as `gancli sample` shows it."""
-    opt.check_one_of(n=n, seeds=seeds)
-    opt.check_one_of(frames=frames, duration=duration)
+    opt.check_exclusive(n=n, seeds=seeds)
+    opt.check_exclusive(frames=frames, duration=duration)
     if path == "circle" and loop is False:
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)
-    kind = filming.kind_of(output)
+    kind = filming.output_kind(output)
     from gancli.core import devices
     from gancli.core.networks import model_file
     from gancli.core.sampling import interpolate as walks
     from gancli.video import timing
 
     step_ms = timing.frame_ms(kind, fps)
-    wanted = None if duration is None else seconds_of(duration) * 1000 / step_ms
-    model_path, place = find_model(source, outdir, best=best)
-    model = model_file.load(model_path, devices.resolve(device))
+    wanted = None if duration is None else parse_walk_duration(duration) * 1000 / step_ms
+    model_path, place = choose_model(source, outdir, best=best)
+    model = model_file.load_model(model_path, devices.resolve_device(device))
     classes = [] if class_name is None else model.info.class_indices(class_name)
-    dealt = deal(seeds, n or (2 if path == "circle" else 1 if len(classes) > 1 else KEYS), rows * columns)
+    dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(classes) > 1 else KEYS), rows * columns)
     is_loop = kind != ".png" if loop is None else loop
     frames = frames or (STRIP_FRAMES if kind == ".png" else FRAMES)
     some = [
-        walks.plan(model.info, cell, classes, path=path, segment_frames=frames, is_loop=is_loop, trunc=trunc)
+        walks.plan_walk(model.info, cell, classes, path=path, segment_frames=frames, is_loop=is_loop, trunc=trunc)
         for cell in dealt
     ]
-    some = some if wanted is None else [walk.of_length(wanted) for walk in some]
+    some = some if wanted is None else [walk.with_length(wanted) for walk in some]
     resolution = model.info.spec.resolution
-    scale = scale or (visible_scale(rows, columns, resolution) if filming.is_timed(kind) else 1)
-    check_size(rows * columns * (resolution * scale) ** 2, len(some[0]))
-    filming.note_rate(kind, fps, step_ms)
-    record = provenance.make(
-        opt.typed(ctx),
+    scale = scale or (default_scale(rows, columns, resolution) if filming.is_animation(kind) else 1)
+    check_walk_size(rows * columns * (resolution * scale) ** 2, len(some[0]))
+    filming.note_gif_rate(kind, fps, step_ms)
+    record = provenance.make_sample_record(
+        opt.canonical_command(ctx),
         model_path,
         model.digest,
         seeds=[seed for cell in dealt for seed in cell],
@@ -151,21 +151,21 @@ def interpolate(
             "loop": some[0].is_loop,
             "grid": f"{rows}x{columns}",
             "scale": scale,
-            "frame_ms": step_ms if filming.is_timed(kind) else None,
+            "frame_ms": step_ms if filming.is_animation(kind) else None,
         },
     )
-    film = filming.Film(
-        frames=walks.pictures(model, some, columns, scale),
-        durations_ms=timing.durations(len(some[0]), step_ms, kind),
-        palette=lambda: palette(model, some),
+    film = filming.FilmOutput(
+        frames=walks.render_walks(model, some, columns, scale),
+        durations_ms=timing.round_durations(len(some[0]), step_ms, kind),
+        palette=lambda: sample_palette(model, some),
         record=record,
         about=dataclasses.asdict(record),
-        smaller=SMALLER,
+        smaller=SIZE_ADVICE,
     )
-    filming.make(film, output, place / "walks" / "walk.gif", force=force, quiet=quiet, as_json=as_json)
+    filming.write_film_output(film, output, place / "walks" / "walk.gif", force=force, quiet=quiet, as_json=as_json)
 
 
-def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
+def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
     """The seeds of each walk of a grid: those given, or n from 0 on for the first, the next n for the second, ..."""
     if cells > MOST_WALKS or n * cells > config.MAX_SEEDS:
         raise ConfigError(f"{cells:,} walks past {n:,} pictures each are too many; a grid holds at most {MOST_WALKS:,}")
@@ -176,18 +176,18 @@ def deal(seeds: str | None, n: int, cells: int) -> list[list[int]]:
     return [list(chosen[cell * each : (cell + 1) * each]) for cell in range(cells)]
 
 
-def seconds_of(duration: str) -> float:
+def parse_walk_duration(duration: str) -> float:
     if not (seconds := config.parse_seconds(duration)):
         raise ConfigError("--duration must be above 0")
     return seconds
 
 
-def visible_scale(rows: int, columns: int, resolution: int) -> int:
+def default_scale(rows: int, columns: int, resolution: int) -> int:
     wanted = WALK_PX if rows * columns == 1 else GRID_PX
     return max(1, round(wanted / (max(rows, columns) * resolution)))
 
 
-def check_size(frame_pixels: int, frames: int) -> None:
+def check_walk_size(frame_pixels: int, frames: int) -> None:
     """Refuse what would never end, or not fit in memory, before anything is generated."""
     if frames > MOST_FRAMES:
         raise ConfigError(f"{frames:,} frames are too many; a film has at most {MOST_FRAMES:,}")
@@ -197,13 +197,13 @@ def check_size(frame_pixels: int, frames: int) -> None:
         raise ConfigError(f"frames of {frame_pixels:,} pixels are too large; lower --scale or --grid")
 
 
-def palette(model: "Model", some: "Sequence[Walk]") -> "Picture | None":
+def sample_palette(model: "Model", some: "Sequence[Walk]") -> "Picture | None":
     """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
     from gancli.core.sampling import interpolate as walks
     from gancli.video import gif
 
     if model.info.spec.channels == 1:
         return None
-    coarse = [walk.of_length(PALETTE_FRAMES) for walk in some]
+    coarse = [walk.with_length(PALETTE_FRAMES) for walk in some]
     every = -(-len(coarse[0]) // PALETTE_FRAMES)
-    return gif.palette_of(itertools.islice(walks.pictures(model, coarse), 0, None, every))
+    return gif.build_palette(itertools.islice(walks.render_walks(model, coarse), 0, None, every))

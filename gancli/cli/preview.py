@@ -13,10 +13,10 @@ from rich.style import Style
 
 if TYPE_CHECKING:
     from gancli.core.networks.model_file import Model
-    from gancli.core.sampling.write import Draw, Shape
+    from gancli.core.sampling.write import GridShape, SampleRequest
     from gancli.files.image_io import Picture
 
-HALF = "\N{UPPER HALF BLOCK}"
+HALF_BLOCK = "\N{UPPER HALF BLOCK}"
 MOST_LINES = 24
 SMALLEST = 12  # pixels a side, fewer than which show little
 
@@ -27,12 +27,12 @@ def can_show(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and is_colourful and console.encoding == "utf-8"
 
 
-def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None:
+def print_samples(console: Console, model: "Model", draw: "SampleRequest", shape: "GridShape") -> None:
     """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
     from gancli.core.sampling import write
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
-    factor, rows, columns = layout(shape, side, console.width, height)
+    factor, rows, columns = preview_layout(shape, side, console.width, height)
     if not rows * columns:
         return
     several = len(draw.classes) > 1
@@ -41,24 +41,24 @@ def show(console: Console, model: "Model", draw: "Draw", shape: "Shape") -> None
         seeds=draw.seeds[: rows if several else rows * columns],
         classes=draw.classes[:columns] if several else draw.classes,
     )
-    made = [pictures for _, pictures, _ in write.make(model, part)]
-    draw_on(console, shrunk(write.sheet(made, (rows, columns), 1), factor))
+    made = [pictures for _, pictures, _ in write.generate_samples(model, part)]
+    print_picture(console, shrink_picture(write.compose_grid(made, (rows, columns), 1), factor))
 
 
-def show_grid(console: Console, picture: "Picture", side: int) -> None:
+def print_sample_grid(console: Console, picture: "Picture", side: int) -> None:
     """A grid of pictures of so many pixels a side, or what fits of it."""
     shape = picture.shape[0] // side, picture.shape[1] // side
-    factor, rows, columns = layout(shape, side, console.width, 2 * min(MOST_LINES, console.height - 2))
+    factor, rows, columns = preview_layout(shape, side, console.width, 2 * min(MOST_LINES, console.height - 2))
     if rows * columns:
-        draw_on(console, shrunk(picture[: rows * side, : columns * side], factor))
+        print_picture(console, shrink_picture(picture[: rows * side, : columns * side], factor))
 
 
-def draw_on(console: Console, picture: "Picture") -> None:
+def print_picture(console: Console, picture: "Picture") -> None:
     with contextlib.suppress(OSError):
-        console.print(Segments(segments(picture)), end="")
+        console.print(Segments(half_block_segments(picture)), end="")
 
 
-def layout(shape: "Shape", side: int, width: int, height: int) -> "tuple[int, int, int]":
+def preview_layout(shape: "GridShape", side: int, width: int, height: int) -> "tuple[int, int, int]":
     """By what to shrink pictures of so many pixels a side, and the rows and columns of a grid to show.
 
     All of it at the largest size that fits; where none does, the most that fits at the smallest.
@@ -71,7 +71,7 @@ def layout(shape: "Shape", side: int, width: int, height: int) -> "tuple[int, in
     return factor, rows, columns
 
 
-def shrunk(picture: "Picture", factor: int) -> "Picture":
+def shrink_picture(picture: "Picture", factor: int) -> "Picture":
     """Means of squares of factor x factor pixels, which divides the sides."""
     import numpy as np
 
@@ -81,7 +81,7 @@ def shrunk(picture: "Picture", factor: int) -> "Picture":
     return means
 
 
-def segments(picture: "Picture") -> Iterator[Segment]:
+def half_block_segments(picture: "Picture") -> Iterator[Segment]:
     """One line of characters for two rows of pixels; below an odd last row is black."""
     import numpy as np
 
@@ -89,10 +89,10 @@ def segments(picture: "Picture") -> Iterator[Segment]:
     colours = np.pad(colours, ((0, len(colours) % 2), (0, 0), (0, 0)))
     for upper, lower in zip(colours[::2].tolist(), colours[1::2].tolist(), strict=True):
         for above, below in zip(upper, lower, strict=True):
-            yield Segment(HALF, style(tuple(above), tuple(below)))
+            yield Segment(HALF_BLOCK, segment_style(tuple(above), tuple(below)))
         yield Segment.line()
 
 
 @functools.cache
-def style(above: tuple[int, int, int], below: tuple[int, int, int]) -> Style:
+def segment_style(above: tuple[int, int, int], below: tuple[int, int, int]) -> Style:
     return Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))

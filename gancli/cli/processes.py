@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 import typer
 
 from gancli.errors import RunError
-from gancli.files.run_folder import RunDir, runs_below
+from gancli.files.run_folder import RunDir, list_runs
 
 if TYPE_CHECKING:
     from gancli.core.distributed import World
 
-NAMELESS = "none"  # what torchrun calls a job that got no --rdzv-id
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+UNNAMED_JOB = "none"  # what torchrun calls a job that got no --rdzv-id
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def together() -> Iterator["World | None"]:
+def join_processes() -> Iterator["World | None"]:
     """The other processes, if there are any, for as long as the block runs. Of all that fail, one says why."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
     from gancli.core import distributed as worlds
 
-    world = worlds.join()
+    world = worlds.join_world()
     try:
         yield world
         world.tell({"order": "end"})
@@ -36,29 +36,29 @@ def together() -> Iterator["World | None"]:
         world.tell({"order": "end"})
         raise
     except BaseException as err:
-        if world.speaks_first() or not isinstance(err, Exception):
+        if world.claim_error_report() or not isinstance(err, Exception):
             raise
         raise typer.Exit(getattr(err, "exit_code", 1)) from err
 
 
-def help_the_first(world: "World") -> None:
+def follow_first_process(world: "World") -> None:
     """What to do in all but the first process. That one also decides what becomes of a signal."""
-    for number in ENDING:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     from gancli.workflows import followers
 
-    followers.serve(world)
+    followers.follow_orders(world)
 
 
-def is_first() -> bool:
+def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def has_launcher() -> bool:
+def is_under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def job() -> str | None:
+def torchrun_job_id() -> str | None:
     """What tells the job of torchrun that this process belongs to from others; the same after a restart.
 
     On one machine torchrun's own process does, on several the name that the job was given, if it was.
@@ -66,15 +66,15 @@ def job() -> str | None:
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name is not None and os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
         return f"{name} {socket.gethostname()} {os.getppid()}"
-    return None if name == NAMELESS else name
+    return None if name == UNNAMED_JOB else name
 
 
-def run_to_go_on_with(outdir: Path) -> RunDir | None:
+def find_interrupted_run(outdir: Path) -> RunDir | None:
     """The run that this job began before torchrun started its processes again; None if it did not, or had none yet."""
-    mine = job()
+    mine = torchrun_job_id()
     if mine is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
-    for run in runs_below(outdir):
+    for run in list_runs(outdir):
         with contextlib.suppress(RunError):
             if run.read_config().get("job") == mine:
                 return run

@@ -9,24 +9,24 @@ import typer
 
 from gancli import config
 from gancli.cli import options as opt
-from gancli.cli.sources import find_model
+from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError, FileFormatError, RunError
 from gancli.files import outputs, provenance
-from gancli.files.find_model import run_of
-from gancli.files.provenance import Record
+from gancli.files.find_model import find_run_of_model
+from gancli.files.provenance import SampleRecord
 from gancli.files.run_folder import RunDir
 
 if TYPE_CHECKING:
     import torch
 
     from gancli.core.networks.model_file import Model
-    from gancli.core.sampling.write import Draw, Shape
+    from gancli.core.sampling.write import GridShape, SampleRequest
 
-DECIDED = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
-WHY_OTHERWISE = "another version, device or kind of processor, or it was changed since"
+RECORDED_FLAGS = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
+DIFFERENCE_REASON = "another version, device or kind of processor, or it was changed since"
 
 
-class Again(NamedTuple):
+class RemadeImage(NamedTuple):
     """A picture made again."""
 
     model: Path
@@ -36,69 +36,75 @@ class Again(NamedTuple):
     is_same: bool  # byte for byte
 
 
-def check_alone(ctx: typer.Context) -> None:
-    for name in filter(lambda name: opt.given(ctx, name), DECIDED):
+def check_like_is_alone(ctx: typer.Context) -> None:
+    for name in filter(lambda name: opt.was_given(ctx, name), RECORDED_FLAGS):
         flag = next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
         raise ConfigError(f"--like makes a picture as it was made before, so {flag} has no say in it; leave it out")
 
 
-def remake(
+def remake_image(
     like: Path, source: Path | None, output: Path | None, outdir: Path, device: "torch.device", *, force: bool
-) -> Again:
+) -> RemadeImage:
     """Write the picture again, to a .png or into a new folder."""
     from gancli.core.sampling import write
 
     is_file = output is not None and bool(output.suffix) and not output.is_dir()
     if output and is_file and output.suffix.lower() != ".png":
         raise ConfigError(f"cannot write {output}: --like makes a .png; give one, or a folder")
-    record = read(like)
+    record = read_sample_record(like)
     before = like.read_bytes()
-    path, model = find(record, like, source, outdir, device)
-    draw, shape = drawn(record, like, model)
-    run = run_of(path)
+    path, model = find_recorded_model(record, like, source, outdir, device)
+    draw, shape = request_from_record(record, like, model)
+    run = find_run_of_model(path)
     if force and output and output.resolve() in (like.resolve(), like.resolve().parent):
         raise RunError(f"{output} would take the place of {like} itself; choose another -o")
-    with outputs.place(output, (run.path if run else Path()) / "samples") as target:
-        into = contextlib.nullcontext(target.parent) if is_file else outputs.new_folder(target, record, force=force)
+    with outputs.reserve_output(output, (run.path if run else Path()) / "samples") as target:
+        into = (
+            contextlib.nullcontext(target.parent)
+            if is_file
+            else outputs.create_output_folder(target, record, force=force)
+        )
         name = target.name if is_file else f"{like.stem}.png"
         with into as folder:
-            for _ in write.write_grid(folder / name, model, draw, record, shape, force=force):
+            for _ in write.write_sample_grid(folder / name, model, draw, record, shape, force=force):
                 pass
     made = target if is_file else target / name
-    return Again(path, model.digest, len(draw), made, made.read_bytes() == before)
+    return RemadeImage(path, model.digest, len(draw), made, made.read_bytes() == before)
 
 
-def report(like: Path, again: Again, *, as_json: bool) -> None:
+def report_remake(like: Path, again: RemadeImage, *, as_json: bool) -> None:
     from gancli.cli import render
 
     if not again.is_same:
-        render.say(f"warning: {again.output} is not {like} byte for byte: that was made by {WHY_OTHERWISE}")
+        render.print_stderr(
+            f"warning: {again.output} is not {like} byte for byte: that was made by {DIFFERENCE_REASON}"
+        )
     if as_json:
         shown = {"model": str(again.model), "sha256": again.sha256, "n": again.n, "output": str(again.output)}
         render.print_json({**shown, "identical": again.is_same})
     else:
-        render.images_at(again.n, again.output)
+        render.print_image_count(again.n, again.output)
 
 
-def read(like: Path) -> Record:
+def read_sample_record(like: Path) -> SampleRecord:
     """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
     from gancli.files import image_io
 
     if like.exists() and not like.is_file():
         raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
     texts = image_io.read_png_text(like)
-    if provenance.KEY not in texts:
+    if provenance.TEXT_KEYWORD not in texts:
         raise FileFormatError(
             f"{like} does not say what made it: it is not of gancli sample, or another program saved it anew"
         )
-    record = provenance.parse(texts[provenance.KEY], str(like))
+    record = provenance.parse_record(texts[provenance.TEXT_KEYWORD], str(like))
     command = record.command.split()[1:2]
     if command != ["sample"]:
         raise FileFormatError(f"{like} was not made by gancli sample, but by: {record.command}")
     return record
 
 
-def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
+def request_from_record(record: SampleRecord, like: Path, model: "Model") -> "tuple[SampleRequest, GridShape]":
     """The pictures of a record and their grid, held to the limits that the flags have."""
     from gancli.core.sampling import write
 
@@ -107,21 +113,23 @@ def drawn(record: Record, like: Path, model: "Model") -> "tuple[Draw, Shape]":
         raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
-        draw = write.Draw(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
-        return draw, write.shape_of(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
+        draw = write.SampleRequest(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
+        return draw, write.grid_shape(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
     except ConfigError as err:
         raise FileFormatError(f"{like} cannot be made again: {err}") from err
 
 
-def find(record: Record, like: Path, source: Path | None, outdir: Path, device: "torch.device") -> tuple[Path, "Model"]:
+def find_recorded_model(
+    record: SampleRecord, like: Path, source: Path | None, outdir: Path, device: "torch.device"
+) -> tuple[Path, "Model"]:
     """The model with the digest of the record: the one given, else where it was, else near the picture."""
     from gancli.core.networks import model_file
 
     others = []
-    for path in candidates(source, outdir) if source else nearby(record, like):
+    for path in candidate_models(source, outdir) if source else nearby_models(record, like):
         try:
-            if model_file.digest_in(path) == record.sha256:
-                return path, model_file.load(path, device)
+            if model_file.read_model_digest(path) == record.sha256:
+                return path, model_file.load_model(path, device)
         except FileFormatError:
             if source:
                 raise
@@ -132,16 +140,16 @@ def find(record: Record, like: Path, source: Path | None, outdir: Path, device: 
     raise RunError(f"{known}{tried}; name its file: gancli sample --like {like} MODEL")
 
 
-def candidates(source: Path, outdir: Path) -> list[Path]:
+def candidate_models(source: Path, outdir: Path) -> list[Path]:
     """The model given; of a run, its best one too."""
-    path, place = find_model(source, outdir)
+    path, place = choose_model(source, outdir)
     best = RunDir(place).best_model
     return [path, best] if path.parent == place and path != best and best.is_file() else [path]
 
 
-def nearby(record: Record, like: Path) -> Iterator[Path]:
+def nearby_models(record: SampleRecord, like: Path) -> Iterator[Path]:
     """Where the model may lie: in the run that the picture lies in, or as recorded, maybe by a stranger."""
-    runs = [RunDir(provenance.from_here(folder)) for folder in like.absolute().parents[:3]]
+    runs = [RunDir(provenance.path_from_here(folder)) for folder in like.absolute().parents[:3]]
     recorded = [Path(record.model)] if record.model.endswith(".safetensors") else []
     for path in dict.fromkeys([*(p for run in runs for p in (run.model, run.best_model)), *recorded]):
         with contextlib.suppress(OSError):  # a name that is too long, or lies where nobody may look

@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from gancli import events
-from gancli.errors import printable
-from gancli.wording import duration, significant, times_floor
+from gancli.errors import make_printable
+from gancli.wording import format_duration, format_significant, times_floor
 
 if TYPE_CHECKING:
     from gancli.core.training.trainer import Trainer
@@ -27,49 +27,49 @@ if TYPE_CHECKING:
 LOG_EVERY_S = 5.0
 
 
-def stderr() -> Console:
+def stderr_console() -> Console:
     return Console(file=sys.stderr, highlight=False, emoji=False)
 
 
-def stdout_line(text: str) -> None:
+def print_stdout(text: str) -> None:
     if sys.stdout is not None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
 
-def say(text: str, console: Console | None = None) -> None:
+def print_stderr(text: str, console: Console | None = None) -> None:
     """A line on stderr, above the bars that `console` shows; one that cannot be written is not worth failing for."""
     with contextlib.suppress(OSError, UnicodeError):
-        (console or stderr()).print(escape(printable(text)), soft_wrap=True)
+        (console or stderr_console()).print(escape(make_printable(text)), soft_wrap=True)
 
 
-def images_at(n: int, path: Path) -> None:
+def print_image_count(n: int, path: Path) -> None:
     """What a command made, as its result."""
-    stdout_line(f"{n} image{'' if n == 1 else 's'}: {shlex.quote(str(path))}")
+    print_stdout(f"{n} image{'' if n == 1 else 's'}: {shlex.quote(str(path))}")
 
 
 def print_json(value: object) -> None:
-    stdout_line(json.dumps(value, indent=2, allow_nan=False))
+    print_stdout(json.dumps(value, indent=2, allow_nan=False))
 
 
-def notes(lines: Iterable[str]) -> None:
+def print_notes(lines: Iterable[str]) -> None:
     for line in lines:
-        say(f"note: {line}")
+        print_stderr(f"note: {line}")
 
 
-def status(text: str, *, quiet: bool) -> None:
+def print_status(text: str, *, quiet: bool) -> None:
     if not quiet:
-        say(f"{text} ...")
+        print_stderr(f"{text} ...")
 
 
-def going_on(trainer: "Trainer", *, extended: bool) -> None:
+def print_resume(trainer: "Trainer", *, extended: bool) -> None:
     total = f"{trainer.total_nimg / 1000:g} kimg" if trainer.total_nimg else "the end of its time budget"
     anew = "; schedules are planned anew for this total" if extended else ""
-    say(f"going on from {trainer.state.nimg / 1000:g} kimg to {total}{anew}")
+    print_stderr(f"going on from {trainer.state.nimg / 1000:g} kimg to {total}{anew}")
 
 
 @contextlib.contextmanager
-def shown(bar: Progress) -> Iterator[Progress]:
+def show_bar(bar: Progress) -> Iterator[Progress]:
     """On the terminal while the block runs, which goes on if that goes away."""
     with contextlib.suppress(OSError):
         bar.start()
@@ -81,19 +81,19 @@ def shown(bar: Progress) -> Iterator[Progress]:
 
 
 @contextlib.contextmanager
-def display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
+def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     """A live display on a terminal, a plain line every few seconds elsewhere, warnings alone if quiet."""
-    console = stderr()
+    console = stderr_console()
     if quiet:
-        yield Latest()
+        yield QuietDisplay()
     elif console.is_terminal and not console.is_dumb_terminal:
         width = max(4, min(24, console.width - 80))
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
         bar = Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True)
-        with shown(bar):
-            yield Live(bar)
+        with show_bar(bar):
+            yield LiveDisplay(bar)
     else:
-        yield Log()
+        yield LogDisplay()
 
 
 def progress_line(
@@ -104,15 +104,15 @@ def progress_line(
     parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
     if left_s is not None:
-        parts += [f"ETA {duration(left_s)}"]
+        parts += [f"ETA {format_duration(left_s)}"]
     if scored is not None and scored.score is not None:
-        parts += [f"{scored.name} {significant(scored.score)}"]
+        parts += [f"{scored.name} {format_significant(scored.score)}"]
     if values:
         parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
     return "  ".join(parts)
 
 
-class Latest:
+class QuietDisplay:
     """Remembers the latest measurements, and says warnings as they come, which is all that --quiet leaves."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -126,10 +126,10 @@ class Latest:
         elif isinstance(event, events.Scored):
             self.scored = event
         elif isinstance(event, events.Warned):
-            say(f"warning: {event.text}", self.console)
+            print_stderr(f"warning: {event.text}", self.console)
 
 
-class Live(Latest):
+class LiveDisplay(QuietDisplay):
     """Events -> a Rich progress bar."""
 
     def __init__(self, bar: Progress) -> None:
@@ -144,7 +144,7 @@ class Live(Latest):
             self.bar.update(self.task, completed=event.nimg, total=event.total_nimg, text=text)
 
 
-class Log(Latest):
+class LogDisplay(QuietDisplay):
     """Events -> plain lines, one every few seconds."""
 
     def __init__(self) -> None:
@@ -155,10 +155,10 @@ class Log(Latest):
         super().__call__(event)
         if isinstance(event, events.Progress) and time.monotonic() - self.last_s >= LOG_EVERY_S:
             self.last_s = time.monotonic()
-            say(progress_line(event, self.values, self.scored))
+            print_stderr(progress_line(event, self.values, self.scored))
 
 
-def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
+def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
     """Where things are, the final numbers, and what to type next."""
     run = trainer.run_dir
     ticks = [line for line in run.read_metrics() if line["kind"] == "tick"]
@@ -186,40 +186,40 @@ def result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) 
     speed = f" ({ended.images_per_s:,.0f} images/s)" if ended else ""
     state = {"finished": "finished", "time": "time is up", "stopped": "stopped"}[ended.reason if ended else "finished"]
     total = f" of {trainer.total_nimg / 1000:,.1f}" if trainer.total_nimg else ""
-    stdout_line(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {duration(trainer.train_s)}{speed}")
+    print_stdout(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {format_duration(trainer.train_s)}{speed}")
     if {"d_loss", "g_loss", "accuracy"} <= numbers.keys():
         losses = f"D loss {numbers['d_loss']:.3f}, G loss {numbers['g_loss']:.3f}"
         parts = [
             f"{part} {numbers[f'accuracy_{part}']:.2f}" for part in ("real", "fake") if f"accuracy_{part}" in numbers
         ]
-        stdout_line(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
+        print_stdout(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
     if score and score["value"] is not None:
         ratio = times_floor(score["name"], score["value"], score["floor"])
         times = f", {ratio:.3g} times its floor" if ratio else ", lower is better"
         at = (
             ""
             if score["best"] is None
-            else f"; best {significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg"
+            else f"; best {format_significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg"
         )
         where = f", in {run.best_model.name}" if at else ""
-        stdout_line(f"score: {score['name']} {significant(score['value'])}{times}{at}{where}")
-    stdout_line(f"run folder: {run.path}")
-    stdout_line("  " + ", ".join(path.name for path in files))
+        print_stdout(f"score: {score['name']} {format_significant(score['value'])}{times}{at}{where}")
+    print_stdout(f"run folder: {run.path}")
+    print_stdout("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
         where = shlex.quote(str(run.path))
-        stdout_line(f"next: gancli sample {where} --n 64")
-        stdout_line(f"      gancli evaluate {where}")
+        print_stdout(f"next: gancli sample {where} --n 64")
+        print_stdout(f"      gancli evaluate {where}")
 
 
 @contextlib.contextmanager
-def tracker(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def step_progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Bars for work in steps: told what is done, how much of it, and of how much; nothing if quiet or no terminal."""
-    console = stderr()
+    console = stderr_console()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield lambda what, done, total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with shown(Progress(*columns, console=console, transient=True)) as bar:
+    with show_bar(Progress(*columns, console=console, transient=True)) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from gancli.cli import options as opt
-from gancli.cli.sources import find_run
+from gancli.cli.sources import choose_run
 from gancli.errors import ConfigError
 from gancli.files import outputs
 
-ENDINGS = (".html", ".htm")
+PAGE_EXTENSIONS = (".html", ".htm")
 
 
 def report(
@@ -36,22 +36,24 @@ def report(
 
     One file with all in it: pictures through training, curves, events, scores, settings. Any browser opens it.
     """
-    if output is not None and output.suffix.lower() not in ENDINGS:
-        raise ConfigError(f"a report is a web page, and {output} does not end in {' or '.join(ENDINGS)}; rename it")
+    if output is not None and output.suffix.lower() not in PAGE_EXTENSIONS:
+        raise ConfigError(
+            f"a report is a web page, and {output} does not end in {' or '.join(PAGE_EXTENSIONS)}; rename it"
+        )
     from gancli.cli import render
     from gancli.report import page
 
     chosen: list[Path | None] = [*sources] if sources else [None]
-    runs = [find_run(source, outdir) for source in chosen]
+    runs = [choose_run(source, outdir) for source in chosen]
     if output is None and len(runs) == 1:
         output, force = runs[0].report, True
-    with outputs.place(output, Path("reports"), runs[0].report.name) as path:
+    with outputs.reserve_output(output, Path("reports"), runs[0].report.name) as path:
         if output is not None:
-            outputs.check_file(path, force=force)
-        content = page.render(runs)
-        with outputs.new_file(path, force=force) as file:
+            outputs.check_output_file(path, force=force)
+        content = page.render_report(runs)
+        with outputs.create_output_file(path, force=force) as file:
             file.write(content)
     if as_json:
         render.print_json({"runs": [str(run.path) for run in runs], "output": str(path)})
     else:
-        render.stdout_line(f"{len(content) / 1e6:.1f} MB: {shlex.quote(str(path))}")
+        render.print_stdout(f"{len(content) / 1e6:.1f} MB: {shlex.quote(str(path))}")

@@ -8,13 +8,13 @@ import typer
 
 from gancli.cli import options as opt
 from gancli.errors import RunError
-from gancli.files.run_folder import RunDir, folders_below
-from gancli.wording import significant
+from gancli.files.run_folder import RunDir, list_run_folders
+from gancli.wording import format_significant
 
 if TYPE_CHECKING:
-    from gancli.report.overview import Best, Overview
+    from gancli.report.overview import BestScore, Overview
 
-WIDE = 200  # columns where nobody looks: a file, or another program
+WIDE_COLUMNS = 200  # columns where nobody looks: a file, or another program
 
 
 def runs(
@@ -30,20 +30,20 @@ def runs(
     """
     if RunDir(outdir).config.is_file():
         raise RunError(f"{outdir} is one run; give the folder that it lies in")
-    folders = folders_below(outdir)
+    folders = list_run_folders(outdir)
     if not folders:
         raise RunError(f"no run found under {outdir}/; train one first: gancli train")
     from gancli.cli import render
     from gancli.report import overview
 
-    found = [overview.look(run) for run in folders]
+    found = [overview.read_overview(run) for run in folders]
     if as_json:
         render.print_json({"runs": [each.to_json() for each in found]})
     else:
-        show(found)
+        print_runs(found)
 
 
-def show(found: "list[Overview]") -> None:
+def print_runs(found: "list[Overview]") -> None:
     """A table, or where that is too wide, two lines for each."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -51,13 +51,13 @@ def show(found: "list[Overview]") -> None:
     from rich.measure import Measurement
     from rich.table import Table
 
-    from gancli.errors import printable
+    from gancli.errors import make_printable
 
-    out = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+    out = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE_COLUMNS)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="right" if heading in ("kimg", "size") else "left", overflow="fold")
-    rows = [[escape(printable(cell)) for cell in cells(each)] for each in found]
+    rows = [[escape(make_printable(cell)) for cell in run_cells(each)] for each in found]
     for row in rows:
         table.add_row(*row)
     if Measurement.get(out, out.options.update(max_width=10_000), table).maximum <= out.width:
@@ -71,13 +71,21 @@ def show(found: "list[Overview]") -> None:
 HEADINGS = ("run", "state", "kimg", "best score", "size", "preset", "data")
 
 
-def cells(each: "Overview") -> tuple[str, ...]:
+def run_cells(each: "Overview") -> tuple[str, ...]:
     """One text for each of HEADINGS."""
     state = each.state + (f": {each.fault}" if each.fault else "")
-    return each.path.name, state, length(each), score(each.best), megabytes(each), each.preset, each.data
+    return (
+        each.path.name,
+        state,
+        format_length(each),
+        format_best_score(each.best),
+        format_megabytes(each),
+        each.preset,
+        each.data,
+    )
 
 
-def length(each: "Overview") -> str:
+def format_length(each: "Overview") -> str:
     """'240', or '48 of 240' of a run that is not complete."""
     if each.nimg is None:
         return ""
@@ -85,13 +93,13 @@ def length(each: "Overview") -> str:
     return f"{each.nimg / 1000:g}{rest}"
 
 
-def score(best: "Best | None") -> str:
+def format_best_score(best: "BestScore | None") -> str:
     """'fd_digits 1.32, 5.0 times its floor'."""
     if best is None:
         return ""
     times = f", {best.times_floor:.3g} times its floor" if best.times_floor is not None else ""
-    return f"{best.name} {significant(best.value)}{times}"
+    return f"{best.name} {format_significant(best.value)}{times}"
 
 
-def megabytes(each: "Overview") -> str:
+def format_megabytes(each: "Overview") -> str:
     return f"{each.size_bytes / 1e6:,.1f} MB"

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gancli.errors import printable
-from gancli.wording import significant
+from gancli.errors import make_printable
+from gancli.wording import format_significant
 
 if TYPE_CHECKING:
     from gancli.metrics.scores import Score
@@ -19,77 +19,79 @@ if TYPE_CHECKING:
 NARROW = 80  # columns; below, a reading stands on a line of its own
 
 
-def show(found: "Sequence[tuple[str, Evaluation]]") -> None:
+def print_scores(found: "Sequence[tuple[str, Evaluation]]") -> None:
     out = Console(file=sys.stdout, highlight=False, emoji=False)
     by_name = [evaluation.scores for _, evaluation in found]
     names = [name for name in by_name[0] if any(some[name].value is not None for some in by_name)]
     if len(found) > 1:
-        out.print(side_by_side([source for source, _ in found], [[some[name] for some in by_name] for name in names]))
+        out.print(
+            comparison_table([source for source, _ in found], [[some[name] for some in by_name] for name in names])
+        )
     elif out.width < NARROW:
         for score in (by_name[0][name] for name in names):
-            out.print(f"{score.name} {value(score)}{floor(score)}", markup=False, soft_wrap=True)
-            out.print(f"  {plain(score.reading)}")
+            out.print(f"{score.name} {format_score(score)}{format_floor(score)}", markup=False, soft_wrap=True)
+            out.print(f"  {escape_text(score.reading)}")
     else:
-        out.print(one([by_name[0][name] for name in names]))
+        out.print(single_score_table([by_name[0][name] for name in names]))
     for source, evaluation in found if len(found) > 1 else ():
-        for line in verdict(evaluation):
-            out.print(f"{plain(source)}: {plain(line)}", soft_wrap=True)
+        for line in verdict_lines(evaluation):
+            out.print(f"{escape_text(source)}: {escape_text(line)}", soft_wrap=True)
     told: dict[str, list[str]] = {}
     for source, evaluation in found:
-        for line in remarks(evaluation):
+        for line in remark_lines(evaluation):
             told.setdefault(line, []).append(source)
     for line, sources in told.items():
-        start = "" if len(sources) == len(found) else f"{plain(', '.join(sources))}: "
-        out.print(start + plain(line), soft_wrap=True)
+        start = "" if len(sources) == len(found) else f"{escape_text(', '.join(sources))}: "
+        out.print(start + escape_text(line), soft_wrap=True)
     if len({evaluation.conditions["n_fake"] for _, evaluation in found}) > 1:
         out.print("counts differ: compare multiples of the floor, or score equal counts with --n", soft_wrap=True)
 
 
-def one(scores: "Sequence[Score]") -> Table:
+def single_score_table(scores: "Sequence[Score]") -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("score", "value", "floor"):
         table.add_column(heading, justify="left" if heading == "score" else "right", no_wrap=True)
     table.add_column("reading")
     for score in scores:
-        aim = "-" if score.floor is None else significant(score.floor)
-        table.add_row(score.name, value(score), aim, plain(score.reading))
+        aim = "-" if score.floor is None else format_significant(score.floor)
+        table.add_row(score.name, format_score(score), aim, escape_text(score.reading))
     return table
 
 
-def side_by_side(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") -> Table:
+def comparison_table(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") -> Table:
     """A floor that all sources share is a column of its own; else each value has its own beside it."""
     is_shared = all(len({score.floor for score in row if score.value is not None}) == 1 for row in rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("score", no_wrap=True)
     for source in sources:
-        table.add_column(plain(source), justify="right", overflow="fold")
+        table.add_column(escape_text(source), justify="right", overflow="fold")
     if is_shared:
         table.add_column("floor", justify="right", no_wrap=True)
     for row in rows:
-        cells = [value(score) + ("" if is_shared else floor(score)) for score in row]
+        cells = [format_score(score) + ("" if is_shared else format_floor(score)) for score in row]
         aim = next(score.floor for score in row if score.value is not None)
-        last = ["-" if aim is None else significant(aim)] if is_shared else []
+        last = ["-" if aim is None else format_significant(aim)] if is_shared else []
         table.add_row(row[0].name, *cells, *last)
     return table
 
 
-def value(score: "Score") -> str:
+def format_score(score: "Score") -> str:
     """'0.123 ± 0.004'."""
     if score.value is None:
         return "-"
-    return significant(score.value) + ("" if score.error is None else f" ± {significant(score.error)}")
+    return format_significant(score.value) + ("" if score.error is None else f" ± {format_significant(score.error)}")
 
 
-def floor(score: "Score") -> str:
+def format_floor(score: "Score") -> str:
     """' (floor 0.1)', or nothing."""
-    return "" if score.value is None or score.floor is None else f" (floor {significant(score.floor)})"
+    return "" if score.value is None or score.floor is None else f" (floor {format_significant(score.floor)})"
 
 
-def plain(text: str) -> str:
-    return escape(printable(text))
+def escape_text(text: str) -> str:
+    return escape(make_printable(text))
 
 
-def verdict(evaluation: "Evaluation") -> Iterator[str]:
+def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
     """The reading of the first score that has a value, and of all that give alarm."""
     scores = [score for score in evaluation.scores.values() if score.value is not None]
     chosen = [score for i, score in enumerate(scores) if i == 0 or score.is_alarm]
@@ -97,7 +99,7 @@ def verdict(evaluation: "Evaluation") -> Iterator[str]:
         yield "; ".join(f"{score.name}: {score.reading}" for score in chosen)
 
 
-def remarks(evaluation: "Evaluation") -> Iterator[str]:
+def remark_lines(evaluation: "Evaluation") -> Iterator[str]:
     """The conditions in words, and what could not be scored."""
     conditions = evaluation.conditions
     n_heldout = f"{conditions['n_heldout']:,} held out"

@@ -22,7 +22,7 @@ from gancli.trackers import registry
 if TYPE_CHECKING:
     from gancli.core.distributed import World
     from gancli.core.training.trainer import Trainer
-    from gancli.workflows.training import Plan
+    from gancli.workflows.training import RunPlan
 
 
 def train(
@@ -106,20 +106,22 @@ def train(
     Settings come from the flag, else from --config, else from the preset.
     """
     given = locals()
-    opt.check_one_of(resume=resume, init=init)
-    flags = {name: given[name] for name in configs.tunable() if given[name] is not None}
+    opt.check_exclusive(resume=resume, init=init)
+    flags = {name: given[name] for name in configs.tunable_settings() if given[name] is not None}
     from_file = read_toml(config) if config else {}
     if resume is not None and dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
-        old_run(RunDir.find(resume, outdir), preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
-    elif not dry_run and (begun := processes.run_to_go_on_with(outdir)):
-        old_run(begun, preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
+        resume_run(RunDir.find(resume, outdir), preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
+    elif not dry_run and (begun := processes.find_interrupted_run(outdir)):
+        resume_run(begun, preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
     else:
-        new_run(preset, from_file, flags, init, outdir, log, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet)
+        plan_new_run(
+            preset, from_file, flags, init, outdir, log, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet
+        )
 
 
-def new_run(
+def plan_new_run(
     preset: str | None,
     from_file: dict[str, Any],
     flags: dict[str, Any],
@@ -132,43 +134,43 @@ def new_run(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    name, config, sources = presets.resolve(preset, from_file, flags)
+    name, config, sources = presets.resolve_config(preset, from_file, flags)
     from gancli.cli import datareport, render
     from gancli.core.distributed import ALONE
     from gancli.core.training import finetune as starts
     from gancli.workflows import training
 
-    start = starts.load(init, outdir) if init else None
-    render.notes(start.notes if start else ())
-    with render.tracker(quiet=quiet) as track:
-        plan = training.plan(
+    start = starts.load_pretrained(init, outdir) if init else None
+    render.print_notes(start.notes if start else ())
+    with render.step_progress_bars(quiet=quiet) as track:
+        plan = training.plan_run(
             name,
             config,
             sources,
             start,
-            job=processes.job(),
+            job=processes.torchrun_job_id(),
             log=log,
             is_survey=dry_run,
             progress=track,
             world=world or ALONE,
         )
     if dry_run:
-        rehearse(plan, as_json=as_json, quiet=quiet)
+        print_dry_run(plan, as_json=as_json, quiet=quiet)
         return
     if quiet:
-        render.notes(plan.notes)
+        render.print_notes(plan.notes)
     trial = plan.rehearse(always=not quiet)
-    report = {} if quiet else datareport.make(plan.record, plan.images, trial)
+    report = {} if quiet else datareport.build_data_report(plan.record, plan.images, trial)
     run = RunDir.create(outdir, plan.folder)
-    with run.lock(), run.discarded_if_stillborn():
+    with run.lock(), run.remove_if_unsaved():
         if report:
-            datareport.start({**report, "picture": str(run.reals)}, plan.record)
-        with render.tracker(quiet=quiet) as track:
-            trainer = plan.begin(run, track)
-        finish(trainer, as_json=as_json, quiet=quiet)
+            datareport.print_summary({**report, "picture": str(run.reals)}, plan.record)
+        with render.step_progress_bars(quiet=quiet) as track:
+            trainer = plan.create_trainer(run, track)
+        run_until_signal(trainer, as_json=as_json, quiet=quiet)
 
 
-def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
+def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli.cli import datareport, preview, render
     from gancli.core.data import image_folder, statistics
@@ -179,25 +181,25 @@ def rehearse(plan: "Plan", *, as_json: bool, quiet: bool) -> None:
     n_bad, most = len(images.report.get("faults", [])), record["train"]["max_bad"]
     trial = None
     if n_bad <= most:
-        render.status("trying a few steps", quiet=quiet or as_json)
+        render.print_status("trying a few steps", quiet=quiet or as_json)
         trial = plan.rehearse(always=True)
-    report = datareport.make(record, images, trial)
-    grid = image_log.as_shown(record, trained)
+    report = datareport.build_data_report(record, images, trial)
+    grid = image_log.augmented_examples(record, trained)
     if "duplicates" not in report:
-        report["duplicates"] = statistics.copies(images)
-    report["picture"] = image_log.save_preview(training.slug(images.name), grid, images.resolution)
+        report["duplicates"] = statistics.count_copies(images)
+    report["picture"] = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)
     if as_json:
         render.print_json({**record, "report": report})
     else:
-        if not quiet and preview.can_show(console := render.stderr()):
-            preview.show_grid(console, grid, images.resolution)
-        datareport.full(report, record)
+        if not quiet and preview.can_show(console := render.stderr_console()):
+            preview.print_sample_grid(console, grid, images.resolution)
+        datareport.print_full_report(report, record)
     if n_bad > most:
-        way_out = image_folder.remedy(n_bad, images.report["n_files"])
+        way_out = image_folder.bad_files_advice(n_bad, images.report["n_files"])
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 
-def old_run(
+def resume_run(
     run: RunDir,
     preset: str | None,
     from_file: dict[str, Any],
@@ -214,44 +216,44 @@ def old_run(
 
     asked = {**from_file, **flags}
     with run.lock():
-        with render.tracker(quiet=quiet) as track:
-            trainer = training.reopen(run, preset, asked, log=log, progress=track, world=world or ALONE)
-        render.notes(trainer.notes)
+        with render.step_progress_bars(quiet=quiet) as track:
+            trainer = training.reopen_run(run, preset, asked, log=log, progress=track, world=world or ALONE)
+        render.print_notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()
         elif not quiet:
-            render.going_on(trainer, extended="kimg" in asked or "epochs" in asked)
-        finish(trainer, as_json=as_json, quiet=quiet)
+            render.print_resume(trainer, extended="kimg" in asked or "epochs" in asked)
+        run_until_signal(trainer, as_json=as_json, quiet=quiet)
 
 
-def finish(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
+def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     """Train with signals caught, then draw what only needs the run folder."""
     from gancli.cli import render
     from gancli.workflows import training
 
     run = trainer.run_dir
-    with render.display(quiet=quiet) as display, stopping(trainer) as signals:
+    with render.training_display(quiet=quiet) as display, stop_on_signals(trainer) as signals:
 
         def show(event: Event) -> None:
             with contextlib.suppress(OSError):  # a terminal that went away must not end the training
                 display(event)
 
-        ended = training.follow(trainer, show, lambda text: show(Warned(trainer.state.nimg, "", text)))
+        ended = training.run_trainer(trainer, show, lambda text: show(Warned(trainer.state.nimg, "", text)))
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
-        render.notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
-    render.status("drawing plots, progress.gif and report.html", quiet=quiet)
-    training.draw(run)
-    render.result(trainer, ended, as_json=as_json)
+        render.print_notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
+    render.print_status("drawing plots, progress.gif and report.html", quiet=quiet)
+    training.draw_run_outputs(run)
+    render.print_result(trainer, ended, as_json=as_json)
     if is_stopped:
         raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT))
 
 
 @contextlib.contextmanager
-def stopping(trainer: "Trainer") -> Iterator[list[int]]:
+def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
     """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once. Yields those that
     came."""
-    before, came = {number: signal.getsignal(number) for number in processes.ENDING}, list[int]()
+    before, came = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}, list[int]()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -259,7 +261,7 @@ def stopping(trainer: "Trainer") -> Iterator[list[int]]:
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        if not processes.has_launcher():  # torchrun hands on signals that have come already
+        if not processes.is_under_torchrun():  # torchrun hands on signals that have come already
             restore()
         came.append(number)
         trainer.stop()

@@ -17,12 +17,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gancli.core import devices
-from gancli.errors import ConfigError, LostError
+from gancli.errors import ConfigError, LostProcessError
 
-NEEDED = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
-PATIENCE = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
-STEP_PATIENCE = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
-SLOT = 512  # bytes of an order
+LAUNCH_VARIABLES = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
+TIMEOUT = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
+STEP_TIMEOUT = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
+ORDER_BYTES = 512  # bytes of an order
 
 Order = dict[str, Any]
 
@@ -41,7 +41,7 @@ class World:
     store: Any = None
 
     @property
-    def leads(self) -> bool:
+    def has_followers(self) -> bool:
         """Whether there are others, which wait for orders of this process."""
         return self.size > 1 and self.rank == 0
 
@@ -49,11 +49,11 @@ class World:
         """The same processes, averaging tensors on this device. All must call it. Raises ConfigError."""
         if self.size == 1:
             return self
-        here, there = devices.neighbours(), torch.cuda.device_count()
+        here, there = devices.local_process_count(), torch.cuda.device_count()
         if device.type == "cuda" and here > there:
             raise ConfigError(f"{here} processes cannot share {there} GPUs; start as many as there are GPUs")
         backend = "nccl" if device.type == "cuda" else "gloo"
-        return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_PATIENCE))
+        return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_TIMEOUT))
 
     def rows(self, n: int) -> slice:
         """Which of n things are this process's."""
@@ -84,7 +84,7 @@ class World:
         if self.size == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        with self.talking():
+        with self.translate_dist_errors():
             dist.all_reduce(flat, group=self.group)
         flat /= self.size
         for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
@@ -93,18 +93,18 @@ class World:
     def tell(self, order: Order, content: bytes = b"") -> None:
         """Tell the others what to do next, by plain values of few letters, with a content of any length. Raises
         LostError."""
-        if not self.leads:
+        if not self.has_followers:
             return
         text = json.dumps({**order, "n_bytes": len(content)}).encode()
-        with self.talking():
-            dist.broadcast(torch.frombuffer(bytearray(text.ljust(SLOT)), dtype=torch.uint8), 0)
+        with self.translate_dist_errors():
+            dist.broadcast(torch.frombuffer(bytearray(text.ljust(ORDER_BYTES)), dtype=torch.uint8), 0)
             if content:
                 dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
 
-    def hear(self) -> tuple[Order, bytes]:
+    def receive_order(self) -> tuple[Order, bytes]:
         """What the first process tells next. Raises LostError."""
-        slot = torch.empty(SLOT, dtype=torch.uint8)
-        with self.talking():
+        slot = torch.empty(ORDER_BYTES, dtype=torch.uint8)
+        with self.translate_dist_errors():
             dist.broadcast(slot, 0)
             order: Order = json.loads(slot.numpy().tobytes())
             content = torch.empty(order.pop("n_bytes"), dtype=torch.uint8)
@@ -116,20 +116,20 @@ class World:
         """The tensors that all have, of one shape and on the CPU, by rank; nothing but in the first process. Raises
         LostError."""
         found = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
-        with self.talking():
+        with self.translate_dist_errors():
             dist.gather(tensor, found or None)
         return found
 
     @contextlib.contextmanager
-    def talking(self) -> Iterator[None]:
+    def translate_dist_errors(self) -> Iterator[None]:
         try:
             yield
         except RuntimeError as err:
             is_late = "timed out" in str(err).lower()
             what = "did not answer in time" if is_late else "ended without a word (was it killed, or memory out?)"
-            raise LostError(f"another of the {self.size} processes {what}") from err
+            raise LostProcessError(f"another of the {self.size} processes {what}") from err
 
-    def speaks_first(self) -> bool:
+    def claim_error_report(self) -> bool:
         """Whether no other process has said yet why all must end: one message is enough."""
         if self.store is None:
             return True
@@ -142,7 +142,7 @@ class World:
 ALONE = World()
 
 
-def join() -> World:
+def join_world() -> World:
     """Meet the others. Raises ConfigError."""
     if not dist.is_available():
         raise ConfigError("this torch was built without torch.distributed; run gancli without torchrun")
@@ -150,11 +150,11 @@ def join() -> World:
     from torch.distributed.rendezvous import rendezvous
 
     try:
-        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
         store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as err:
-        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in NEEDED)
+        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in LAUNCH_VARIABLES)
         raise ConfigError(f"cannot meet the other processes ({given}): {str(err).splitlines()[0]}") from err
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())  # see `on`

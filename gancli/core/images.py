@@ -25,7 +25,7 @@ def to_hwc(images: Tensor) -> npt.NDArray[np.uint8]:
     return array[..., 0] if array.shape[-1] == 1 else array
 
 
-def grid(images: Tensor, columns: int, rows: int = 0) -> npt.NDArray[np.uint8]:
+def make_grid(images: Tensor, columns: int, rows: int = 0) -> npt.NDArray[np.uint8]:
     """uint8 [N,C,H,W] -> one picture, row by row, edge to edge; places left over are black.
 
     rows: as many as it takes, or more.

@@ -11,7 +11,7 @@ import torch
 
 from gancli import presets
 from gancli.core import devices, rng
-from gancli.core.data.dataset import ImageSet, image_set
+from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.core.training import run_config, trial
 from gancli.core.training.engine import Engine
 
@@ -20,32 +20,40 @@ STEPS_S, PRODUCT_S, SHORT_S = 5.0, 1.5, 0.02
 SMALLEST_SIDE, LARGEST_SIDE = 256, 16384  # of the matrices that are multiplied
 
 
-def hardware() -> dict[str, Any]:
+def hardware_report() -> dict[str, Any]:
     """Devices with what they can compute in, and what torch warns of while it looks."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = [described(torch.device("cpu"), cpu_name())]
-        found += [described(gpu := torch.device("cuda", i), torch.cuda.get_device_name(gpu)) for i in range(n_gpus())]
+        found = [describe_device(torch.device("cpu"), cpu_name())]
+        found += [
+            describe_device(gpu := torch.device("cuda", i), torch.cuda.get_device_name(gpu))
+            for i in range(count_gpus())
+        ]
         if torch.backends.mps.is_available():
-            found.append(described(torch.device("mps"), platform.processor()))
+            found.append(describe_device(torch.device("mps"), platform.processor()))
     return {
         "torch": str(torch.__version__),
-        "device": devices.resolve("auto").type,
+        "device": devices.resolve_device("auto").type,
         "devices": found,
-        "cores": devices.cores(),
+        "cores": devices.count_cores(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "warnings": [str(warning.message).splitlines()[0] for warning in told],
     }
 
 
-def n_gpus() -> int:
+def count_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def described(device: torch.device, name: str) -> dict[str, Any]:
+def describe_device(device: torch.device, name: str) -> dict[str, Any]:
     precision = ["float32"] + (["bf16"] if devices.has_bf16(device) else [])
-    return {"device": str(device), "name": name, "memory_bytes": devices.memory_bytes(device), "precision": precision}
+    return {
+        "device": str(device),
+        "name": name,
+        "memory_bytes": devices.usable_memory_bytes(device),
+        "precision": precision,
+    }
 
 
 def cpu_name() -> str:
@@ -57,47 +65,54 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def speed() -> dict[str, Any]:
+def speed_report() -> dict[str, Any]:
     """The rate of quick's step on noise of MNIST's size, and of matrix products. Raises MemoryLimitError."""
-    device = devices.resolve("auto")
-    found: dict[str, Any] = {"device": device.type, "quick_images_per_s": round(images_per_s(noise()), 1)}
+    device = devices.resolve_device("auto")
+    found: dict[str, Any] = {
+        "device": device.type,
+        "quick_images_per_s": round(measure_training_rate(noise_images()), 1),
+    }
     found["threads"] = torch.get_num_threads()
     for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
         if name == "float32" or devices.has_bf16(device):
-            found[f"{name}_gflop_per_s"] = float(f"{gflop_per_s(device, dtype):.3g}")
+            found[f"{name}_gflop_per_s"] = float(f"{measure_matmul_rate(device, dtype):.3g}")
     return found
 
 
-def noise() -> ImageSet:
+def noise_images() -> ImageSet:
     pixels = torch.randint(256, (5000, 1, 28, 28), dtype=torch.uint8, generator=rng.generator(0, "benchmark"))
-    return image_set("noise", (pixels, torch.arange(5000) % 10))
+    return build_image_set("noise", (pixels, torch.arange(5000) % 10))
 
 
-def images_per_s(data: ImageSet) -> float:
+def measure_training_rate(data: ImageSet) -> float:
     """Of quick at its full batch size: the median over STEPS_S seconds."""
-    name, config, sources = presets.resolve("quick", {}, {"batch_ramp_kimg": 0})
-    engine, rates, started = Engine(run_config.make(name, config, sources, data), data), list[float](), time.monotonic()
+    name, config, sources = presets.resolve_config("quick", {}, {"batch_ramp_kimg": 0})
+    engine, rates, started = (
+        Engine(run_config.build_run_config(name, config, sources, data), data),
+        list[float](),
+        time.monotonic(),
+    )
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.step_s(engine)
+        trial.time_step(engine)
     while not rates or time.monotonic() - started < STEPS_S:
-        rates.append(trial.images_per_s(engine, engine.config.batch_size, STEPS_S))
+        rates.append(trial.measure_batch_rate(engine, engine.config.batch_size, STEPS_S))
     return statistics.median(rates)
 
 
-def gflop_per_s(device: torch.device, dtype: torch.dtype) -> float:
+def measure_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Of products of square matrices, the fastest in PRODUCT_S seconds; 2 n^3 operations each. n is as large as it
     takes for a product to last SHORT_S."""
     n, began = SMALLEST_SIDE, time.monotonic()
-    product_s(SMALLEST_SIDE, device, dtype)  # to warm up
-    while product_s(n, device, dtype) < SHORT_S and n < LARGEST_SIDE:
+    time_matmul(SMALLEST_SIDE, device, dtype)  # to warm up
+    while time_matmul(n, device, dtype) < SHORT_S and n < LARGEST_SIDE:
         n *= 2
-    shortest = product_s(n, device, dtype)
+    shortest = time_matmul(n, device, dtype)
     while time.monotonic() - began < PRODUCT_S:
-        shortest = min(shortest, product_s(n, device, dtype))
+        shortest = min(shortest, time_matmul(n, device, dtype))
     return 2 * n**3 / shortest / 1e9
 
 
-def product_s(n: int, device: torch.device, dtype: torch.dtype) -> float:
+def time_matmul(n: int, device: torch.device, dtype: torch.dtype) -> float:
     a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(device, dtype)  # equal numbers cost less power
     a[0, 0].item()  # waits for the device
     started = time.perf_counter()

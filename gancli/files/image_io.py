@@ -47,7 +47,7 @@ def write_png(path: Path, picture: Picture, text: Mapping[str, str] | None = Non
     atomic_write(path, encode_png(picture, text))
 
 
-def encode(picture: Picture, path: Path, text: Mapping[str, str] | None = None) -> bytes:
+def encode_picture(picture: Picture, path: Path, text: Mapping[str, str] | None = None) -> bytes:
     """What the ending of a path asks for: WebP, which carries no text, or else PNG."""
     return encode_webp(picture) if path.suffix.lower() == ".webp" else encode_png(picture, text)
 
@@ -60,7 +60,7 @@ def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None
 
     def write(item: tuple[Path, Picture, Mapping[str, str] | None]) -> None:
         path, picture, text = item
-        path.write_bytes(encode(picture, path, text))
+        path.write_bytes(encode_picture(picture, path, text))
 
     stream = iter(items)
     first = next(stream, None)
@@ -68,11 +68,11 @@ def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None
         return
     large = first[1].size >= THREADED_PIXELS
     stream = itertools.chain([first], stream)
-    for done, _ in enumerate(threaded(write, stream) if large else map(write, stream), start=1):
+    for done, _ in enumerate(map_in_threads(write, stream) if large else map(write, stream), start=1):
         yield done
 
 
-def threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """The function of each item, in order, worked out on all cores; only a few items are drawn ahead."""
     cores = os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()
@@ -88,8 +88,8 @@ def threaded(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 def read_png(path: Path) -> Picture:
     """Raises RunError where the file is missing, damaged, too large, or holds anything but 8-bit grey or RGB."""
     try:
-        with open_file(path) as file:
-            width, height = png_size(file)
+        with open_regular_file(path) as file:
+            width, height = parse_png_size(file)
             if width * height > MOST_PIXELS:
                 raise RunError(f"cannot use the picture {path}: {width}x{height} pixels are too many; replace it")
             file.seek(0)
@@ -102,14 +102,14 @@ def read_png(path: Path) -> Picture:
     return picture
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_regular_file(path: Path) -> BinaryIO:
     """For reading. Raises OSError, and ValueError for what is no file, such as a pipe, which would be waited for."""
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
     return open(path, "rb")
 
 
-def png_size(file: IO[bytes]) -> tuple[int, int]:
+def parse_png_size(file: IO[bytes]) -> tuple[int, int]:
     """Width and height, from the beginning of a file. Source: PNG specification, third edition, 11.2.1."""
     start, _length, kind, width, height = struct.unpack(">8s4s4sII", file.read(24))
     if start != PNG_START or kind != b"IHDR":
@@ -120,8 +120,8 @@ def png_size(file: IO[bytes]) -> tuple[int, int]:
 def read_png_size(path: Path) -> tuple[int, int]:
     """Width and height; no pixel is decoded. Raises RunError."""
     try:
-        with open_file(path) as file:
-            return png_size(file)
+        with open_regular_file(path) as file:
+            return parse_png_size(file)
     except (OSError, ValueError, struct.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"
         raise RunError(f"cannot read the picture {path}: {reason}; restore or delete it") from err
@@ -133,14 +133,14 @@ def read_png_text(path: Path) -> dict[str, str]:
     Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT bytes of text in all.
     """
     try:
-        with open_file(path) as file:
-            return dict(png_texts(file))
+        with open_regular_file(path) as file:
+            return dict(read_text_chunks(file))
     except (OSError, ValueError, struct.error, zlib.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"
         raise RunError(f"cannot read the text in {path}: {reason}; choose a PNG that gancli wrote") from err
 
 
-def png_texts(file: IO[bytes]) -> Iterator[tuple[str, str]]:
+def read_text_chunks(file: IO[bytes]) -> Iterator[tuple[str, str]]:
     """(keyword, text) of each text chunk. Source: PNG specification, third edition, 5.3 and 11.3.3."""
     if file.read(len(PNG_START)) != PNG_START:
         raise ValueError("not a PNG")
@@ -158,14 +158,14 @@ def png_texts(file: IO[bytes]) -> Iterator[tuple[str, str]]:
         keyword, value = content.split(b"\0", 1)
         if kind == b"iTXt":
             flags, (_language, _translated, value) = value[:2], value[2:].split(b"\0", 2)
-            value = inflate(value, left) if flags[:1] == b"\1" else value
+            value = inflate_text(value, left) if flags[:1] == b"\1" else value
         elif kind == b"zTXt":
-            value = inflate(value[1:], left)
+            value = inflate_text(value[1:], left)
         left -= len(keyword) + len(value) + 1
         yield keyword.decode("latin-1"), value.decode("utf-8" if kind == b"iTXt" else "latin-1")
 
 
-def inflate(data: bytes, most: int) -> bytes:
+def inflate_text(data: bytes, most: int) -> bytes:
     """Raises ValueError for what is cut short, or would be longer than `most` bytes."""
     stream = zlib.decompressobj()
     text = stream.decompress(data, max(most, 1))  # 0 would be no limit
@@ -183,7 +183,7 @@ def encode_webp(picture: Picture) -> bytes:
     )
 
 
-def enlarge(picture: Picture, scale: int) -> Picture:
+def enlarge_pixels(picture: Picture, scale: int) -> Picture:
     """Every pixel becomes a square of scale x scale."""
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 

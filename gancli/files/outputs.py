@@ -14,55 +14,57 @@ from typing import IO
 
 from gancli.errors import RunError
 from gancli.files import provenance
-from gancli.files.provenance import FilmRecord, Record
-from gancli.files.run_folder import atomic_file, atomic_folder, claimed
+from gancli.files.provenance import FilmRecord, SampleRecord
+from gancli.files.run_folder import atomic_file, atomic_folder, claim_numbered
 
 
 @contextlib.contextmanager
-def place(given: Path | None, parent: Path, name: str = "") -> Iterator[Path]:
+def reserve_output(given: Path | None, parent: Path, name: str = "") -> Iterator[Path]:
     """The output that was given, or else a new numbered folder in `parent`, or `name` in it; held for the block."""
     if given is not None:
         yield given
     else:
-        with claimed(parent) as folder:
+        with claim_numbered(parent) as folder:
             yield folder / name
 
 
 @contextlib.contextmanager
-def new_file(path: Path, record: Record | FilmRecord | None = None, *, force: bool) -> Iterator[IO[bytes]]:
+def create_output_file(
+    path: Path, record: SampleRecord | FilmRecord | None = None, *, force: bool
+) -> Iterator[IO[bytes]]:
     """A file to fill; `record` is written beside it, where it has no room inside. Raises RunError as the rule says."""
-    check_file(path, force=force)
+    check_output_file(path, force=force)
     if record:
-        check_file(provenance.sidecar(path), force=force)
+        check_output_file(provenance.sidecar_path(path), force=force)
     with atomic_file(path) as file:
         yield file
-        check_file(path, force=force)  # again: somebody may have written there meanwhile
+        check_output_file(path, force=force)  # again: somebody may have written there meanwhile
         if record:
             provenance.write_sidecar(path, record)
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, record: Record | FilmRecord | None = None, *, force: bool) -> Iterator[Path]:
+def create_output_folder(path: Path, record: SampleRecord | FilmRecord | None = None, *, force: bool) -> Iterator[Path]:
     """A folder to fill; `record` is written into it. Raises RunError as the rule says."""
-    check_folder(path, force=force)
+    check_output_folder(path, force=force)
     target = Path(os.path.realpath(path)) if path.is_dir() else path  # what a link leads to
     with atomic_folder(target, replace=force) as folder:
         yield folder
         if record:
             provenance.write_sidecar(folder, record)
-        check_folder(path, force=force)  # again: somebody may have written there meanwhile
+        check_output_folder(path, force=force)  # again: somebody may have written there meanwhile
 
 
-def check_file(path: Path, *, force: bool) -> None:
-    check_parent(path, path.parent)
-    check_free(path, force=force)
+def check_output_file(path: Path, *, force: bool) -> None:
+    check_parent_folder(path, path.parent)
+    check_not_taken(path, force=force)
     if path.exists() and not path.is_file():
         raise RunError(f"{path} is not a file that could be replaced; choose another -o")
 
 
-def check_folder(path: Path, *, force: bool) -> None:
+def check_output_folder(path: Path, *, force: bool) -> None:
     whole = Path(os.path.abspath(path))
-    check_parent(path, next(parent for parent in whole.parents if os.path.lexists(parent)))
+    check_parent_folder(path, next(parent for parent in whole.parents if os.path.lexists(parent)))
     if not path.is_dir():
         if os.path.lexists(path):
             raise RunError(f"{path} exists and is not a folder; choose another -o")
@@ -72,19 +74,19 @@ def check_folder(path: Path, *, force: bool) -> None:
     with os.scandir(path) as entries:
         found = list(entries)
     if found:
-        check_free(path, force=force)
-    listed = provenance.files(path)
+        check_not_taken(path, force=force)
+    listed = provenance.recorded_files(path)
     foreign = [each.name for each in found if each.name not in listed or not each.is_file(follow_symlinks=False)]
     if foreign:
         raise RunError(f"{path} holds files that gancli did not make, such as {min(foreign)}; choose another -o")
 
 
-def check_free(path: Path, *, force: bool) -> None:
+def check_not_taken(path: Path, *, force: bool) -> None:
     if os.path.lexists(path) and not force:
         raise RunError(f"{path} exists; choose another -o, or add --force to overwrite it")
 
 
-def check_parent(path: Path, parent: Path) -> None:
+def check_parent_folder(path: Path, parent: Path) -> None:
     if path.name == "-":
         raise RunError("cannot write to -, the terminal; give a file or a folder")
     if not parent.is_dir():

@@ -13,13 +13,13 @@ from gancli.config import format_seeds
 from gancli.errors import FileFormatError
 from gancli.files.run_folder import atomic_write
 
-KEY = "gancli"  # of the text in a PNG
-FOREIGN = "does not say what made it as a picture of gancli sample does"
-SIDECAR = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
+TEXT_KEYWORD = "gancli"  # of the text in a PNG
+FOREIGN_RECORD = "does not say what made it as a picture of gancli sample does"
+SIDECAR_NAME = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
 
 
 @dataclass(frozen=True)
-class Record:
+class SampleRecord:
     """Everything that decided the pixels.
 
     command: what was typed, less the flags that change no pixel. model: the file, as it was found; sha256: its digest.
@@ -51,7 +51,7 @@ class FilmRecord:
         return cls(command, __version__, tuple(runs), tuple(moments))
 
 
-def make(
+def make_sample_record(
     command: str,
     model: Path,
     sha256: str,
@@ -60,12 +60,12 @@ def make(
     classes: Sequence[str] = (),
     trunc: float = 1,
     settings: Mapping[str, Any] | None = None,
-) -> Record:
+) -> SampleRecord:
     """The record of what is about to be made; a model below the current folder is named from there."""
-    return Record(
+    return SampleRecord(
         command,
         __version__,
-        str(from_here(model)),
+        str(path_from_here(model)),
         sha256,
         format_seeds(seeds),
         tuple(classes),
@@ -74,33 +74,33 @@ def make(
     )
 
 
-def from_here(path: Path) -> Path:
+def path_from_here(path: Path) -> Path:
     """A path below the current folder, named from there; another one as it is."""
     whole, here = Path(os.path.abspath(path)), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else path
 
 
-def to_text(record: Record | FilmRecord) -> dict[str, str]:
+def record_to_text(record: SampleRecord | FilmRecord) -> dict[str, str]:
     """The text that a PNG carries."""
-    return {KEY: json.dumps(dataclasses.asdict(record))}
+    return {TEXT_KEYWORD: json.dumps(dataclasses.asdict(record))}
 
 
-def sidecar(output: Path) -> Path:
+def sidecar_path(output: Path) -> Path:
     """Where the record of an output lies: in a folder, or beside a file."""
-    return output / SIDECAR if output.is_dir() else output.with_name(f"{output.name}.json")
+    return output / SIDECAR_NAME if output.is_dir() else output.with_name(f"{output.name}.json")
 
 
-def write_sidecar(output: Path, record: Record | FilmRecord) -> None:
+def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
     """Write it; in a folder it lists the files that are there, too."""
     values = dataclasses.asdict(record)
     if output.is_dir():
         values["files"] = sorted(os.listdir(output))
-    atomic_write(sidecar(output), (json.dumps(values, indent=2) + "\n").encode())
+    atomic_write(sidecar_path(output), (json.dumps(values, indent=2) + "\n").encode())
 
 
-def files(folder: Path) -> set[str]:
+def recorded_files(folder: Path) -> set[str]:
     """The files that a folder has by its record, that among them; none if it has no record of gancli."""
-    path = folder / SIDECAR
+    path = folder / SIDECAR_NAME
     try:
         values = json.loads(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
     except (OSError, ValueError, RecursionError):
@@ -110,22 +110,22 @@ def files(folder: Path) -> set[str]:
     names = values.get("files")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return set()
-    return {*names, SIDECAR}
+    return {*names, SIDECAR_NAME}
 
 
-def parse(text: str, where: str) -> Record:
+def parse_record(text: str, where: str) -> SampleRecord:
     """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
     try:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise TypeError
-        version, names = values.get("version"), {field.name for field in dataclasses.fields(Record)}
+        version, names = values.get("version"), {field.name for field in dataclasses.fields(SampleRecord)}
         if set(values) - names and isinstance(version, str) and version != __version__:
             here = f"this one, {__version__},"
             raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
-        record = Record(**{**values, "classes": tuple(values["classes"])})
+        record = SampleRecord(**{**values, "classes": tuple(values["classes"])})
     except (ValueError, TypeError, KeyError, RecursionError) as err:
-        raise FileFormatError(f"{where} {FOREIGN}") from err
+        raise FileFormatError(f"{where} {FOREIGN_RECORD}") from err
     strings = (record.command, record.version, record.model, record.sha256, record.seeds, *record.classes)
     if not (
         all(isinstance(value, str) for value in strings)
@@ -133,11 +133,13 @@ def parse(text: str, where: str) -> Record:
         and isinstance(record.trunc, int | float)
         and isinstance(record.settings, dict)
     ):
-        raise FileFormatError(f"{where} {FOREIGN}")
+        raise FileFormatError(f"{where} {FOREIGN_RECORD}")
     return record
 
 
-def part(record: Record, seeds: Sequence[int], classes: Sequence[str], **settings: Any) -> Record:
+def single_image_record(
+    record: SampleRecord, seeds: Sequence[int], classes: Sequence[str], **settings: Any
+) -> SampleRecord:
     """The record of one picture out of many: what makes it alone."""
     settings = {**record.settings, **settings}
     return dataclasses.replace(record, seeds=format_seeds(seeds), classes=tuple(classes), settings=settings)

@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from gancli.errors import GancliError, RunError, printable
+from gancli.errors import GancliError, RunError, make_printable
 
 CHECKPOINTS_KEPT = 2
-LOCK = ".lock"
-SCORES = "scores.json"  # what an evaluation leaves in its folder, pictures beside it
-HUGE = 1e300  # what no measurement reaches; NaN is not below it either
+LOCK_NAME = ".lock"
+SCORES_NAME = "scores.json"  # what an evaluation leaves in its folder, pictures beside it
+IMPLAUSIBLE_VALUE = 1e300  # what no measurement reaches; NaN is not below it either
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Write beside, fsync, rename, fsync the folder: `path` holds all of the new content or is left as it was."""
-    path = named(path)
-    with beside(path, Path.touch) as temporary, open(temporary, "wb") as file:
+    path = resolve_last_part(path)
+    with temporary_beside(path, Path.touch) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -46,11 +46,11 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     replace: a folder that is there goes, with all it holds, but not before the new one is complete.
     """
-    path = named(path)
-    with beside(path, make_folder) as temporary:
+    path = resolve_last_part(path)
+    with temporary_beside(path, create_folder) as temporary:
         yield temporary
         if replace and path.is_dir():
-            exchange(temporary, path)
+            replace_folder(temporary, path)
         else:
             os.rename(temporary, path)
         fsync_folder(path.parent)
@@ -59,8 +59,8 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 @contextlib.contextmanager
 def atomic_files(path: Path) -> Iterator[Path]:
     """A folder to fill; once complete, its files move to the folder `path`, over those of the same names."""
-    path = named(path)
-    with beside(path, make_folder) as temporary:
+    path = resolve_last_part(path)
+    with temporary_beside(path, create_folder) as temporary:
         yield temporary
         path.mkdir(exist_ok=True)
         for file in sorted(temporary.iterdir()):
@@ -69,13 +69,13 @@ def atomic_files(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+def temporary_beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A hidden file or folder beside `path`, as `make` makes it; gone after the block. Errors name `path` instead."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        tidy(path)
+        clean_leftovers(path)
         make(temporary)
-        with held(temporary):
+        with hold_lock(temporary):
             yield temporary
     except OSError as err:
         raise write_error(path, err) from err
@@ -83,17 +83,17 @@ def beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         err.args = (str(err).replace(str(temporary), str(path)),)
         raise
     finally:
-        remove(temporary)
+        remove_path(temporary)
 
 
-def make_folder(path: Path) -> None:
+def create_folder(path: Path) -> None:
     path.mkdir(parents=True)
 
 
-def exchange(new: Path, path: Path) -> None:
+def replace_folder(new: Path, path: Path) -> None:
     """The folder `new` takes the name of the folder `path`, which goes. If killed in between, `tidy` brings it back."""
     old = new.with_suffix(".old")
-    with held(path):
+    with hold_lock(path):
         try:
             os.rename(path, old)
             os.rename(new, path)
@@ -101,24 +101,24 @@ def exchange(new: Path, path: Path) -> None:
             if not path.exists():
                 os.rename(old, path)
             raise
-        remove(old)
+        remove_path(old)
 
 
-def tidy(path: Path) -> None:
+def clean_leftovers(path: Path) -> None:
     """Clear away what killed processes left beside `path`, or put it back if it is all there is."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         match = re.fullmatch(r"\.[0-9a-f]{8}\.(old|partial)", left.name.removeprefix(f".{path.name}"))
         with contextlib.suppress(OSError):
             if match and match[1] == "old" and not os.path.lexists(path):
-                with held(left):
+                with hold_lock(left):
                     os.rename(left, path)
             elif match:
-                with held(left):
-                    remove(left)
+                with hold_lock(left):
+                    remove_path(left)
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold what is at `path` while the block runs; the lock dies with its process. Raises BlockingIOError if another
     process does."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -129,7 +129,7 @@ def held(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Whatever it is, or nothing; also what cannot be removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
@@ -138,7 +138,7 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def named(path: Path) -> Path:
+def resolve_last_part(path: Path) -> Path:
     """The path with a last part to write beside: '.' and '..' are resolved."""
     path = Path(os.path.abspath(path))
     if not path.name:
@@ -166,7 +166,7 @@ def write_error(path: Path, err: OSError) -> RunError:
     return RunError(f"cannot write {path}: {os.strerror(err.errno) if err.errno else err}; {advice}")
 
 
-def numbered(parent: Path, suffix: str = "") -> Path:
+def next_numbered_path(parent: Path, suffix: str = "") -> Path:
     """The next free name in `parent`: 00000, 00001, ... with an optional -suffix. Creates only `parent`."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def numbered(parent: Path, suffix: str = "") -> Path:
 def create_numbered(parent: Path, suffix: str = "") -> Path:
     """A new folder with the next free number; two processes never get the same one."""
     while True:
-        path = numbered(parent, suffix)
+        path = next_numbered_path(parent, suffix)
         try:
             path.mkdir()
         except FileExistsError:
@@ -191,7 +191,7 @@ def create_numbered(parent: Path, suffix: str = "") -> Path:
 
 
 @contextlib.contextmanager
-def claimed(parent: Path) -> Iterator[Path]:
+def claim_numbered(parent: Path) -> Iterator[Path]:
     """A new numbered folder, empty, that no other process gets; gone after the block if it is empty still."""
     path = create_numbered(parent)
     try:
@@ -220,7 +220,7 @@ class RunDir:
         self.film = path / "progress.gif"
         self.report = path / "report.html"
         self._locked: int | None = None  # descriptor of the lock while it is held
-        self.is_born = False  # whether a checkpoint was ever saved through this object
+        self.has_saved_checkpoint = False  # whether a checkpoint was ever saved through this object
 
     @classmethod
     def create(cls, outdir: Path, name: str) -> "RunDir":
@@ -242,12 +242,12 @@ class RunDir:
         return run
 
     @contextlib.contextmanager
-    def discarded_if_stillborn(self) -> Iterator[None]:
+    def remove_if_unsaved(self) -> Iterator[None]:
         """If the block fails before the first checkpoint, nothing of the run is left."""
         try:
             yield
         except BaseException:
-            if not self.is_born:
+            if not self.has_saved_checkpoint:
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
 
@@ -256,7 +256,7 @@ class RunDir:
         """A run by its path, or by its name under outdir."""
         place = next((path for path in (name, outdir / name) if path.exists()), None)
         if place is None:
-            raise RunError(f"no run folder {name}{meant(name, outdir)}")
+            raise RunError(f"no run folder {name}{suggest_run(name, outdir)}")
         return cls.open(place)
 
     def frame(self, nimg: int) -> Path:
@@ -265,7 +265,7 @@ class RunDir:
     def frame_paths(self) -> list[Path]:
         """Frames in order of images seen."""
         found = [p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem)]
-        return sorted(found, key=nimg_of)
+        return sorted(found, key=parse_nimg)
 
     def checkpoint(self, nimg: int) -> Path:
         return self.path / f"checkpoint-{nimg:09d}.safetensors"
@@ -273,7 +273,7 @@ class RunDir:
     def checkpoints(self) -> list[Path]:
         """Checkpoints, newest first."""
         found = [p for p in self.path.glob("checkpoint-*.safetensors") if re.fullmatch(r"checkpoint-\d{9,}", p.stem)]
-        return sorted(found, key=nimg_of, reverse=True)
+        return sorted(found, key=parse_nimg, reverse=True)
 
     def drop_old_checkpoints(self) -> None:
         for path in self.checkpoints()[CHECKPOINTS_KEPT:]:
@@ -298,9 +298,12 @@ class RunDir:
         for line in lines:
             numbers = [value for key, value in line.items() if key not in ("kind", "short_classes")]
             names = line.get("short_classes") or []
-            if type(line.get("nimg")) is not int or not 0 <= line["nimg"] < HUGE or "kind" not in line:
+            if type(line.get("nimg")) is not int or not 0 <= line["nimg"] < IMPLAUSIBLE_VALUE or "kind" not in line:
                 raise RunError(f"{self.metrics} has a line without kind or images seen (nimg); restore or delete it")
-            if not all(value is None or (isinstance(value, (int, float)) and abs(value) < HUGE) for value in numbers):
+            if not all(
+                value is None or (isinstance(value, (int, float)) and abs(value) < IMPLAUSIBLE_VALUE)
+                for value in numbers
+            ):
                 raise RunError(f"{self.metrics} has a line with values that are not numbers; restore or delete it")
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 raise RunError(f"{self.metrics} has a line with short_classes that are not names; restore or delete it")
@@ -312,12 +315,12 @@ class RunDir:
         if self.frames.is_symlink():
             raise RunError(f"{self.frames} is a link, and a run deletes pictures there; put a folder in its place")
         try:
-            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+            descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as err:
             raise write_error(self.path, err) from err
         try:
             try:
-                own(descriptor)
+                lock_descriptor(descriptor)
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
             self._locked = descriptor
@@ -330,7 +333,7 @@ class RunDir:
     def is_locked(self) -> bool:
         """Whether a process owns the run."""
         try:
-            descriptor = os.open(self.path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return False
         try:
@@ -348,7 +351,7 @@ class RunDir:
         if self._locked is None:
             return
         try:
-            is_same = os.path.samestat(os.fstat(self._locked), os.stat(self.path / LOCK))
+            is_same = os.path.samestat(os.fstat(self._locked), os.stat(self.path / LOCK_NAME))
         except FileNotFoundError:
             is_same = False
         if not is_same:
@@ -357,17 +360,17 @@ class RunDir:
             )
 
 
-def is_count(value: object) -> bool:
+def is_positive_count(value: object) -> bool:
     """Whether a value of a record is a whole number above 0 that can be reckoned with."""
-    return type(value) is int and 0 < value < HUGE
+    return type(value) is int and 0 < value < IMPLAUSIBLE_VALUE
 
 
-def nimg_of(path: Path) -> int:
+def parse_nimg(path: Path) -> int:
     """Images seen, from the name of a frame or a checkpoint."""
     return int(path.stem.rpartition("-")[2])
 
 
-def own(descriptor: int) -> None:
+def lock_descriptor(descriptor: int) -> None:
     """Lock a file. Whoever looks whether it is locked holds it for an instant, which is waited for. Raises
     BlockingIOError."""
     for tries_left in reversed(range(10)):
@@ -379,33 +382,33 @@ def own(descriptor: int) -> None:
             time.sleep(0.01)
 
 
-def newest(outdir: Path) -> RunDir:
+def newest_run(outdir: Path) -> RunDir:
     """The run with the highest number under `outdir`."""
-    runs = runs_below(outdir)
+    runs = list_runs(outdir)
     if not runs:
         raise RunError(f"no run found under {outdir}/; train one first: gancli train")
     return runs[0]
 
 
-def runs_below(outdir: Path) -> list[RunDir]:
+def list_runs(outdir: Path) -> list[RunDir]:
     """All runs, those with the highest numbers first."""
-    return [run for run in folders_below(outdir) if run.config.is_file()]
+    return [run for run in list_run_folders(outdir) if run.config.is_file()]
 
 
-def meant(name: Path, outdir: Path) -> str:
+def suggest_run(name: Path, outdir: Path) -> str:
     """' (did you mean 00000-quick-mnist-5k?)' where a run is called much like that, else ''."""
     place = name.parent if name.parent.name else outdir
-    close = difflib.get_close_matches(name.name, [run.path.name for run in runs_below(place)], n=1)
-    return f" (did you mean {printable(close[0])}?)" if close else ""
+    close = difflib.get_close_matches(name.name, [run.path.name for run in list_runs(place)], n=1)
+    return f" (did you mean {make_printable(close[0])}?)" if close else ""
 
 
-def folders_below(outdir: Path) -> list[RunDir]:
+def list_run_folders(outdir: Path) -> list[RunDir]:
     """All folders with the name of a run, whatever they hold, those with the highest numbers first."""
     found = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and p.is_dir()]
     return [RunDir(path) for path in sorted(found, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
 
 
-def size_bytes(path: Path) -> int:
+def disk_usage_bytes(path: Path) -> int:
     """Of a file, or of all files below a folder; links are not followed, and what goes meanwhile counts nothing."""
     found = 0
     files = (

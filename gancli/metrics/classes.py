@@ -12,7 +12,7 @@ from torch import Tensor
 FEWEST_EXPECTED = 14  # of ten classes
 
 
-def shares(labels: Tensor, n_classes: int) -> Tensor:
+def class_shares(labels: Tensor, n_classes: int) -> Tensor:
     """labels int64 [N] -> the share of each class, float64 [K]."""
     return labels.bincount(minlength=n_classes).double() / len(labels)
 
@@ -22,7 +22,7 @@ def total_variation(p: Tensor, q: Tensor) -> float:
     return float((p - q).abs().sum()) / 2
 
 
-def both_sampled(n_real: int, n_fake: int) -> int:
+def effective_draws(n_real: int, n_fake: int) -> int:
     """How many draws against known shares differ from these as much as n_fake draws do from the shares of n_real."""
     return max(1, round(1 / (1 / n_real + 1 / n_fake)))
 
@@ -36,7 +36,7 @@ def expected_total_variation(share: Tensor, n: int) -> float:
     return float((2 * m * (1 - p) * log_binomial(m, n, p).exp()).sum()) / (2 * n)
 
 
-def fewest_expected(n_classes: int) -> int:
+def min_expected_count(n_classes: int) -> int:
     """Images of a class that must have been expected for its absence to mean something.
 
     A perfect generator falls below a quarter of 14 once in 2,000 times, of 20 in 59,000, of 26 in 350,000 (Poisson), so
@@ -48,7 +48,7 @@ def fewest_expected(n_classes: int) -> int:
 def short_classes(counts: Tensor, share: Tensor) -> list[int]:
     """Classes with less than a quarter of their share, among those of which enough images were expected."""
     expected = share * counts.sum()
-    short = (counts < expected / 4) & (expected >= fewest_expected(len(share)))
+    short = (counts < expected / 4) & (expected >= min_expected_count(len(share)))
     return [int(label) for label in short.nonzero().flatten()]
 
 
@@ -57,7 +57,7 @@ def label_fidelity(requested: Tensor, read: Tensor) -> float:
     return float((requested == read).double().mean())
 
 
-def modes(counts: Tensor, at_least: int = 1) -> int:
+def count_modes(counts: Tensor, at_least: int = 1) -> int:
     """Classes seen at least so many times. One misread image can hit a class; five rarely do."""
     return int((counts >= at_least).sum())
 
@@ -67,7 +67,7 @@ def expected_modes(share: Tensor, n: int) -> float:
     return float((1 - (1 - share.double()) ** n).sum())
 
 
-def spelled(share: Tensor) -> Tensor:
+def digit_triple_shares(share: Tensor) -> Tensor:
     """Shares of a thousand numbers spelled by three digits that are drawn independently, from noisy ones: products of
     the digits' own shares. share [1000]."""
     cube = share.view(10, 10, 10)

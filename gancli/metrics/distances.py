@@ -22,7 +22,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
         yield rows, block.add_(a[rows].square().sum(dim=1, keepdim=True)).clamp_(min=0)
 
 
-def nearest(queries: Tensor, references: Tensor, selves: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def nearest_neighbour(queries: Tensor, references: Tensor, selves: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Distance to the nearest of `references` [M,F] and its index, for each of `queries` [N,F] -> float64, int64 [N].
 
     selves int64 [N]: for each query the one reference to leave out, usually the query itself. The search runs in

@@ -21,11 +21,11 @@ from gancli.files import run_folder
 
 BATCH = 256
 WEIGHTS = Path(__file__).parent / "weights"
-SHA256 = {
+WEIGHTS_SHA256 = {
     "digits": "f23338c3ac3a2307be5f2d57feb6e5bd30e4fc419cc40923d8cb9701ae0ec423",
     "fashion": "10afdf8ca7dc63e08737f6cd7163219f8c8d0cea46a1a8c4e04c029907a97596",
 }
-DOMAINS = {
+EXTRACTOR_FOR_DATA = {
     "mnist": "digits",
     "mnist-5k": "digits",
     "stacked-mnist": "stacked-digits",
@@ -33,7 +33,7 @@ DOMAINS = {
     "fashion-mnist": "fashion",
 }
 
-Batch = tuple[Tensor, Tensor | None]
+NetworkOutput = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Extractor:
     """
 
     name: str
-    network: Callable[[Tensor], Batch]
+    network: Callable[[Tensor], NetworkOutput]
     digest: str
     shape: tuple[int, int, int] | None = None
     class_names: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class RandomNet:
     def digest(self) -> str:
         return hashlib.sha256(b"".join(f.numpy().tobytes() for f in self.filters)).hexdigest()
 
-    def __call__(self, images: Tensor) -> Batch:
+    def __call__(self, images: Tensor) -> NetworkOutput:
         x = images.float() / 127.5 - 1
         found = []
         for filters in self.filters:
@@ -130,49 +130,50 @@ class RandomNet:
         return torch.cat([*found[:2], quarters], dim=1), None
 
 
-def load(name: str, channels: int = 1) -> Extractor:
+def load_extractor(name: str, channels: int = 1) -> Extractor:
     """The extractor of that name; `channels` matters to "random" alone. Raises ConfigError, DataError."""
     if name in ("digits", "fashion"):
-        return carried(name)
+        return load_bundled_network(name)
     if name == "stacked-digits":
-        return stacked(carried("digits"))
+        return stacked_digits_extractor(load_bundled_network("digits"))
     if name == "random":
         network = RandomNet(channels)
         return Extractor("random", network, network.digest, relative=True)
     if name == "inception":
-        return inception()
+        return load_inception()
     raise ConfigError(f"unknown features {name!r}{did_you_mean(name, EXTRACTORS)}")
 
 
 EXTRACTORS = ("digits", "fashion", "stacked-digits", "random", "inception")
 
 
-def choose(name: str, data_name: str, shape: tuple[int, int, int]) -> Extractor:
+def choose_extractor(name: str, data_name: str, shape: tuple[int, int, int]) -> Extractor:
     """The extractor for images (C, H, W) of a data set; "auto" takes the carried network made for it, else random.
 
     Raises ConfigError if the named one is for another domain or shape.
     """
-    made_for = DOMAINS.get(data_name)
+    made_for = EXTRACTOR_FOR_DATA.get(data_name)
     if name == "auto":
-        extractor = load(made_for or "random", shape[0])
-        return extractor if extractor.shape in (None, shape) else load("random", shape[0])
-    extractor = load(name, shape[0])
+        extractor = load_extractor(made_for or "random", shape[0])
+        return extractor if extractor.shape in (None, shape) else load_extractor("random", shape[0])
+    extractor = load_extractor(name, shape[0])
     if made_for and extractor.shape and name != made_for:
         raise ConfigError(f"features {name!r} are not for {data_name}; use --features {made_for} or auto")
     if extractor.shape not in (None, shape):
         raise ConfigError(
-            f"features {name!r} take {sizes(extractor.shape)} images, not {sizes(shape)}; use --features auto"
+            f"features {name!r} take {format_image_shape(extractor.shape)} images, "
+            f"not {format_image_shape(shape)}; use --features auto"
         )
     return extractor
 
 
-def sizes(shape: tuple[int, ...] | None) -> str:
+def format_image_shape(shape: tuple[int, ...] | None) -> str:
     """(1, 28, 28) -> "1x28x28"."""
     return "x".join(map(str, shape or ()))
 
 
 @torch.inference_mode()
-def extract(
+def extract_features(
     extractor: Extractor, images: Tensor | Iterable[Tensor], progress: Callable[[int], None] | None = None
 ) -> Features:
     """uint8 [N,C,H,W], N >= 1, or a stream of such parts -> their features; progress is told how many are done.
@@ -181,10 +182,13 @@ def extract(
     not depend on where it comes from or on what else is scored. Raises DataError if images do not fit the extractor.
     """
     values, labels, done = [], [], 0
-    for batch in batches(torch.split(images, BATCH) if isinstance(images, Tensor) else images, extractor.batch):
+    for batch in rebatch_images(torch.split(images, BATCH) if isinstance(images, Tensor) else images, extractor.batch):
         n, shape = len(batch), tuple(batch.shape[1:])
         if extractor.shape not in (None, shape):
-            raise DataError(f"the {extractor.name} features take {sizes(extractor.shape)} images, not {sizes(shape)}")
+            raise DataError(
+                f"the {extractor.name} features take {format_image_shape(extractor.shape)} images, "
+                f"not {format_image_shape(shape)}"
+            )
         padded = torch.empty((extractor.batch, *shape), dtype=torch.uint8)
         padded[:n], padded[n:] = batch, batch[-1]
         made, read = extractor.network(padded)
@@ -197,7 +201,7 @@ def extract(
     return Features(torch.cat(values).clone(), torch.cat(labels).clone() if labels else None)
 
 
-def batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+def rebatch_images(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """Parts [b,C,H,W] of any lengths, dealt anew into batches of so many images; the last one may be shorter."""
     waiting: list[Tensor] = []
     for part in parts:
@@ -212,7 +216,7 @@ def batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(waiting)
 
 
-def cached(
+def extract_cached(
     extractor: Extractor,
     images: Tensor,
     data_digest: str,
@@ -234,7 +238,7 @@ def cached(
     if hashlib.sha256(key.encode() + content).digest() == checksum:
         tensors = safetensors.torch.load(content)
         return Features(tensors["values"].double(), tensors.get("labels"))
-    features = extract(extractor, images, progress)
+    features = extract_features(extractor, images, progress)
     tensors = {"values": features.values.float()}
     if features.labels is not None:
         tensors["labels"] = features.labels
@@ -245,14 +249,14 @@ def cached(
     return features
 
 
-def carried(name: str) -> Extractor:
+def load_bundled_network(name: str) -> Extractor:
     """A network of the wheel, made by scripts/train_features.py; refused if it is not the one this code knows."""
     path = WEIGHTS / f"{name}.safetensors"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as err:
         raise DataError(f"cannot read {path}: {err.strerror}; install gancli again") from err
-    if digest != SHA256[name]:
+    if digest != WEIGHTS_SHA256[name]:
         raise DamagedFileError(f"{path} is not the network of this version of gancli; install gancli again")
     with safetensors.safe_open(path, framework="pt") as file:
         about = json.loads(json.loads(file.metadata()["gancli"])["meta"])
@@ -261,17 +265,17 @@ def carried(name: str) -> Extractor:
     net.load_state_dict(weights)
     net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
-    def network(images: Tensor) -> Batch:
+    def network(images: Tensor) -> NetworkOutput:
         features, logits = net(images)
         return features, logits.argmax(dim=1)
 
     return Extractor(name, network, digest, (1, 28, 28), tuple(about["class_names"]), about=about)
 
 
-def stacked(digits: Extractor) -> Extractor:
+def stacked_digits_extractor(digits: Extractor) -> Extractor:
     """Three digits as red, green and blue: their features side by side, and the number they spell, 0 to 999."""
 
-    def network(images: Tensor) -> Batch:
+    def network(images: Tensor) -> NetworkOutput:
         features, labels = digits.network(images.flatten(0, 1).unsqueeze(1))
         assert labels is not None
         return features.view(len(images), -1), labels.view(-1, 3) @ torch.tensor([100, 10, 1])
@@ -280,7 +284,7 @@ def stacked(digits: Extractor) -> Extractor:
     return Extractor("stacked-digits", network, digits.digest, (3, 28, 28), names, about=digits.about)
 
 
-def inception() -> Extractor:
+def load_inception() -> Extractor:
     """Inception-v3 as FID has always used it, by torch-fidelity, which fetches its weights at first use."""
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -295,7 +299,7 @@ def inception() -> Extractor:
     for key, tensor in sorted(net.state_dict().items()):
         sha.update(key.encode() + tensor.numpy().tobytes())
 
-    def network(images: Tensor) -> Batch:
+    def network(images: Tensor) -> NetworkOutput:
         (features,) = net(images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1))
         return features, None
 

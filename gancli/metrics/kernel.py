@@ -26,10 +26,10 @@ def polynomial_kernel(a: Tensor, b: Tensor) -> Tensor:
 
 def unbiased_mmd2(real: Tensor, fake: Tensor) -> float:
     """Squared maximum mean discrepancy of [N,F] and [M,F], N, M >= 2. Gretton et al. 2012, eq. 3."""
-    return within(real) + within(fake) - 2 * float(polynomial_kernel(real, fake).mean())
+    return mean_kernel_within(real) + mean_kernel_within(fake) - 2 * float(polynomial_kernel(real, fake).mean())
 
 
-def within(x: Tensor) -> float:
+def mean_kernel_within(x: Tensor) -> float:
     """Mean of the kernel over pairs of different rows."""
     kernel = polynomial_kernel(x, x)
     return float(kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))
@@ -49,7 +49,7 @@ def kernel_distance(
     n = min(len(real), len(fake))
     size = subset_size or max(2, min(SUBSET, n // SUBSETS))
     repeats = repeats if size < max(len(real), len(fake)) else 1
-    dealt = torch.stack([deal(real, fake, size, generator) for _ in range(repeats)])
+    dealt = torch.stack([subset_mmd2(real, fake, size, generator) for _ in range(repeats)])
     means, n_subsets = dealt.mean(dim=1), dealt.shape[1]
     if n_subsets < 2:
         return KernelDistance(float(means.mean()), None)
@@ -58,7 +58,7 @@ def kernel_distance(
     return KernelDistance(float(means.mean()), math.sqrt(max(one - dealing, one / 4)))
 
 
-def deal(real: Tensor, fake: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def subset_mmd2(real: Tensor, fake: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """`unbiased_mmd2` of disjoint random subsets of this size, as many as there are -> float64 [S]."""
     n = min(len(real), len(fake)) // size * size
     real_rows, fake_rows = (torch.randperm(len(x), generator=generator)[:n].view(-1, size) for x in (real, fake))

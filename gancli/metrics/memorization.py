@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gancli.metrics.distances import nearest
+from gancli.metrics.distances import nearest_neighbour
 
-CLOSE = 0.01
+CLOSE_QUANTILE = 0.01
 
 
 class Neighbours(NamedTuple):
@@ -29,11 +29,11 @@ class Neighbours(NamedTuple):
         return torch.where(self.distance == 0, 0.0, self.distance / self.spacing)
 
 
-def neighbours(images: Tensor, train: Tensor) -> Neighbours:
+def training_neighbours(images: Tensor, train: Tensor) -> Neighbours:
     """images [N,F] and train [M,F], M >= 2, in one space (features or pixels), float64."""
-    distance, index = nearest(images, train)
+    distance, index = nearest_neighbour(images, train)
     used, place = torch.unique(index, return_inverse=True)
-    spacing, _ = nearest(train[used], train, selves=used)
+    spacing, _ = nearest_neighbour(train[used], train, selves=used)
     return Neighbours(distance, index, spacing[place])
 
 
@@ -56,7 +56,7 @@ def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
     return float((nearer + not_farther).double().mean()) / (2 * len(ordered))
 
 
-def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> tuple[float, float]:
+def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE_QUANTILE) -> tuple[float, float]:
     """Share of fakes as near to the training set as the nearest 1 % of held-out images, and what is expected of a
     perfect generator: distances [N], [M], M >= 100.
 
@@ -68,14 +68,14 @@ def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE) -> tuple
     return float((fake <= edge).double().mean()), expected
 
 
-class Pair(NamedTuple):
+class NearestPair(NamedTuple):
     image: int
     training_image: int
     ratio: float
 
 
-def nearest_pairs(found: Neighbours, n: int = 16) -> list[Pair]:
+def nearest_pairs(found: Neighbours, n: int = 16) -> list[NearestPair]:
     """The n most copy-like pairs, by `ratio`: plain distance would list the simplest images."""
     ratio = found.ratio
     chosen = ratio.argsort(stable=True)[:n]
-    return [Pair(int(image), int(found.train_index[image]), float(ratio[image])) for image in chosen]
+    return [NearestPair(int(image), int(found.train_index[image]), float(ratio[image])) for image in chosen]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gancli.metrics.distances import nearest, squared_distances
+from gancli.metrics.distances import nearest_neighbour, squared_distances
 
 K = 5
 
@@ -55,7 +55,7 @@ def prdc(real: Tensor, fake: Tensor, k: int = K) -> PRDC:
 
 def coverage(real: Tensor, real_radii: Tensor, fake: Tensor) -> float:
     """The coverage of `prdc` alone, where the roots of `squared_radii` of the reals are known already."""
-    distance, _ = nearest(real, fake)
+    distance, _ = nearest_neighbour(real, fake)
     return float((distance < real_radii).double().mean())
 
 

@@ -83,17 +83,17 @@ class Reference:
 
     @functools.cached_property
     def heldout_neighbours(self) -> memorization.Neighbours | None:
-        return None if self.held is None else memorization.neighbours(self.held, self.train)
+        return None if self.held is None else memorization.training_neighbours(self.held, self.train)
 
     @functools.cached_property
     def shares(self) -> Tensor:
         """Of each class among the training images, as the extractor reads them."""
         assert self.real.labels is not None
-        return classes.shares(self.real.labels, len(self.extractor.class_names))
+        return classes.class_shares(self.real.labels, len(self.extractor.class_names))
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ScoringCase:
     """One set of generated images against a reference; requested: the classes they were asked to show."""
 
     reference: Reference

@@ -9,14 +9,14 @@ from gancli.metrics.diversity import diversity_ratio
 from gancli.metrics.frechet import expected_bias, frechet_distance, moments, scaled_floor
 from gancli.metrics.kernel import kernel_distance
 from gancli.metrics.prdc import PRDC, expected_coverage, prdc
-from gancli.metrics.reference import FEWEST_KERNEL, FEWEST_PRDC, Case, prdc_floor
-from gancli.wording import listed
+from gancli.metrics.reference import FEWEST_KERNEL, FEWEST_PRDC, ScoringCase, prdc_floor
+from gancli.wording import format_list
 
 FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
 MOST_PRDC = 10_000
 MANY_CLASSES = 100  # from here on classes are counted as modes
-NAMED = 10
-COLLAPSED = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
+MOST_LISTED = 10
+COLLAPSED_RATIO = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
 FEWEST_COMPARED = 20
 FEW_KERNEL = 2000
 
@@ -46,32 +46,32 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """Without the name; None (null) for what is absent or not finite."""
         plain = {key: value for key, value in vars(self).items() if key not in ("name", "details")}
-        return finite(plain | self.details)
+        return replace_nonfinite(plain | self.details)
 
 
-def finite(values: dict[str, Any]) -> dict[str, Any]:
+def replace_nonfinite(values: dict[str, Any]) -> dict[str, Any]:
     """None in the place of numbers that JSON has no word for."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def missing(name: str, reading: str) -> Score:
+def missing_score(name: str, reading: str) -> Score:
     return Score(name, None, reading)
 
 
-def too_few(name: str, needed: int, case: Case, instead: str = "") -> Score:
-    return missing(name, f"needs at least {needed} real and generated images, got {smaller(case)}{instead}")
+def too_few_score(name: str, needed: int, case: ScoringCase, instead: str = "") -> Score:
+    return missing_score(name, f"needs at least {needed} real and generated images, got {smaller_count(case)}{instead}")
 
 
-def smaller(case: Case) -> int:
+def smaller_count(case: ScoringCase) -> int:
     return min(case.n, len(case.reference.real))
 
 
-def frechet(case: Case) -> list[Score]:
+def frechet_scores(case: ScoringCase) -> list[Score]:
     """Below F + 1 images a covariance is singular, and the bias is larger than most differences."""
     reference, name = case.reference, case.named("fd")
     needed = case.values.shape[1] + 1
-    if smaller(case) < needed:
-        return [too_few(name, needed, case, f"; {case.named('kid')} works from {FEWEST_KERNEL}")]
+    if smaller_count(case) < needed:
+        return [too_few_score(name, needed, case, f"; {case.named('kid')} works from {FEWEST_KERNEL}")]
     value = frechet_distance(reference.train_moments, case.moments)
     n_real, n_fake = len(reference.real), case.n
     covariance = reference.train_moments.covariance
@@ -82,7 +82,7 @@ def frechet(case: Case) -> list[Score]:
         Score(
             name,
             value,
-            read_distance(value, floor, bias),
+            describe_distance(value, floor, bias),
             floor=floor,
             floor_measured=measured,
             floor_n=m or None,
@@ -93,7 +93,7 @@ def frechet(case: Case) -> list[Score]:
     ]
 
 
-def read_distance(value: float, floor: float | None, bias: float) -> str:
+def describe_distance(value: float, floor: float | None, bias: float) -> str:
     """bias: what sampling alone is expected to give, to go by where too few images are held out for a floor."""
     if floor is None and bias > 0:
         return f"{value / bias:,.1f} times what sampling alone gives (too few held-out images for a floor)"
@@ -107,17 +107,17 @@ def read_distance(value: float, floor: float | None, bias: float) -> str:
     return f"{times:,.0f} times the floor" if times < 20 else f"far from the floor: {times:,.0f} times"
 
 
-def kernel(case: Case) -> list[Score]:
+def kernel_scores(case: ScoringCase) -> list[Score]:
     """The unbiased estimate needs no scaling: a perfect generator scores 0 on average whatever the counts.
 
     It is read against 0 and not against its measured floor, which is far noisier where few images are held out.
     """
     reference, name = case.reference, case.named("kid")
-    if smaller(case) < FEWEST_KERNEL:
-        return [too_few(name, FEWEST_KERNEL, case, "; look at the images instead")]
+    if smaller_count(case) < FEWEST_KERNEL:
+        return [too_few_score(name, FEWEST_KERNEL, case, "; look at the images instead")]
     value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
     floor = reference.kernel_floor
-    reading = read_kernel(value, error, smaller(case))
+    reading = describe_kernel_distance(value, error, smaller_count(case))
     return [
         Score(
             name,
@@ -134,7 +134,7 @@ def kernel(case: Case) -> list[Score]:
     ]
 
 
-def read_kernel(value: float, error: float | None, n: int) -> str:
+def describe_kernel_distance(value: float, error: float | None, n: int) -> str:
     if not error:
         return "should be 0; too few images to tell its error"
     above = value / error
@@ -146,12 +146,12 @@ def read_kernel(value: float, error: float | None, n: int) -> str:
     return f"within two standard errors of 0: {few}"
 
 
-def neighbourhoods(case: Case) -> list[Score]:
+def prdc_scores(case: ScoringCase) -> list[Score]:
     """Precision, recall, density and coverage, at equal counts of at most 10,000."""
     reference = case.reference
-    n = min(smaller(case), MOST_PRDC)
+    n = min(smaller_count(case), MOST_PRDC)
     if n < FEWEST_PRDC:
-        return [too_few(name, FEWEST_PRDC, case) for name in PRDC._fields]
+        return [too_few_score(name, FEWEST_PRDC, case) for name in PRDC._fields]
     found = prdc(reference.some(reference.train, n), reference.some(case.values, n))
     m, floors = min(n, reference.n_floor), prdc_floor(reference, n)
     equal = found if m == n or not floors else prdc(reference.some(reference.train, m), reference.some(case.values, m))
@@ -167,13 +167,15 @@ def neighbourhoods(case: Case) -> list[Score]:
         floor = getattr(floors, name) if floors else None
         verdict = ""
         if name == "coverage":
-            verdict = read_share(value, expected[name], share_noise(expected[name], n, n), "a perfect generator")
+            verdict = describe_share(
+                value, expected[name], share_difference_error(expected[name], n, n), "a perfect generator"
+            )
         elif name == "precision":
-            verdict = read_share(value, floor, share_noise(floor, n, m))
+            verdict = describe_share(value, floor, share_difference_error(floor, n, m))
         elif name == "recall":
-            verdict = read_share(equal.recall, floor, share_noise(floor, m, m))
+            verdict = describe_share(equal.recall, floor, share_difference_error(floor, m, m))
             verdict += f" (at {m:,} of each)" if floors and m < n else ""
-        if name == "precision" and found.coverage < COLLAPSED:
+        if name == "precision" and found.coverage < COLLAPSED_RATIO:
             verdict = ", which means nothing here: hardly any real image has one nearby"
         scores.append(
             Score(
@@ -192,7 +194,7 @@ def neighbourhoods(case: Case) -> list[Score]:
     return scores
 
 
-def share_noise(p: float | None, n: int, m: int | None) -> float:
+def share_difference_error(p: float | None, n: int, m: int | None) -> float:
     """Standard error of the difference of two shares, of n and of m images, where that of m is p.
 
     p is drawn towards the middle by two images of each kind (Agresti & Coull 1998), so that 0 and 1 have an error too.
@@ -203,7 +205,7 @@ def share_noise(p: float | None, n: int, m: int | None) -> float:
     return math.sqrt(p * (1 - p) * (1 / n + 1 / m))
 
 
-def read_share(value: float, aim: float | None, noise: float, whom: str = "unseen real images") -> str:
+def describe_share(value: float, aim: float | None, noise: float, whom: str = "unseen real images") -> str:
     """How a number that should be high compares with that of held-out images, given the error of the difference."""
     if not aim:
         return ""
@@ -212,23 +214,23 @@ def read_share(value: float, aim: float | None, noise: float, whom: str = "unsee
     return f": less than for {whom}" if value > 0.5 * aim else f": far less than for {whom}"
 
 
-def class_balance(case: Case) -> list[Score]:
+def class_balance_scores(case: ScoringCase) -> list[Score]:
     names, n = case.reference.extractor.class_names, case.n
     if case.labels is None:
-        return [missing("class_tv", f"the {case.reference.extractor.name} features read no classes")]
+        return [missing_score("class_tv", f"the {case.reference.extractor.name} features read no classes")]
     share = case.reference.shares
-    needed = classes.fewest_expected(len(names)) * int((share > 0).sum())
+    needed = classes.min_expected_count(len(names)) * int((share > 0).sum())
     if n < needed and len(names) < MANY_CLASSES:
-        return [too_few("class_tv", needed, case)]
-    value = classes.total_variation(share, classes.shares(case.labels, len(names)))
+        return [too_few_score("class_tv", needed, case)]
+    value = classes.total_variation(share, classes.class_shares(case.labels, len(names)))
     short = [names[label] for label in classes.short_classes(case.counts, share)]
     n_real = len(case.reference.real)
-    floor = classes.expected_total_variation(share, classes.both_sampled(n_real, n))
+    floor = classes.expected_total_variation(share, classes.effective_draws(n_real, n))
     if short:
         number = "1 class" if len(short) == 1 else f"{len(short)} classes"
-        reading = f"{number} missing or rare: {listed(short, NAMED)}"
+        reading = f"{number} missing or rare: {format_list(short, MOST_LISTED)}"
     else:
-        reading = read_balance(value, floor)
+        reading = describe_class_balance(value, floor)
     details: dict[str, Any] = {"short_classes": short}
     if len(names) < MANY_CLASSES:
         details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
@@ -236,36 +238,36 @@ def class_balance(case: Case) -> list[Score]:
     return [Score("class_tv", value, reading, floor, n_real=n_real, n_fake=n, is_alarm=is_alarm, details=details)]
 
 
-def read_balance(value: float, floor: float) -> str:
+def describe_class_balance(value: float, floor: float) -> str:
     if value < 0.05 or value < 1.5 * floor:
         return "balanced as the data are"
     return f"{value:.0%} of the images would have to change class" + ("; unbalanced" if value > 0.15 else "")
 
 
-def fidelity(case: Case) -> list[Score]:
+def label_fidelity_scores(case: ScoringCase) -> list[Score]:
     reference, name = case.reference, "label_fidelity"
     if case.labels is None:
-        return [missing(name, f"the {reference.extractor.name} features read no classes")]
+        return [missing_score(name, f"the {reference.extractor.name} features read no classes")]
     if case.requested is None:
-        return [missing(name, "the images were made without a class in mind")]
+        return [missing_score(name, "the images were made without a class in mind")]
     value, floor, n_held = classes.label_fidelity(case.requested, case.labels), None, None
     held, truth = reference.heldout, reference.heldout_truth
     if held is not None and held.labels is not None and truth is not None:
         floor, n_held = classes.label_fidelity(truth, held.labels), len(held)
-    noise = share_noise(floor, case.n, n_held)
-    reading = f"{value:.1%} of the images show the class asked for{read_share(value, floor, noise)}"
+    noise = share_difference_error(floor, case.n, n_held)
+    reading = f"{value:.1%} of the images show the class asked for{describe_share(value, floor, noise)}"
     return [Score(name, value, reading, floor, floor_measured=floor, floor_n=n_held, n_fake=case.n)]
 
 
-def mode_count(case: Case) -> list[Score]:
+def mode_count_scores(case: ScoringCase) -> list[Score]:
     names = case.reference.extractor.class_names
     if case.labels is None or len(names) < MANY_CLASSES:
-        return [missing(name, "for data of many classes, such as stacked-mnist") for name in ("modes", "kl")]
-    share, n, found = case.reference.shares, case.n, classes.modes(case.counts)
-    share = classes.spelled(share) if len(share) == 1000 else share
+        return [missing_score(name, "for data of many classes, such as stacked-mnist") for name in ("modes", "kl")]
+    share, n, found = case.reference.shares, case.n, classes.count_modes(case.counts)
+    share = classes.digit_triple_shares(share) if len(share) == 1000 else share
     expected, kl = classes.expected_modes(share, n), classes.kl_from_uniform(case.counts)
     kl_floor = classes.expected_kl_from_uniform(share, n)
-    often = {"modes_5": classes.modes(case.counts, at_least=5)}
+    often = {"modes_5": classes.count_modes(case.counts, at_least=5)}
     reading = f"{found} of {len(names)} classes seen; a perfect generator shows {expected:.0f} in {n:,} images"
     at = "at" if kl < 1.2 * kl_floor else f"{kl / kl_floor:.1f} times"
     return [
@@ -274,21 +276,21 @@ def mode_count(case: Case) -> list[Score]:
     ]
 
 
-def copying(case: Case) -> list[Score]:
+def memorization_scores(case: ScoringCase) -> list[Score]:
     """Against all training images given: a copy of one that was left out would go unseen."""
     reference = case.reference
     names = ("auth_pct", "closer_than_heldout", "close_share")
     if len(reference.train) < 2:
-        return [too_few(name, 2, case) for name in names]
-    found = memorization.neighbours(case.values, reference.train)
+        return [too_few_score(name, 2, case) for name in names]
+    found = memorization.training_neighbours(case.values, reference.train)
     n_real, n = len(reference.train), case.n
     held = reference.heldout_neighbours
     n_held = 0 if held is None else len(held.distance)
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
-    noise = 100 * share_noise(None if floor is None else floor / 100, n, n_held)
+    noise = 100 * share_difference_error(None if floor is None else floor / 100, n, n_held)
     reading = f"{pct:.0f}% of the images are farther from a training image than its own neighbour is"
-    verdict = UNLIKE if floor and pct > 1.03 * floor + 4 * noise else read_share(pct, floor, noise)
+    verdict = UNLIKE_DATA_READING if floor and pct > 1.03 * floor + 4 * noise else describe_share(pct, floor, noise)
     scores = [
         Score(
             "auth_pct",
@@ -300,17 +302,23 @@ def copying(case: Case) -> list[Score]:
             n_real=n_real,
             n_fake=n,
             is_alarm="less than" in verdict,
-            details={"nearest_pairs": [finite(pair._asdict()) for pair in memorization.nearest_pairs(found)]},
+            details={
+                "nearest_pairs": [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
+            },
         )
     ]
     if held is None or n_held < FEWEST_HELDOUT:
-        return scores + [missing(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]]
+        return scores + [
+            missing_score(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]
+        ]
     if n < FEWEST_COMPARED:
-        return scores + [missing(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in names[1:]]
+        return scores + [
+            missing_score(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in names[1:]
+        ]
     closer = memorization.closer_than_heldout(found.distance, held.distance)
     close, expected = memorization.close_share(found.distance, held.distance)
-    closer_error, close_error = math.sqrt((1 / n + 1 / n_held) / 12), share_noise(expected, n, n_held)
-    near, share = read_closer(closer, closer_error), read_close(close, expected, close_error)
+    closer_error, close_error = math.sqrt((1 / n + 1 / n_held) / 12), share_difference_error(expected, n, n_held)
+    near, share = describe_closer_share(closer, closer_error), describe_close_share(close, expected, close_error)
     return [
         *scores,
         Score(
@@ -336,10 +344,10 @@ def copying(case: Case) -> list[Score]:
     ]
 
 
-UNLIKE = ": more than for unseen real images, so unlike the data"
+UNLIKE_DATA_READING = ": more than for unseen real images, so unlike the data"
 
 
-def read_closer(value: float, error: float) -> str:
+def describe_closer_share(value: float, error: float) -> str:
     if value < 0.45 and value < 0.5 - 4 * error:
         return "farther from the training images than held-out ones are: unlike the data"
     if value < 0.55 or value < 0.5 + 4 * error:
@@ -348,24 +356,24 @@ def read_closer(value: float, error: float) -> str:
     return near + (": copies, or typical images only" if value > 0.75 else "")
 
 
-def read_close(value: float, expected: float, error: float) -> str:
+def describe_close_share(value: float, expected: float, error: float) -> str:
     share = f"{value:.1%} of the images are as near to a training image as the nearest 1% of held-out ones"
     return share + ("; look at the nearest pairs" if value > expected + 4 * error else "")
 
 
-def spread(case: Case) -> list[Score]:
+def diversity_scores(case: ScoringCase) -> list[Score]:
     reference = case.reference
-    if smaller(case) < 2:
-        return [too_few("diversity", 2, case)]
+    if smaller_count(case) < 2:
+        return [too_few_score("diversity", 2, case)]
     value = diversity_ratio(reference.train_moments, case.moments)
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
-        return [missing("diversity", "the real images do not differ from each other")]
-    n_real, reading = len(reference.real), read_diversity(value)
+        return [missing_score("diversity", "the real images do not differ from each other")]
+    n_real, reading = len(reference.real), describe_diversity(value)
     return [Score("diversity", value, reading, floor, n_real=n_real, n_fake=case.n, is_alarm=value < 0.5)]
 
 
-def read_diversity(value: float) -> str:
+def describe_diversity(value: float) -> str:
     if value < 0.2:
         return "collapsed: the images are nearly all alike"
     if value < 0.5:

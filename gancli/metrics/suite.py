@@ -10,18 +10,18 @@ from gancli.errors import ConfigError, ContractError, did_you_mean
 from gancli.metrics import scores
 from gancli.metrics.features import Features
 from gancli.metrics.prdc import K
-from gancli.metrics.reference import Case, Reference
+from gancli.metrics.reference import Reference, ScoringCase
 from gancli.metrics.scores import Score
 
-METRICS: dict[str, Callable[[Case], list[Score]]] = {
-    "frechet": scores.frechet,
-    "kid": scores.kernel,
-    "prdc": scores.neighbourhoods,
-    "classes": scores.class_balance,
-    "fidelity": scores.fidelity,
-    "modes": scores.mode_count,
-    "memorization": scores.copying,
-    "diversity": scores.spread,
+METRICS: dict[str, Callable[[ScoringCase], list[Score]]] = {
+    "frechet": scores.frechet_scores,
+    "kid": scores.kernel_scores,
+    "prdc": scores.prdc_scores,
+    "classes": scores.class_balance_scores,
+    "fidelity": scores.label_fidelity_scores,
+    "modes": scores.mode_count_scores,
+    "memorization": scores.memorization_scores,
+    "diversity": scores.diversity_scores,
 }
 
 
@@ -37,7 +37,7 @@ class Evaluation:
         return {"scores": scores, "conditions": self.conditions}
 
 
-def evaluate(
+def score_features(
     reference: Reference,
     fake: Features,
     *,
@@ -51,22 +51,22 @@ def evaluate(
     What cannot be computed is a Score of value None that says why. Raises ConfigError for an unknown metric,
     ContractError if features do not match.
     """
-    names = known(metrics)
+    names = check_metric_names(metrics)
     if fake.values.ndim != 2 or fake.values.shape[1:] != reference.real.values.shape[1:] or not len(fake):
         sizes = f"{tuple(reference.real.values.shape)} and {tuple(fake.values.shape)}"
         raise ContractError(f"expected real and fake features [N,F] and [M,F], M >= 1, got {sizes}")
     if requested is not None and requested.shape != (len(fake),):
         raise ContractError(f"expected one requested class per fake [{len(fake)}], got {tuple(requested.shape)}")
-    case = Case(reference, reference.scaled(fake), fake.labels, requested)
+    case = ScoringCase(reference, reference.scaled(fake), fake.labels, requested)
     found: dict[str, Score] = {}
     for name in names:
         if progress:
             progress(name)
         found |= {score.name: score for score in METRICS[name](case)}
-    return Evaluation(found, conditions(case))
+    return Evaluation(found, evaluation_conditions(case))
 
 
-def known(names: Iterable[str] | None) -> list[str]:
+def check_metric_names(names: Iterable[str] | None) -> list[str]:
     """The names, all of METRICS for None. Raises ConfigError if there is no metric of a name."""
     chosen = list(METRICS if names is None else names)
     for name in chosen:
@@ -75,7 +75,7 @@ def known(names: Iterable[str] | None) -> list[str]:
     return chosen
 
 
-def conditions(case: Case) -> dict[str, Any]:
+def evaluation_conditions(case: ScoringCase) -> dict[str, Any]:
     reference, extractor = case.reference, case.reference.extractor
     return {
         "n_real": len(reference.real),

@@ -4,12 +4,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gancli.files.image_io import Picture
-from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
+from gancli.report.lettering import DIM, INK, PAPER, load_font, shorten_text
 
 FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
-def moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
+def format_moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
     """'12.8 kimg · epoch 2.8', each number padded to the room it needs at the end of the film."""
 
     def padded(value: float, last: float) -> str:
@@ -19,7 +19,7 @@ def moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
     return f"{kimg} · epoch {padded(nimg / n_train, last_nimg / n_train)}" if n_train else kimg
 
 
-def strip(width: int, left: str, right: str, done: float) -> Picture:
+def draw_caption(width: int, left: str, right: str, done: float) -> Picture:
     """The caption alone, grey [height, width]; sizes follow the width."""
     size = min(max(15, round(width / 31)), 24)
     font = load_font(size)
@@ -28,15 +28,15 @@ def strip(width: int, left: str, right: str, done: float) -> Picture:
     height = baseline + pad + bar
     image = Image.new("L", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
-    room = draw_right(draw, (width - pad, baseline), right, font) - 2 * pad
-    draw.text((pad, baseline), shortened(left, room, font), fill=INK, font=font, anchor="ls")
+    room = draw_text_right(draw, (width - pad, baseline), right, font) - 2 * pad
+    draw.text((pad, baseline), shorten_text(left, room, font), fill=INK, font=font, anchor="ls")
     draw.rectangle((0, height - bar, width, height), fill=DIM)
     if filled := round(width * done):
         draw.rectangle((0, height - bar, filled - 1, height), fill=INK)
     return np.asarray(image)
 
 
-def draw_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
+def draw_text_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
     """Draw text that ends at a point of its baseline, and return where it starts.
 
     Digits of this font take equal room, so the line stands still while it counts.

@@ -15,13 +15,13 @@ from PIL import Image, ImageColor, ImageDraw
 from gancli.files.image_io import Picture
 from gancli.report.charts import GREEN, GREY, ORANGE, SKY, Chart, Line
 from gancli.report.lettering import DIM, INK, PAPER, load_font
-from gancli.report.series import Values, trailing
+from gancli.report.series import Values, smooth_trailing
 
 MIN_HEIGHT = 130  # pixels of a chart
-FINER = 3  # curves are drawn so many times as large, and reduced
+SUPERSAMPLING = 3  # curves are drawn so many times as large, and reduced
 GRID = "#262626"
-FAINT = 0.3  # opacity of the measured values behind their moving average
-FEW = 20  # values that need no average
+FAINT_OPACITY = 0.3  # opacity of the measured values behind their moving average
+UNSMOOTHED_POINTS = 20  # values that need no average
 MARGIN = 4  # pixels that curves may reach beyond their box
 DOT = 2.2  # radius of a score, in pixels
 SHADES = 7  # of a colour in a palette
@@ -72,11 +72,11 @@ class Stroke:
 
     def mask(self, kimg: float) -> Image.Image:
         covered = (self.since <= np.float32(kimg)) * np.uint8(round(255 * self.opacity))
-        return Image.fromarray(covered).reduce(FINER)
+        return Image.fromarray(covered).reduce(SUPERSAMPLING)
 
 
 @dataclass(frozen=True)
-class Growing:
+class GrowingCharts:
     """Charts, one below the other, whose curves grow. empty: the page without them, [height, width, 3]."""
 
     empty: Picture
@@ -96,7 +96,7 @@ class Growing:
         return np.asarray(page)
 
 
-def grow(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> Growing:
+def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> GrowingCharts:
     """Draw the charts, once for a whole film of these moments (images seen, ascending)."""
     size = max(13, round(width / 34))
     left, right, foot = round(3.4 * size), width - size, round(1.6 * size)
@@ -111,8 +111,8 @@ def grow(charts: Sequence[Chart], moments: Sequence[int], width: int, height: in
     draw_kimg(draw, axis, boxes, height - size // 2, size)
     for box in boxes:
         draw_box(draw, box, size)
-    strokes = [stroke for box in boxes for line in box.chart.lines for stroke in strokes_of(box, line, axis, width)]
-    return Growing(np.asarray(image), axis, boxes, strokes)
+    strokes = [stroke for box in boxes for line in box.chart.lines for stroke in line_strokes(box, line, axis, width)]
+    return GrowingCharts(np.asarray(image), axis, boxes, strokes)
 
 
 def draw_kimg(draw: ImageDraw.ImageDraw, axis: Axis, boxes: Sequence[Box], baseline: int, size: int) -> None:
@@ -120,7 +120,7 @@ def draw_kimg(draw: ImageDraw.ImageDraw, axis: Axis, boxes: Sequence[Box], basel
     font = load_font(size)
     draw.text((boxes[0].right, baseline), "kimg", GREY, font, "rs")
     unit_left = boxes[0].right - font.getlength("kimg")
-    for kimg in spaced([0, *graduations(axis.kimg[-1])], axis.x, 3.2 * size):
+    for kimg in keep_spaced([0, *tick_candidates(axis.kimg[-1])], axis.x, 3.2 * size):
         for box in boxes:
             draw.line((axis.x(kimg), box.top, axis.x(kimg), box.bottom), GRID)
         label = f"{kimg:g}"
@@ -131,7 +131,7 @@ def draw_kimg(draw: ImageDraw.ImageDraw, axis: Axis, boxes: Sequence[Box], basel
 def draw_box(draw: ImageDraw.ImageDraw, box: Box, size: int) -> None:
     """All of a chart but its curves: title and legend, horizontal lines with their values, the ideals dashed."""
     font, chart = load_font(size), box.chart
-    for value in levels(box, 1.8 * size):
+    for value in gridline_values(box, 1.8 * size):
         draw.line((box.left, box.y(value), box.right, box.y(value)), GRID)
         label = f"{value:.0%}" if chart.scale == "share" else f"{value:g}"
         draw.text((box.left - size // 2, box.y(value)), label, GREY, font, "rm")
@@ -158,56 +158,59 @@ def draw_legend(draw: ImageDraw.ImageDraw, box: Box, baseline: int, size: int) -
         x += room + size
 
 
-def strokes_of(box: Box, line: Line, axis: Axis, width: int) -> list[Stroke]:
+def line_strokes(box: Box, line: Line, axis: Axis, width: int) -> list[Stroke]:
     """A curve: its values faint behind their moving average, or each as a dot where a score was taken."""
     if box.chart.scale == "log":
-        return [stroke(box, line, axis, width, radius=DOT)]
-    if len(line.values) <= FEW:
-        return [stroke(box, line, axis, width)]
-    bold = replace(line, values=trailing(line.values))
-    return [stroke(box, line, axis, width, opacity=FAINT, thickness=1.2), stroke(box, bold, axis, width)]
+        return [draw_stroke(box, line, axis, width, radius=DOT)]
+    if len(line.values) <= UNSMOOTHED_POINTS:
+        return [draw_stroke(box, line, axis, width)]
+    bold = replace(line, values=smooth_trailing(line.values))
+    return [
+        draw_stroke(box, line, axis, width, opacity=FAINT_OPACITY, thickness=1.2),
+        draw_stroke(box, bold, axis, width),
+    ]
 
 
-def stroke(
+def draw_stroke(
     box: Box, line: Line, axis: Axis, width: int, *, opacity: float = 1, thickness: float = 2, radius: float = 0
 ) -> Stroke:
     """thickness of the curve and radius of its points, in pixels; at least so that the joints are round."""
     top = box.top - MARGIN
     path = [
-        (kimg, (FINER * (axis.x(kimg) + 0.5), FINER * (box.y(value) - top + 0.5)))
+        (kimg, (SUPERSAMPLING * (axis.x(kimg) + 0.5), SUPERSAMPLING * (box.y(value) - top + 0.5)))
         for kimg, value in zip(line.kimg, line.values, strict=True)
         if math.isfinite(value)
     ]
-    image = Image.new("F", (FINER * width, FINER * (box.bottom + MARGIN - top)), math.inf)
+    image = Image.new("F", (SUPERSAMPLING * width, SUPERSAMPLING * (box.bottom + MARGIN - top)), math.inf)
     draw = ImageDraw.Draw(image)
     for i in reversed(range(len(path))):  # what was there first goes on top
         kimg, point = path[i]
         if i:
-            draw.line((path[i - 1][1], point), kimg, round(FINER * thickness))
-        draw.circle(point, FINER * max(radius, thickness / 2), kimg)
+            draw.line((path[i - 1][1], point), kimg, round(SUPERSAMPLING * thickness))
+        draw.circle(point, SUPERSAMPLING * max(radius, thickness / 2), kimg)
     return Stroke(line.color, opacity, np.asarray(image), top)
 
 
-def levels(box: Box, gap: float) -> Sequence[float]:
+def gridline_values(box: Box, gap: float) -> Sequence[float]:
     """Round values for horizontal lines, at least `gap` pixels apart."""
     low, high = box.chart.range
     if box.chart.scale == "share":
         return [0, 0.5, 1]
     if box.chart.scale == "log":
-        return spaced([value for value in graduations(high) if value >= low], box.y, gap)
-    steps = sorted(graduations(high - low))
+        return keep_spaced([value for value in tick_candidates(high) if value >= low], box.y, gap)
+    steps = sorted(tick_candidates(high - low))
     step = next((step for step in steps if box.y(low) - box.y(low + step) >= gap), high - low)
     return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def graduations(high: float) -> list[float]:
+def tick_candidates(high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten up to `high`, over 24 decades: the powers first, then the fives, the twos."""
     top = math.floor(math.log10(high)) if high > 0 else 0
     values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
     return [value for value in values if value <= high]
 
 
-def spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
+def keep_spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
     """Those that lie at least `gap` pixels from all that come before them."""
     kept: list[float] = []
     for value in values:
@@ -216,7 +219,7 @@ def spaced(values: Sequence[float], place: Callable[[float], float], gap: float)
     return kept
 
 
-def colours() -> Picture:
+def curve_colours() -> Picture:
     """[n, 3]: what curves are drawn in, in shades down to the page's, for a palette."""
     ramps = [np.linspace([PAPER] * 3, ImageColor.getrgb(color), SHADES + 1)[1:] for color in (SKY, ORANGE, GREEN)]
     return np.concatenate(ramps).round().astype(np.uint8)

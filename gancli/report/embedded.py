@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 
 from gancli.files import image_io
-from gancli.files.run_folder import RunDir, nimg_of
+from gancli.files.run_folder import RunDir, parse_nimg
 
-ENOUGH = 60  # frames: rather than fewer of them as they are, smaller ones with small losses
+ENOUGH_FRAMES = 60  # frames: rather than fewer of them as they are, smaller ones with small losses
 REDUCED_PX, QUALITY = 960, 80  # width of those, and libwebp's quality
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedPicture:
     """A picture in a page; width and height are those of the data, in pixels."""
 
     uri: str
@@ -26,51 +26,51 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class Frames:
+class EmbeddedFrames:
     """Those of a run that a page shows, ascending by images seen."""
 
     nimgs: list[int] = field(default_factory=list)
-    pictures: list[Embedded] = field(default_factory=list)
+    pictures: list[EmbeddedPicture] = field(default_factory=list)
     n_left_out: int = 0
     is_reduced: bool = False
 
 
-def frames(run: RunDir, room: int) -> Frames:
+def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
     """Evenly spaced frames, the last among them, whose URIs take at most `room` bytes. Raises RunError."""
     paths = run.frame_paths()
     if not paths:
-        return Frames()
-    lengths = [uri_length(path.stat().st_size) for path in paths]
-    kept = fitting(lengths, room)
-    is_reduced = len(kept) < min(len(paths), ENOUGH) or sum(lengths[i] for i in kept) > room
+        return EmbeddedFrames()
+    lengths = [data_uri_length(path.stat().st_size) for path in paths]
+    kept = choose_fitting(lengths, room)
+    is_reduced = len(kept) < min(len(paths), ENOUGH_FRAMES) or sum(lengths[i] for i in kept) > room
     if is_reduced:
-        some = spread(len(paths), ENOUGH)
-        found = list(image_io.threaded(reduced, [paths[i] for i in some]))
-        among = fitting([len(picture.uri) for picture in found], room)
+        some = spaced_indices(len(paths), ENOUGH_FRAMES)
+        found = list(image_io.map_in_threads(embed_reduced, [paths[i] for i in some]))
+        among = choose_fitting([len(picture.uri) for picture in found], room)
         kept, pictures = [some[i] for i in among], [found[i] for i in among]
         if len(kept) == 1:
-            pictures = [picture(paths[-1], room)]
+            pictures = [embed_picture(paths[-1], room)]
     else:
-        pictures = [as_it_is(paths[i]) for i in kept]
-    return Frames([nimg_of(paths[i]) for i in kept], pictures, len(paths) - len(kept), is_reduced)
+        pictures = [embed_original(paths[i]) for i in kept]
+    return EmbeddedFrames([parse_nimg(paths[i]) for i in kept], pictures, len(paths) - len(kept), is_reduced)
 
 
-def picture(path: Path, room: int) -> Embedded:
+def embed_picture(path: Path, room: int) -> EmbeddedPicture:
     """One PNG in at most `room` bytes, smaller if need be. Raises RunError."""
-    if path.is_file() and uri_length(path.stat().st_size) <= room:
-        return as_it_is(path)
+    if path.is_file() and data_uri_length(path.stat().st_size) <= room:
+        return embed_original(path)
     width = REDUCED_PX
-    while len((found := reduced(path, width)).uri) > room and width > 1:
+    while len((found := embed_reduced(path, width)).uri) > room and width > 1:
         width //= 2
     return found
 
 
-def as_it_is(path: Path) -> Embedded:
+def embed_original(path: Path) -> EmbeddedPicture:
     width, height = image_io.read_png_size(path)
-    return Embedded(uri("image/png", path.read_bytes()), width, height)
+    return EmbeddedPicture(data_uri("image/png", path.read_bytes()), width, height)
 
 
-def reduced(path: Path, width: int = REDUCED_PX) -> Embedded:
+def embed_reduced(path: Path, width: int = REDUCED_PX) -> EmbeddedPicture:
     """As WebP, no wider than `width`, and no more than ten times as high as that (WebP has at most 16,383 pixels)."""
     image = Image.fromarray(image_io.read_png(path))
     scale = min(1, width / image.width, 10 * width / image.height)
@@ -79,26 +79,26 @@ def reduced(path: Path, width: int = REDUCED_PX) -> Embedded:
         image = image.resize((width, height), Image.Resampling.BOX)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=QUALITY)
-    return Embedded(uri("image/webp", buffer.getvalue()), image.width, image.height)
+    return EmbeddedPicture(data_uri("image/webp", buffer.getvalue()), image.width, image.height)
 
 
-def uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def uri_length(n_bytes: int) -> int:
+def data_uri_length(n_bytes: int) -> int:
     return len("data:image/png;base64,") + 4 * -(-n_bytes // 3)
 
 
-def fitting(lengths: Sequence[int], room: int) -> list[int]:
+def choose_fitting(lengths: Sequence[int], room: int) -> list[int]:
     """Which of a row of things to keep, evenly spaced, so that they have room: the last one at least."""
     n = len(lengths)
-    while n > 1 and sum(lengths[i] for i in spread(len(lengths), n)) > room:
+    while n > 1 and sum(lengths[i] for i in spaced_indices(len(lengths), n)) > room:
         n = min(n - 1, round(0.95 * n))
-    return spread(len(lengths), n)
+    return spaced_indices(len(lengths), n)
 
 
-def spread(n: int, most: int) -> list[int]:
+def spaced_indices(n: int, most: int) -> list[int]:
     """At most so many of 0 to n - 1, evenly spaced; n - 1 is always one of them."""
     places = np.linspace(n - 1, 0, min(n, most)).round().astype(int)
     return [int(place) for place in np.unique(places)]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gancli.files.run_folder import SCORES, RunDir
-from gancli.report.series import number, read_object, section, text
+from gancli.files.run_folder import SCORES_NAME, RunDir
+from gancli.report.series import get_number, get_section, get_text, read_json_object
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """A score; floor is what a perfect generator would get, None if unknown."""
 
     name: str
@@ -21,38 +21,40 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelEvaluation:
     """The scores of one model, and what they were taken under; nearest: the picture of pairs, None if there is none."""
 
     folder: Path
-    rows: list[Row]
+    rows: list[ScoreRow]
     conditions: dict[str, Any]
     nearest: Path | None
 
 
-def found_in(run: RunDir) -> Iterator[Found]:
+def read_evaluations(run: RunDir) -> Iterator[ModelEvaluation]:
     """The latest first; those without any score are left out."""
     folders = [path for path in (run.path / "scores").glob("*") if re.fullmatch(r"\d{5,}", path.name)]
     for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
-        record = read_object(folder / SCORES)
+        record = read_json_object(folder / SCORES_NAME)
         models = record.get("models")
         entries = models if isinstance(models, list) else [record]
         for i, entry in enumerate(entries, start=1):
-            if not isinstance(entry, dict) or not (rows := rows_of(section(entry, "scores"))):
+            if not isinstance(entry, dict) or not (rows := score_rows(get_section(entry, "scores"))):
                 continue
             nearest = folder / ("nearest.png" if len(entries) == 1 else f"nearest-{i}.png")
-            yield Found(folder, rows, section(entry, "conditions"), nearest if nearest.is_file() else None)
+            yield ModelEvaluation(
+                folder, rows, get_section(entry, "conditions"), nearest if nearest.is_file() else None
+            )
 
 
-def rows_of(scores: dict[str, Any]) -> list[Row]:
+def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
     return [
-        Row(name, value, number(score, "floor"), text(score, "reading"))
+        ScoreRow(name, value, get_number(score, "floor"), get_text(score, "reading"))
         for name, score in scores.items()
-        if isinstance(score, dict) and (value := number(score, "value")) is not None
+        if isinstance(score, dict) and (value := get_number(score, "value")) is not None
     ]
 
 
-def counts(conditions: dict[str, Any]) -> str:
+def describe_counts(conditions: dict[str, Any]) -> str:
     """'10,000 generated images against 4,500 training images'."""
-    n_fake, n_real = (number(conditions, key) or 0 for key in ("n_fake", "n_real"))
+    n_fake, n_real = (get_number(conditions, key) or 0 for key in ("n_fake", "n_real"))
     return f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gancli.errors import ConfigError, RunError, printable
+from gancli.errors import ConfigError, RunError, make_printable
 from gancli.files import image_io
 from gancli.files.image_io import Picture
-from gancli.files.run_folder import RunDir, nimg_of
+from gancli.files.run_folder import RunDir, parse_nimg
 from gancli.report import charts, curves
-from gancli.report.caption import moment, strip
+from gancli.report.caption import draw_caption, format_moment
 from gancli.report.lettering import PAPER
-from gancli.report.series import number, section, text
+from gancli.report.series import get_number, get_section, get_text
 from gancli.video import formats, gif
-from gancli.video.timing import FilmOptions, joint, thinned, timeline
+from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
 
 LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone; the width is also that of curves
 ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
@@ -55,7 +55,7 @@ class Film:
 
     tracks: list[Track]
     scales: list[int]
-    growing: list[curves.Growing]  # of each track, or none
+    growing: list[curves.GrowingCharts]  # of each track, or none
     moments: list[int]
     durations_ms: list[int]
     size: tuple[int, int]
@@ -75,42 +75,46 @@ class Film:
             for i, track in enumerate(self.tracks):
                 if (place := track.place(nimg)) != shown[i]:
                     shown[i], parts[i] = place, self.part(i, place)
-            page = arranged(parts)
-            yield padded(page, page.shape[0], page.shape[1] + self.margin)
+            page = arrange_parts(parts)
+            yield pad_picture(page, page.shape[0], page.shape[1] + self.margin)
 
     def part(self, i: int, place: int) -> Picture:
         """A run's frame with its curves, beside it if the run is alone, else below, above its caption."""
         track = self.tracks[i]
         nimg, last = track.nimgs[place], self.moments[-1]
-        part = padded(image_io.enlarge(track.picture(place), self.scales[i]), *self.size)
-        part = part if self.is_grey and not self.growing else in_colour(part)
+        part = pad_picture(image_io.enlarge_pixels(track.picture(place), self.scales[i]), *self.size)
+        part = part if self.is_grey and not self.growing else to_rgb(part)
         if self.growing:
             axis = 1 if len(self.tracks) == 1 else 0
             gap = np.full((GAP, part.shape[1], 3) if axis == 0 else (part.shape[0], GAP, 3), PAPER, np.uint8)
             part = np.concatenate([part, gap, self.growing[i].at(nimg / 1000)], axis)
         if self.caption:
             epochs = track.n_train if len(self.tracks) == 1 else None  # side by side, kimg compares
-            below = strip(part.shape[1], track.label, moment(nimg, track.nimgs[-1], epochs), nimg / max(last, 1))
-            part = np.concatenate([part, below if part.ndim == 2 else in_colour(below)])
+            below = draw_caption(
+                part.shape[1], track.label, format_moment(nimg, track.nimgs[-1], epochs), nimg / max(last, 1)
+            )
+            part = np.concatenate([part, below if part.ndim == 2 else to_rgb(below)])
         return part
 
     def palette(self) -> Picture:
         """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
-        drawn = curves.colours() if self.growing else np.zeros((0, 3), np.uint8)
+        drawn = curves.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
         some = (
-            gif.GREYS if self.is_grey else gif.palette_of(self.frames(sampled(self.moments)), gif.COLOURS - len(drawn))
+            gif.GREYS
+            if self.is_grey
+            else gif.build_palette(self.frames(sample_moments(self.moments)), gif.COLOURS - len(drawn))
         )
         return np.unique(np.concatenate([some, drawn]), axis=0)
 
 
-def make(run: RunDir) -> Path:
+def write_progress_film(run: RunDir) -> Path:
     """Write the film that training leaves, progress.gif, and return its path."""
-    film = plan([run])
+    film = plan_film([run])
     formats.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette, force=True)
     return run.film
 
 
-def plan(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film:  # noqa: B008
+def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film:  # noqa: B008
     """All that can be known before the frames are read.
 
     The moments are those of all runs; a run that ended earlier keeps its last frame. Raises RunError for a run without
@@ -118,23 +122,23 @@ def plan(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film: 
     """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a film shows at most {MOST_RUNS} runs side by side, got {len(runs)}")
-    tracks = [open_track(run, label, options.rows) for run, label in zip(runs, labels(runs), strict=True)]
-    moments = thinned(joint([track.nimgs for track in tracks]), options.every)
-    durations_ms = timeline(len(moments), options)
+    tracks = [open_track(run, label, options.rows) for run, label in zip(runs, run_labels(runs), strict=True)]
+    moments = thin_moments(merge_moments([track.nimgs for track in tracks]), options.every)
+    durations_ms = frame_timeline(len(moments), options)
 
     is_alone = len(runs) == 1
     long_side = min(LONG_SIDE, ROW_WIDTH // min(len(runs), PER_ROW))
-    wanted = min(track.height * scale_of(max(track.height, track.shape[1]), long_side) for track in tracks)
-    scales = [scale_of(track.height, wanted) for track in tracks]
+    wanted = min(track.height * nearest_scale(max(track.height, track.shape[1]), long_side) for track in tracks)
+    scales = [nearest_scale(track.height, wanted) for track in tracks]
     height = max(track.height * scale for track, scale in zip(tracks, scales, strict=True))
     min_width = MIN_WIDTH if is_alone or options.plots else MIN_SHARE
     width = max([min_width, *(track.shape[1] * scale for track, scale in zip(tracks, scales, strict=True))])
     growing = []
     if options.plots:
-        found = charts.of_runs(runs)
+        found = charts.film_charts(runs)
         below = len(found[0]) * curves.MIN_HEIGHT
         height = max(height, below) if is_alone else height
-        growing = [curves.grow(own, moments, width, height if is_alone else below) for own in found]
+        growing = [curves.draw_growing_charts(own, moments, width, height if is_alone else below) for own in found]
     margin = STRIP_MARGIN if options.kind == ".png" and not is_alone else 0
     return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
 
@@ -143,33 +147,35 @@ def open_track(run: RunDir, label: str, rows: int | None) -> Track:
     paths = run.frame_paths()
     if not paths:
         raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
-    data = section(run.read_config(), "data")
+    data = get_section(run.read_config(), "data")
     shape = image_io.read_png(paths[0]).shape
     height = shape[0]
     if rows is not None:
-        resolution = number(data, "resolution")
+        resolution = get_number(data, "resolution")
         if not resolution or resolution < 1:
             raise RunError(f"{run.config} does not say how large the pictures are (data.resolution); leave out --rows")
         height = min(height, rows * int(resolution))
-    return Track(run, label, number(data, "n_train"), paths, [nimg_of(path) for path in paths], shape, height)
+    return Track(run, label, get_number(data, "n_train"), paths, [parse_nimg(path) for path in paths], shape, height)
 
 
-def labels(runs: Sequence[RunDir]) -> list[str]:
+def run_labels(runs: Sequence[RunDir]) -> list[str]:
     """The shortest names that tell the runs apart: 'quick · mnist', else their folders, else their paths."""
     configs = [run.read_config() for run in runs]
-    named = [" · ".join(filter(None, [text(c, "preset"), text(section(c, "data"), "name")])) for c in configs]
-    for names in (named, [printable(run.path.resolve().name) for run in runs]):
+    named = [
+        " · ".join(filter(None, [get_text(c, "preset"), get_text(get_section(c, "data"), "name")])) for c in configs
+    ]
+    for names in (named, [make_printable(run.path.resolve().name) for run in runs]):
         if len(set(names)) == len(runs):
             return names
-    return [printable(str(run.path)) for run in runs]
+    return [make_printable(str(run.path)) for run in runs]
 
 
-def scale_of(side: int, wanted: int) -> int:
+def nearest_scale(side: int, wanted: int) -> int:
     """The whole factor that brings a side nearest to what is wanted; pictures are never made smaller."""
     return max(1, round(wanted / side))
 
 
-def padded(picture: Picture, height: int, width: int) -> Picture:
+def pad_picture(picture: Picture, height: int, width: int) -> Picture:
     """The picture in the middle of a page."""
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     canvas = np.full((height, width, *picture.shape[2:]), PAPER, np.uint8)
@@ -177,11 +183,11 @@ def padded(picture: Picture, height: int, width: int) -> Picture:
     return canvas
 
 
-def in_colour(picture: Picture) -> Picture:
+def to_rgb(picture: Picture) -> Picture:
     return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
 
 
-def arranged(parts: Sequence[Picture]) -> Picture:
+def arrange_parts(parts: Sequence[Picture]) -> Picture:
     """Parts of one shape in a row or two, gaps between them."""
     n_rows = -(-len(parts) // PER_ROW)
     per_row = -(-len(parts) // n_rows)
@@ -194,6 +200,6 @@ def arranged(parts: Sequence[Picture]) -> Picture:
     return page
 
 
-def sampled(moments: Sequence[int]) -> list[int]:
+def sample_moments(moments: Sequence[int]) -> list[int]:
     places = np.linspace(0, len(moments) - 1, SAMPLE_FRAMES).round().astype(int)
     return [moments[i] for i in np.unique(places)]

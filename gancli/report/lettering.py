@@ -7,7 +7,7 @@ from PIL import ImageFont
 PAPER, DIM, INK = 16, 66, 230
 
 
-def shortened(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
+def shorten_text(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
     """The text, or as much of it as fits in so many pixels with an ellipsis at its end."""
     if font.getlength(text) <= room:
         return text

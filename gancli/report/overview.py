@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gancli.errors import RunError
-from gancli.files.run_folder import HUGE, RunDir, nimg_of, read_jsonl, size_bytes
-from gancli.report.series import number, section, text
+from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, disk_usage_bytes, parse_nimg, read_jsonl
+from gancli.report.series import get_number, get_section, get_text
 from gancli.wording import times_floor
 
-State = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
+RunState = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
 
-ENDS: dict[str, State] = {"finished": "finished", "time": "finished", "stopped": "stopped", "diverged": "diverged"}
+END_STATES: dict[str, RunState] = {
+    "finished": "finished",
+    "time": "finished",
+    "stopped": "stopped",
+    "diverged": "diverged",
+}
 
 
 @dataclass(frozen=True)
-class Best:
+class BestScore:
     """The best score of a run, lower is better; floor is what a perfect generator would get, None if unknown."""
 
     name: str
@@ -42,13 +47,13 @@ class Overview:
     """
 
     path: Path
-    state: State
+    state: RunState
     size_bytes: int
     preset: str = ""
     data: str = ""
     nimg: int | None = None
     total_nimg: int | None = None
-    best: Best | None = None
+    best: BestScore | None = None
     fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -56,46 +61,46 @@ class Overview:
         return {**dataclasses.asdict(self), "path": str(self.path), "best": best}
 
 
-def look(run: RunDir) -> Overview:
+def read_overview(run: RunDir) -> Overview:
     """Whatever the folder holds, this raises nothing for it."""
-    size, is_running = size_bytes(run.path), run.is_locked()
+    size, is_running = disk_usage_bytes(run.path), run.is_locked()
     try:
         if is_running and not run.config.exists():  # it is about to begin
             return Overview(run.path, "running", size)
         if not run.config.is_file():
             raise RunError("no config.json")
         record = run.read_config()
-        ending = ended(run)
+        ending = last_end_state(run)
     except (RunError, OSError) as err:
         fault = str(getattr(err, "strerror", None) or err)
         return Overview(run.path, "broken", size, fault=fault.replace(f"{run.path}/", ""))
-    lines = measurements(run.metrics)
-    seen = [nimg_of(path) for path in run.checkpoints()[:1]] + [line["nimg"] for line in lines[-1:]]
-    total = number(section(record, "plan"), "total_nimg")
+    lines = read_measurements(run.metrics)
+    seen = [parse_nimg(path) for path in run.checkpoints()[:1]] + [line["nimg"] for line in lines[-1:]]
+    total = get_number(get_section(record, "plan"), "total_nimg")
     return Overview(
         path=run.path,
         state="running" if is_running else ending,
         size_bytes=size,
-        preset=text(record, "preset"),
-        data=text(section(record, "data"), "name"),
+        preset=get_text(record, "preset"),
+        data=get_text(get_section(record, "data"), "name"),
         nimg=max(seen, default=None),
         total_nimg=None if total is None else int(total),
-        best=best(lines, section(record, "eval")),
+        best=best_score(lines, get_section(record, "eval")),
     )
 
 
-def ended(run: RunDir) -> State:
+def last_end_state(run: RunDir) -> RunState:
     """How the last stretch of training ended, by the log of events."""
-    return ENDS.get(last_event(read_jsonl(run.events, skip_bad=True)), "killed")
+    return END_STATES.get(last_progress_event(read_jsonl(run.events, skip_bad=True)), "killed")
 
 
-def last_event(events: Sequence[dict[str, Any]]) -> str:
+def last_progress_event(events: Sequence[dict[str, Any]]) -> str:
     """The latest that is no warning: a key of ENDS where a run has ended, '' without any."""
     told = (str(line.get("event")) for line in reversed(events))
     return next((event for event in told if event != "warning"), "")
 
 
-def measurements(path: Path) -> list[dict[str, Any]]:
+def read_measurements(path: Path) -> list[dict[str, Any]]:
     """The evaluations of a metrics.jsonl, and its last line of any kind; broken lines are left out."""
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
@@ -109,14 +114,14 @@ def measurements(path: Path) -> list[dict[str, Any]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and type(record.get("nimg")) is int and 0 <= record["nimg"] < HUGE:
+        if isinstance(record, dict) and type(record.get("nimg")) is int and 0 <= record["nimg"] < IMPLAUSIBLE_VALUE:
             found.append(record)
     return found
 
 
-def best(lines: Sequence[dict[str, Any]], about: dict[str, Any]) -> Best | None:
+def best_score(lines: Sequence[dict[str, Any]], about: dict[str, Any]) -> BestScore | None:
     """about: what the run says of its score."""
-    name, floor = text(about, "score"), number(about, "floor")
-    scored = [(number(line, name), line["nimg"]) for line in lines if line.get("kind") == "eval"]
+    name, floor = get_text(about, "score"), get_number(about, "floor")
+    scored = [(get_number(line, name), line["nimg"]) for line in lines if line.get("kind") == "eval"]
     found = min(((value, nimg) for value, nimg in scored if value is not None), default=None)
-    return Best(name, found[0], floor, found[1]) if found else None
+    return BestScore(name, found[0], floor, found[1]) if found else None

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gancli.errors import ContractError, printable
+from gancli.errors import ContractError, make_printable
 from gancli.files import image_io
 from gancli.files.image_io import Picture
-from gancli.report.lettering import DIM, INK, PAPER, load_font, shortened
+from gancli.report.lettering import DIM, INK, PAPER, load_font, shorten_text
 
-MOST, COLUMNS = 16, 4
+MOST_PAIRS, COLUMNS = 16, 4
 SIDE = 112  # pixels that the longer side of an image comes near to
 GUTTER, MARGIN = 20, 24  # around pairs, around everything
 MIN_WIDTH, MIN_COLUMN = 420, 120
 TITLE, TEXT = 20, 14
 SOFT_INK = 160
-LEGEND = "left: generated, right: nearest training image; below: image number · distance, 1 being usual, 0 a copy"
+PAIRS_LEGEND = "left: generated, right: nearest training image; below: image number · distance, 1 being usual, 0 a copy"
 
 
-def write(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> None:
+def write_pairs(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> None:
     """A PNG of the first 16 pairs (generated, nearest training image), each above its caption.
 
     All images have one shape, [H, W] or [H, W, 3]; as many captions as pairs. Raises ContractError otherwise.
@@ -32,12 +32,12 @@ def write(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequen
         image_io.check_picture(picture)
         if picture.shape != pairs[0][0].shape:
             raise ContractError(f"pairs must have one shape, got {pairs[0][0].shape} and {picture.shape}")
-    image_io.write_png(path, sheet(pairs[:MOST], captions[:MOST], title))
+    image_io.write_png(path, compose_pairs(pairs[:MOST_PAIRS], captions[:MOST_PAIRS], title))
 
 
-def sheet(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> Picture:
+def compose_pairs(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> Picture:
     """The title, what left and right mean, and a grid of pairs, on dark paper: [H, W, 3]."""
-    tiles = [beside(*pair) for pair in pairs]
+    tiles = [join_pair(*pair) for pair in pairs]
     tile_height, tile_width = tiles[0].shape[:2]
     column = max(tile_width, MIN_COLUMN)
     row = tile_height + 2 * TEXT
@@ -50,10 +50,10 @@ def sheet(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], tit
 
     def say(x: int, baseline: int, words: str, size: int, level: int, room: int) -> None:
         font = load_font(size)
-        draw.text((x, baseline), shortened(printable(words), room, font), (level,) * 3, font, anchor="ls")
+        draw.text((x, baseline), shorten_text(make_printable(words), room, font), (level,) * 3, font, anchor="ls")
 
     say(MARGIN, MARGIN + TITLE, title, TITLE, INK, inner)
-    say(MARGIN, MARGIN + TITLE + 2 * TEXT, LEGEND, TEXT, SOFT_INK, inner)
+    say(MARGIN, MARGIN + TITLE + 2 * TEXT, PAIRS_LEGEND, TEXT, SOFT_INK, inner)
     for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         x, y = MARGIN + i % COLUMNS * (column + GUTTER), top + i // COLUMNS * (row + GUTTER)
         image.paste(Image.fromarray(tile), (x, y))
@@ -61,8 +61,8 @@ def sheet(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], tit
     return np.asarray(image)
 
 
-def beside(left: Picture, right: Picture) -> Picture:
+def join_pair(left: Picture, right: Picture) -> Picture:
     """Two images of one shape, enlarged by a whole factor, with a line between them."""
     scale = max(1, round(SIDE / max(left.shape[:2])))
     line = np.full((left.shape[0] * scale, 2, *left.shape[2:]), DIM, np.uint8)
-    return np.concatenate([image_io.enlarge(left, scale), line, image_io.enlarge(right, scale)], axis=1)
+    return np.concatenate([image_io.enlarge_pixels(left, scale), line, image_io.enlarge_pixels(right, scale)], axis=1)

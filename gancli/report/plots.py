@@ -16,19 +16,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from gancli.files.run_folder import RunDir, atomic_write
-from gancli.report.series import limits, log_limits, number, points, section, series, smoothed, text, whole
-from gancli.wording import significant
+from gancli.report.series import (
+    axis_limits,
+    drawable_points,
+    drop_partial_mean,
+    get_number,
+    get_section,
+    get_text,
+    log_axis_limits,
+    metric_series,
+    smooth_centred,
+)
+from gancli.wording import format_significant
 
 WIDTH, DPI = 9.0, 100  # inches, pixels per inch
 MIN_EPOCHS = 8  # below, the bold line is a moving average of the ticks
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#222222"  # Okabe and Ito: safe for the colour-blind
-CROWDED = 10  # pixels: closer than this to their middle, two labels would overlap
+CROWDED_LINES = 10  # pixels: closer than this to their middle, two labels would overlap
 GREY = "#666666"
 EVALUATED: dict[str, Any] = {"linewidth": 2.0, "marker": "o", "markersize": 5, "clip_on": False}
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveStyle:
     """What one line shows: a key of metrics.jsonl, its name in the legend, its colour."""
 
     key: str
@@ -36,20 +46,20 @@ class Curve:
     color: str
 
 
-LOSSES = (Curve("d_loss", "discriminator", BLUE), Curve("g_loss", "generator", ORANGE))
+LOSSES = (CurveStyle("d_loss", "discriminator", BLUE), CurveStyle("g_loss", "generator", ORANGE))
 ACCURACIES = (
-    Curve("accuracy_real", "training images", BLUE),
-    Curve("accuracy_fake", "generated images", ORANGE),
-    Curve("accuracy", "both", BLACK),
-    Curve("accuracy_heldout", "held-out images", GREEN),
+    CurveStyle("accuracy_real", "training images", BLUE),
+    CurveStyle("accuracy_fake", "generated images", ORANGE),
+    CurveStyle("accuracy", "both", BLACK),
+    CurveStyle("accuracy_heldout", "held-out images", GREEN),
 )
 PAIRS = (
-    Curve("accuracy", "training and generated image", BLACK),
-    Curve("accuracy_heldout", "held-out and generated image", GREEN),
+    CurveStyle("accuracy", "training and generated image", BLACK),
+    CurveStyle("accuracy_heldout", "held-out and generated image", GREEN),
 )
 SHARES = (
-    Curve("coverage", "coverage, higher is better", BLUE),
-    Curve("class_tv", "class imbalance (total variation), lower is better", ORANGE),
+    CurveStyle("coverage", "coverage, higher is better", BLUE),
+    CurveStyle("class_tv", "class imbalance (total variation), lower is better", ORANGE),
 )
 
 
@@ -62,63 +72,65 @@ def default_style() -> Iterator[None]:
 
 
 @default_style()
-def draw(run: RunDir) -> list[Path]:
+def draw_plots(run: RunDir) -> list[Path]:
     """Write the plots from metrics.jsonl and config.json and return their paths, the score only where one was taken.
 
     Few or no measurements still give a picture; what config.json lacks, or has of a wrong type, is left out.
     """
     config, records = run.read_config(), run.read_metrics()
-    data, ideals = section(config, "data"), section(config, "ideals")
-    n_train = number(data, "n_train")
-    subject = " on ".join(filter(None, [text(config, "preset"), text(data, "name")]))
+    data, ideals = get_section(config, "data"), get_section(config, "ideals")
+    n_train = get_number(data, "n_train")
+    subject = " on ".join(filter(None, [get_text(config, "preset"), get_text(data, "name")]))
     measured = [record for record in records if record["kind"] in ("tick", "epoch")]
 
-    losses, axes = chart(f"{subject}: losses", measured, LOSSES, n_train)
-    unit = text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
+    losses, axes = draw_chart(f"{subject}: losses", measured, LOSSES, n_train)
+    unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
     axes.set_ylabel(f"loss [{unit}]" if unit else "loss", fontsize=12)
     lines = ideal_losses(ideals)
-    axes.set_ylim(limits([series(measured, curve.key)[1] for curve in LOSSES], [value for value, _, _ in lines]))
+    axes.set_ylim(
+        axis_limits([metric_series(measured, curve.key)[1] for curve in LOSSES], [value for value, _, _ in lines])
+    )
     mark_ideals(axes, lines)
 
-    of_pairs = text(ideals, "accuracy_of") == "pairs"
+    of_pairs = get_text(ideals, "accuracy_of") == "pairs"
     curves = PAIRS if of_pairs else ACCURACIES
-    accuracies, axes = chart(f"{subject}: discriminator accuracy", measured, curves, n_train)
+    accuracies, axes = draw_chart(f"{subject}: discriminator accuracy", measured, curves, n_train)
     axes.set_ylabel(f"judged correctly [% of {'pairs' if of_pairs else 'images'}]", fontsize=12)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    if (ideal := number(ideals, "accuracy")) is not None:
+    if (ideal := get_number(ideals, "accuracy")) is not None:
         mark_ideals(axes, [(ideal, f"ideal: {ideal:.0%}", BLACK)])
 
     figures = {run.loss_plot: losses, run.accuracy_plot: accuracies}
     if any(record["kind"] == "eval" for record in records):
-        figures[run.score_plot], _, _ = score_chart(subject, records, section(config, "eval"), n_train)
+        figures[run.score_plot], _, _ = score_chart(subject, records, get_section(config, "eval"), n_train)
     for path, figure in figures.items():
-        save(figure, path)
+        save_figure(figure, path)
     return list(figures)
 
 
 def ideal_losses(ideals: dict[str, Any]) -> list[tuple[float, str, str]]:
     """(value, label, colour) of what the losses ought to reach; one line where that is the same for both."""
     found = [
-        (ideal, f"ideal {curve.key[0].upper()}: {text(ideals, f'{curve.key}_name')}", curve.color)
+        (ideal, f"ideal {curve.key[0].upper()}: {get_text(ideals, f'{curve.key}_name')}", curve.color)
         for curve in LOSSES
-        if (ideal := number(ideals, curve.key)) is not None
+        if (ideal := get_number(ideals, curve.key)) is not None
     ]
     if len(found) == 2 and found[0][0] == found[1][0]:
-        return [(found[0][0], f"ideal: {text(ideals, 'd_loss_name')}", BLACK)]
+        return [(found[0][0], f"ideal: {get_text(ideals, 'd_loss_name')}", BLACK)]
     return found
 
 
-def chart(
-    title: str, records: Sequence[dict[str, Any]], curves: Sequence[Curve], n_train: float | None
+def draw_chart(
+    title: str, records: Sequence[dict[str, Any]], curves: Sequence[CurveStyle], n_train: float | None
 ) -> tuple[Figure, Axes]:
     """Thin lines for ticks, bold ones for epochs, over kimg below and epochs above; the legend lies over no curve."""
-    figure, (axes,) = page(title)
-    ticks, epochs = whole(records, "tick"), whole(records, "epoch")
+    figure, (axes,) = new_figure(title)
+    ticks, epochs = drop_partial_mean(records, "tick"), drop_partial_mean(records, "epoch")
     for curve in curves:
-        thin, bold = series(ticks, curve.key), series(epochs, curve.key)
+        thin, bold = metric_series(ticks, curve.key), metric_series(epochs, curve.key)
         if len(epochs) < MIN_EPOCHS or not len(bold[0]):
-            bold = (thin[0], smoothed(thin[1])) if len(thin[0]) else bold
+            bold = (thin[0], smooth_centred(thin[1])) if len(thin[0]) else bold
         if not len(bold[0]) and records:
             continue
         axes.plot(*thin, color=curve.color, linewidth=0.9, alpha=0.35)
@@ -143,12 +155,14 @@ def score_chart(
     a log scale has no place for lie on its edge.
     """
     evaluations = [record for record in records if record["kind"] == "eval"]
-    name, floor = text(about, "score"), number(about, "floor")
+    name, floor = get_text(about, "score"), get_number(about, "floor")
     distance = "Kernel" if name.startswith("kid") else "Frechet"
-    figure, (above, below) = page(f"{subject}: {distance} distance{f' ({name})' if name else ''}", 6.5, 0.13, (2, 1))
+    figure, (above, below) = new_figure(
+        f"{subject}: {distance} distance{f' ({name})' if name else ''}", 6.5, 0.13, (2, 1)
+    )
 
-    kimg, scores = points(evaluations, name)
-    low, high = log_limits([*scores, *([] if floor is None else [floor])])
+    kimg, scores = drawable_points(evaluations, name)
+    low, high = log_axis_limits([*scores, *([] if floor is None else [floor])])
     above.set_yscale("log")
     above.set_ylim(low, high)
     above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1e4 else (1,)))
@@ -159,20 +173,20 @@ def score_chart(
     above.plot(kimg, shown, color=BLACK, **EVALUATED, label="each evaluation")
     if len(scores):
         i = int(scores.argmin())
-        label = f"best {significant(scores[i])} at {kimg[i]:g} kimg"
+        label = f"best {format_significant(scores[i])} at {kimg[i]:g} kimg"
         above.plot(kimg[i], shown[i], "*", color=GREEN, markersize=15, clip_on=False, zorder=3, label=label)
         add_legend(figure, above, 0.915)
     else:
         say_empty(above)
     if floor is not None and low < floor < high:
-        mark_ideals(above, [(floor, f"floor {significant(floor)}", BLACK)])
+        mark_ideals(above, [(floor, f"floor {format_significant(floor)}", BLACK)])
 
     floors = []
     for curve in SHARES:
-        kimg, shares = points(evaluations, curve.key, 0, 1)
+        kimg, shares = drawable_points(evaluations, curve.key, 0, 1)
         if len(shares):
             below.plot(kimg, shares, color=curve.color, **EVALUATED, label=curve.name)
-            value = number(about, f"{curve.key}_floor")
+            value = get_number(about, f"{curve.key}_floor")
             floors += [(value, f"floor {value:.2f}", curve.color)] if value is not None and 0 <= value <= 1 else []
     below.set_ylim(0, 1.02)
     if below.lines:
@@ -182,13 +196,13 @@ def score_chart(
     mark_ideals(below, floors)
 
     show_progress([above, below], records, n_train)
-    n_real, n_fake = number(about, "n_real"), number(about, "n_fake")
+    n_real, n_fake = get_number(about, "n_real"), get_number(about, "n_fake")
     if n_real and n_fake:
         add_note(figure, f"{n_fake:,.0f} generated, {n_real:,.0f} training images")
     return figure, above, below
 
 
-def page(
+def new_figure(
     title: str, height: float = 5.0, left: float = 0.095, shares: Sequence[float] = (1,)
 ) -> tuple[Figure, list[Axes]]:
     """A titled figure of so many inches, and its empty panels, one below the other, which share the axis of kimg."""
@@ -255,7 +269,7 @@ def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
     heights = [float(axes.transData.transform((0, value))[1]) for value, _, _ in lines]
     middle = sum(heights) / max(len(lines), 1)
     for height, (value, label, color) in zip(heights, lines, strict=True):
-        is_crowded = len(lines) > 1 and abs(height - middle) < CROWDED
+        is_crowded = len(lines) > 1 and abs(height - middle) < CROWDED_LINES
         align = ("bottom" if height > middle else "top") if is_crowded else "center_baseline"
         axes.axhline(value, color=color, linewidth=1.4, linestyle=(0, (5, 3)))
         axes.annotate(
@@ -270,7 +284,7 @@ def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
         )
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Equal figures give equal bytes: no version, no date."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(action="ignore"):  # a data set's name may hold letters that the font lacks

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gancli.errors import printable
+from gancli.errors import make_printable
 
 Values = npt.NDArray[np.float64]
 
 
-def series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
+def metric_series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
     """kimg [n] and values [n] of one measurement; lines without it are left out."""
-    found = [(record["nimg"] / 1000, value) for record in records if (value := number(record, key)) is not None]
+    found = [(record["nimg"] / 1000, value) for record in records if (value := get_number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
-def whole(records: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+def drop_partial_mean(records: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """Means of a kind, without a last one of less than half the usual length, which few steps make."""
     found = [record for record in records if record.get("kind") == kind]
     ends = [record["nimg"] for record in found[-3:]]
@@ -30,37 +30,37 @@ def whole(records: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return found[:-1] if is_cut else found
 
 
-def points(
+def drawable_points(
     records: Sequence[dict[str, Any]], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
     """As series, without values that are not finite or lie outside [low, high]."""
-    kimg, values = series(records, key)
+    kimg, values = metric_series(records, key)
     kept = np.isfinite(values) & (values >= low) & (values <= high)
     return kimg[kept], values[kept]
 
 
-def smoothed(values: Values) -> Values:
+def smooth_centred(values: Values) -> Values:
     """Centred moving average over a tenth of the points, over fewer towards both ends."""
     n = len(values)
     reaches = [min(n // 20, max(i, n // 60), max(n - 1 - i, n // 60)) for i in range(n)]
     return np.array([values[max(0, i - reach) : i + reach + 1].mean() for i, reach in enumerate(reaches)])
 
 
-def trailing(values: Values) -> Values:
+def smooth_trailing(values: Values) -> Values:
     """Moving average over the last tenth of the points so far: what comes later changes none of it."""
     return np.array([values[i - i // 10 : i + 1].mean() for i in range(len(values))])
 
 
-def limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
+def axis_limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
     """A range that shows the ideals and every group without its spikes; from 0 where nothing is negative."""
     finite = [group[np.isfinite(group)] for group in groups if np.isfinite(group).any()]
-    high = max([*map(usual_top, finite), *ideals], default=1.0)
-    low = min([*(-usual_top(-group) for group in finite), *ideals, 0.0])
+    high = max([*map(typical_maximum, finite), *ideals], default=1.0)
+    low = min([*(-typical_maximum(-group) for group in finite), *ideals, 0.0])
     room = 0.08 * (high - low or 1.0)
     return (low - room if low < 0 else low), high + room
 
 
-def log_limits(values: Sequence[float]) -> tuple[float, float]:
+def log_axis_limits(values: Sequence[float]) -> tuple[float, float]:
     """A range for a log scale, at least one decade, that shows every value above 0 of those from 1e-12 to 1e12."""
     positive = [math.log10(min(max(value, 1e-12), 1e12)) for value in values if value > 0]
     low, high = min(positive, default=0.0), max(positive, default=0.0)
@@ -68,18 +68,18 @@ def log_limits(values: Sequence[float]) -> tuple[float, float]:
     return 10 ** (low - room), 10 ** (high + room)
 
 
-def usual_top(values: Values) -> float:
+def typical_maximum(values: Values) -> float:
     """The largest value within three medians, or what nine in ten lie below where that is more."""
     usual = values[values <= 3 * np.median(np.abs(values))]
     return float(max([*usual, np.percentile(values, 90, method="lower")]))
 
 
-def section(record: dict[str, Any], key: str) -> dict[str, Any]:
+def get_section(record: dict[str, Any], key: str) -> dict[str, Any]:
     value = record.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def number(record: dict[str, Any], key: str) -> float | None:
+def get_number(record: dict[str, Any], key: str) -> float | None:
     """A finite number, or None for anything else."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,7 +87,7 @@ def number(record: dict[str, Any], key: str) -> float | None:
     return float(value) if abs(value) < sys.float_info.max else None
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON object, {} if there is none to be read."""
     try:
         record = json.loads(path.read_bytes()) if path.is_file() else None
@@ -96,7 +96,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def text(record: dict[str, Any], key: str) -> str:
+def get_text(record: dict[str, Any], key: str) -> str:
     """A text fit to be shown, '' for anything else."""
     value = record.get(key)
-    return printable(value) if isinstance(value, str) else ""
+    return make_printable(value) if isinstance(value, str) else ""

@@ -39,7 +39,7 @@ def tensorboard() -> Tracker:
 TRACKERS: dict[str, Callable[[], Tracker]] = {"tensorboard": tensorboard}
 
 
-def make(name: str) -> Tracker | None:
+def create_tracker(name: str) -> Tracker | None:
     """The tracker of this name. Raises ConfigError where there is none, or it needs what is not installed."""
     if name == NONE:
         return None
@@ -48,17 +48,17 @@ def make(name: str) -> Tracker | None:
     return TRACKERS[name]()
 
 
-def of_run(record: dict[str, Any], warn: Callable[[str], None]) -> Tracker | None:
+def tracker_of_run(record: dict[str, Any], warn: Callable[[str], None]) -> Tracker | None:
     """The one that a run has, which may not be there any more; `warn` is told then."""
     try:
-        return make(record.get("log", NONE))
+        return create_tracker(record.get("log", NONE))
     except ConfigError as err:
         warn(f"{err}; going on without")
         return None
 
 
 @contextlib.contextmanager
-def told(
+def track_events(
     tracker: Tracker | None, record: dict[str, Any], warn: Callable[[str], None]
 ) -> Iterator[Callable[[Event], None]]:
     """What to call with each event of a run while the block lasts. The first failure of the tracker is the last one:

@@ -21,7 +21,7 @@ class TensorBoard:
     def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
         self.run = RunDir(run)
         self.open(nimg)
-        self.board.add_text("settings", table(record), nimg)
+        self.summary_writer.add_text("settings", settings_table(record), nimg)
         if nimg == 0:
             self.picture("reals", self.run.reals, 0)
             self.picture("frames", self.run.frame(0), 0)
@@ -35,7 +35,7 @@ class TensorBoard:
         self.writer = SummaryWriter(str(folder), purge_step=nimg + 1)
 
     @property
-    def board(self) -> SummaryWriter:
+    def summary_writer(self) -> SummaryWriter:
         assert self.writer is not None
         return self.writer
 
@@ -51,27 +51,27 @@ class TensorBoard:
             case events.Warned():
                 if event.name == "diverged":
                     self.open(event.nimg)
-                self.board.add_text("warnings", event.text, event.nimg)
+                self.summary_writer.add_text("warnings", event.text, event.nimg)
             case events.FrameSaved():
                 self.picture("frames", event.path, event.nimg)
             case events.SnapshotSaved() | events.RunEnded():
-                self.board.flush()
+                self.summary_writer.flush()
 
     def numbers(self, group: str, values: Mapping[str, float | None], nimg: int) -> None:
         for name, value in values.items():
             if value is not None:
-                self.board.add_scalar(f"{group}/{name}", value, nimg)
+                self.summary_writer.add_scalar(f"{group}/{name}", value, nimg)
 
     def picture(self, name: str, path: Path, nimg: int) -> None:
         picture = image_io.read_png(path)
-        self.board.add_image(name, picture, nimg, dataformats="HW" if picture.ndim == 2 else "HWC")
+        self.summary_writer.add_image(name, picture, nimg, dataformats="HW" if picture.ndim == 2 else "HWC")
 
     def end(self) -> None:
         if self.writer is not None:
             self.writer.close()
 
 
-def table(record: dict[str, Any]) -> str:
+def settings_table(record: dict[str, Any]) -> str:
     """The settings in Markdown."""
     parts = {"preset": record["preset"], **record["train"], "data": record["data"]["name"], **record["machine"]}
     return "\n".join(["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in parts.items())])

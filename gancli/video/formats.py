@@ -10,11 +10,11 @@ import numpy as np
 from gancli.errors import ConfigError, did_you_mean
 from gancli.files import outputs, provenance
 from gancli.files.image_io import MOST_PIXELS, Picture, encode_png, write_pictures
-from gancli.files.provenance import FilmRecord, Record
+from gancli.files.provenance import FilmRecord, SampleRecord
 from gancli.video import gif, mp4, webp
-from gancli.video.frames import steady
+from gancli.video.frames import check_frames
 
-KINDS = (".gif", ".webp", ".mp4", ".png")
+FILM_KINDS = (".gif", ".webp", ".mp4", ".png")
 # More than this no decoder takes; a strip any wider is not shown by browsers.
 LONGEST_SIDE = {".gif": gif.LONGEST_SIDE, ".webp": webp.LONGEST_SIDE, ".mp4": mp4.LONGEST_SIDE, ".png": 32_767}
 LARGE_BYTES = 10_000_000
@@ -25,8 +25,10 @@ def film_kind(path: Path) -> str:
     kind = path.suffix.lower()
     if not kind or path.is_dir():
         return ""
-    if kind not in KINDS:
-        raise ConfigError(f"{path} is no film that can be written{did_you_mean(kind, KINDS)}; no ending makes a folder")
+    if kind not in FILM_KINDS:
+        raise ConfigError(
+            f"{path} is no film that can be written{did_you_mean(kind, FILM_KINDS)}; no ending makes a folder"
+        )
     if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ConfigError(f'{path} needs ffmpeg; install it: pip install "gancli[video]"')
     return kind
@@ -38,7 +40,7 @@ def write_film(
     durations_ms: Sequence[int],
     *,
     palette: Callable[[], Picture | None] | None = None,
-    record: Record | FilmRecord | None = None,
+    record: SampleRecord | FilmRecord | None = None,
     force: bool = False,
 ) -> None:
     """Write what film_kind says of the path, by the rule of `outputs`; films loop for ever.
@@ -50,28 +52,28 @@ def write_film(
     Raises RunError where the place is taken, ConfigError for frames too large for the format.
     """
     kind = film_kind(path)
-    stream = steady(frames, len(durations_ms))
+    stream = check_frames(frames, len(durations_ms))
     first = next(stream)
     stream = itertools.chain([first], stream)
-    check_size(path, kind, first, len(durations_ms))
-    text = provenance.to_text(record) if record else None
+    check_film_size(path, kind, first, len(durations_ms))
+    text = provenance.record_to_text(record) if record else None
     if kind == "":
-        with outputs.new_folder(path, record, force=force) as folder:
+        with outputs.create_output_folder(path, record, force=force) as folder:
             for _ in write_pictures((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(stream)):
                 pass
         return
-    with outputs.new_file(path, None if kind == ".png" else record, force=force) as file:
+    with outputs.create_output_file(path, None if kind == ".png" else record, force=force) as file:
         if kind == ".gif":
-            gif.write(file, stream, durations_ms, palette() if palette else None)
+            gif.write_gif(file, stream, durations_ms, palette() if palette else None)
         elif kind == ".webp":
-            webp.write(file, stream, durations_ms)
+            webp.write_webp(file, stream, durations_ms)
         elif kind == ".mp4":
-            mp4.write(file, stream, durations_ms)
+            mp4.write_mp4(file, stream, durations_ms)
         else:
             file.write(encode_png(np.concatenate(list(stream), axis=1), text))
 
 
-def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:
+def check_film_size(path: Path, kind: str, frame: Picture, n: int) -> None:
     height, width = frame.shape[:2]
     if kind == ".png" and (n * width > LONGEST_SIDE[kind] or n * width * height > MOST_PIXELS):
         raise ConfigError(
@@ -86,7 +88,7 @@ def check_size(path: Path, kind: str, frame: Picture, n: int) -> None:
         )
 
 
-def size_note(path: Path, advice: str) -> str | None:
+def film_size_note(path: Path, advice: str) -> str | None:
     """A line for a file of more than 10 MB, such as 'walk.gif has 14.2 MB; <advice>'."""
     size = path.stat().st_size
     return f"{path.name} has {size / 1e6:.1f} MB; {advice}" if size > LARGE_BYTES else None

@@ -18,7 +18,7 @@ def check_durations(durations_ms: Sequence[int], *, step: int, longest: int) -> 
             raise ContractError(f"a frame lasts {SHORTEST_MS} to {longest} ms{steps}, got {duration}")
 
 
-def steady(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
+def check_frames(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
     """The frames one by one. Raises ContractError unless there are n, at least 1, and all are pictures of one shape."""
     shape, count = None, 0
     for count, frame in enumerate(frames, start=1):
@@ -35,7 +35,7 @@ def steady(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
         raise ContractError(f"{n} durations given, but {count} frames")
 
 
-def changes(frames: Iterable[Picture], step: int = 1) -> Iterator[tuple[int, int, Picture]]:
+def frame_changes(frames: Iterable[Picture], step: int = 1) -> Iterator[tuple[int, int, Picture]]:
     """x, y and the smallest rectangle that turns the frame before into this one; x and y are multiples of step.
 
     The first frame is whole, and one that equals the frame before is its first pixel: so each keeps its own time.

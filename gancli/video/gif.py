@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gancli.files.image_io import Picture
-from gancli.video.frames import changes, check_durations
+from gancli.video.frames import check_durations, frame_changes
 
 LONGEST_SIDE = 65_535
 # At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
@@ -21,7 +21,7 @@ SAMPLE_PIXELS = 1 << 20
 PALETTE_PIXELS = 1 << 25
 
 
-def write(
+def write_gif(
     file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int], palette: Picture | None = None
 ) -> None:
     """A GIF that loops for ever.
@@ -38,20 +38,20 @@ def write(
     if palette is None:
         first = next(stream)
         part = [first, *itertools.islice(stream, PALETTE_PIXELS // (first.shape[0] * first.shape[1]))]
-        palette = palette_of(part)
+        palette = build_palette(part)
         stream = itertools.chain(part, stream)
         del part
-    indices = map(Nearest(palette), stream)
-    for i, ((x, y, rectangle), duration) in enumerate(zip(changes(indices), durations_ms, strict=True)):
-        data = encode(rectangle, duration, palette)
-        start = header_length(data)
+    indices = map(NearestColour(palette), stream)
+    for i, ((x, y, rectangle), duration) in enumerate(zip(frame_changes(indices), durations_ms, strict=True)):
+        data = encode_gif_frame(rectangle, duration, palette)
+        start = gif_header_length(data)
         if i == 0:
             file.write(data[:start])
-        file.write(moved(data[start:-1], x, y))
+        file.write(place_frame_at(data[start:-1], x, y))
     file.write(b";")
 
 
-def encode(index: Picture, duration_ms: int, palette: Picture) -> bytes:
+def encode_gif_frame(index: Picture, duration_ms: int, palette: Picture) -> bytes:
     """index [H, W] into the palette [n, 3] -> a GIF of one frame."""
     return iio.imwrite(
         "<bytes>",
@@ -66,17 +66,17 @@ def encode(index: Picture, duration_ms: int, palette: Picture) -> bytes:
     )
 
 
-def header_length(gif: bytes) -> int:
+def gif_header_length(gif: bytes) -> int:
     """Screen descriptor (13 bytes, the low bits of byte 10 size the palette), palette, and the loop block (19)."""
     return 13 + 3 * (2 << (gif[10] & 7)) + 19
 
 
-def moved(frame: bytes, x: int, y: int) -> bytes:
+def place_frame_at(frame: bytes, x: int, y: int) -> bytes:
     """A frame placed at x, y, which follow its time (8 bytes) and a comma."""
     return frame[:9] + struct.pack("<HH", x, y) + frame[13:]
 
 
-def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
+def build_palette(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
     """At most 256 colours [n, 3] that suit all of these frames: 32 greys, or a median cut of a sample of pixels."""
     frames = list(frames)
     if frames[0].ndim == 2:
@@ -87,7 +87,7 @@ def palette_of(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
     return np.unique(np.array(few.getpalette(), np.uint8).reshape(-1, 3), axis=0)
 
 
-class Nearest:
+class NearestColour:
     """A frame, [H, W] or [H, W, 3] -> [H, W], for every pixel the place of the nearest colour of a palette [n, 3].
 
     Each colour is looked for once, when it first comes.

@@ -15,15 +15,15 @@ from gancli.files.image_io import Picture
 from gancli.video.frames import check_durations
 
 LONGEST_SIDE = 8_192
-CODEC = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
+CODEC_ARGUMENTS = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
 # Where no tag says what the numbers mean, players guess it from the size of the picture.
-COLOUR = (
+COLOUR_FILTER = (
     "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,"  # else grey gets a tint
     "setparams=color_primaries=bt709:color_trc=bt709"
 )
 
 
-def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
+def write_mp4(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
     """A film without sound. frames: of one shape, as many as durations; drawn one by one.
 
     Frames come at one rate, the mean of all but the last; what is longer, such as a last one that is held, comes
@@ -35,25 +35,27 @@ def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int
     step_ms = Fraction(sum(paced_ms), len(paced_ms))
     stream = iter(frames)
     first = next(stream)
-    height, width = even(first).shape[:2]
+    height, width = pad_to_even(first).shape[:2]
     pixels = "gray" if first.ndim == 2 else "rgb24"
     source = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", f"{1000 / step_ms}", "-i", "-"]
-    target = [*CODEC, "-vf", COLOUR, "-movflags", "+faststart", "-f", "mp4", f"file:{file.name}"]
-    run_ffmpeg([*source, *target], paced(itertools.chain([first], stream), durations_ms, step_ms), Path(file.name))
+    target = [*CODEC_ARGUMENTS, "-vf", COLOUR_FILTER, "-movflags", "+faststart", "-f", "mp4", f"file:{file.name}"]
+    run_ffmpeg(
+        [*source, *target], repeat_frames(itertools.chain([first], stream), durations_ms, step_ms), Path(file.name)
+    )
 
 
-def paced(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: Fraction) -> Iterator[bytes]:
+def repeat_frames(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: Fraction) -> Iterator[bytes]:
     """The pixels of each frame as often as its time has steps, rounded so that no error adds up."""
     end_ms = shown = 0
     for frame, duration in zip(frames, durations_ms, strict=True):
         end_ms += duration
-        pixels = even(frame).tobytes()
+        pixels = pad_to_even(frame).tobytes()
         for _ in range(round(end_ms / step_ms) - shown):
             yield pixels
         shown = round(end_ms / step_ms)
 
 
-def even(frame: Picture) -> Picture:
+def pad_to_even(frame: Picture) -> Picture:
     """Both sides even: the last row or column comes twice where they are odd."""
     rows, columns = (side % 2 for side in frame.shape[:2])
     return np.pad(frame, [(0, rows), (0, columns), (0, 0)][: frame.ndim], mode="edge")

@@ -39,7 +39,7 @@ class FilmOptions:
                 raise ConfigError(f"{name} must be from 0 to {LONGEST_S} seconds, got {value:g}")
 
 
-def timeline(n: int, options: FilmOptions) -> list[int]:
+def frame_timeline(n: int, options: FilmOptions) -> list[int]:
     """Milliseconds for each of n frames, evenly by rate or by duration; the last one is held."""
     step_ms = frame_ms(options.kind, options.fps)
     if options.duration_s is not None and n > 1:
@@ -49,8 +49,8 @@ def timeline(n: int, options: FilmOptions) -> list[int]:
                 f"{n} frames in {options.duration_s:g} s are more than {MAX_FPS} a second; "
                 f"make it {math.ceil(10 * (n - 1) / MAX_FPS) / 10:g} s or longer, or leave out some with --every"
             )
-    *steps, last = durations(n, step_ms, options.kind)
-    return [*steps, max(last, *durations(1, 1000 * options.hold_s, options.kind))]
+    *steps, last = round_durations(n, step_ms, options.kind)
+    return [*steps, max(last, *round_durations(1, 1000 * options.hold_s, options.kind))]
 
 
 def frame_ms(kind: str, fps: float) -> float:
@@ -60,14 +60,14 @@ def frame_ms(kind: str, fps: float) -> float:
     return 10 * round(100 / fps) if kind == ".gif" else 1000 / fps
 
 
-def durations(n: int, step_ms: float, kind: str) -> list[int]:
+def round_durations(n: int, step_ms: float, kind: str) -> list[int]:
     """n frames of step_ms, in whole milliseconds or, in a GIF, hundredths of a second, so that no error adds up."""
     tick = 10 if kind == ".gif" else 1
     ends = [tick * round(i * step_ms / tick) for i in range(n + 1)]
     return [end - start for start, end in itertools.pairwise(ends)]
 
 
-def joint(runs: Sequence[Sequence[int]]) -> list[int]:
+def merge_moments(runs: Sequence[Sequence[int]]) -> list[int]:
     """The moments of several runs, each ascending, as one list.
 
     Batches end at slightly different points in each run. Frames of different runs that lie within half a step of
@@ -77,21 +77,21 @@ def joint(runs: Sequence[Sequence[int]]) -> list[int]:
     start, reach, joined = 0, 0.0, set(range(len(runs)))
     for nimg, i in sorted((nimg, i) for i, nimgs in enumerate(runs) for nimg in nimgs):
         if i in joined or nimg > start + reach:
-            start, reach, joined = nimg, half_step(runs[i], nimg), set()
+            start, reach, joined = nimg, half_frame_gap(runs[i], nimg), set()
             moments.append(nimg)
         moments[-1] = nimg
         joined.add(i)
     return moments
 
 
-def half_step(nimgs: Sequence[int], nimg: int) -> float:
+def half_frame_gap(nimgs: Sequence[int], nimg: int) -> float:
     """Half of the way from a run's frame to its next one, for the last from the one before; 0 if it is the only one."""
     place = nimgs.index(nimg)
     near = nimgs[max(0, min(place, len(nimgs) - 2)) :][:2]
     return (near[-1] - near[0]) / 2
 
 
-def thinned(moments: Sequence[int], every: int) -> list[int]:
+def thin_moments(moments: Sequence[int], every: int) -> list[int]:
     """Each `every`-th moment from the first on, and the last."""
     kept = list(moments[::every])
     return kept if kept[-1] == moments[-1] else [*kept, moments[-1]]

@@ -10,26 +10,26 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-from gancli.files.image_io import Picture, encode_webp, threaded
-from gancli.video.frames import changes, check_durations
+from gancli.files.image_io import Picture, encode_webp, map_in_threads
+from gancli.video.frames import check_durations, frame_changes
 
 LONGEST_SIDE = 16_383
 RIFF_HEADER = 12  # "RIFF", the size of the rest, "WEBP"
-ANIMATED = 2  # flag of a film
-NO_BLENDING = 2  # flag of a frame, which also stays under the next one
+ANIMATION_FLAG = 2  # flag of a film
+NO_BLENDING_FLAG = 2  # flag of a frame, which also stays under the next one
 
 
-def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
+def write_webp(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
     """A film that loops for ever. frames: of one shape, as many as durations; only a few are drawn ahead."""
     check_durations(durations_ms, step=1, longest=(1 << 24) - 1)
     stream = iter(frames)
     first = next(stream)
     height, width = first.shape[:2]
-    rectangles = changes(itertools.chain([first], stream), step=2)
+    rectangles = frame_changes(itertools.chain([first], stream), step=2)
     file.write(b"RIFF\0\0\0\0WEBP")
-    file.write(chunk(b"VP8X", struct.pack("<I", ANIMATED) + numbers(width - 1, height - 1)))
-    file.write(chunk(b"ANIM", bytes(4) + struct.pack("<H", 0)))  # no background, repeated for ever
-    for frame in threaded(encode_frame, zip(rectangles, durations_ms, strict=True)):
+    file.write(riff_chunk(b"VP8X", struct.pack("<I", ANIMATION_FLAG) + uint24_bytes(width - 1, height - 1)))
+    file.write(riff_chunk(b"ANIM", bytes(4) + struct.pack("<H", 0)))  # no background, repeated for ever
+    for frame in map_in_threads(encode_webp_frame, zip(rectangles, durations_ms, strict=True)):
         file.write(frame)
     size = file.tell() - 8
     file.seek(4)
@@ -37,18 +37,18 @@ def write(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int
     file.seek(0, os.SEEK_END)
 
 
-def encode_frame(frame: tuple[tuple[int, int, Picture], int]) -> bytes:
+def encode_webp_frame(frame: tuple[tuple[int, int, Picture], int]) -> bytes:
     """((x, y, rectangle), milliseconds), x and y even -> one chunk of the film."""
     (x, y, rectangle), duration_ms = frame
     height, width = rectangle.shape[:2]
-    place = numbers(x // 2, y // 2, width - 1, height - 1, duration_ms) + bytes([NO_BLENDING])
-    return chunk(b"ANMF", place + encode_webp(rectangle)[RIFF_HEADER:])
+    place = uint24_bytes(x // 2, y // 2, width - 1, height - 1, duration_ms) + bytes([NO_BLENDING_FLAG])
+    return riff_chunk(b"ANMF", place + encode_webp(rectangle)[RIFF_HEADER:])
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
+def riff_chunk(kind: bytes, content: bytes) -> bytes:
     """content: of even length, as all is here."""
     return kind + struct.pack("<I", len(content)) + content
 
 
-def numbers(*values: int) -> bytes:
+def uint24_bytes(*values: int) -> bytes:
     return b"".join(value.to_bytes(3, "little") for value in values)

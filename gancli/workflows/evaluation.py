@@ -15,14 +15,14 @@ from gancli.core import images, rng
 from gancli.core.data import image_files, registry
 from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import silent
-from gancli.core.data.pixel_cache import Progress
+from gancli.core.data.load import ignore_progress
+from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
-from gancli.core.sampling.generate import BATCH, from_seeds, generate
+from gancli.core.sampling.generate import BATCH, generate, generate_from_seeds
 from gancli.core.training import run_config
-from gancli.core.training.monitor import Probe
+from gancli.core.training.monitor import Scorer
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.run_folder import RunDir
@@ -33,11 +33,11 @@ from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
 from gancli.metrics.suite import Evaluation
 from gancli.report import pairs
 
-PROBE_N = 2000
+SCORER_N_FAKES = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Fakes:
+class FakeImages:
     """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
 
     requested: int64 [n], the classes they were asked to show, None if none was; class_names: theirs, () if unknown.
@@ -53,39 +53,39 @@ class Fakes:
     about: dict[str, Any]
 
 
-def of_model(model: Model, n: int) -> Fakes:
+def fakes_from_model(model: Model, n: int) -> FakeImages:
     """The images of seeds 0 to n - 1, each of the class its seed stands for."""
     spec, counts = model.info.spec, model.info.class_counts
 
     def stream() -> Iterable[Tensor]:
-        return (pictures for _, pictures, _ in from_seeds(model, range(n)))
+        return (pictures for _, pictures, _ in generate_from_seeds(model, range(n)))
 
     def some(seeds: Sequence[int]) -> Tensor:
-        return torch.cat([pictures for _, pictures, _ in from_seeds(model, seeds)])
+        return torch.cat([pictures for _, pictures, _ in generate_from_seeds(model, seeds)])
 
     shape = (spec.channels, spec.resolution, spec.resolution)
     requested = latents.classes_from_seeds(range(n), counts) if counts else None
     about = {"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest}
-    return Fakes(n, shape, stream, some, requested, model.info.class_names, about)
+    return FakeImages(n, shape, stream, some, requested, model.info.class_names, about)
 
 
-def of_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> Fakes:
+def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> FakeImages:
     """At most n images, drawn at random where there are more, of a folder, a zip or an npz; their shape is checked."""
     files = image_files.open_images(path, shape)
     if len(files) > n:
-        files = files.subset(drawn(len(files), n, seed))
-    return Fakes(len(files), shape, files.batches, files.some, files.labels, (), {})
+        files = files.subset(draw_numbers(len(files), n, seed))
+    return FakeImages(len(files), shape, files.batches, files.some, files.labels, (), {})
 
 
-def drawn(total: int, n: int, seed: int) -> list[int]:
+def draw_numbers(total: int, n: int, seed: int) -> list[int]:
     """n different numbers below total, in order."""
     return sorted(torch.randperm(total, generator=rng.generator(seed, "files"))[:n].tolist())
 
 
-def of_array(pictures: Tensor, n: int, seed: int) -> Fakes:
+def fakes_from_array(pictures: Tensor, n: int, seed: int) -> FakeImages:
     """At most n images, drawn at random where there are more, of uint8 [N,C,H,W] in memory."""
     if len(pictures) > n:
-        pictures = pictures[drawn(len(pictures), n, seed)]
+        pictures = pictures[draw_numbers(len(pictures), n, seed)]
 
     def stream() -> Iterable[Tensor]:
         return torch.split(pictures, BATCH)
@@ -93,10 +93,12 @@ def of_array(pictures: Tensor, n: int, seed: int) -> Fakes:
     def some(rows: Sequence[int]) -> Tensor:
         return pictures[torch.tensor(rows)]
 
-    return Fakes(len(pictures), (pictures.shape[1], pictures.shape[2], pictures.shape[3]), stream, some, None, (), {})
+    return FakeImages(
+        len(pictures), (pictures.shape[1], pictures.shape[2], pictures.shape[3]), stream, some, None, (), {}
+    )
 
 
-def data_of(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | None:
+def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | None:
     """The data set that models, each with its name and the run that it lies in, were trained on; None without models.
 
     Raises ConfigError if it is not one, or cannot be told; DataError if it is gone or has changed.
@@ -104,13 +106,15 @@ def data_of(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | No
     found: ImageSet | None = None
     for title, model, run in models:
         name, digest = model.info.data["name"], model.info.data["digest"]
-        record = run_config.read(run) if run else None
+        record = run_config.read_run_config(run) if run else None
         source = record["data"]["source"] if record else name
-        if not run and name not in registry.SOURCES:
+        if not run and name not in registry.DATASETS:
             raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
-        if found is None and source not in registry.SOURCES and not Path(source).exists():
+        if found is None and source not in registry.DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
-        found = found or datasets.load(str(source), run_config.data_options(record) if record else datasets.DEFAULTS)
+        found = found or datasets.load_dataset(
+            str(source), run_config.run_transform_options(record) if record else datasets.DEFAULT_OPTIONS
+        )
         if found.digest != digest and found.name != name:
             raise ConfigError(f"{title} was trained on {name}, not on {found.name}; score them apart, or give --data")
         if found.digest != digest:
@@ -120,20 +124,20 @@ def data_of(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | No
     return found
 
 
-def shape_of(data: ImageSet) -> tuple[int, int, int]:
+def image_shape(data: ImageSet) -> tuple[int, int, int]:
     return data.channels, data.resolution, data.resolution
 
 
-def check_shape(name: str, fakes: Fakes, data: ImageSet) -> None:
-    if fakes.shape != shape_of(data):
-        made, wanted = ("x".join(map(str, shape)) for shape in (fakes.shape, shape_of(data)))
+def check_image_shape(name: str, fakes: FakeImages, data: ImageSet) -> None:
+    if fakes.shape != image_shape(data):
+        made, wanted = ("x".join(map(str, shape)) for shape in (fakes.shape, image_shape(data)))
         raise DataError(
             f"{name} makes images of {made} (channels, height, width), but those of {data.name} are {wanted}; "
             "give --data the images it was trained on"
         )
 
 
-def shared(extractor: Extractor, world: World) -> Extractor:
+def share_extractor(extractor: Extractor, world: World) -> Extractor:
     """The same one, with a batch in each process."""
     if world.size == 1:
         return extractor
@@ -151,60 +155,67 @@ def shared(extractor: Extractor, world: World) -> Extractor:
     return dataclasses.replace(extractor, network=network, batch=world.size * extractor.batch)
 
 
-def reference(
-    data: ImageSet, chosen: str = "auto", *, seed: int = 0, progress: Progress = silent, world: World = ALONE
+def build_reference(
+    data: ImageSet,
+    chosen: str = "auto",
+    *,
+    seed: int = 0,
+    progress: ProgressCallback = ignore_progress,
+    world: World = ALONE,
 ) -> Reference:
     """Features of a data set's training and held-out images, kept in the cache. world: the processes that extract
     them, and later those of generated ones."""
-    extractor = shared(features.choose(chosen, data.name, shape_of(data)), world)
+    extractor = share_extractor(features.choose_extractor(chosen, data.name, image_shape(data)), world)
     folder = cache.cache_folder() / "features"
 
     def cached(split: str, some: Tensor) -> Features:
         def show(done: int) -> None:
             progress(f"features of {split} images", done, len(some))
 
-        return features.cached(extractor, some, f"{data.digest} {split}", folder, show)
+        return features.extract_cached(extractor, some, f"{data.digest} {split}", folder, show)
 
     real = cached("training", data.images)
     heldout = cached("held-out", data.heldout_images) if len(data.heldout_images) else None
-    truth = data.heldout_labels if reads_classes_of(extractor, data.class_names) else None
+    truth = data.heldout_labels if predicts_classes_of(extractor, data.class_names) else None
     return Reference(extractor, real, heldout, truth, seed)
 
 
-def reads_classes_of(extractor: Extractor, class_names: Sequence[str]) -> bool:
+def predicts_classes_of(extractor: Extractor, class_names: Sequence[str]) -> bool:
     """Whether the classes an extractor reads are those of the data, by name or, where these have none, by number."""
     numbers = [str(number) for number in range(len(extractor.class_names))]
     return list(class_names) in (list(extractor.class_names), numbers) and len(class_names) > 0
 
 
-def score(
+def score_images(
     against: Reference,
-    fakes: Fakes,
+    fakes: FakeImages,
     data: ImageSet,
     *,
     only: Sequence[str],
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Score images against a reference of `data`; only: names of metrics.METRICS."""
 
     def show(done: int) -> None:
         progress("features of generated images", done, fakes.n)
 
-    found = features.extract(against.extractor, fakes.stream(), show)
+    found = features.extract_features(against.extractor, fakes.stream(), show)
     started: list[str] = []
 
     def begin(name: str) -> None:
         progress("scores", len(started), len(only))
         started.append(name)
 
-    requested = fakes.requested if reads_classes_of(against.extractor, fakes.class_names or data.class_names) else None
-    evaluation = suite.evaluate(against, found, requested=requested, metrics=only, progress=begin)
+    requested = (
+        fakes.requested if predicts_classes_of(against.extractor, fakes.class_names or data.class_names) else None
+    )
+    evaluation = suite.score_features(against, found, requested=requested, metrics=only, progress=begin)
     progress("scores", len(only), len(only))
     about = {"data": data.name, "data_digest": data.digest}
     return Evaluation(evaluation.scores, about | fakes.about | evaluation.conditions)
 
 
-def draw_pairs(path: Path, evaluation: Evaluation, fakes: Fakes, data: ImageSet, title: str) -> bool:
+def draw_nearest_pairs(path: Path, evaluation: Evaluation, fakes: FakeImages, data: ImageSet, title: str) -> bool:
     """A picture of the most copy-like images and their nearest training images; False if they were not looked for."""
     copying = evaluation.scores.get("auth_pct")
     found = copying.details.get("nearest_pairs") if copying else None
@@ -213,37 +224,39 @@ def draw_pairs(path: Path, evaluation: Evaluation, fakes: Fakes, data: ImageSet,
     made = images.to_hwc(fakes.some([pair["image"] for pair in found]))
     real = images.to_hwc(data.images[torch.tensor([pair["training_image"] for pair in found])])
     captions = [f"{pair['image']} · {'-' if pair['ratio'] is None else format(pair['ratio'], '.2f')}" for pair in found]
-    pairs.write(path, list(zip(made, real, strict=True)), captions, title)
+    pairs.write_pairs(path, list(zip(made, real, strict=True)), captions, title)
     return True
 
 
-def probe(
+def build_scorer(
     data: ImageSet,
     spec: ModelSpec,
     class_counts: Sequence[int],
     *,
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
-) -> Probe:
+) -> Scorer:
     """A score of PROBE_N samples for use during training, with its floors measured beforehand."""
-    against = reference(data, progress=progress, world=world)
-    z = latents.from_seeds(range(PROBE_N), spec.z_dim)
-    labels = latents.classes_from_seeds(range(PROBE_N), class_counts) if spec.n_classes else None
-    as_many = against.real[torch.arange(PROBE_N) % len(against.real)]  # floors do not depend on what is scored
+    against = build_reference(data, progress=progress, world=world)
+    z = latents.latents_from_seeds(range(SCORER_N_FAKES), spec.z_dim)
+    labels = latents.classes_from_seeds(range(SCORER_N_FAKES), class_counts) if spec.n_classes else None
+    as_many = against.real[torch.arange(SCORER_N_FAKES) % len(against.real)]  # floors do not depend on what is scored
     for ranking in ("frechet", "kid"):
-        floors = suite.evaluate(against, as_many, metrics=[ranking, "classes"])
+        floors = suite.score_features(against, as_many, metrics=[ranking, "classes"])
         score_name = next(iter(floors.scores))
         if floors.scores[score_name].value is not None:
             break
-    reals = against.some(against.train, PROBE_N)
+    reals = against.some(against.train, SCORER_N_FAKES)
     radii = squared_radii(reals).sqrt() if len(reals) >= FEWEST_PRDC else None
 
     def made(G: nn.Module, rows: Tensor) -> Tensor:
         return generate(G, z[rows], None if labels is None else labels[rows])
 
     def measure(G: nn.Module) -> dict[str, Any]:
-        fake = features.extract(against.extractor, (made(G, rows) for rows in torch.arange(PROBE_N).chunk(8)))
-        found = suite.evaluate(against, fake, metrics=[ranking, "classes"]).scores
+        fake = features.extract_features(
+            against.extractor, (made(G, rows) for rows in torch.arange(SCORER_N_FAKES).chunk(8))
+        )
+        found = suite.score_features(against, fake, metrics=[ranking, "classes"]).scores
         return {
             score_name: found[score_name].value,
             "coverage": None
@@ -258,7 +271,7 @@ def probe(
         "floor": floors.scores[score_name].floor,
         "coverage_floor": coverage_floor(against, len(reals)),
         "class_tv_floor": floors.scores["class_tv"].floor,
-        "n_fake": PROBE_N,
+        "n_fake": SCORER_N_FAKES,
         **{name: floors.conditions[name] for name in ("n_real", "n_heldout", "features", "features_sha256")},
     }
-    return Probe(about, measure)
+    return Scorer(about, measure)

@@ -20,46 +20,46 @@ from gancli.metrics.features import Extractor
 from gancli.workflows import evaluation
 
 
-def serve(world: World) -> None:
+def follow_orders(world: World) -> None:
     """Obey the first process until it needs no help any more. Raises what its orders raise, and LostError when it is
     gone."""
     engine: Engine | None = None
     model: Model | None = None
     while True:
-        order, content = world.hear()
+        order, content = world.receive_order()
         what = order["order"]
         if what == "end":
             return
         if what == "train":
-            engine = trained(json.loads(content), world)
+            engine = build_follower_engine(json.loads(content), world)
         elif what == "model":
-            model = received(content, order["device"], world)
+            model = receive_model(content, order["device"], world)
         elif what == "images" and model is not None:
-            generate.together(model, json.loads(content), order["trunc"])
+            generate.generate_in_parallel(model, json.loads(content), order["trunc"])
         elif what == "features":
-            extractor = evaluation.shared(loaded(order["name"], order["channels"]), world)
+            extractor = evaluation.share_extractor(load_extractor_once(order["name"], order["channels"]), world)
             extractor.network(safetensors.torch.load(content)["images"])
         elif engine is not None:
-            engine.obey(order, content)
+            engine.execute_order(order, content)
         else:
             raise ValueError(f"an order that nobody understands: {what}")
 
 
 @functools.lru_cache(maxsize=1)
-def loaded(name: str, channels: int) -> Extractor:
-    return features.load(name, channels)
+def load_extractor_once(name: str, channels: int) -> Extractor:
+    return features.load_extractor(name, channels)
 
 
-def trained(record: dict[str, Any], world: World) -> Engine:
+def build_follower_engine(record: dict[str, Any], world: World) -> Engine:
     """The same networks and images as in the first process. Raises DataError, RunError, MemoryLimitError."""
-    _, images = run_config.of_record(record)
+    _, images = run_config.load_run_images(record)
     run_config.check_same_data(record, images)
     return Engine(record, images, world)
 
 
-def received(content: bytes, device: str, world: World) -> Model:
+def receive_model(content: bytes, device: str, world: World) -> Model:
     """A model by the content of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(content)
-        return model_file.load(path, devices.resolve(device), world)
+        return model_file.load_model(path, devices.resolve_device(device), world)

@@ -14,102 +14,106 @@ from gancli.config import TrainConfig
 from gancli.core import devices
 from gancli.core.data import clusters, load
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import silent
-from gancli.core.data.pixel_cache import Progress
+from gancli.core.data.load import ignore_progress
+from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, World
 from gancli.core.training import autotune, finetune, run_config, trial
-from gancli.core.training.finetune import Start
-from gancli.core.training.monitor import Probe
+from gancli.core.training.finetune import PretrainedNetworks
+from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
-from gancli.core.training.trial import Rehearsal
+from gancli.core.training.trial import Trial
 from gancli.errors import GancliError
 from gancli.events import Event, RunEnded, Scored, SnapshotSaved
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 from gancli.workflows import evaluation
 
-REST = 100  # times as long as a refresh took, the page is left alone after it
+REFRESH_REST_FACTOR = 100  # times as long as a refresh took, the page is left alone after it
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class RunPlan:
     """A new run, decided but not begun. images: as they were loaded; trained: with the labels of training."""
 
     record: dict[str, Any]
     images: ImageSet
     trained: ImageSet
-    start: Start | None = None
+    start: PretrainedNetworks | None = None
     world: World = ALONE
 
     @property
     def folder(self) -> str:
         """The name of its folder, after the number."""
-        return f"{self.record['preset']}-{slug(self.images.name)}"
+        return f"{self.record['preset']}-{folder_slug(self.images.name)}"
 
     @property
     def notes(self) -> list[str]:
         """What the user should be told once, where there is no report."""
-        return [*self.images.notes, *run_config.notes(self.record), *self.images.report.get("skipped", [])]
+        return [*self.images.notes, *run_config.run_config_notes(self.record), *self.images.report.get("skipped", [])]
 
-    def rehearse(self, *, always: bool) -> Rehearsal | None:
+    def rehearse(self, *, always: bool) -> Trial | None:
         """Choose what is left to a trial, and try a few steps: always, or only of a run that memory may not hold.
 
         None where nothing was tried. Raises MemoryLimitError.
         """
-        self.record["machine"] = autotune.tuned(self.record, self.trained)["machine"]
-        is_tried = always or trial.is_large(self.record)
-        return trial.rehearse(self.record, self.trained) if is_tried else None
+        self.record["machine"] = autotune.tune_machine(self.record, self.trained)["machine"]
+        is_tried = always or trial.may_exceed_memory(self.record)
+        return trial.run_trial(self.record, self.trained) if is_tried else None
 
-    def begin(self, run: RunDir, progress: Progress = silent) -> Trainer:
+    def create_trainer(self, run: RunDir, progress: ProgressCallback = ignore_progress) -> Trainer:
         """In a folder that is locked."""
-        probe = make_probe(self.record, self.images, self.world, progress)
+        probe = build_run_scorer(self.record, self.images, self.world, progress)
         return Trainer(run, self.record, self.trained, probe, self.start, self.world)
 
 
-def plan(
+def plan_run(
     preset: str,
     config: TrainConfig,
     sources: dict[str, str],
-    init: Start | None = None,
+    init: PretrainedNetworks | None = None,
     *,
     job: str | None = None,
     log: str | None = None,
     is_survey: bool = False,
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
-) -> Plan:
+) -> RunPlan:
     """Load the data and decide all that follows from them. job: of torchrun. log: the tracker to report to.
     is_survey: name every bad file, and read all that the cache holds.
 
     Raises ConfigError, DataError and what else stands in the way of the run.
     """
-    devices.resolve(config.device)
-    tracker = registry.make(log or registry.NONE)
+    devices.resolve_device(config.device)
+    tracker = registry.create_tracker(log or registry.NONE)
     if init:
-        config, sources = finetune.follow(config, sources, init, has_own_size=load.has_own_size(config.data))
-    options = run_config.options(config)
+        config, sources = finetune.adopt_pretrained_settings(
+            config, sources, init, has_own_size=load.has_fixed_size(config.data)
+        )
+    options = run_config.transform_options(config)
     if is_survey:
         options = dataclasses.replace(options, max_bad=sys.maxsize)
-    images = load.load(config.data, options, progress, verify=is_survey)
-    trained = clusters.as_trained(images, conditional=config.conditional, clusters=config.clusters, progress=progress)
-    record = run_config.make(preset, config, sources, trained, world.size)
+    images = load.load_dataset(config.data, options, progress, verify=is_survey)
+    trained = clusters.with_training_labels(
+        images, conditional=config.conditional, clusters=config.clusters, progress=progress
+    )
+    record = run_config.build_run_config(preset, config, sources, trained, world.size)
     if job:
         record["job"] = job
     if tracker:
         record["log"] = log
-    world.check_shares(run_config.batch_sizes(record))
+    world.check_shares(run_config.run_batch_sizes(record))
     if init:
-        record["init"] = finetune.entry(init, record)
-    return Plan(record, images, trained, init, world)
+        record["init"] = finetune.build_init_entry(init, record)
+    return RunPlan(record, images, trained, init, world)
 
 
-def reopen(
+def reopen_run(
     run: RunDir,
     preset: str | None = None,
     asked: Mapping[str, Any] | None = None,
     *,
     log: str | None = None,
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Trainer:
     """Go on with a run whose folder is locked. Only kimg and epochs may be asked for anew, which plans the schedules
@@ -117,47 +121,49 @@ def reopen(
 
     Raises ConfigError for other settings, RunError, DataError, FileFormatError.
     """
-    record = run_config.read(run)
-    asked = presets.parsed(asked or {})
+    record = run_config.read_run_config(run)
+    asked = presets.parse_setting_values(asked or {})
     preset_in_file = asked.pop("preset", None)
-    run_config.check_unchanged(record, preset_in_file if preset is None else preset, asked)
+    run_config.check_settings_unchanged(record, preset_in_file if preset is None else preset, asked)
     if log is not None:
-        registry.make(log)
+        registry.create_tracker(log)
         record["log"] = log
-    record = run_config.extend(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-    world.check_shares(run_config.batch_sizes(record))
-    images, trained = run_config.of_record(record, progress, verify=True)
+    record = run_config.extend_run(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
+    world.check_shares(run_config.run_batch_sizes(record))
+    images, trained = run_config.load_run_images(record, progress, verify=True)
     run_config.check_same_data(record, trained)
-    return Trainer.resume(run, record, trained, make_probe(record, images, world, progress), world)
+    return Trainer.resume(run, record, trained, build_run_scorer(record, images, world, progress), world)
 
 
-def make_probe(record: dict[str, Any], images: ImageSet, world: World, progress: Progress) -> Probe | None:
+def build_run_scorer(
+    record: dict[str, Any], images: ImageSet, world: World, progress: ProgressCallback
+) -> Scorer | None:
     """What scores the model during training, unless that is turned off."""
     if not record["train"]["eval_kimg"]:
         return None
-    return evaluation.probe(
-        images, run_config.spec(record), record["data"]["class_counts"], progress=progress, world=world
+    return evaluation.build_scorer(
+        images, run_config.model_spec(record), record["data"]["class_counts"], progress=progress, world=world
     )
 
 
-def draw(run: RunDir) -> None:
+def draw_run_outputs(run: RunDir) -> None:
     """Plots, progress.gif and report.html, which need the run folder alone."""
     from gancli.report import film, page, plots  # after training: they take a second to import
 
     run.check_owned()
-    plots.draw(run)
-    film.make(run)
-    page.write(run)
+    plots.draw_plots(run)
+    film.write_progress_film(run)
+    page.write_report(run)
 
 
-def follow(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str], None]) -> RunEnded | None:
+def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str], None]) -> RunEnded | None:
     """Train to the end of the plan, or until somebody stops it. Returns how it ended, None if nothing was left to do.
 
     Each event is for `show`, then for the tracker of the run and its page, whose troubles end no training: warn.
     """
-    ended, refresh = None, Refresher(trainer.run_dir, warn)
-    tracker = registry.of_run(trainer.record, warn)
-    with registry.told(tracker, trainer.record, warn) as tell:
+    ended, refresh = None, ReportRefresher(trainer.run_dir, warn)
+    tracker = registry.tracker_of_run(trainer.record, warn)
+    with registry.track_events(tracker, trainer.record, warn) as tell:
         for event in trainer.run() if not trainer.is_finished else ():
             show(event)
             tell(event)
@@ -167,7 +173,7 @@ def follow(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str]
     return ended
 
 
-class Refresher:
+class ReportRefresher:
     """Makes report.html of a run anew at snapshots and evaluations, but never for more than 1 % of the time."""
 
     def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -178,19 +184,19 @@ class Refresher:
         start_s = self.clock_s()
         if not isinstance(event, SnapshotSaved | Scored) or start_s < self.due_s:
             return
-        if not refresh(self.run, self.warn):
-            self.warn = ignore  # once is enough
+        if not refresh_report(self.run, self.warn):
+            self.warn = ignore_warning  # once is enough
         end_s = self.clock_s()
-        self.due_s = end_s + REST * (end_s - start_s)
+        self.due_s = end_s + REFRESH_REST_FACTOR * (end_s - start_s)
 
 
-def refresh(run: RunDir, warn: Callable[[str], None]) -> bool:
+def refresh_report(run: RunDir, warn: Callable[[str], None]) -> bool:
     """Make the page of a run anew; whether that was possible. Whatever stands in the way is only warned of."""
     from gancli.report import page
 
     try:
         run.check_owned()
-        page.write(run)
+        page.write_report(run)
     except Exception as err:
         reason = str(err) if isinstance(err, GancliError) else f"{type(err).__name__}: {err}"
         warn(f"{run.report} is not refreshed: {reason}")
@@ -198,9 +204,9 @@ def refresh(run: RunDir, warn: Callable[[str], None]) -> bool:
     return True
 
 
-def ignore(_: str) -> None: ...
+def ignore_warning(_: str) -> None: ...
 
 
-def slug(name: str) -> str:
+def folder_slug(name: str) -> str:
     """A data set's name for use in a folder name."""
     return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"

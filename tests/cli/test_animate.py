@@ -62,7 +62,7 @@ def test_without_arguments_the_newest_run_gets_its_film_anew(run):
 
 
 def test_it_makes_the_film_that_training_leaves(run):
-    film.make(run)
+    film.write_progress_film(run)
     first = run.film.read_bytes()
     run.film.unlink()
     assert gancli("animate", run.path).exit_code == 0
@@ -115,7 +115,7 @@ def test_a_rate_that_hundredths_cannot_show_is_said(run):
 
 
 def test_only_the_film_that_training_leaves_takes_its_place(run):
-    film.make(run)
+    film.write_progress_film(run)
     first = run.film.read_bytes()
     for number, flags in enumerate((["--plots"], ["--every", "2"], ["--no-caption"])):
         end = gancli("animate", *flags)

@@ -43,7 +43,7 @@ def test_all_that_matters_is_there(stranger: list[str]) -> None:
     assert shown["cache"]["folder"] == "~/cache" and shown["cache"]["bytes"] == 6_000_000
     assert shown["cache"]["parts"] == {"mnist": 3_000_000, "other": 3_000_000}
     assert shown["outdir"]["can_write"] is True and shown["outdir"]["free_bytes"] > 0
-    assert shown["hardware"]["cores"] == devices.cores()
+    assert shown["hardware"]["cores"] == devices.count_cores()
     assert shown["hardware"]["devices"][0]["device"] == "cpu"
     assert "float32" in shown["hardware"]["devices"][0]["precision"]
     assert not Path("some").exists()
@@ -74,12 +74,12 @@ def test_nothing_tells_whose_machine_it_is(stranger: list[str], tmp_path: Path) 
 def test_home_and_user_are_not_named(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     monkeypatch.setattr(getpass, "getuser", lambda: "anna")
-    assert diagnosis.unnamed(text) == shown
+    assert diagnosis.anonymize_text(text) == shown
 
 
 def test_extras_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "EXTRAS", {"video": ("no-such-package",), "digits": ("numpy",)})
-    shown = diagnosis.extras()
+    shown = diagnosis.extras_report()
     assert shown["video"] == 'missing; pip install "gancli[video]"' and shown["digits"].startswith("numpy ")
 
 
@@ -96,7 +96,7 @@ def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STEPS_S", "PRODUCT_S", "SHORT_S"):
         monkeypatch.setattr(benchmark, name, 0.0)
     speed = found()["speed"]
-    assert speed["device"] == devices.resolve("auto").type
+    assert speed["device"] == devices.resolve_device("auto").type
     assert speed["quick_images_per_s"] > 0 and speed["float32_gflop_per_s"] > 0
     shown = gancli("doctor", "--quiet").stdout
     assert " images/s\n" in shown and "GFLOP/s in matrix products" in shown
@@ -106,7 +106,7 @@ def test_the_measured_step_is_that_of_quick_on_mnist(monkeypatch: pytest.MonkeyP
     seen = []
     monkeypatch.setattr(benchmark, "STEPS_S", 0.0)
     monkeypatch.setattr(benchmark.rehearsal, "images_per_s", lambda engine, *_: seen.append(engine) or 1.0)
-    benchmark.images_per_s(benchmark.noise())
+    benchmark.measure_training_rate(benchmark.noise_images())
     (engine,) = seen
     assert (engine.spec.resolution, engine.spec.channels, engine.spec.n_classes) == (28, 1, 10)
     assert (engine.config.batch_size, engine.config.augment, engine.spec.model) == (64, "none", "conv")
@@ -116,8 +116,8 @@ def test_a_product_counts_two_operations_for_each_of_n_cubed(monkeypatch: pytest
     import torch
 
     monkeypatch.setattr(benchmark, "PRODUCT_S", 0.0)
-    monkeypatch.setattr(benchmark, "product_s", lambda n, *_: n**3 / 1e9)
-    assert benchmark.gflop_per_s(torch.device("cpu"), torch.float32) == pytest.approx(2.0)
+    monkeypatch.setattr(benchmark, "time_matmul", lambda n, *_: n**3 / 1e9)
+    assert benchmark.measure_matmul_rate(torch.device("cpu"), torch.float32) == pytest.approx(2.0)
 
 
 def test_whatever_is_wrong_with_torch_is_said_without_names(
@@ -126,7 +126,7 @@ def test_whatever_is_wrong_with_torch_is_said_without_names(
     def fail() -> None:
         raise AttributeError(f"half of {tmp_path / 'anna' / 'torch'}\nand more")
 
-    monkeypatch.setattr(benchmark, "hardware", fail)
+    monkeypatch.setattr(benchmark, "hardware_report", fail)
     result = gancli("doctor")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "fault: AttributeError: half of ~/torch"

@@ -151,7 +151,7 @@ def test_the_grid_shows_what_the_discriminator_sees(animals: Path) -> None:
 def test_a_terminal_shows_the_grid() -> None:
     console, text = terminal(width=40, height=40)
     picture = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
-    preview.show_grid(console, picture, 16)
+    preview.print_sample_grid(console, picture, 16)
     shown = pixels(text.getvalue())
     assert shown.shape == (48, 32, 3) and (shown == picture[:48, :32]).all()
 
@@ -183,11 +183,11 @@ def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
 
 def test_many_classes_are_named_at_both_ends() -> None:
     rows = [[f"c{i}", 1000 - i, 0] for i in range(100)]
-    ((_, said),) = datareport.classes({"classes": rows}, most=60)
+    ((_, said),) = datareport.class_rows({"classes": rows}, most=60)
     assert said == "c0 1,000, c1 999, c2 998, c3 997, c4 996, ..., c95 905, c96 904, c97 903, c98 902, c99 901"
-    ((_, even),) = datareport.classes({"classes": [["a", 1000, 0], ["b", 1000, 0]]}, most=60)
+    ((_, even),) = datareport.class_rows({"classes": [["a", 1000, 0], ["b", 1000, 0]]}, most=60)
     assert even == "a, b; 1,000 each"
-    assert not list(datareport.classes({"classes": [["a", 5, 0]]}, most=60))
+    assert not list(datareport.class_rows({"classes": [["a", 5, 0]]}, most=60))
 
 
 @pytest.mark.parametrize(("columns", "n"), [(60, 3), (40, 5), (20, 8)])
@@ -198,9 +198,9 @@ def test_paragraphs_are_as_wide_as_the_terminal(
     n: int,
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    datareport.fold("note", "word " * 30)
+    datareport.print_wrapped("note", "word " * 30)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == n and max(map(len, lines)) <= max(columns, datareport.NARROWEST)
+    assert len(lines) == n and max(map(len, lines)) <= max(columns, datareport.MIN_TEXT_WIDTH)
     assert lines[0].startswith("note     word") and lines[1].startswith("         word")
 
 
@@ -219,7 +219,7 @@ def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     [(0.2, "1s"), (3.4, "3s"), (57, "55s"), (58, "1m"), (130, "2m"), (3590, "1h00m"), (4000, "1h10m"), (9e4, "25h00m")],
 )
 def test_a_forecast_is_no_more_exact_than_its_trial(seconds: float, said: str) -> None:
-    assert datareport.roughly(seconds) == f"about {said}"
+    assert datareport.approximate_duration(seconds) == f"about {said}"
 
 
 def test_the_grid_shows_augmentation(animals: Path) -> None:

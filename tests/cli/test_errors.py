@@ -85,14 +85,14 @@ def make_models(run: Path) -> None:
     Path("newer.safetensors").write_bytes(
         model.read_bytes().replace(b'\\"format_version\\": 1', b'\\"format_version\\": 7')
     )
-    tensors, meta, _ = tensor_file.unpack("model", model)
+    tensors, meta, _ = tensor_file.unpack_tensors("model", model)
     for name, change in (
         ("huge", {"g_width": 4096, "resolution": 256, "z_dim": 4096}),
         ("wide", {"g_width": 10**12}),
         ("odd", {"model": "diffusion"}),
     ):
         Path(f"{name}.safetensors").write_bytes(
-            tensor_file.pack("model", tensors, {**meta, "spec": {**meta["spec"], **change}})
+            tensor_file.pack_tensors("model", tensors, {**meta, "spec": {**meta["spec"], **change}})
         )
 
 
@@ -128,7 +128,7 @@ def make_runs(run: Path) -> None:
 def folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The empty folder that is the home of the test, filled with what goes wrong; one of its runs is in use, and there
     are 2 GB of memory."""
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 2 * 10**9)
+    monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: 2 * 10**9)
     make_data()
     make_settings()
     make_models(run)

@@ -15,7 +15,7 @@ from gancli.core.data import load
 from gancli.files.cache import cache_folder
 from gancli.metrics.features import Extractor
 from gancli.metrics.suite import METRICS
-from gancli.wording import significant
+from gancli.wording import format_significant
 from gancli.workflows import evaluation
 
 NAMES = {
@@ -69,7 +69,7 @@ def test_evaluate_scores_the_newest_run_against_its_own_data(run: Path) -> None:
     assert "no class_tv, label_fidelity: the random features read no classes" in result.stdout
     (row,) = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fd_random")]
     scores = json.loads((run / "scores" / "00000" / "scores.json").read_text())["scores"]
-    assert row[1:3] == [significant(scores["fd_random"][key]) for key in ("value", "floor")]
+    assert row[1:3] == [format_significant(scores["fd_random"][key]) for key in ("value", "floor")]
     folder = run / "scores" / "00000"
     assert {path.name for path in folder.iterdir()} == {"scores.json", "nearest.png"}
     with Image.open(folder / "nearest.png") as picture:
@@ -224,13 +224,13 @@ def test_train_tells_its_score_and_draws_it(run: Path) -> None:
     (line,) = [line for line in again.stdout.splitlines() if line.startswith("score: ")]
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["fd_random"]
     floor = json.loads((run / "config.json").read_text())["eval"]["floor"]
-    assert line.startswith(f"score: fd_random {significant(last)}, {last / floor:.3g} times its floor; best ")
+    assert line.startswith(f"score: fd_random {format_significant(last)}, {last / floor:.3g} times its floor; best ")
     assert (run / "score.png").stat().st_size > 5000
     shown = json.loads(gancli("train", "--resume", run, "--json").stdout)
     assert shown["score"]["name"] == "fd_random" and shown["score"]["best_nimg"] in (104, 200, 400)
     assert {str(run / name) for name in ("score.png", "model-best.safetensors")} <= set(shown["files"])
     record = json.loads((run / "config.json").read_text())
-    assert record["eval"]["n_fake"] == evaluation.PROBE_N and record["eval"]["floor"] > 0
+    assert record["eval"]["n_fake"] == evaluation.SCORER_N_FAKES and record["eval"]["floor"] > 0
     assert 0.9 < record["eval"]["coverage_floor"] <= 1 and record["eval"]["class_tv_floor"] is None
     assert last_eval(run)["short_classes"] is None, "none can be read, which is not the same as none missing"
 
@@ -289,10 +289,10 @@ def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx
 def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> None:
     ten = Extractor("toy", lambda images: (images, None), "digest", class_names=tuple("abcdefghij"))
     numbers = [str(number) for number in range(10)]
-    assert evaluation.reads_classes_of(ten, list("abcdefghij")) and evaluation.reads_classes_of(ten, numbers)
-    assert not evaluation.reads_classes_of(ten, numbers[:9]) and not evaluation.reads_classes_of(ten, [])
+    assert evaluation.predicts_classes_of(ten, list("abcdefghij")) and evaluation.predicts_classes_of(ten, numbers)
+    assert not evaluation.predicts_classes_of(ten, numbers[:9]) and not evaluation.predicts_classes_of(ten, [])
     blind = Extractor("toy", lambda images: (images, None), "digest")
-    assert not evaluation.reads_classes_of(blind, []) and not evaluation.reads_classes_of(blind, numbers)
+    assert not evaluation.predicts_classes_of(blind, []) and not evaluation.predicts_classes_of(blind, numbers)
 
 
 def test_too_few_images_say_how_many_are_needed_and_what_works(real: Path) -> None:
@@ -388,7 +388,7 @@ def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch:
 
 
 def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_seen() -> None:
-    digits = load.load("mnist-5k")
+    digits = load.load_dataset("mnist-5k")
     assert digits.heldout_labels is not None
     arrays = {"images": digits.heldout_images[:, 0].numpy(), "labels": digits.heldout_labels.numpy()}
     np.savez("right.npz", **arrays)
@@ -408,7 +408,7 @@ def test_probe_agrees_with_a_full_evaluation_of_as_many_images(real: Path) -> No
     """The score in the log is that of evaluate at the same count."""
     assert gancli("train", "--data", real, "--kimg", "1", *FAST, "--eval-kimg", "100").exit_code == 0
     run = Path("runs/00000-quick-blobs")
-    result = gancli("evaluate", run, "--n", str(evaluation.PROBE_N), "--metrics", "frechet,prdc", "--json")
+    result = gancli("evaluate", run, "--n", str(evaluation.SCORER_N_FAKES), "--metrics", "frechet,prdc", "--json")
     scores = json.loads(result.stdout)["scores"]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["kind"] == "eval"][-1]

@@ -33,7 +33,7 @@ def test_the_hub_gets_the_model_as_it_is_with_its_pictures_and_card(run: Path) -
     assert "hf upload USER/NAME hub ." in said
     about = json.loads((hub / "config.json").read_text())
     assert about["library_name"] == "gancli" and about["class_names"] == ["0", "1", "2"] and about["nimg"] == 104
-    assert about["sha256"] == tensor_file.read_header("model", run / "model.safetensors")["sha256"]
+    assert about["sha256"] == tensor_file.read_tensor_header("model", run / "model.safetensors")["sha256"]
     front = card(hub).split("---\n")[1].splitlines()
     assert front[1:3] == ["library_name: gancli", "pipeline_tag: unconditional-image-generation"]
     assert not [line for line in front if line.startswith("license")]
@@ -74,7 +74,7 @@ def test_what_the_hub_gets_can_be_sampled_and_scored(run: Path, tiny_idx: Path) 
 
 @pytest.mark.parametrize("words", ["[a](http://b.c) ![d](e)", "<!-- <img src=x> `", "a|b *c* _d_ \\"])
 def test_words_of_a_stranger_are_shown_as_they_are(words: str) -> None:
-    shown = written.plain(words)
+    shown = written.escape_markdown(words)
     assert not re.search(r"(?<!\\)[\[\]<>|`*_!]", shown) and "://" not in shown
     assert shown.replace("\\", "") == words.replace("\\", "")
 
@@ -111,7 +111,7 @@ def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_mod
         entry = {"scores": {"fd_y": score, "gone": {"value": None}}, "conditions": about}
         (folder / "scores.json").write_text(json.dumps({"models": [3, entry]}))
 
-    mine = tensor_file.read_header("model", run / "model.safetensors")["sha256"]
+    mine = tensor_file.read_tensor_header("model", run / "model.safetensors")["sha256"]
     evaluated(0, mine, 1.0)
     evaluated(1, mine, 3.0)
     evaluated(2, "0" * 64, 8.0)

@@ -33,7 +33,7 @@ def save_model(path: Path, *, channels: int = 1, n_classes: int = 3, z_dim: int 
     info = model_file.ModelInfo(spec, "quick", 0, {"name": "tiny", "digest": "0"}, names, counts)
     G = build_generator(spec).requires_grad_(False)
     G.get_submodule("out").get_parameter("weight").mul_(40)  # else all of it is about as grey
-    model_file.save(path, G, info)
+    model_file.save_model(path, G, info)
     return path
 
 
@@ -103,11 +103,11 @@ def test_what_made_it_is_in_every_png_and_beside_the_rest(model: Path) -> None:
     texts.append(json.dumps(folder))
     for path in pngs:
         with Image.open(path) as image:
-            texts.append(image.text[provenance.KEY])
+            texts.append(image.text[provenance.TEXT_KEYWORD])
     assert len(texts) == 3 + 1 + 4
     digest = json.loads(gancli("interpolate", model, "--n", "2", "-o", "y.gif", "--json").stdout)["sha256"]
     for text in texts:
-        record = provenance.parse(text, "it")
+        record = provenance.parse_record(text, "it")
         assert (record.seeds, record.classes, record.trunc) == ("3,7", ("dot", "round"), 0.5)
         assert record.sha256 == digest and record.settings["path"] == "slerp" and record.settings["frames"] == 2
         assert record.command == f"gancli interpolate {model} --seeds 3,7 --class dot,0 --frames 2 --trunc 0.5"
@@ -215,8 +215,8 @@ def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(
 ) -> None:
     colour = save_model(tmp_path / "colour.safetensors", channels=3)
     asked = []
-    palette_of = gif.palette_of
-    monkeypatch.setattr(gif, "palette_of", lambda frames: asked.append([*frames]) or palette_of(asked[-1]))
+    palette_of = gif.build_palette
+    monkeypatch.setattr(gif, "build_palette", lambda frames: asked.append([*frames]) or palette_of(asked[-1]))
     options = [colour, "--n", "6", "--frames", "6", "--scale", "1"]
     made(*options, "-o", "w.gif")
     made(*options, "-o", "w")
@@ -331,5 +331,5 @@ def is_opposite(seed: int) -> bool:
     """Whether the latent of one number has the other sign than that of seed 0."""
     from gancli.core.sampling import latents
 
-    a, b = latents.from_seeds([0, seed], 1).flatten().tolist()
+    a, b = latents.latents_from_seeds([0, seed], 1).flatten().tolist()
     return a * b < 0

@@ -58,7 +58,7 @@ def test_importing_gancli_imports_neither_torch_nor_numpy() -> None:
 
 def test_the_page_runs_as_it_stands(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the data and the length of training are others."""
-    monkeypatch.setattr(evaluation, "PROBE_N", 100)
+    monkeypatch.setattr(evaluation, "SCORER_N_FAKES", 100)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
     code = "\n".join(blocks)
     settings = {**SMALL, "kimg": 0.1, "eval_kimg": 0.05}

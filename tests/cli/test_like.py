@@ -177,7 +177,7 @@ def test_flags_that_the_picture_decides_are_refused() -> None:
         shown = "--singles" if flag == "--no-singles" else flag
         assert result.exit_code == 2 and f"so {shown} has no say in it" in result.stderr
         refused += 1
-    assert refused == len(DECIDED) == len(remake.DECIDED)
+    assert refused == len(DECIDED) == len(remake.RECORDED_FLAGS)
 
 
 BAD = {
@@ -256,7 +256,7 @@ def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path) -> None:
 def test_only_the_beginning_of_another_model_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     with_text("a.png", "a.png", json.dumps({**record("a.png"), "sha256": "0" * 64}))
-    monkeypatch.setattr("gancli.core.networks.model_file.load", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("gancli.core.networks.model_file.load_model", lambda *_: pytest.fail("read"))
     result = gancli("sample", "--like", "a.png")
     assert result.exit_code == 1 and "is another" in result.stderr
 

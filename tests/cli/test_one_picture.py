@@ -26,7 +26,7 @@ def cell(grid: np.ndarray, place: int, columns: int) -> np.ndarray:
 
 
 def test_a_seed_of_a_class_is_the_same_pixels_from_every_command(run: Path) -> None:
-    model = model_file.load(run / "model.safetensors")
+    model = model_file.load_model(run / "model.safetensors")
     label = int(latents.classes_from_seeds([SEED], model.info.class_counts))
     other = (label + 1) % 3
     made("sample", run, "--seeds", SEED, "--class", label, "-o", "alone")
@@ -62,11 +62,11 @@ def test_a_seed_of_a_class_is_the_same_pixels_from_every_command(run: Path) -> N
     made("interpolate", run, "--seeds", "1-6,7,8", "--grid", "2x2", "--frames", "3", "-o", "many")
     found["walk in a grid"] = cell(read(Path("many/00000.png")), 3, 2)
 
-    fakes = evaluation.of_model(model, 100)
+    fakes = evaluation.fakes_from_model(model, 100)
     found["evaluated, as a stream"] = images.to_hwc(torch.cat(list(fakes.stream())))[SEED]
     found["evaluated, picked"] = images.to_hwc(fakes.some([99, SEED, 0]))[1]
 
-    z, labels = latents.from_seeds([SEED], model.info.spec.z_dim), torch.tensor([label])
+    z, labels = latents.latents_from_seeds([SEED], model.info.spec.z_dim), torch.tensor([label])
     weights = torch.eye(3)[labels]
     noise, numbers = torch.randn(150, z.shape[1], generator=torch.Generator().manual_seed(0)), torch.arange(150) % 3
     for place in range(0, 150, 7):

@@ -28,7 +28,10 @@ def make(
     as_json: opt.Json = False,
     device: str = "cpu",
 ) -> None:
-    seen.update(typed=opt.typed(ctx), given=[name for name in ("number", "loop", "scale") if opt.given(ctx, name)])
+    seen.update(
+        typed=opt.canonical_command(ctx),
+        given=[name for name in ("number", "loop", "scale") if opt.was_given(ctx, name)],
+    )
 
 
 def typed(*arguments: str) -> str:

@@ -48,17 +48,17 @@ def pixels(text: str) -> np.ndarray:
 def test_a_character_is_two_pixels_and_a_missing_row_is_black() -> None:
     picture = np.arange(45, dtype=np.uint8).reshape(3, 5, 3)
     console, text = terminal()
-    console.print(preview.Segments(preview.segments(picture)), end="")
+    console.print(preview.Segments(preview.half_block_segments(picture)), end="")
     shown = pixels(text.getvalue())
     assert np.array_equal(shown[:3], picture) and shown.shape == (4, 5, 3) and not shown[3].any()
 
 
 def test_shrinking_takes_means() -> None:
     grey = np.array([[0, 2, 9, 9], [4, 6, 9, 9]], np.uint8)
-    assert preview.shrunk(grey, 2).tolist() == [[3, 9]]
-    assert preview.shrunk(np.stack([grey, grey, grey], axis=-1), 2).tolist() == [[[3, 3, 3], [9, 9, 9]]]
-    assert preview.shrunk(np.array([[1, 2], [2, 2]], np.uint8), 2).tolist() == [[2]]  # 1.75, rounded
-    assert preview.shrunk(grey, 1) is not grey and np.array_equal(preview.shrunk(grey, 1), grey)
+    assert preview.shrink_picture(grey, 2).tolist() == [[3, 9]]
+    assert preview.shrink_picture(np.stack([grey, grey, grey], axis=-1), 2).tolist() == [[[3, 3, 3], [9, 9, 9]]]
+    assert preview.shrink_picture(np.array([[1, 2], [2, 2]], np.uint8), 2).tolist() == [[2]]  # 1.75, rounded
+    assert preview.shrink_picture(grey, 1) is not grey and np.array_equal(preview.shrink_picture(grey, 1), grey)
 
 
 @pytest.mark.parametrize(
@@ -76,17 +76,20 @@ def test_shrinking_takes_means() -> None:
 def test_the_largest_size_that_fits_is_shown(
     shape: tuple[int, int], side: int, width: int, expected: tuple[int, int, int]
 ) -> None:
-    assert preview.layout(shape, side, width, 48) == expected
+    assert preview.preview_layout(shape, side, width, 48) == expected
 
 
 def test_what_is_shown_are_the_samples(run: Path) -> None:
-    model = model_file.load(run / "model.safetensors")
-    for draw, columns, rows in ((write.Draw(range(64)), 3, 6), (write.Draw(range(9), (2, 0, 1)), 3, 6)):
+    model = model_file.load_model(run / "model.safetensors")
+    for draw, columns, rows in (
+        (write.SampleRequest(range(64)), 3, 6),
+        (write.SampleRequest(range(9), (2, 0, 1)), 3, 6),
+    ):
         console, text = terminal(width=31)
-        preview.show(console, model, draw, write.natural_shape(draw))
+        preview.print_samples(console, model, draw, write.natural_grid_shape(draw))
         shown = pixels(text.getvalue())
         assert shown.shape == (8 * rows, 8 * columns, 3)
-        made = [picture for _, pictures, _ in write.make(model, draw) for picture in to_hwc(pictures)]
+        made = [picture for _, pictures, _ in write.generate_samples(model, draw) for picture in to_hwc(pictures)]
         for i in range(rows * columns):
             row, column = divmod(i, columns)
             cell = shown[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8, 0]
@@ -119,7 +122,7 @@ def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
         while part := os.read(ours, 65536):
             shown += part
     os.close(ours)
-    lines = [line for line in shown.decode().splitlines() if preview.HALF in line]
+    lines = [line for line in shown.decode().splitlines() if preview.HALF_BLOCK in line]
     grid = image_io.read_png(Path("out.png"))
     assert np.array_equal(pixels("\n".join(lines))[..., 0], grid)
     assert end.stdout.decode() == "2 images: out.png\n"
@@ -133,4 +136,4 @@ def test_it_is_left_out_where_it_is_unwanted(
 ) -> None:
     monkeypatch.setattr(preview, "can_show", lambda console: True)
     result = gancli("sample", run, "--n", "2", "-o", "out.npz", *flags)
-    assert (preview.HALF in result.stderr) == wanted and preview.HALF not in result.stdout
+    assert (preview.HALF_BLOCK in result.stderr) == wanted and preview.HALF_BLOCK not in result.stdout

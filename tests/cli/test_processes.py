@@ -18,7 +18,7 @@ from commands import gancli
 from conftest import ROOT
 
 from gancli.cli import processes
-from gancli.files.run_folder import RunDir, nimg_of, read_jsonl
+from gancli.files.run_folder import RunDir, parse_nimg, read_jsonl
 
 pytestmark = pytest.mark.long
 
@@ -107,7 +107,7 @@ def test_what_goes_wrong_in_one_process_ends_all_with_one_message(tmp_path: Path
     odd = f"error: process 1 has other weights than process 0 at 0.304 kimg; go on with gancli train --resume {there}"
     assert end.exit_code == 1
     assert end.errors == ["error: the disk with the images is gone", odd]
-    assert [nimg_of(path) for path in run.checkpoints()] == [200, 104]
+    assert [parse_nimg(path) for path in run.checkpoints()] == [200, 104]
 
 
 def test_numbers_that_go_wrong_in_one_process_take_all_back_and_sigterm_stops_all(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path,
     end = by_two(tmp_path, "train", "--resume", path, "--kimg", "0.5")
     assert end.exit_code == 0 and "1 processes trained this run, now it is 2" in end.stderr, end.stderr
     assert run_in(tmp_path).read_config()["machine"]["processes"] == 2
-    assert nimg_of(run_in(tmp_path).checkpoints()[0]) == 504
+    assert parse_nimg(run_in(tmp_path).checkpoints()[0]) == 504
 
 
 def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
@@ -176,18 +176,18 @@ def test_a_job_is_known_by_its_launcher_or_its_name(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert processes.job() == found
+    assert processes.torchrun_job_id() == found
 
 
 def test_only_a_job_that_is_started_again_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, config in enumerate(('{"job": "mine"}', '{"job": "other"}', "rubbish")):
         (tmp_path / f"0000{number}-run").mkdir()
         (tmp_path / f"0000{number}-run" / "config.json").write_text(config)
-    monkeypatch.setattr(processes, "job", lambda: "mine")
+    monkeypatch.setattr(processes, "torchrun_job_id", lambda: "mine")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    assert processes.run_to_go_on_with(tmp_path) is None
+    assert processes.find_interrupted_run(tmp_path) is None
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    found = processes.run_to_go_on_with(tmp_path)
+    found = processes.find_interrupted_run(tmp_path)
     assert found and found.path.name == "00000-run"
-    monkeypatch.setattr(processes, "job", lambda: None)
-    assert processes.run_to_go_on_with(tmp_path) is None
+    monkeypatch.setattr(processes, "torchrun_job_id", lambda: None)
+    assert processes.find_interrupted_run(tmp_path) is None

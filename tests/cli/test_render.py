@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from gancli import events
 from gancli.cli import render
-from gancli.cli.app import fail
+from gancli.cli.app import exit_with_error
 
 VALUES = {"d_loss": 1.2345, "g_loss": 0.9, "accuracy": 0.716}
 
@@ -28,7 +28,7 @@ def test_a_log_gets_a_plain_line_every_few_seconds(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("gancli.cli.render.time.monotonic", lambda: now[0])
-    log = render.Log()
+    log = render.LogDisplay()
     log(events.Measured("tick", 2000, 0.4, VALUES))
     for second in range(12):
         now[0] = float(second)
@@ -44,7 +44,7 @@ def test_a_log_without_a_plan_yet_has_no_total(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
-    render.Log()(events.Progress(500, None, 100.0, 55.0))
+    render.LogDisplay()(events.Progress(500, None, 100.0, 55.0))
     assert capsys.readouterr().err == "0.5 kimg  100 img/s  ETA 55s\n"
 
 
@@ -98,7 +98,7 @@ def test_the_latest_score_stands_before_the_losses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
-    log = render.Log()
+    log = render.LogDisplay()
     for score in (31.4159, None, 0.98765):
         log(events.Scored(1000, "fd_digits", score, 0.1, is_best=True))
     log(events.Measured("tick", 2000, 0.4, VALUES))
@@ -109,16 +109,16 @@ def test_the_latest_score_stands_before_the_losses(
 
 def test_warnings_are_said_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     warned = events.Warned(20_000, "collapse", "collapse: [red]all[/red] alike")
-    for show in (render.Latest(), render.Log()):
+    for show in (render.QuietDisplay(), render.LogDisplay()):
         show(warned)
         assert capsys.readouterr().err == "warning: collapse: [red]all[/red] alike\n"
-    with render.display(quiet=True) as quiet:
+    with render.training_display(quiet=True) as quiet:
         quiet(warned)
     assert capsys.readouterr().err.startswith("warning: collapse")
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100)
     with Progress(console=console, auto_refresh=False) as bar:
-        render.Live(bar)(warned)
+        render.LiveDisplay(bar)(warned)
     assert "warning: collapse: [red]all[/red] alike" in file.getvalue()
     assert capsys.readouterr().err == "", "nothing is written past the console that draws the bar"
 
@@ -136,7 +136,7 @@ class Gone(io.StringIO):
 def test_bars_on_a_terminal_that_went_away_end_nothing() -> None:
     bar = Progress(console=Console(file=Gone(), force_terminal=True))
     done = False
-    with render.shown(bar) as here:
+    with render.show_bar(bar) as here:
         here.add_task("train", total=3)
         done = True
     assert done
@@ -145,5 +145,5 @@ def test_bars_on_a_terminal_that_went_away_end_nothing() -> None:
 def test_an_error_that_nobody_can_read_still_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Gone())
     with pytest.raises(typer.Exit) as end:
-        fail("no space", 1, ValueError())
+        exit_with_error("no space", 1, ValueError())
     assert end.value.exit_code == 1

@@ -10,8 +10,8 @@ from commands import FAST, gancli
 from gancli import events
 from gancli.files.run_folder import RunDir
 from gancli.report import page
-from gancli.report.repeat import command
-from gancli.workflows.training import REST, Refresher
+from gancli.report.repeat import repeat_command
+from gancli.workflows.training import REFRESH_REST_FACTOR, ReportRefresher
 
 SNAPSHOT = events.SnapshotSaved(0, Path())
 
@@ -49,7 +49,7 @@ def test_the_command_on_the_page_trains_with_the_same_settings(tiny_idx: Path) -
     Path("my.toml").write_text("lr = 0.001\nconditional = false\n")
     flags = ["--config", "my.toml", "--seed", "4", "--epochs", "2", "--fresh-latents", "--mirror", *FAST]
     first = json.loads(gancli("train", "--data", tiny_idx, *flags, "-n", "--json").stdout)
-    again = gancli(*shlex.split(command(first))[1:], "-n", "--json")
+    again = gancli(*shlex.split(repeat_command(first))[1:], "-n", "--json")
     assert again.exit_code == 0, again.output
     second = json.loads(again.stdout)
     assert second["plan"] == first["plan"] and second["data"] == first["data"]
@@ -71,7 +71,7 @@ def test_several_runs_get_a_new_page_in_reports(bare: RunDir) -> None:
 def test_a_page_goes_where_it_is_asked_to_and_over_others_only_by_force(bare: RunDir) -> None:
     assert gancli("report", bare.path, "-o", "x.html").exit_code == 0
     made = Path("x.html").read_bytes()
-    assert made == page.render([bare])
+    assert made == page.render_report([bare])
     Path("x.html").write_text("mine")
     assert gancli("report", bare.path, "-o", "x.html").exit_code == 1
     assert Path("x.html").read_text() == "mine"
@@ -86,36 +86,36 @@ def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, mon
         made.append(now[0])
         now[0] += 2
 
-    monkeypatch.setattr(page, "write", write)
-    refresh = Refresher(bare, pytest.fail, lambda: now[0])
+    monkeypatch.setattr(page, "write_report", write)
+    refresh = ReportRefresher(bare, pytest.fail, lambda: now[0])
     for event in (events.FrameSaved(0, Path()), events.Measured("tick", 0, 0.0), SNAPSHOT, SNAPSHOT):
         refresh(event)
     assert made == [0]
-    now[0] = 2 + 2 * REST - 0.1
+    now[0] = 2 + 2 * REFRESH_REST_FACTOR - 0.1
     refresh(events.Scored(0, "fd_digits", 1.0, None, False))
     assert made == [0]
     now[0] += 0.1
     refresh(events.Scored(0, "fd_digits", 1.0, None, False))
-    assert made == [0, 2 + 2 * REST]
+    assert made == [0, 2 + 2 * REFRESH_REST_FACTOR]
 
 
 def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     bare.config.write_text("not json")
     said: list[str] = []
-    refresh = Refresher(bare, said.append, lambda: 0.0)
+    refresh = ReportRefresher(bare, said.append, lambda: 0.0)
     for _ in range(2):
         refresh(SNAPSHOT)
     assert len(said) == 1 and said[0].startswith(f"{bare.report} is not refreshed: cannot read {bare.config}")
     bare.write_json(bare.config, {})
     refresh(SNAPSHOT)
     assert bare.report.exists()
-    monkeypatch.setattr(page, "write", lambda run: 1 / 0)
-    Refresher(bare, said.append, lambda: 0.0)(SNAPSHOT)
+    monkeypatch.setattr(page, "write_report", lambda run: 1 / 0)
+    ReportRefresher(bare, said.append, lambda: 0.0)(SNAPSHOT)
     assert said[1] == f"{bare.report} is not refreshed: ZeroDivisionError: division by zero"
 
 
 def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(bare: RunDir) -> None:
-    refresh = Refresher(bare, lambda _: None, lambda: 0.0)
+    refresh = ReportRefresher(bare, lambda _: None, lambda: 0.0)
     with bare.lock():
         bare.path.rename("moved")
         RunDir(bare.path).path.mkdir()

@@ -85,7 +85,7 @@ def test_a_run_without_frames_keeps_its_picture_while_others_move(browser: Any) 
     still, moving = make_run("classic"), make_run("quick")
     shutil.rmtree(still.frames)
     image_io.write_png(still.samples, np.full((16, 24), 99, np.uint8))
-    Path("both.html").write_bytes(page.render([still, moving]))
+    Path("both.html").write_bytes(page.render_report([still, moving]))
     opened = Opened(browser, Path("both.html"))
     pictures = "[...document.querySelectorAll('figure img')].map((image) => image.src)"
     before = opened.page.evaluate(pictures)
@@ -98,7 +98,7 @@ def test_a_run_without_frames_keeps_its_picture_while_others_move(browser: Any) 
 
 
 def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_readings(browser: Any) -> None:
-    opened = Opened(browser, page.write(make_run("quick")))
+    opened = Opened(browser, page.write_report(make_run("quick")))
     last, first = ("4.0 kimg · epoch 4.0", "200", "100%", "4.00"), ("0.0 kimg · epoch 0.0", "0", "0%", "0.00")
     second = ("1.0 kimg · epoch 1.0", "50", "25%", "1.00")
     assert opened.state() == last
@@ -118,7 +118,7 @@ def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_readings(browser: 
 
 
 def test_the_play_button_runs_from_the_start_to_the_end_and_stops(browser: Any) -> None:
-    opened = Opened(browser, page.write(make_run("quick")))
+    opened = Opened(browser, page.write_report(make_run("quick")))
     opened.page.evaluate(
         """() => {
             window.seen = [];
@@ -141,8 +141,8 @@ def test_the_play_button_runs_from_the_start_to_the_end_and_stops(browser: Any) 
 def test_it_fits_any_screen_light_or_dark_and_runs_nothing_of_a_file(browser: Any, width: int, scheme: str) -> None:
     runs = [make_run("quick"), make_run("classic")]
     both = Path("both.html")
-    both.write_bytes(page.render(runs))
-    for path in (page.write(runs[0]), both):
+    both.write_bytes(page.render_report(runs))
+    for path in (page.write_report(runs[0]), both):
         opened = Opened(browser, path, width, scheme)
         assert opened.page.evaluate("document.documentElement.scrollWidth") == width
         paper = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -153,7 +153,7 @@ def test_it_fits_any_screen_light_or_dark_and_runs_nothing_of_a_file(browser: An
 
 
 def test_keys_reach_every_control(browser: Any) -> None:
-    opened = Opened(browser, page.write(make_run("quick")))
+    opened = Opened(browser, page.write_report(make_run("quick")))
     reached = set()
     for _ in range(12):
         opened.page.keyboard.press("Tab")

@@ -185,7 +185,7 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
 
 def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second starts while the first one writes."""
-    write, second = samples.write_folder, []
+    write, second = samples.write_sample_folder, []
 
     def slow(*arguments: Any, **options: Any) -> Any:
         if not second:
@@ -193,7 +193,7 @@ def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeyp
             second[0] = gancli("sample", run, "--n", "2")
         yield from write(*arguments, **options)
 
-    monkeypatch.setattr("gancli.core.sampling.write.write_folder", slow)
+    monkeypatch.setattr("gancli.core.sampling.write.write_sample_folder", slow)
     first = gancli("sample", run, "--n", "3")
     assert first.stdout == f"3 images: {run}/samples/00000\n"
     assert second[0] is not None and second[0].stdout == f"2 images: {run}/samples/00001\n"
@@ -297,25 +297,25 @@ DAMAGE = {
 
 @pytest.mark.parametrize("case", DAMAGE)
 def test_a_strangers_model_that_does_not_say_what_it_is_is_refused(run: Path, case: str) -> None:
-    tensors, meta, _ = tensor_file.unpack("model", run / "model.safetensors")
-    Path("odd.safetensors").write_bytes(tensor_file.pack("model", tensors, {**meta, **DAMAGE[case]}))
+    tensors, meta, _ = tensor_file.unpack_tensors("model", run / "model.safetensors")
+    Path("odd.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, {**meta, **DAMAGE[case]}))
     result = gancli("sample", "odd.safetensors")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert "odd.safetensors does not say what it was trained on" in result.stderr or "cannot be right" in result.stderr
 
 
 def test_a_model_with_weights_that_are_not_numbers_is_refused(run: Path) -> None:
-    tensors, meta, _ = tensor_file.unpack("model", run / "model.safetensors")
+    tensors, meta, _ = tensor_file.unpack_tensors("model", run / "model.safetensors")
     next(iter(tensors.values())).view(-1)[0] = float("nan")
-    Path("nan.safetensors").write_bytes(tensor_file.pack("model", tensors, meta))
+    Path("nan.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, meta))
     result = gancli("sample", "nan.safetensors")
     assert result.exit_code == 1 and "not finite numbers; its training had diverged" in result.stderr
 
 
 def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> None:
-    model = model_file.load(run / "model.safetensors")
+    model = model_file.load_model(run / "model.safetensors")
     hostile = dataclasses.replace(model.info, class_names=("\x1b[2Ja", "b\nerror: c", "../d"))
-    model_file.save(Path("hostile.safetensors"), model.G, hostile)
+    model_file.save_model(Path("hostile.safetensors"), model.G, hostile)
     result = gancli("sample", "hostile.safetensors", "--class", "x")
     assert result.exit_code == 2
     assert "\x1b" not in result.stderr and result.stderr.count("\n") == 1
@@ -325,9 +325,9 @@ def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> No
 
 @pytest.mark.parametrize(("name", "value"), [("g_width", 1), ("resolution", 10), ("z_dim", 10**9), ("model", "evil")])
 def test_a_model_of_impossible_size_is_refused_before_it_is_built(run: Path, name: str, value: object) -> None:
-    tensors, meta, _ = tensor_file.unpack("model", run / "model.safetensors")
+    tensors, meta, _ = tensor_file.unpack_tensors("model", run / "model.safetensors")
     meta["spec"][name] = value
-    Path("bad.safetensors").write_bytes(tensor_file.pack("model", tensors, meta))
+    Path("bad.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, meta))
     result = gancli("sample", "bad.safetensors", "-o", "out")
     assert result.exit_code == 1 and "holds a model this gancli cannot build" in result.stderr
     assert not Path("out").exists()

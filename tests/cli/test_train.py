@@ -16,11 +16,11 @@ from commands import FAST, gancli
 from PIL import Image
 
 from gancli import config
-from gancli.cli.train import stopping
+from gancli.cli.train import stop_on_signals
 from gancli.core import devices
-from gancli.core.data.dataset import image_set
-from gancli.core.data.registry import SOURCES
-from gancli.core.data.stacked_mnist import stacked
+from gancli.core.data.dataset import build_image_set
+from gancli.core.data.registry import DATASETS
+from gancli.core.data.stacked_mnist import build_stacked_mnist
 from gancli.core.training import trial
 from gancli.core.training.trainer import Trainer
 from gancli.errors import RunError
@@ -74,9 +74,9 @@ def test_stacked_digits_train_with_their_own_preset_and_are_scored(
     flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    digits = image_set("mnist", (pixels, torch.arange(40) % 10), (pixels, torch.arange(40) % 10))
-    monkeypatch.setitem(SOURCES, "stacked-mnist", lambda: stacked("stacked-mnist", digits, 64, 16))
-    monkeypatch.setattr(evaluation, "PROBE_N", 100)
+    digits = build_image_set("mnist", (pixels, torch.arange(40) % 10), (pixels, torch.arange(40) % 10))
+    monkeypatch.setitem(DATASETS, "stacked-mnist", lambda: build_stacked_mnist("stacked-mnist", digits, 64, 16))
+    monkeypatch.setattr(evaluation, "SCORER_N_FAKES", 100)
     result = gancli("train", "--data", "stacked-mnist", "--kimg", "0.1", *FAST, *flags, "--eval-kimg", "0.1")
     assert result.exit_code == 0, result.output
     run = Path("runs/00000-stacked-stacked-mnist")
@@ -127,7 +127,7 @@ def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
 def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gancli.core.training import autotune
 
-    monkeypatch.setattr(autotune, "images_per_s", lambda record, data: record["machine"]["precision"] == "bf16")
+    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record["machine"]["precision"] == "bf16")
     result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, "--threads", "auto", "--precision", "auto")
     assert result.exit_code == 0, result.output
     run = Path("runs/00000-quick-tiny")
@@ -138,7 +138,7 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
     threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
     assert f"cpu, {threads}, bf16 (threads and precision: the fastest of a trial)" in result.stderr
 
-    monkeypatch.setattr(autotune, "images_per_s", lambda record, data: record["machine"]["precision"] == "float32")
+    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record["machine"]["precision"] == "float32")
     result = gancli("train", "--resume", run, "--kimg", "0.2", "--threads", "auto")
     assert result.exit_code == 0, result.output
     assert json.loads((run / "config.json").read_text())["machine"] == machine
@@ -264,7 +264,7 @@ class Stoppable:
 def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
     trainer, before = Stoppable(), signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     try:
-        with pytest.raises(KeyboardInterrupt), stopping(trainer) as came:  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt), stop_on_signals(trainer) as came:  # type: ignore[arg-type]
             signal.raise_signal(signal.SIGINT)
             assert trainer.stops == 1 and came == [signal.SIGINT]
             signal.raise_signal(signal.SIGINT)
@@ -277,7 +277,7 @@ def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> 
     """`interrupt` ignores all further ones while what is half-written is cleared away."""
     trainer, before = Stoppable(), signal.getsignal(signal.SIGINT)
     try:
-        with stopping(trainer):  # type: ignore[arg-type]
+        with stop_on_signals(trainer):  # type: ignore[arg-type]
             signal.raise_signal(signal.SIGINT)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -287,8 +287,8 @@ def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_quiet_does_not_take_a_batch_that_memory_cannot_hold(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "BYTES_PER_CHANNEL", 10**9)
-    monkeypatch.setattr(trial, "peak_bytes", lambda trainer, batch: 10**9 * batch)
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: 5 * 10**9)
+    monkeypatch.setattr(trial, "measure_peak_bytes", lambda trainer, batch: 10**9 * batch)
+    monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: 5 * 10**9)
     result = gancli("train", "--data", tiny_idx, "--kimg", "1", "-q", *FAST)
     assert result.exit_code == 1 and not Path("runs").exists()
     assert result.stderr == (
@@ -299,7 +299,7 @@ def test_quiet_does_not_take_a_batch_that_memory_cannot_hold(tiny_idx: Path, mon
 def test_nohup_is_respected() -> None:
     trainer, before = Stoppable(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stopping(trainer):  # type: ignore[arg-type]
+        with stop_on_signals(trainer):  # type: ignore[arg-type]
             signal.raise_signal(signal.SIGHUP)
             assert trainer.stops == 0
             signal.raise_signal(signal.SIGTERM)
@@ -390,13 +390,13 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
 
 def test_every_numeric_setting_refuses_what_is_out_of_range(tiny_idx: Path) -> None:
     visited = 0
-    for name in config.tunable():
-        field = config.fields()[name]
+    for name in config.tunable_settings():
+        field = config.setting_fields()[name]
         if field.type not in (int, float) or name == "time_budget":
             continue
         for value in (field.metadata["low"] - 1, field.metadata["high"] * 2 + 1):
             shown = f"{value:.0f}" if field.type is int else repr(float(value))
-            result = gancli("train", "--data", tiny_idx, f"{config.flag(name)}={shown}")
+            result = gancli("train", "--data", tiny_idx, f"{config.flag_name(name)}={shown}")
             assert result.exit_code == 2, (name, value)
             assert f"{name} must be " in result.stderr
             visited += 1

@@ -54,7 +54,7 @@ def command(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    evaluation.PROBE_N = 100
+    evaluation.SCORER_N_FAKES = 100
     Engine.step = faulty  # type: ignore[method-assign]
     config = LaunchConfig(
         min_nodes=1,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import distributed, images
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 
 N_IMAGES, BATCH, STEPS = 40, 8, 50
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ RECIPES: dict[str, tuple[str, bool, dict[str, object]]] = {
 }
 
 
-def make(name: str, here: distributed.World) -> tuple[TrainState, Tensor, Tensor | None]:
+def make(name: str, here: distributed.World) -> tuple[TrainStep, Tensor, Tensor | None]:
     model, is_labelled, settings = RECIPES[name]
     plan = {"kimg": 1.0, "z_dim": 5, "g_width": 8, "d_width": 8, "batch_size": BATCH, **settings}
     spec = ModelSpec(
@@ -51,11 +51,11 @@ def make(name: str, here: distributed.World) -> tuple[TrainState, Tensor, Tensor
     )
     draws = torch.Generator().manual_seed(5)
     pixels = torch.randint(0, 256, (N_IMAGES, 1, 8, 8), dtype=torch.uint8, generator=draws)
-    state = TrainState(TrainConfig(**plan), spec, CPU, world=here)  # type: ignore[arg-type]
+    state = TrainStep(TrainConfig(**plan), spec, CPU, world=here)  # type: ignore[arg-type]
     return state, pixels, torch.arange(N_IMAGES) % 3 if is_labelled else None
 
 
-def step(state: TrainState, pixels: Tensor, labels: Tensor | None) -> None:
+def step(state: TrainStep, pixels: Tensor, labels: Tensor | None) -> None:
     nimg = state.nimg
     index = (torch.arange(nimg, nimg + BATCH) % N_IMAGES)[state.world.rows(BATCH)]
     state.step(pixels[index], None if labels is None else labels[index], nimg / 1000, nimg / N_IMAGES)
@@ -89,7 +89,7 @@ def weights_in_float64(name: str, here: distributed.World) -> dict[str, Tensor]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    here, folder = distributed.join() if "RANK" in os.environ else distributed.ALONE, Path(sys.argv[1])
+    here, folder = distributed.join_world() if "RANK" in os.environ else distributed.ALONE, Path(sys.argv[1])
     gradients = {key: value for name in RECIPES for key, value in gradients_in_float32(name, here).items()}
     images.to_float = lambda pixels: pixels.double() / 127.5 - 1
     weights = {key: value for name in RECIPES for key, value in weights_in_float64(name, here).items()}

@@ -33,36 +33,36 @@ def bad_values(f: "dataclasses.Field[Any]") -> list[object]:
 
 def test_every_setting_refuses_each_bad_value_by_name_in_one_line() -> None:
     visited = 0
-    for name, f in config.fields().items():
+    for name, f in config.setting_fields().items():
         for value in bad_values(f):
             with pytest.raises(ConfigError) as caught:
-                config.check(name, value)
+                config.check_setting(name, value)
             assert name in str(caught.value) and "\n" not in str(caught.value)
             with pytest.raises(ConfigError):
                 TrainConfig(**{"kimg": 1.0, name: value})
             visited += 1
-    assert visited >= 3 * len(config.fields()) >= 75
+    assert visited >= 3 * len(config.setting_fields()) >= 75
 
 
 def test_every_range_includes_its_ends() -> None:
-    ranged = {name: f for name, f in config.fields().items() if f.type in (int, float, config.Threads)}
+    ranged = {name: f for name, f in config.setting_fields().items() if f.type in (int, float, config.Threads)}
     for name, f in ranged.items():
-        config.check(name, f.metadata["low"])
-        config.check(name, f.metadata["high"])
+        config.check_setting(name, f.metadata["low"])
+        config.check_setting(name, f.metadata["high"])
         assert f.metadata["low"] <= f.default <= f.metadata["high"]
     assert len(ranged) >= 20
 
 
 def test_threads_are_a_number_or_auto() -> None:
     assert [config.parse_threads(text) for text in ("auto", "0", "2", "-1")] == ["auto", 0, 2, -1]
-    config.check("threads", "auto")
+    config.check_setting("threads", "auto")
     for text in ("", "two", "1.5", "Auto", "1" * 30):
         with pytest.raises(ConfigError, match="write a number, or auto"):
             config.parse_threads(text)
 
 
 def test_every_setting_has_one_sentence_of_help() -> None:
-    helps = [f.metadata["help"] for f in config.fields().values()]
+    helps = [f.metadata["help"] for f in config.setting_fields().values()]
     assert len(helps) >= 25
     assert all(text.endswith(".") and "\n" not in text for text in helps)
 
@@ -102,26 +102,26 @@ def test_every_loss_has_penalties_that_it_works_with() -> None:
 
 def test_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting 'batchsize' in x\.toml \(did you mean 'batch_size'\?"):
-        config.check_known(["lr", "batchsize"], "x.toml")
+        config.check_setting_names(["lr", "batchsize"], "x.toml")
 
 
 def test_unknown_choice_suggests_the_closest() -> None:
     with pytest.raises(ConfigError, match=r"model cannot be 'cnov' \(did you mean 'conv'\?"):
-        config.check("model", "cnov")
+        config.check_setting("model", "cnov")
 
 
 def test_values_survive_json() -> None:
     settings = TrainConfig(kimg=1.5, model="mlp", seed=2**63 - 1, conditional=False)
-    assert config.from_values(json.loads(json.dumps(config.to_values(settings)))) == settings
+    assert config.config_from_values(json.loads(json.dumps(config.config_to_values(settings)))) == settings
 
 
 def test_from_values_refuses_unknown_names() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'gama' in the configuration"):
-        config.from_values({"kimg": 1.0, "gama": 2.0})
+        config.config_from_values({"kimg": 1.0, "gama": 2.0})
 
 
 def test_flag_is_the_field_with_dashes() -> None:
-    assert config.flag("lr_decay_from") == "--lr-decay-from"
+    assert config.flag_name("lr_decay_from") == "--lr-decay-from"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_what_data_may_be_is_what_a_model_takes() -> None:
         for value in values:
             with pytest.raises(ConfigError, match=name):
                 dataclasses.replace(spec, **{name: value})
-    assert not any(map(transform.is_resolution, beyond["resolution"]))
+    assert not any(map(transform.is_valid_resolution, beyond["resolution"]))
     assert typing.get_args(config.FitName) == typing.get_args(resize.Fit)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gancli import config, presets
 from gancli.errors import ConfigError
-from gancli.presets import PRESETS, resolve
+from gancli.presets import PRESETS, resolve_config
 
 
 def test_classic_is_the_tutorial_to_the_letter() -> None:
@@ -18,93 +18,93 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
 
 
 def test_without_a_preset_the_default_is_taken() -> None:
-    name, settings, sources = resolve(None)
+    name, settings, sources = resolve_config(None)
     assert name == presets.DEFAULT_PRESET == "quick"
     assert settings == PRESETS["quick"]
-    assert sources == dict.fromkeys(config.fields(), "preset quick")
+    assert sources == dict.fromkeys(config.setting_fields(), "preset quick")
 
 
 @pytest.mark.parametrize("data", ["stacked-mnist", "stacked-mnist-5k"])
 def test_the_data_choose_where_no_preset_is_named(data: str) -> None:
-    assert resolve(None, None, {"data": data})[0] == resolve(None, {"data": data})[0] == "stacked"
-    assert resolve(None, {"data": data}, {"data": "mnist"})[0] == "quick"
-    assert resolve("classic", None, {"data": data})[0] == "classic"
+    assert resolve_config(None, None, {"data": data})[0] == resolve_config(None, {"data": data})[0] == "stacked"
+    assert resolve_config(None, {"data": data}, {"data": "mnist"})[0] == "quick"
+    assert resolve_config("classic", None, {"data": data})[0] == "classic"
 
 
 def test_no_augmentation_turns_off_what_a_preset_would_drive_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
     adaptive = replace(PRESETS["quick"], augment="color", ada=True)
     monkeypatch.setitem(PRESETS, "quick", adaptive)
-    assert resolve("quick")[1].ada
+    assert resolve_config("quick")[1].ada
     for file, flags in (({"augment": "none"}, None), (None, {"augment": "none"}), ({"ada": True}, {"augment": "none"})):
-        _, settings, sources = resolve("quick", file, flags)
+        _, settings, sources = resolve_config("quick", file, flags)
         assert settings == replace(adaptive, augment="none", ada=False)
         assert sources["ada"] == sources["augment"] == ("flag" if flags else "file")
     for file, flags in (({"augment": "none"}, {"ada": True}), (None, {"augment": "none", "ada": True})):
         with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
-            resolve("quick", file, flags)
+            resolve_config("quick", file, flags)
 
 
 def test_flag_wins_over_file_and_file_over_preset() -> None:
     file = {"lr": 0.5, "batch_size": 16}
-    name, settings, sources = resolve("classic", file, {"batch_size": 8, "gamma": None})
+    name, settings, sources = resolve_config("classic", file, {"batch_size": 8, "gamma": None})
     assert (name, settings.batch_size, settings.lr, settings.gamma) == ("classic", 8, 0.5, PRESETS["classic"].gamma)
     assert (sources["batch_size"], sources["lr"], sources["gamma"]) == ("flag", "file", "preset classic")
 
 
 def test_file_may_name_the_preset_and_an_argument_wins_over_it() -> None:
-    assert resolve(None, {"preset": "classic"})[0] == "classic"
-    assert resolve("quick", {"preset": "classic"})[0] == "quick"
+    assert resolve_config(None, {"preset": "classic"})[0] == "classic"
+    assert resolve_config("quick", {"preset": "classic"})[0] == "quick"
 
 
 def test_arguments_are_left_as_they_were() -> None:
     file, flags = {"preset": "classic", "time_budget": "1m"}, {"lr": 0.1, "seed": None}
-    resolve(None, file, flags)
+    resolve_config(None, file, flags)
     assert (file, flags) == ({"preset": "classic", "time_budget": "1m"}, {"lr": 0.1, "seed": None})
 
 
-@pytest.mark.parametrize("length", config.LENGTHS)
+@pytest.mark.parametrize("length", config.LENGTH_SETTINGS)
 def test_a_length_replaces_the_one_before_whatever_its_unit(length: str) -> None:
-    _, settings, sources = resolve("classic", {"epochs": 7}, {length: 5})
-    assert {name: getattr(settings, name) for name in config.LENGTHS} == {
-        **dict.fromkeys(config.LENGTHS, 0.0),
+    _, settings, sources = resolve_config("classic", {"epochs": 7}, {length: 5})
+    assert {name: getattr(settings, name) for name in config.LENGTH_SETTINGS} == {
+        **dict.fromkeys(config.LENGTH_SETTINGS, 0.0),
         length: 5,
     }
-    assert {sources[name] for name in config.LENGTHS} == {"flag"}
+    assert {sources[name] for name in config.LENGTH_SETTINGS} == {"flag"}
 
 
 def test_two_lengths_in_one_place_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="--kimg and --epochs exclude each other"):
-        resolve("quick", None, {"kimg": 1, "epochs": 1})
+        resolve_config("quick", None, {"kimg": 1, "epochs": 1})
     with pytest.raises(ConfigError, match="--epochs and --time-budget exclude each other"):
-        resolve("quick", {"time_budget": "9s", "epochs": 1})
+        resolve_config("quick", {"time_budget": "9s", "epochs": 1})
 
 
 def test_time_budget_is_read_with_units() -> None:
-    assert resolve("quick", None, {"time_budget": "1m30s"})[1].time_budget == 90
+    assert resolve_config("quick", None, {"time_budget": "1m30s"})[1].time_budget == 90
 
 
 @pytest.mark.parametrize("preset", ["quik", ["quick"], 3])
 def test_unknown_preset_lists_the_known_ones(preset: object) -> None:
     with pytest.raises(ConfigError, match=r"unknown preset .*known: classic, quick, stacked"):
-        resolve(None, {"preset": preset})
+        resolve_config(None, {"preset": preset})
     with pytest.raises(ConfigError, match=r"did you mean 'quick'\?"):
-        resolve("quik")
+        resolve_config("quik")
 
 
 def test_unknown_setting_says_where_it_stands() -> None:
     with pytest.raises(ConfigError, match=r"'batchsize' in the configuration file \(did you mean 'batch_size'\?"):
-        resolve(None, {"batchsize": 8})
+        resolve_config(None, {"batchsize": 8})
     with pytest.raises(ConfigError, match="'batchsize' in the flags"):
-        resolve(None, None, {"batchsize": 8})
+        resolve_config(None, None, {"batchsize": 8})
 
 
 def test_bad_value_is_refused_even_where_another_layer_wins() -> None:
     with pytest.raises(ConfigError, match="batch_size must be from 2"):
-        resolve(None, {"batch_size": 1}, {"batch_size": 8})
+        resolve_config(None, {"batch_size": 1}, {"batch_size": 8})
 
 
 def test_every_preset_resolves_to_itself() -> None:
     for name, settings in PRESETS.items():
-        assert resolve(name)[:2] == (name, settings)
+        assert resolve_config(name)[:2] == (name, settings)
     assert len(PRESETS) >= 2
     assert set(presets.PRESET_FOR_DATA.values()) <= set(PRESETS)

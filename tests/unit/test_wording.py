@@ -2,7 +2,7 @@
 
 import pytest
 
-from gancli.wording import about, duration, listed, significant, times_floor
+from gancli.wording import format_about, format_duration, format_list, format_significant, times_floor
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from gancli.wording import about, duration, listed, significant, times_floor
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert significant(value) == text
+    assert format_significant(value) == text
 
 
 @pytest.mark.parametrize(
@@ -35,21 +35,21 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
     ],
 )
 def test_estimates_have_two_digits(value: float, text: str) -> None:
-    assert about(value) == f"about {text}"
+    assert format_about(value) == f"about {text}"
 
 
 @pytest.mark.parametrize(
     ("most", "text"), [(4, "a, b, c"), (3, "a, b, c"), (2, "a, b and 1 other"), (1, "a and 2 others")]
 )
 def test_long_lists_are_cut_and_counted(most: int, text: str) -> None:
-    assert listed(["a", "b", "c"], most) == text
+    assert format_list(["a", "b", "c"], most) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (59.6, "1m00s"), (75, "1m15s"), (3599, "59m59s"), (7265, "2h01m")]
 )
 def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from typing import IO
 
 import numpy as np
 
-from gancli.errors import DataError, printable
+from gancli.errors import DataError, make_printable
 
-ACCEPTED = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
+ACCEPTED_FORMATS_HINT = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
 LARGEST_BYTES = 1 << 28
 MOST_DEFLATED = 200  # times; a picture is packed already, and what packs better than this is a bomb
 SMALL_BYTES = 1 << 24
@@ -37,18 +37,18 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.strerror:
             raise DataError(f"cannot read {path}: {err.strerror}") from err
-        raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED}") from err
+        raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED_FORMATS_HINT}") from err
     with archive:
         yield archive
 
 
-def files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def file_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The entries that are files; zipfile itself stumbles over one without a name."""
     return [info for info in archive.infolist() if info.filename and not info.is_dir()]
 
 
 @contextlib.contextmanager
-def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
     """One entry of a zip, and DataError for what goes wrong while it is open, its text the reason alone.
 
     Only deflate is read: what others unpack from a few bytes has no bound.
@@ -67,31 +67,31 @@ def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[b
 
 
 @contextlib.contextmanager
-def open_array(
+def open_npz_array(
     path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
 ) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[np.generic]]]:
     """One array of an npz, open at its first element, with its shape and type."""
     try:
-        with open_entry(archive, info) as entry:
-            yield entry, *read_header(entry)
+        with open_zip_entry(archive, info) as entry:
+            yield entry, *read_npy_header(entry)
     except DataError as err:
-        name = shortened(info.filename.removesuffix(".npy"))
+        name = shorten_name(info.filename.removesuffix(".npy"))
         raise DataError(f"cannot use the array {name} in {path}: {err}; write it again") from err
 
 
-def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    check_size(info.file_size)
-    check_packing(info)
-    with open_entry(archive, info) as entry:
+def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    check_file_size(info.file_size)
+    check_compression(info)
+    with open_zip_entry(archive, info) as entry:
         return read_exactly(entry, info.file_size)
 
 
-def read_file(path: str | Path) -> bytes:
+def read_file_bytes(path: str | Path) -> bytes:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not stop us
         try:
             n_bytes = os.fstat(file).st_size
-            check_size(n_bytes)
+            check_file_size(n_bytes)
             return os.read(file, n_bytes)
         finally:
             os.close(file)
@@ -106,17 +106,17 @@ def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
     return data
 
 
-def check_size(n_bytes: int) -> None:
+def check_file_size(n_bytes: int) -> None:
     if n_bytes > LARGEST_BYTES:
         raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB")
 
 
-def check_packing(info: zipfile.ZipInfo) -> None:
+def check_compression(info: zipfile.ZipInfo) -> None:
     if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
         raise DataError(f"packed more than {MOST_DEFLATED} times")
 
 
-def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     """Shape and type of the array in a .npy file, which is left open at its first element.
 
     Raises DataError, its text the reason alone. Source: the documentation of numpy.lib.format.
@@ -145,6 +145,6 @@ def read_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]
     return shape, dtype
 
 
-def shortened(name: str) -> str:
+def shorten_name(name: str) -> str:
     """The end of a file's name, in one line."""
-    return printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")
+    return make_printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")

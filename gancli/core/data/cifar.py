@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli.core.data.dataset import ImageSet, image_set
+from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.errors import DataError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -18,35 +18,35 @@ MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 MOST_BYTES = 200_000_000  # it has 162 MiB
 TIMEOUT_S = 10.0
 
-RECORD = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane, row by row
+RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane, row by row
 IMAGES_PER_FILE = 10_000
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def load(folder: Path) -> ImageSet:
+def load_cifar10_folder(folder: Path) -> ImageSet:
     """The set in a folder of the six .bin files. Raises DataError, naming the file at fault."""
-    parts = [read(folder / name) for name in TRAIN_FILES]
+    parts = [read_cifar10_file(folder / name) for name in TRAIN_FILES]
     images, labels = (torch.cat(some) for some in zip(*parts, strict=True))
-    return image_set("cifar10", (images, labels), read(folder / TEST_FILE), CLASSES)
+    return build_image_set("cifar10", (images, labels), read_cifar10_file(folder / TEST_FILE), CLASSES)
 
 
-def read(path: Path) -> tuple[Tensor, Tensor]:
+def read_cifar10_file(path: Path) -> tuple[Tensor, Tensor]:
     """Images uint8 [N,3,32,32] and labels int64 [N] of one file, N at most 10,000.
 
     Source: the description of the binary version on the CIFAR-10 page.
     """
     try:
         with open(path, "rb") as file:
-            data = bytearray(file.read(IMAGES_PER_FILE * RECORD + 1))
+            data = bytearray(file.read(IMAGES_PER_FILE * RECORD_BYTES + 1))
     except OSError as err:
         raise DataError(f"cannot read {path}: {err.strerror}") from err
-    if not data or len(data) % RECORD:
+    if not data or len(data) % RECORD_BYTES:
         raise DataError(
-            f"{path} is damaged: its size is not that of 1 to {IMAGES_PER_FILE:,} records of {RECORD} bytes"
+            f"{path} is damaged: its size is not that of 1 to {IMAGES_PER_FILE:,} records of {RECORD_BYTES} bytes"
         )
-    records = torch.frombuffer(data, dtype=torch.uint8).view(-1, RECORD)
+    records = torch.frombuffer(data, dtype=torch.uint8).view(-1, RECORD_BYTES)
     labels = records[:, 0].long()
     if labels.max() >= len(CLASSES):
         raise DataError(
@@ -55,7 +55,7 @@ def read(path: Path) -> tuple[Tensor, Tensor]:
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
-def download(root: Path) -> Path:
+def download_cifar10(root: Path) -> Path:
     """Fetch the archive, check it, and unpack its six files by name into a folder below root. Raises OSError."""
     with urllib.request.urlopen(URL, timeout=TIMEOUT_S) as answer:
         archive = answer.read(MOST_BYTES + 1)
@@ -65,17 +65,17 @@ def download(root: Path) -> Path:
     folder.mkdir()
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for name in (*TRAIN_FILES, TEST_FILE):
-            (folder / name).write_bytes(member(tar, f"cifar-10-batches-bin/{name}"))
+            (folder / name).write_bytes(find_archive_member(tar, f"cifar-10-batches-bin/{name}"))
     return folder
 
 
-def member(tar: tarfile.TarFile, name: str) -> bytes:
+def find_archive_member(tar: tarfile.TarFile, name: str) -> bytes:
     """One file of an archive, which must be there and no larger than a file of 10,000 images."""
     try:
         file = tar.extractfile(name)
     except KeyError:
         file = None
-    content = file.read(IMAGES_PER_FILE * RECORD + 1) if file else b""
-    if len(content) != IMAGES_PER_FILE * RECORD:
+    content = file.read(IMAGES_PER_FILE * RECORD_BYTES + 1) if file else b""
+    if len(content) != IMAGES_PER_FILE * RECORD_BYTES:
         raise OSError(f"the archive's {os.path.basename(name)} is missing, or not 10,000 images long")
     return content

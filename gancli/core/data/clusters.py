@@ -13,47 +13,52 @@ from torch import Tensor
 
 from gancli.core import rng
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import silent
-from gancli.core.data.pixel_cache import Progress
+from gancli.core.data.load import ignore_progress
+from gancli.core.data.pixel_cache import ProgressCallback
 
-SIDE = 14  # of the thumbnails that are compared, in pixels
+THUMBNAIL_SIDE = 14  # of the thumbnails that are compared, in pixels
 FEWEST_PER_CLUSTER = 100  # training images, on average
 MOST_COMPARED = 20_000  # images that the centres are found on
 MOST_ROUNDS = 30
-PIECE_BYTES = 2**22  # of images that are looked at together
-PIECE = 4096  # thumbnails
+CHUNK_BYTES = 2**22  # of images that are looked at together
+CHUNK_THUMBNAILS = 4096  # thumbnails
 
 
-def as_trained(images: ImageSet, *, conditional: bool, clusters: int, progress: Progress = silent) -> ImageSet:
+def with_training_labels(
+    images: ImageSet, *, conditional: bool, clusters: int, progress: ProgressCallback = ignore_progress
+) -> ImageSet:
     """The set with the labels that training is to use: its own if conditional, else those of clusters, or none."""
     if conditional and images.n_classes:
         return images
     k = min(clusters, len(images.images) // FEWEST_PER_CLUSTER)
     if k < 2:
         return dataclasses.replace(images, labels=None, heldout_labels=None, class_names=())
-    small = thumbnails(images.images, progress)
+    small = make_thumbnails(images.images, progress)
     order = torch.randperm(len(small), generator=rng.generator(0, "clusters"))
-    means = centres(small[order[:MOST_COMPARED]].double(), k, progress)
-    labels, heldout_labels = nearest(small, means), nearest(thumbnails(images.heldout_images), means)
+    means = kmeans_centres(small[order[:MOST_COMPARED]].double(), k, progress)
+    labels, heldout_labels = (
+        assign_clusters(small, means),
+        assign_clusters(make_thumbnails(images.heldout_images), means),
+    )
     names = tuple(f"cluster {i}" for i in range(len(means)))
     return dataclasses.replace(
         images, labels=labels, heldout_labels=heldout_labels, class_names=names, is_clustered=True
     )
 
 
-def thumbnails(images: Tensor, progress: Progress = silent) -> Tensor:
+def make_thumbnails(images: Tensor, progress: ProgressCallback = ignore_progress) -> Tensor:
     """uint8 [N,C,H,W] -> uint8 [N, C SIDE SIDE], each pixel the mean of an area."""
     n, (channels, *_) = len(images), images.shape[1:]
-    small = torch.empty(n, channels * SIDE**2, dtype=torch.uint8)
-    step = max(1, PIECE_BYTES // images[:1].nbytes) if n else 1
+    small = torch.empty(n, channels * THUMBNAIL_SIDE**2, dtype=torch.uint8)
+    step = max(1, CHUNK_BYTES // images[:1].nbytes) if n else 1
     for start in range(0, n, step):
         progress("thumbnails to find clusters", start, n)
         part = images[start : start + step].float()
-        small[start : start + step] = F.adaptive_avg_pool2d(part, SIDE).round().to(torch.uint8).flatten(1)
+        small[start : start + step] = F.adaptive_avg_pool2d(part, THUMBNAIL_SIDE).round().to(torch.uint8).flatten(1)
     return small
 
 
-def centres(points: Tensor, k: int, progress: Progress = silent) -> Tensor:
+def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_progress) -> Tensor:
     """k means of points [N, d] -> [k, d], in order of the share of points that are nearest to them.
 
     Fewer than k where there are fewer different points.
@@ -63,15 +68,18 @@ def centres(points: Tensor, k: int, progress: Progress = silent) -> Tensor:
     draws = rng.generator(0, "centres")
     means = points[torch.randint(len(points), (1,), generator=draws)]
     squares = points.square().sum(1)
-    apart = apart_from(points, squares, means)[:, 0]
+    apart = distances_from_squares(points, squares, means)[:, 0]
     while len(means) < k:
         progress("clusters, a first centre for each", len(means), k)
         chosen = points[torch.multinomial(apart + 1e-9, 1, generator=draws)]
-        means, apart = torch.cat([means, chosen]), torch.minimum(apart, apart_from(points, squares, chosen)[:, 0])
+        means, apart = (
+            torch.cat([means, chosen]),
+            torch.minimum(apart, distances_from_squares(points, squares, chosen)[:, 0]),
+        )
     labels = torch.full((len(points),), -1)
     for done in range(MOST_ROUNDS):
         progress("clusters, moving the centres", done, MOST_ROUNDS)
-        before, labels = labels, apart_from(points, squares, means).argmin(1)
+        before, labels = labels, distances_from_squares(points, squares, means).argmin(1)
         if torch.equal(before, labels):
             break
         counts = labels.bincount(minlength=k)
@@ -81,17 +89,17 @@ def centres(points: Tensor, k: int, progress: Progress = silent) -> Tensor:
     return means[counts.argsort(descending=True, stable=True)[: int((counts > 0).sum())]]
 
 
-def distances(points: Tensor, means: Tensor) -> Tensor:
+def centre_distances(points: Tensor, means: Tensor) -> Tensor:
     """Squared, [N, d] and [k, d] -> [N, k]."""
-    return apart_from(points, points.square().sum(1), means)
+    return distances_from_squares(points, points.square().sum(1), means)
 
 
-def apart_from(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
+def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
     """`distances`, the squared lengths of the points [N] being known."""
     return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 
-def nearest(small: Tensor, means: Tensor) -> Tensor:
+def assign_clusters(small: Tensor, means: Tensor) -> Tensor:
     """The cluster of each thumbnail, int64 [N]."""
-    found = [distances(part.double(), means).argmin(1) for part in torch.split(small, PIECE)]
+    found = [centre_distances(part.double(), means).argmin(1) for part in torch.split(small, CHUNK_THUMBNAILS)]
     return torch.cat(found) if len(small) else torch.zeros(0, dtype=torch.int64)

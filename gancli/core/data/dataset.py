@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancli.config import LONGEST_NAME, are_names
+from gancli.config import LONGEST_NAME, are_valid_names
 from gancli.core import rng
 from gancli.errors import DataError
 
@@ -41,7 +41,7 @@ class ImageSet:
     is_clustered: bool = False
 
     def __post_init__(self) -> None:
-        if not are_names(self.class_names):
+        if not are_valid_names(self.class_names):
             raise DataError(f"{self.name} has classes of one name, or of more than {LONGEST_NAME} letters; rename them")
 
     @property
@@ -61,12 +61,12 @@ class ImageSet:
         """Training images per class; [] without labels."""
         return [] if self.labels is None else self.labels.bincount(minlength=self.n_classes).tolist()
 
-    def n_watchable(self, *, labelled: bool) -> int:
+    def n_judgeable_heldout(self, *, labelled: bool) -> int:
         """Held-out images that D can judge in training, where it may need their labels."""
         return 0 if labelled and self.heldout_labels is None else len(self.heldout_images)
 
 
-def image_set(
+def build_image_set(
     name: str,
     train: tuple[Tensor, Tensor | None],
     heldout: tuple[Tensor, Tensor | None] | None = None,
@@ -81,7 +81,7 @@ def image_set(
     if len(images) < FEWEST_IMAGES:
         raise DataError(f"{name} holds {len(images)} training images; at least {FEWEST_IMAGES} are needed")
     if heldout is None:
-        chosen = hold_out(len(images), labels)
+        chosen = heldout_mask(len(images), labels)
         if len(images) < FEWEST_TO_HOLD_OUT:
             notes += (f"{name} holds only {len(images)} images, so none are held out to watch for overfitting",)
         heldout = images[chosen], None if labels is None else labels[chosen]
@@ -103,12 +103,12 @@ def image_set(
         heldout_images=heldout_images,
         heldout_labels=heldout_labels,
         class_names=class_names if labels is not None else (),
-        digest=digest(images, labels, heldout_images, heldout_labels),
+        digest=tensors_digest(images, labels, heldout_images, heldout_labels),
         notes=notes,
     )
 
 
-def hold_out(n: int, labels: Tensor | None) -> Tensor:
+def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
     """Which of n images to keep from training -> bool [n]: a tenth, in turn over the classes, at most 10,000 in all.
 
     The same for every run: every k-th of a fixed permutation sorted by class. A class's only image is not taken, and
@@ -126,7 +126,7 @@ def hold_out(n: int, labels: Tensor | None) -> Tensor:
     return chosen
 
 
-def digest(*parts: Tensor | None) -> str:
+def tensors_digest(*parts: Tensor | None) -> str:
     """sha256 over shapes and contents; None counts too."""
     hasher = hashlib.sha256()
     for part in parts:

@@ -30,7 +30,7 @@ READERS: dict[bytes, tuple[str, type[Image.Image]]] = {
     b"GIF87a": ("GIF", GifImagePlugin.GifImageFile),
     b"GIF89a": ("GIF", GifImagePlugin.GifImageFile),
 }
-WORDS = {
+MODE_NAMES = {
     "1": "1-bit",
     "L": "grey",
     "LA": "grey+alpha",
@@ -43,9 +43,9 @@ WORDS = {
     "I": "32-bit",
     "F": "float",
 }
-TOO_MUCH = ("I", "F", "LAB")  # modes of Pillow's that hold more than 8 bits, or other colours than RGB
-NOT_READ = "of a layout that is not read"
-UPRIGHT = {  # the orientation in EXIF -> what sets it right
+UNSUPPORTED_MODES = ("I", "F", "LAB")  # modes of Pillow's that hold more than 8 bits, or other colours than RGB
+UNSUPPORTED_LAYOUT = "of a layout that is not read"
+UPRIGHT_TRANSPOSES = {  # the orientation in EXIF -> what sets it right
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -55,7 +55,7 @@ UPRIGHT = {  # the orientation in EXIF -> what sets it right
     8: Image.Transpose.ROTATE_90,
 }
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of a TIFF
-SIGNED = 2
+SIGNED_FORMAT = 2
 
 # What Pillow logs or warns of in damaged files, our errors say. Set once, since catch_warnings is not for threads.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -63,7 +63,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageHeader:
     """What a file's header says of its picture.
 
     kind: "PNG", "JPEG", "WebP", "BMP", "TIFF" or "GIF". width, height: as shown, so after turning.
@@ -83,10 +83,10 @@ class Facts:
     has_more_frames: bool = False
 
 
-Load = Callable[[], Image.Image]
+PixelLoader = Callable[[], Image.Image]
 
 
-def opened(data: bytes) -> tuple[Facts, Load]:
+def open_image(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     """What the header says, and how to load the pixels: upright, of mode L, LA, RGB or RGBA.
 
     16 bits become 8 by their high byte, CMYK becomes RGB. Both raise DataError, its text the reason alone.
@@ -97,46 +97,46 @@ def opened(data: bytes) -> tuple[Facts, Load]:
         return open_png(data)
     for magic, (kind, reader) in READERS.items():
         if data.startswith(magic) and (kind != "WebP" or data[8:12] == b"WEBP"):
-            return open_other(data, kind, reader)
+            return open_with_pillow(data, kind, reader)
     raise DataError("not a picture")
 
 
-def open_png(data: bytes) -> tuple[Facts, Load]:
-    file = fast_png.take_apart(data)
-    check_size(file.width, file.height, len(file.mode) * max(file.depth // 8, 1))
-    turn = orientation(file.chunks.get(b"eXIf"))
-    facts = Facts(
+def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
+    file = fast_png.parse_png(data)
+    check_pixel_count(file.width, file.height, len(file.mode) * max(file.depth // 8, 1))
+    turn = exif_orientation(file.chunks.get(b"eXIf"))
+    facts = ImageHeader(
         "PNG",
         *((file.height, file.width) if turn > 4 else (file.width, file.height)),
-        mode="1-bit" if file.mode == "L" and file.depth == 1 else named(file.mode, is_deep=file.depth == 16),
-        is_grey=file.mode in ("L", "LA") or are_grey(file.palette),
+        mode="1-bit" if file.mode == "L" and file.depth == 1 else mode_name(file.mode, is_deep=file.depth == 16),
+        is_grey=file.mode in ("L", "LA") or are_grey_colours(file.palette),
         is_oriented=turn > 1,
         has_profile=b"iCCP" in file.chunks,
         has_alpha="A" in file.mode or b"tRNS" in file.chunks,
         has_more_frames=file.chunks.get(b"acTL", b"")[:4] > b"\0\0\0\1",
     )
-    return facts, lambda: upright(file.load(), turn)
+    return facts, lambda: rotate_upright(file.load(), turn)
 
 
-def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts, Load]:
+def open_with_pillow(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[ImageHeader, PixelLoader]:
     """By Pillow's reader for this kind, called by name so that no other is tried."""
     if kind == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise DataError("truncated")
     if kind == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
         raise DataError("damaged")
-    with reasons():
+    with translate_pillow_errors():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
-        check_size(*image.size)
+        check_pixel_count(*image.size)
         tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
         is_tiff = kind == "TIFF"
-        turn = known(tags.get(ORIENTATION)) if is_tiff else orientation(image.info.get("exif"))
-        layout = layout_in_file(image)
-        is_signed = SIGNED in values(tags, SAMPLE_FORMAT)
-        is_misread = layout != "I;12" and ";16" not in layout and max(values(tags, BITS), default=8) > 8
-        facts = Facts(
+        turn = valid_orientation(tags.get(ORIENTATION)) if is_tiff else exif_orientation(image.info.get("exif"))
+        layout = file_layout(image)
+        is_signed = SIGNED_FORMAT in tag_values(tags, SAMPLE_FORMAT)
+        is_misread = layout != "I;12" and ";16" not in layout and max(tag_values(tags, BITS), default=8) > 8
+        facts = ImageHeader(
             kind,
             *(image.size[::-1] if turn > 4 and not is_tiff else image.size),
-            mode="signed " * is_signed + named_in_file(image.mode, layout),
+            mode="signed " * is_signed + file_mode_name(image.mode, layout),
             is_grey=image.mode in ("1", "L", "LA") or image.mode.startswith("I;16") or has_grey_palette(image),
             is_oriented=turn > 1,
             has_profile="icc_profile" in image.info,
@@ -145,19 +145,19 @@ def open_other(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[Facts
         )
 
     def load() -> Image.Image:
-        with reasons():
-            if image.mode in TOO_MUCH or is_signed:
+        with translate_pillow_errors():
+            if image.mode in UNSUPPORTED_MODES or is_signed:
                 raise DataError(f"{facts.mode} instead of 8 or 16 bits of grey or RGB")
             if is_misread:  # such as 16 bits in a plane for each colour, which Pillow takes for 8
-                raise DataError(NOT_READ)
+                raise DataError(UNSUPPORTED_LAYOUT)
             image.load()
             if not image.mode.startswith("I;16"):
-                loaded = plain(image)
+                loaded = to_plain_mode(image)
             else:
                 loaded = Image.fromarray((np.asarray(image) >> (4 if layout == "I;12" else 8)).astype(np.uint8))
                 if tags.get(PHOTOMETRIC) == 0:
                     loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow leaves it so
-            return loaded if is_tiff else upright(loaded, turn)  # Pillow turns a TIFF itself
+            return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns a TIFF itself
 
     return facts, load
 
@@ -171,22 +171,22 @@ def has_too_many_scans(data: bytes) -> bool:
     return n > MOST_SCANS
 
 
-def named(mode: str, is_deep: bool) -> str:
+def mode_name(mode: str, is_deep: bool) -> str:
     """How people call a mode of Pillow's."""
-    return f"16-bit {WORDS.get(mode, mode)}" if is_deep else WORDS.get(mode, mode)
+    return f"16-bit {MODE_NAMES.get(mode, mode)}" if is_deep else MODE_NAMES.get(mode, mode)
 
 
-def named_in_file(mode: str, layout: str) -> str:
+def file_mode_name(mode: str, layout: str) -> str:
     """The same where the layout in the file tells the depth."""
-    return "16-bit grey" if layout.startswith(("I;12", "I;16")) else named(mode, is_deep=";16" in layout)
+    return "16-bit grey" if layout.startswith(("I;12", "I;16")) else mode_name(mode, is_deep=";16" in layout)
 
 
-def values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+def tag_values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
     """All values of a tag whose values are small whole numbers, () without it."""
     return tuple(tags.get(tag, ()))
 
 
-def layout_in_file(image: Image.Image) -> str:
+def file_layout(image: Image.Image) -> str:
     """Pillow's word for it, such as RGB;16B, which tells 16 bits a channel from 8."""
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
@@ -194,15 +194,15 @@ def layout_in_file(image: Image.Image) -> str:
 
 
 def has_grey_palette(image: Image.Image) -> bool:
-    return image.mode == "P" and are_grey(np.array(image.getpalette() or [], np.uint8).reshape(-1, 3))
+    return image.mode == "P" and are_grey_colours(np.array(image.getpalette() or [], np.uint8).reshape(-1, 3))
 
 
-def are_grey(palette: npt.NDArray[np.uint8]) -> bool:
+def are_grey_colours(palette: npt.NDArray[np.uint8]) -> bool:
     """Whether there are colours [n, 3] and all are grey."""
     return len(palette) > 0 and bool((palette == palette[:, :1]).all())
 
 
-def check_size(width: int, height: int, pixel_bytes: int = 1) -> None:
+def check_pixel_count(width: int, height: int, pixel_bytes: int = 1) -> None:
     if width < 1 or height < 1:
         raise DataError("damaged")
     if width * height > MOST_PIXELS or width * height * pixel_bytes > MOST_BYTES:
@@ -210,7 +210,7 @@ def check_size(width: int, height: int, pixel_bytes: int = 1) -> None:
 
 
 @contextlib.contextmanager
-def reasons() -> Iterator[None]:
+def translate_pillow_errors() -> Iterator[None]:
     """Whatever Pillow raises becomes a DataError, its text the reason alone."""
     try:
         yield
@@ -219,30 +219,30 @@ def reasons() -> Iterator[None]:
     except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
         said = str(err).lower()
         is_unread = any(words in said for words in ("unknown pixel mode", "unsupported", "cannot handle"))
-        raise DataError("truncated" if "truncated" in said else NOT_READ if is_unread else "damaged") from err
+        raise DataError("truncated" if "truncated" in said else UNSUPPORTED_LAYOUT if is_unread else "damaged") from err
 
 
-def orientation(exif: bytes | None) -> int:
+def exif_orientation(exif: bytes | None) -> int:
     """1 to 8; 1, upright, where EXIF says nothing or is damaged."""
     if not exif:
         return 1
     found = Image.Exif()
     try:
         found.load(exif)
-        return known(found.get(ORIENTATION))
+        return valid_orientation(found.get(ORIENTATION))
     except Exception:  # as above; a picture can do without it
         return 1
 
 
-def known(turn: object) -> int:
-    return turn if isinstance(turn, int) and turn in UPRIGHT else 1
+def valid_orientation(turn: object) -> int:
+    return turn if isinstance(turn, int) and turn in UPRIGHT_TRANSPOSES else 1
 
 
-def upright(image: Image.Image, turn: int) -> Image.Image:
-    return image.transpose(UPRIGHT[turn]) if turn > 1 else image
+def rotate_upright(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(UPRIGHT_TRANSPOSES[turn]) if turn > 1 else image
 
 
-def plain(image: Image.Image) -> Image.Image:
+def to_plain_mode(image: Image.Image) -> Image.Image:
     """Any mode with 8 bits a channel or fewer -> L, LA, RGB or RGBA."""
     if image.has_transparency_data:
         return image if image.mode == "LA" else image.convert("RGBA")

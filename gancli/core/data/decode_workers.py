@@ -23,16 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.core.data import archive, fast_png, listing, resize
-from gancli.core.data.decode import Facts
-from gancli.core.data.resize import Wanted
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Transform
 from gancli.errors import DataError
 
 PIPE_BYTES = 1 << 20  # where the system allows it, so that an answer need not wait for its reader
-AHEAD = 2  # tasks that a process has been given
+TASKS_AHEAD = 2  # tasks that a process has been given
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class DecodedBlock:
     """What `n` files in a row became: pixels uint8 [good,C,R,R], the place of each bad file and why, and facts.
 
     unread: the places of those bad files that the system did not give, though another time it might.
@@ -41,23 +41,23 @@ class Block:
     n: int
     pixels: npt.NDArray[np.uint8]
     faults: list[tuple[int, str]]
-    facts: Counter[Facts]
+    facts: Counter[ImageHeader]
     unread: list[int] = field(default_factory=list)
 
 
-def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) -> Block:
+def decode_block(names: Sequence[str], read: Callable[[str], bytes], wanted: Transform) -> DecodedBlock:
     """Decode these files; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
     R, C = wanted.resolution, wanted.channels
     plain: dict[int, bytes] = {}
     others: dict[int, npt.NDArray[np.uint8]] = {}
-    faults, unread, facts = [], [], Counter[Facts]()
+    faults, unread, facts = [], [], Counter[ImageHeader]()
     for place, name in enumerate(names):
         try:
             data = read(name)
-            if rows := fast_png.plain_rows(data, R, C):
+            if rows := fast_png.read_plain_rows(data, R, C):
                 plain[place] = rows
             else:
-                others[place], found = resize.convert(data, wanted)
+                others[place], found = resize.decode_image(data, wanted)
                 facts[found] += 1
         except DataError as err:
             faults.append((place, str(err)))
@@ -65,48 +65,50 @@ def block(names: Sequence[str], read: Callable[[str], bytes], wanted: Wanted) ->
                 unread.append(place)
     pixels = np.empty((len(names), R, R, C), np.uint8)
     if plain:
-        pixels[list(plain)] = fast_png.unfiltered([*plain.values()], R, C)
-        facts[Facts("PNG", R, R, "grey" if C == 1 else "RGB", is_grey=C == 1)] += len(plain)
+        pixels[list(plain)] = fast_png.undo_filters([*plain.values()], R, C)
+        facts[ImageHeader("PNG", R, R, "grey" if C == 1 else "RGB", is_grey=C == 1)] += len(plain)
     for place, picture in others.items():
         pixels[place] = picture
     good = sorted(plain.keys() | others.keys())
-    return Block(len(names), channels_first(pixels[good]), faults, facts, unread)
+    return DecodedBlock(len(names), to_channels_first(pixels[good]), faults, facts, unread)
 
 
-def channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def to_channels_first(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """uint8 [N,R,R,C] -> [N,C,R,R]."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
-def blocks(path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Wanted, n_workers: int) -> Iterator[Block]:
+def decode_blocks(
+    path: Path, is_zip: bool, tasks: Sequence[Sequence[str]], wanted: Transform, n_workers: int
+) -> Iterator[DecodedBlock]:
     """Each task's block, in order; with no workers by this process, one after another. Raises DataError."""
     if n_workers == 0:
         try:
-            with listing.reader(path, is_zip=is_zip) as read:
-                yield from (block(names, read, wanted) for names in tasks)
+            with listing.open_reader(path, is_zip=is_zip) as read:
+                yield from (decode_block(names, read, wanted) for names in tasks)
         except MemoryError as err:
             raise DataError(f"there is too little memory to decode {path}; make huge pictures smaller") from err
         return
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(process()) for _ in range(min(n_workers, len(tasks)))]
+        workers = [stack.enter_context(worker_process()) for _ in range(min(n_workers, len(tasks)))]
         try:
             for worker in workers:
-                send(worker, {"path": str(path), "is_zip": is_zip, "wanted": dataclasses.asdict(wanted)})
-            for number in range(min(AHEAD * len(workers), len(tasks))):
-                send(workers[number % len(workers)], tasks[number])
+                send_message(worker, {"path": str(path), "is_zip": is_zip, "wanted": dataclasses.asdict(wanted)})
+            for number in range(min(TASKS_AHEAD * len(workers), len(tasks))):
+                send_message(workers[number % len(workers)], tasks[number])
             for number in range(len(tasks)):
                 worker = workers[number % len(workers)]
-                yield received(worker, wanted)
-                if (following := number + AHEAD * len(workers)) < len(tasks):
-                    send(worker, tasks[following])
+                yield receive_block(worker, wanted)
+                if (following := number + TASKS_AHEAD * len(workers)) < len(tasks):
+                    send_message(worker, tasks[following])
         except (OSError, EOFError, ValueError) as err:
             raise DataError(f"a process that decodes {path} died; is there too little memory?") from err
 
 
 @contextlib.contextmanager
-def process() -> Iterator["subprocess.Popen[bytes]"]:
+def worker_process() -> Iterator["subprocess.Popen[bytes]"]:
     """One worker; Ctrl-C on a terminal reaches only its parent, whose end it notices."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path())}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(worker_import_path())}
     worker = subprocess.Popen(
         [sys.executable, "-P", "-m", "gancli.core.data.decode_workers"],
         stdin=subprocess.PIPE,
@@ -124,19 +126,19 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
             worker.communicate()
 
 
-def import_path() -> list[str]:
+def worker_import_path() -> list[str]:
     """Where a worker imports from: never the current folder, which may be a stranger's, unless gancli lies there."""
     here, root = os.getcwd(), str(Path(__file__).parents[2])
     return [place for place in sys.path if place and (place == root or os.path.realpath(place) != here)]
 
 
-def send(worker: "subprocess.Popen[bytes]", message: Any) -> None:
+def send_message(worker: "subprocess.Popen[bytes]", message: Any) -> None:
     assert worker.stdin
     worker.stdin.write(json.dumps(message).encode() + b"\n")
     worker.stdin.flush()
 
 
-def received(worker: "subprocess.Popen[bytes]", wanted: Wanted) -> Block:
+def receive_block(worker: "subprocess.Popen[bytes]", wanted: Transform) -> DecodedBlock:
     assert worker.stdout
     line = json.loads(worker.stdout.readline())
     shape = (line["n"] - len(line["faults"]), wanted.channels, wanted.resolution, wanted.resolution)
@@ -144,21 +146,21 @@ def received(worker: "subprocess.Popen[bytes]", wanted: Wanted) -> Block:
     if pixels.size and worker.stdout.readinto(pixels.reshape(-1).data) < pixels.size:  # type: ignore[attr-defined]
         raise EOFError
     faults = [(place, why) for place, why in line["faults"]]
-    return Block(line["n"], pixels, faults, unpacked(line["facts"]), line["unread"])
+    return DecodedBlock(line["n"], pixels, faults, headers_from_json(line["facts"]), line["unread"])
 
 
-def packed(facts: Counter[Facts]) -> list[Any]:
+def headers_to_json(facts: Counter[ImageHeader]) -> list[Any]:
     return [[dataclasses.asdict(found), n] for found, n in facts.items()]
 
 
-def unpacked(values: list[Any]) -> Counter[Facts]:
-    return Counter({Facts(**found): n for found, n in values})
+def headers_from_json(values: list[Any]) -> Counter[ImageHeader]:
+    return Counter({ImageHeader(**found): n for found, n in values})
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
+def serve_requests(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
     """Answer until the requests end; the process ends with them."""
     first = json.loads(requests.readline())
-    wanted = Wanted(**{**first["wanted"], "background": tuple(first["wanted"]["background"])})
+    wanted = Transform(**{**first["wanted"], "background": tuple(first["wanted"]["background"])})
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def listen() -> None:
@@ -168,10 +170,10 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
 
     # Read while an answer is being written: else each side could wait for the other to empty a full pipe.
     threading.Thread(target=listen, daemon=True).start()
-    with listing.reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
+    with listing.open_reader(Path(first["path"]), is_zip=first["is_zip"]) as read:
         while True:
-            done = block(json.loads(waiting.get()), read, wanted)
-            answer = {"n": done.n, "faults": done.faults, "facts": packed(done.facts), "unread": done.unread}
+            done = decode_block(json.loads(waiting.get()), read, wanted)
+            answer = {"n": done.n, "faults": done.faults, "facts": headers_to_json(done.facts), "unread": done.unread}
             answers.write(json.dumps(answer).encode() + b"\n")
             answers.write(done.pixels.reshape(-1).data)
             answers.flush()
@@ -179,4 +181,4 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> NoReturn:
 
 if __name__ == "__main__":
     with contextlib.suppress(OSError):  # the one who asked has gone
-        serve(sys.stdin.buffer, sys.stdout.buffer)
+        serve_requests(sys.stdin.buffer, sys.stdout.buffer)

@@ -16,13 +16,13 @@ from PIL import Image
 from gancli.errors import DataError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-KEPT = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL"}
+KEPT_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL"}
 MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
-PLAIN = {b"IHDR", b"PLTE", b"IDAT"}
+PLAIN_CHUNKS = {b"IHDR", b"PLTE", b"IDAT"}
 HIGHEST_FILTER = 4
-WHOLE = ((0, 0, 1, 1),)
+NOT_INTERLACED = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
@@ -42,7 +42,7 @@ class Png:
         """The pixels, of mode L, LA, RGB or RGBA; 16 bits become 8 by their high byte. Raises DataError."""
         mode, layout = pillow_modes(self.mode, self.depth)
         rows = zlib.compress(
-            inflated(self.chunks[b"IDAT"], self.n_bytes()), level=0
+            inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0
         )  # as they are: Pillow takes away the filters, and wants zlib
         try:
             image = Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
@@ -50,23 +50,23 @@ class Png:
             raise DataError("damaged") from err
         transparent = self.chunks.get(b"tRNS")
         if mode == "P":
-            return looked_up(image, self.palette, transparent)
+            return apply_palette(image, self.palette, transparent)
         if mode == "1":
             image = image.convert("L")
-        return image if transparent is None else without_colour(image, transparent, self.depth)
+        return image if transparent is None else apply_transparent_colour(image, transparent, self.depth)
 
     def n_bytes(self) -> int:
         """How many bytes all rows have, with one before each for its filter."""
         n_bits = self.depth * len(self.mode)
         total = 0
-        for top, left, down, right in ADAM7 if self.is_interlaced else WHOLE:
+        for top, left, down, right in ADAM7 if self.is_interlaced else NOT_INTERLACED:
             height, width = -((top - self.height) // down), -((left - self.width) // right)
             if height > 0 and width > 0:
                 total += height * (1 + (width * n_bits + 7) // 8)
         return total
 
 
-def take_apart(data: bytes) -> Png:
+def parse_png(data: bytes) -> Png:
     """Everything but the pixels. Raises DataError, its text the reason alone."""
     chunks = read_chunks(data)
     if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks:
@@ -82,26 +82,26 @@ def take_apart(data: bytes) -> Png:
 
 
 @functools.cache
-def plain_header(side: int, channels: int) -> bytes:
+def plain_png_header(side: int, channels: int) -> bytes:
     """How a PNG starts that is side x side, of 8 bits, grey or RGB as `channels` 1 or 3 says, and not interlaced."""
     return MAGIC + struct.pack(">I4sIIBBBBB", 13, b"IHDR", side, side, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
 
 
-def plain_rows(data: bytes, side: int, channels: int) -> bytes | None:
+def read_plain_rows(data: bytes, side: int, channels: int) -> bytes | None:
     """The filtered rows of a PNG with such a header, if that is all it has; else None. Raises DataError."""
-    if not data.startswith(plain_header(side, channels)):
+    if not data.startswith(plain_png_header(side, channels)):
         return None
     chunks = read_chunks(data)
-    if b"IDAT" not in chunks or not chunks.keys() <= PLAIN:
+    if b"IDAT" not in chunks or not chunks.keys() <= PLAIN_CHUNKS:
         return None
     row = 1 + side * channels
-    rows = inflated(chunks[b"IDAT"], side * row)
+    rows = inflate_rows(chunks[b"IDAT"], side * row)
     if max(rows[::row]) > HIGHEST_FILTER:
         raise DataError("damaged")
     return rows
 
 
-def unfiltered(rows: Sequence[bytes], side: int, channels: int) -> npt.NDArray[np.uint8]:
+def undo_filters(rows: Sequence[bytes], side: int, channels: int) -> npt.NDArray[np.uint8]:
     """The plain rows of N files -> uint8 [N, side, side, channels].
 
     They are decoded as one tall picture, in half the time, with a row of zeros before each file, which is what filters
@@ -116,7 +116,7 @@ def unfiltered(rows: Sequence[bytes], side: int, channels: int) -> npt.NDArray[n
     return np.frombuffer(image.tobytes(), np.uint8).reshape(len(rows), side + 1, side, channels)[:, 1:]
 
 
-def inflated(packed: bytes, n_bytes: int) -> bytes:
+def inflate_rows(packed: bytes, n_bytes: int) -> bytes:
     """The filtered rows, all of them and no more: a stream that ends early would leave Pillow's picture black."""
     stream = zlib.decompressobj()
     try:
@@ -141,7 +141,7 @@ def read_chunks(data: bytes) -> dict[bytes, bytes]:
         end = at + 12 + n_bytes
         if end > len(data):
             raise DataError("truncated")
-        if name in KEPT:
+        if name in KEPT_CHUNKS:
             body = data[at + 8 : end - 4]
             if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(data[end - 4 : end], "big"):
                 raise DataError("damaged")
@@ -162,7 +162,7 @@ def pillow_modes(mode: str, depth: int) -> tuple[str, str]:
     return mode, mode if depth == 8 else f"{mode};{depth}"
 
 
-def looked_up(image: Image.Image, palette: npt.NDArray[np.uint8], alpha: bytes | None) -> Image.Image:
+def apply_palette(image: Image.Image, palette: npt.NDArray[np.uint8], alpha: bytes | None) -> Image.Image:
     """Indices -> RGB, or RGBA where the palette has alpha; colours without one are opaque."""
     if np.asarray(image).max() >= len(palette):
         raise DataError("damaged")
@@ -174,7 +174,7 @@ def looked_up(image: Image.Image, palette: npt.NDArray[np.uint8], alpha: bytes |
     return image.convert("RGBA")
 
 
-def without_colour(image: Image.Image, colour: bytes, depth: int) -> Image.Image:
+def apply_transparent_colour(image: Image.Image, colour: bytes, depth: int) -> Image.Image:
     """L or RGB -> LA or RGBA: one colour, 2 bytes a channel, is transparent."""
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     if len(colour) != 2 * pixels.shape[2] or image.mode not in ("L", "RGB"):

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from gancli.errors import DataError
 
-UINT8 = 8
+UINT8_CODE = 8
 CHUNK_BYTES = 1 << 20
 LARGEST_BYTES = 1 << 34
 MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb
 SMALL_BYTES = 1 << 24
 
 
-def find(folder: Path, split: str, kind: str) -> Path | None:
+def find_idx_file(folder: Path, split: str, kind: str) -> Path | None:
     """The file of one split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before gzipped.
 
     Raises DataError if the folder cannot be listed.
@@ -32,7 +32,7 @@ def find(folder: Path, split: str, kind: str) -> Path | None:
     return next((folder / name for name in [*plain, *(f"{name}.gz" for name in plain)] if name in present), None)
 
 
-def read(path: Path, ndim: int) -> Tensor:
+def read_idx(path: Path, ndim: int) -> Tensor:
     """The array of one file, gzipped or not (its first bytes tell) -> uint8 with `ndim` dimensions.
 
     What the header promises is compared with what the file holds while reading, so a wrong header cannot exhaust
@@ -49,7 +49,7 @@ def read(path: Path, ndim: int) -> Tensor:
             if len(header) < 4 + 4 * ndim:
                 raise DataError(f"{path} is damaged: it ends within its header")
             zero, kind, found, *shape = struct.unpack(f">HBB{ndim}I", header)
-            if (zero, kind, found) != (0, UINT8, ndim):
+            if (zero, kind, found) != (0, UINT8_CODE, ndim):
                 raise DataError(f"{path} is not IDX with {ndim} dimensions of bytes: it starts with {header[:4].hex()}")
             size, dims = math.prod(shape), "x".join(map(str, shape))
             if not 0 < size <= LARGEST_BYTES:

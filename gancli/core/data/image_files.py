@@ -15,21 +15,21 @@ from torch import Tensor
 
 from gancli.core.data import listing, resize
 from gancli.core.data.archive import (
-    ACCEPTED,
+    ACCEPTED_FORMATS_HINT,
     LARGEST_BYTES,
-    files,
-    open_array,
+    file_entries,
+    open_npz_array,
     open_zip,
-    read_entry,
     read_exactly,
-    read_file,
-    shortened,
+    read_file_bytes,
+    read_zip_entry,
+    shorten_name,
 )
-from gancli.core.data.listing import is_wanted
+from gancli.core.data.listing import is_picture_name
 from gancli.core.data.resize import Pixels
 from gancli.errors import ContractError, DataError
-from gancli.files.run_folder import SCORES
-from gancli.wording import listed
+from gancli.files.run_folder import SCORES_NAME
+from gancli.wording import format_list
 
 CONTACT_SHEETS = ("grid.png", "grid.webp")
 BATCH = 256
@@ -50,7 +50,7 @@ class ImageFiles:
     path: Path
     shape: Shape
     labels: Tensor | None
-    source: "Pictures | Array"
+    source: "PictureFiles | NpzArray"
     rows: Sequence[int]
 
     def __len__(self) -> int:
@@ -89,9 +89,9 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
     An npz holds uint8 [N,H,W] or [N,H,W,C] as images, arr_0 or its only array, and maybe labels, int [N].
     Raises DataError if there are none, or if the first one does not fit the shape.
     """
-    source, labels = in_folder(path) if os.path.isdir(path) else in_file(path)
+    source, labels = open_picture_folder(path) if os.path.isdir(path) else open_picture_archive(path)
     if len(source) == 0:
-        raise DataError(f"no images in {path}; {ACCEPTED}")
+        raise DataError(f"no images in {path}; {ACCEPTED_FORMATS_HINT}")
     first = next(source.pictures(range(len(source))))
     height, width, channels = first.shape
     shape = shape or (channels, height, width)
@@ -99,13 +99,13 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
         sizes = f"images of {width}x{height} pixels, the data {shape[2]}x{shape[1]}"
         raise DataError(f"{path} holds {sizes}; resize them to {shape[2]}x{shape[1]} first")
     try:
-        fitted(first, shape)
+        match_shape(first, shape)
     except DataError as err:
         raise DataError(f"{path} holds colour images, the data grey ones; convert them to grey first") from err
     return ImageFiles(path, shape, labels, source, range(len(source)))
 
 
-def fitted(picture: Pixels, shape: Shape | None) -> Pixels:
+def match_shape(picture: Pixels, shape: Shape | None) -> Pixels:
     """uint8 [H,W] or [H,W,1 or 3] -> [H,W,C] of this shape, or with the channels it has.
 
     Raises DataError, its text the reason alone.
@@ -124,7 +124,7 @@ def fitted(picture: Pixels, shape: Shape | None) -> Pixels:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class PictureFiles:
     """Files of one picture each: names below the folder `path`, or of the entries `infos` of the zip `path`."""
 
     path: Path
@@ -140,19 +140,23 @@ class Pictures:
         with open_zip(self.path) if self.infos else contextlib.nullcontext() as archive:
             for row in rows:
                 try:
-                    data = read_entry(archive, self.infos[row]) if archive else read_file(self.path / self.names[row])
-                    picture = fitted(resize.exact(data), shape)
+                    data = (
+                        read_zip_entry(archive, self.infos[row])
+                        if archive
+                        else read_file_bytes(self.path / self.names[row])
+                    )
+                    picture = match_shape(resize.decode_exact(data), shape)
                 except DataError as err:
-                    faults.append(f"{shortened(self.names[row])} ({err})")
+                    faults.append(f"{shorten_name(self.names[row])} ({err})")
                 else:
                     yield picture
         if faults:
             bad = f"{len(faults):,} of {len(rows):,} images in {self.path} cannot be used"
-            raise DataError(f"{bad}: {listed(faults, MOST_NAMED)}; repair or delete them")
+            raise DataError(f"{bad}: {format_list(faults, MOST_NAMED)}; repair or delete them")
 
 
 @dataclass(frozen=True, eq=False)
-class Array:
+class NpzArray:
     """One array of an npz, uint8 [N,H,W,C] or [N,H,W] in C order: `shape` without the N."""
 
     path: Path
@@ -166,49 +170,51 @@ class Array:
     def pictures(self, rows: Sequence[int], shape: Shape | None = None) -> Iterator[Pixels]:
         """uint8 [H,W,C] of these rows, ascending. Raises DataError at the first that does not fit the shape."""
         n_bytes = math.prod(self.shape)
-        with open_zip(self.path) as archive, open_array(self.path, archive, self.info) as (entry, _, _):
+        with open_zip(self.path) as archive, open_npz_array(self.path, archive, self.info) as (entry, _, _):
             start = entry.tell()
             for row in rows:
                 entry.seek(start + row * n_bytes)
                 pixels = np.frombuffer(read_exactly(entry, n_bytes), np.uint8)
-                yield fitted(pixels.reshape(self.shape), shape)
+                yield match_shape(pixels.reshape(self.shape), shape)
 
 
-def in_folder(path: Path) -> tuple[Pictures, None]:
+def open_picture_folder(path: Path) -> tuple[PictureFiles, None]:
     """The pictures of a folder and its subfolders, sorted by path, but for those of an evaluation."""
-    files, _ = listing.files_below(path, lambda _, names: SCORES not in names)
-    return Pictures(path, without_sheets(sorted(files))), None
+    files, _ = listing.find_pictures_below(path, lambda _, names: SCORES_NAME not in names)
+    return PictureFiles(path, drop_contact_sheets(sorted(files))), None
 
 
-def in_file(path: Path) -> tuple["Pictures | Array", Tensor | None]:
+def open_picture_archive(path: Path) -> tuple["PictureFiles | NpzArray", Tensor | None]:
     """The pictures in a zip, sorted by path; without any, the arrays of an npz: its images and labels."""
     if not os.path.isfile(path):
         found = "is neither a folder nor a file" if os.path.exists(path) else "does not exist"
-        raise DataError(f"{path} {found}; {ACCEPTED}")
+        raise DataError(f"{path} {found}; {ACCEPTED_FORMATS_HINT}")
     with open_zip(path) as archive:
-        infos = {info.filename: info for info in files(archive)}
-        if names := without_sheets(sorted(filter(is_wanted, infos))):
-            return Pictures(path, names, [infos[name] for name in names]), None
+        infos = {info.filename: info for info in file_entries(archive)}
+        if names := drop_contact_sheets(sorted(filter(is_picture_name, infos))):
+            return PictureFiles(path, names, [infos[name] for name in names]), None
         arrays = {name.removesuffix(".npy"): info for name, info in infos.items() if name.endswith(".npy")}
-        return in_npz(path, archive, arrays) if arrays else (Pictures(path, ()), None)
+        return open_npz(path, archive, arrays) if arrays else (PictureFiles(path, ()), None)
 
 
-def without_sheets(names: list[str]) -> list[str]:
+def drop_contact_sheets(names: list[str]) -> list[str]:
     """Without the grids that samples are shown in, unless there is nothing else."""
     return [name for name in names if os.path.basename(name) not in CONTACT_SHEETS] or names
 
 
-def in_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo]) -> tuple[Array, Tensor | None]:
+def open_npz(
+    path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo]
+) -> tuple[NpzArray, Tensor | None]:
     others = [name for name in arrays if name != "labels"]
     known = [name for name in ("images", "arr_0") if name in arrays] or (others if len(others) == 1 else [])
     if not known:
-        raise DataError(f"{path} has no array called images, only {shortened(', '.join(arrays))}; name it images")
+        raise DataError(f"{path} has no array called images, only {shorten_name(', '.join(arrays))}; name it images")
     info = arrays[known[0]]
-    with open_array(path, archive, info) as (entry, shape, dtype):
+    with open_npz_array(path, archive, info) as (entry, shape, dtype):
         n_bytes = info.file_size - entry.tell()
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:] or shape[3:] not in ((), (1,), (3,)):
         wanted = "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
-        raise DataError(f"{shortened(known[0])} in {path} {wanted}; got {dtype} {list(shape)}")
+        raise DataError(f"{shorten_name(known[0])} in {path} {wanted}; got {dtype} {list(shape)}")
     n, *sides = shape
     if n > MOST_IMAGES or math.prod(sides) > LARGEST_BYTES:
         most = f"{MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are the most that is read"
@@ -216,14 +222,14 @@ def in_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipIn
     if n_bytes != math.prod(shape):
         held = f"{n_bytes:,} bytes of images where {list(shape)} needs {math.prod(shape):,}"
         raise DataError(f"{path} is damaged: it holds {held}; write it again")
-    labels = read_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
-    return Array(path, info, n, tuple(sides)), labels
+    labels = read_npz_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
+    return NpzArray(path, info, n, tuple(sides)), labels
 
 
-def read_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> Tensor:
+def read_npz_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> Tensor:
     """The labels of n images -> int64 [n]."""
     labels = None
-    with open_array(path, archive, info) as (entry, shape, dtype):
+    with open_npz_array(path, archive, info) as (entry, shape, dtype):
         if shape == (n,) and dtype.kind in "iu":
             labels = np.frombuffer(read_exactly(entry, n * dtype.itemsize), dtype)
     if labels is None or (n and not 0 <= labels.min() <= labels.max() < 1 << 31):

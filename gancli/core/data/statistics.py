@@ -6,25 +6,25 @@ from typing import Any
 import numpy as np
 
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.pixel_cache import duplicates
-from gancli.wording import about, counted, listed, significant
+from gancli.core.data.pixel_cache import find_duplicates
+from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
 MANY_PASSES = 10  # over so few images, from which they can be learnt by heart
 FEWEST_TO_SCORE = 100  # held-out images that the best score of copying takes, see metrics/scores.py
 FEW_IN_CLASS = 50
-UNEVEN = 10  # times that the largest class has the images of the smallest
+UNEVEN_RATIO = 10  # times that the largest class has the images of the smallest
 MOST_NAMED = 3
 
 
-def survey(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> dict[str, Any]:
+def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> dict[str, Any]:
     """Everything to report. n_shown: how many images the whole run shows, None if that is not known.
 
     conditional: whether classes are learnt; else they are only counted. kinds, modes and sizes count the files, where
     there are any; classes are [name, training images, held-out images].
     """
     sizes: dict[str, int] = data.report.get("sizes", {})
-    by_area = sorted(sizes, key=area)
+    by_area = sorted(sizes, key=pixel_area)
     passes = n_shown / len(data.images) if n_shown else None
     return {
         **data.report,
@@ -36,49 +36,49 @@ def survey(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> 
         "channels": data.channels,
         "smallest": by_area[0] if by_area else None,
         "largest": by_area[-1] if by_area else None,
-        "classes": classes(data) if conditional else [],
+        "classes": class_table(data) if conditional else [],
         "n_ignored": 0 if conditional else data.n_classes,
         "passes": passes,
         "notes": list(data.notes),
-        "warnings": warnings(data, passes, conditional=conditional),
+        "warnings": data_warnings(data, passes, conditional=conditional),
     }
 
 
-def area(size: str) -> int:
+def pixel_area(size: str) -> int:
     """'640x480' -> 307200."""
     width, height = map(int, size.split("x"))
     return width * height
 
 
-def classes(data: ImageSet) -> list[list[Any]]:
+def class_table(data: ImageSet) -> list[list[Any]]:
     held = data.heldout_labels
     heldout = [0] * data.n_classes if held is None else held.bincount(minlength=data.n_classes).tolist()
     return [list(row) for row in zip(data.class_names, data.class_counts, heldout, strict=True)]
 
 
-def warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
+def data_warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
     """What will limit the result, with the numbers that matter."""
-    of_classes = [*uneven(data), *absent(data)] if conditional else []
-    return few_images(len(data.images), len(data.heldout_images), passes) + of_classes
+    of_classes = [*uneven_class_warnings(data), *absent_class_warnings(data)] if conditional else []
+    return few_images_warnings(len(data.images), len(data.heldout_images), passes) + of_classes
 
 
-def copies(data: ImageSet) -> dict[str, Any]:
+def count_copies(data: ImageSet) -> dict[str, Any]:
     """The exact copies in a set that was not read from picture files, which know theirs."""
     n, m = len(data.images), len(data.heldout_images)
 
     def name(row: np.int64) -> str:
         return f"image {row}" if row < n else f"held-out image {row - n}"
 
-    return duplicates(data.images, data.heldout_images, name, np.arange(n), np.arange(n, n + m))
+    return find_duplicates(data.images, data.heldout_images, name, np.arange(n), np.arange(n, n + m))
 
 
-def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
+def few_images_warnings(n: int, n_heldout: int, passes: float | None) -> list[str]:
     if n >= FEW_IMAGES:
         return []
-    few = f"{counted(n, 'image')} to train on are few"
+    few = f"{format_count(n, 'image')} to train on are few"
     if passes is not None and passes < MANY_PASSES:
         return [f"{few}: more of them help, and so does --mirror if left and right are alike"]
-    shown = "" if passes is None else f"; this run shows each {about(passes)} times"
+    shown = "" if passes is None else f"; this run shows each {format_about(passes)} times"
     if n_heldout:
         score = "closer_than_heldout" if n_heldout >= FEWEST_TO_SCORE else "auth_pct"
         tells = f"gancli evaluate tells ({score})"
@@ -88,15 +88,15 @@ def few_images(n: int, n_heldout: int, passes: float | None) -> list[str]:
     return [f"{risk}: {tells}; more images or a shorter run help, and so does --mirror if left and right are alike"]
 
 
-def uneven(data: ImageSet) -> list[str]:
+def uneven_class_warnings(data: ImageSet) -> list[str]:
     """Classes that are small, absolutely or next to the largest."""
     present = sorted((n, name) for name, n in zip(data.class_names, data.class_counts, strict=True) if n)
     if len(present) < 2:
         return []
     (fewest, smallest), (most, largest) = present[0], present[-1]
     said = []
-    if most >= UNEVEN * fewest:
-        times = significant(most / fewest)
+    if most >= UNEVEN_RATIO * fewest:
+        times = format_significant(most / fewest)
         said.append(
             f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; each is "
             "shown and sampled as often as it occurs"
@@ -105,17 +105,18 @@ def uneven(data: ImageSet) -> list[str]:
     if small:
         verb = "class has" if len(small) == 1 else "classes have"
         said.append(
-            f"{len(small):,} {verb} fewer than {FEW_IN_CLASS} images to train on ({listed(small, MOST_NAMED)}); expect "
+            f"{len(small):,} {verb} fewer than {FEW_IN_CLASS} images to train on ({format_list(small, MOST_NAMED)}); "
+            "expect "
             "copies of them, add more, or give --unconditional"
         )
     return said
 
 
-def absent(data: ImageSet) -> list[str]:
+def absent_class_warnings(data: ImageSet) -> list[str]:
     """Classes that have a name and nothing to learn from."""
     names = [name for name, n in zip(data.class_names, data.class_counts, strict=True) if not n]
     if not names:
         return []
     verb = "class has" if len(names) == 1 else "classes have"
-    none = f"{len(names):,} {verb} no images to train on ({listed(names, MOST_NAMED)})"
+    none = f"{len(names):,} {verb} no images to train on ({format_list(names, MOST_NAMED)})"
     return [f"{none}; samples of what was never shown mean nothing: add images, or take the class away"]

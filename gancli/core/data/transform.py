@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gancli.core.data.decode import Facts
-from gancli.core.data.resize import Fit, Wanted
-from gancli.wording import counted
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Fit, Transform
+from gancli.wording import format_count
 
 LOWEST, HIGHEST = 8, 256
 LOWEST_AUTO, HIGHEST_AUTO = 16, 64
 
 
 @dataclass(frozen=True)
-class Options:
+class TransformOptions:
     """What a user may ask for. resolution, channels: 0 lets the pictures decide. max_bad: files that may be skipped.
 
     conditional: whether labels that cannot be right are refused, rather than ignored.
@@ -28,20 +28,20 @@ class Options:
     conditional: bool = True
 
 
-def choose(facts: Counter[Facts], options: Options) -> Wanted:
+def choose_transform(facts: Counter[ImageHeader], options: TransformOptions) -> Transform:
     """What all pictures become, from what their files say; with no facts, a guess."""
     resolution = options.resolution or auto_resolution(facts)
     channels = options.channels or (3 if any(shows_colour(found, options) for found in facts) else 1)
-    return Wanted(resolution, channels, options.fit, options.background)
+    return Transform(resolution, channels, options.fit, options.background)
 
 
-def shows_colour(found: Facts, options: Options) -> bool:
+def shows_colour(found: ImageHeader, options: TransformOptions) -> bool:
     """A picture's own, or that of the background where it shows."""
     is_beside = options.fit == "pad" and found.width != found.height
     return not found.is_grey or (len({*options.background}) > 1 and (found.has_alpha or is_beside))
 
 
-def auto_resolution(facts: Counter[Facts]) -> int:
+def auto_resolution(facts: Counter[ImageHeader]) -> int:
     """The size that more than half of the pictures share, if a network takes it; else the median of their shorter
     sides, rounded down to a multiple of 4, from 16 to 64."""
     sizes: Counter[tuple[int, int]] = Counter()
@@ -50,22 +50,22 @@ def auto_resolution(facts: Counter[Facts]) -> int:
     if not sizes:
         return LOWEST_AUTO
     (width, height), n = sizes.most_common(1)[0]
-    if n > sizes.total() / 2 and width == height and is_resolution(width):
+    if n > sizes.total() / 2 and width == height and is_valid_resolution(width):
         return width
     median = statistics.median_low(sorted(min(size) for size in sizes.elements()))
     return min(max(median // 4 * 4, LOWEST_AUTO), HIGHEST_AUTO)
 
 
-def is_resolution(side: int) -> bool:
+def is_valid_resolution(side: int) -> bool:
     return LOWEST <= side <= HIGHEST and side % 4 == 0
 
 
-def notes(facts: Counter[Facts], wanted: Wanted, options: Options) -> list[str]:
+def transform_notes(facts: Counter[ImageHeader], wanted: Transform, options: TransformOptions) -> list[str]:
     """What is done to the pictures that is not plain copying, and to how many."""
     R = wanted.resolution
     auto = "" if options.resolution else ", which their sizes suggest (--resolution asks for another)"
     way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[wanted.fit]
-    treatments: dict[str, Callable[[Facts], bool]] = {
+    treatments: dict[str, Callable[[ImageHeader], bool]] = {
         f"made {R}x{R}{auto}": lambda found: (found.width, found.height) != (R, R),
         f"not square, so {way} (--fit)": lambda found: found.width != found.height,
         "turned from colour to grey": lambda found: wanted.channels == 1 and not found.is_grey,
@@ -75,15 +75,15 @@ def notes(facts: Counter[Facts], wanted: Wanted, options: Options) -> list[str]:
         "shown without their colour profile, which is ignored": lambda found: found.has_profile,
         "the first of several frames": lambda found: found.has_more_frames,
     }
-    numbers = {said: number(facts, applies) for said, applies in treatments.items()}
-    return [f"{counted(n, 'picture')}: {said}" for said, n in numbers.items() if n]
+    numbers = {said: count_headers(facts, applies) for said, applies in treatments.items()}
+    return [f"{format_count(n, 'picture')}: {said}" for said, n in numbers.items() if n]
 
 
-def number(facts: Counter[Facts], has: Callable[[Facts], bool]) -> int:
+def count_headers(facts: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:
     return sum(n for found, n in facts.items() if has(found))
 
 
-def summary(facts: Counter[Facts]) -> dict[str, dict[str, int]]:
+def header_summary(facts: Counter[ImageHeader]) -> dict[str, dict[str, int]]:
     """How many pictures there are of each kind, mode and size, most frequent first."""
     tables: dict[str, Counter[str]] = {"kinds": Counter(), "modes": Counter(), "sizes": Counter()}
     for found, n in facts.items():

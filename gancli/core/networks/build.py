@@ -20,13 +20,13 @@ MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 
 @contextlib.contextmanager
-def without_values() -> Iterator[None]:
+def on_meta_device() -> Iterator[None]:
     """Networks made in the block have names, shapes and types, and take neither memory nor time."""
-    with torch.device("meta"), Unfilled():
+    with torch.device("meta"), SkipInitialization():
         yield
 
 
-class Unfilled(TorchFunctionMode):
+class SkipInitialization(TorchFunctionMode):
     """Skips the drawing of numbers that meta tensors cannot hold; for it torch would import its compiler, 2 seconds."""
 
     def __torch_function__(
@@ -55,10 +55,10 @@ def build_discriminator(spec: ModelSpec, *, spectral_norm: bool = False) -> nn.M
     _, make_D = MODELS[spec.model]
     D = make_D(width=spec.d_width, resolution=spec.resolution, channels=spec.channels, n_classes=spec.n_classes)
     D = D.to(memory_format=torch.channels_last)
-    return spectral.normalize(D) if spectral_norm else D
+    return spectral.apply_spectral_norm(D) if spectral_norm else D
 
 
-def build(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
+def build_networks(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
     """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

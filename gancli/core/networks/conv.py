@@ -4,18 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.core.networks.embedding import EMBEDDING, ClassEmbedding
+from gancli.core.networks.embedding import EMBEDDING_DIM, ClassEmbedding
 
-LARGEST_LOW = 10
+LARGEST_BASE = 10
 
 
-def sides(resolution: int) -> list[int]:
+def map_sides(resolution: int) -> list[int]:
     """Sides of the feature maps below an image: halved at least twice, rounding down, until at most 10 are left.
 
     28 -> 14, 7. 256 -> 128, 64, 32, 16, 8. 100 -> 50, 25, 12, 6.
     """
     found = [resolution // 2, resolution // 4]
-    while found[-1] > LARGEST_LOW:
+    while found[-1] > LARGEST_BASE:
         found.append(found[-1] // 2)
     return found
 
@@ -25,13 +25,13 @@ class Generator(nn.Module):
 
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
-        self.size, second, *higher = reversed(sides(resolution))
+        self.size, second, *higher = reversed(map_sides(resolution))
         self.width = width
-        self.embed = ClassEmbedding(n_classes, EMBEDDING) if n_classes else None
-        self.project = nn.Linear(z_dim + (EMBEDDING if n_classes else 0), width * self.size**2)
+        self.embed = ClassEmbedding(n_classes, EMBEDDING_DIM) if n_classes else None
+        self.project = nn.Linear(z_dim + (EMBEDDING_DIM if n_classes else 0), width * self.size**2)
         self.low = nn.Conv2d(width, width, 3, padding=1)
-        self.up = doubling(width, width // 2, second)
-        self.further = nn.ModuleList(doubling(width // 2, width // 2, side) for side in higher)
+        self.up = upsample_layer(width, width // 2, second)
+        self.further = nn.ModuleList(upsample_layer(width // 2, width // 2, side) for side in higher)
         self.out = nn.Conv2d(width // 2, 4 * channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -45,7 +45,7 @@ class Generator(nn.Module):
         return F.pixel_shuffle(self.out(x), 2).tanh()
 
 
-def doubling(inputs: int, outputs: int, side: int) -> nn.ConvTranspose2d:
+def upsample_layer(inputs: int, outputs: int, side: int) -> nn.ConvTranspose2d:
     """From maps of half the side, rounded down."""
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, output_padding=side % 2)
 
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
-        _, *between, low = sides(resolution)
+        _, *between, low = map_sides(resolution)
         further = [
             layer
             for _ in between

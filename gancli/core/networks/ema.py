@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 
-def copy_of(G: nn.Module) -> nn.Module:
+def copy_frozen(G: nn.Module) -> nn.Module:
     """A frozen copy to average into."""
     return copy.deepcopy(G).requires_grad_(False)
 
 
 @torch.no_grad()
-def update(G_ema: nn.Module, G: nn.Module, beta: float) -> None:
+def update_ema(G_ema: nn.Module, G: nn.Module, beta: float) -> None:
     """G_ema <- beta G_ema + (1 - beta) G; buffers are copied. Yazici et al. 2018."""
     torch._foreach_lerp_(list(G_ema.parameters()), list(G.parameters()), 1.0 - beta)
     for mean, now in zip(G_ema.buffers(), G.buffers(), strict=True):

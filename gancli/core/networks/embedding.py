@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-EMBEDDING = 16  # numbers that tell G its class, beside z
+EMBEDDING_DIM = 16  # numbers that tell G its class, beside z
 
 
 class ClassEmbedding(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gancli.core.networks.embedding import EMBEDDING, ClassEmbedding
+from gancli.core.networks.embedding import EMBEDDING_DIM, ClassEmbedding
 
 
 class Generator(nn.Module):
@@ -12,9 +12,9 @@ class Generator(nn.Module):
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
         self.shape = (channels, resolution, resolution)
-        self.embed = ClassEmbedding(n_classes, EMBEDDING) if n_classes else None
+        self.embed = ClassEmbedding(n_classes, EMBEDDING_DIM) if n_classes else None
         self.layers = nn.Sequential(
-            nn.Linear(z_dim + (EMBEDDING if n_classes else 0), width),
+            nn.Linear(z_dim + (EMBEDDING_DIM if n_classes else 0), width),
             nn.ReLU(),
             nn.Linear(width, width),
             nn.ReLU(),

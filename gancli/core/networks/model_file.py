@@ -43,7 +43,7 @@ class ModelInfo:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
 
-    def chosen_classes(self, text: str | None) -> tuple[int, ...]:
+    def select_classes(self, text: str | None) -> tuple[int, ...]:
         """'all' or names -> classes, each once; empty if every seed is to take its own."""
         if text is None:
             return ()
@@ -62,30 +62,30 @@ class Model:
     world: World = ALONE
 
 
-def save(path: Path, G: nn.Module, info: ModelInfo) -> None:
-    atomic_write(path, packed(G, info))
+def save_model(path: Path, G: nn.Module, info: ModelInfo) -> None:
+    atomic_write(path, pack_model(G, info))
 
 
-def packed(G: nn.Module, info: ModelInfo) -> bytes:
+def pack_model(G: nn.Module, info: ModelInfo) -> bytes:
     """The content of the file; the same model gives the same bytes."""
-    return tensor_file.pack("model", G.state_dict(), dataclasses.asdict(info))
+    return tensor_file.pack_tensors("model", G.state_dict(), dataclasses.asdict(info))
 
 
-def digest_in(path: Path) -> str:
+def read_model_digest(path: Path) -> str:
     """The digest that a model file says it has; its weights are not read."""
-    return tensor_file.read_header("model", path)["sha256"]
+    return tensor_file.read_tensor_header("model", path)["sha256"]
 
 
-def load(path: Path, device: torch.device | None = None, world: World = ALONE) -> Model:
+def load_model(path: Path, device: torch.device | None = None, world: World = ALONE) -> Model:
     """A model ready to generate."""
-    tensors, meta, digest = tensor_file.unpack("model", path)
+    tensors, meta, digest = tensor_file.unpack_tensors("model", path)
     try:
         info = ModelInfo(
             **{
                 **meta,
                 "spec": ModelSpec(**meta["spec"]),
-                "nimg": stored.images_seen(path, meta["nimg"]),
-                "class_names": stored.class_names(path, meta["class_names"]),
+                "nimg": stored.check_images_seen(path, meta["nimg"]),
+                "class_names": stored.check_class_names(path, meta["class_names"]),
                 "class_counts": tuple(map(int, meta["class_counts"])),
             }
         )
@@ -99,5 +99,5 @@ def load(path: Path, device: torch.device | None = None, world: World = ALONE) -
         raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
-    G = stored.network(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
+    G = stored.build_with_weights(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
     return Model(G.to(memory_format=torch.channels_last).eval().requires_grad_(False), info, digest, world)

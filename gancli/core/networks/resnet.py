@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from gancli.core.networks.embedding import ClassEmbedding
 
 LARGEST_BASE = 7
-PUBLISHED = 256  # from this width on, depth and widths follow the published configurations
+PUBLISHED_WIDTH = 256  # from this width on, depth and widths follow the published configurations
 EXPANSION = 2
 GROUP_CHANNELS = 16
-SLOPE = 0.2
+LEAKY_SLOPE = 0.2
 
 
-def sides(resolution: int) -> list[int]:
+def stage_sides(resolution: int) -> list[int]:
     """Sides of the maps, the largest first."""
     found = [resolution]
     while found[-1] > LARGEST_BASE:
@@ -28,44 +28,44 @@ def sides(resolution: int) -> list[int]:
     return found
 
 
-def widths(width: int, resolution: int) -> list[int]:
+def stage_widths(width: int, resolution: int) -> list[int]:
     """Channels of the stages, that of the image's own resolution first.
 
     All of `width` up to 32 px, half of it up to 64, and so on, as published for 64 and 256 px; but not below an eighth.
     For a laptop, where most time goes into the largest maps, all of it up to 8 px only: 64 at 28 px is 16, 32, 64.
     """
-    full_side = 32 if width >= PUBLISHED else 8
-    halvings = [max(0, math.ceil(math.log2(side / full_side))) for side in sides(resolution)]
+    full_side = 32 if width >= PUBLISHED_WIDTH else 8
+    halvings = [max(0, math.ceil(math.log2(side / full_side))) for side in stage_sides(resolution)]
     return [max(width >> min(n, 3), 4) for n in halvings]
 
 
 def blocks_per_stage(width: int) -> int:
     """Two as published, one for a laptop."""
-    return 2 if width >= PUBLISHED else 1
+    return 2 if width >= PUBLISHED_WIDTH else 1
 
 
-def start(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
+def init_weights(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
     """Weights from N(0, gain^2 / fan-in), biases 0."""
     nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def conv(
+def conv_layer(
     inputs: int, outputs: int, kernel: int, *, groups: int = 1, gain: float = 1.0, bias: bool = False
 ) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
-    start(layer, gain)
+    init_weights(layer, gain)
     return layer
 
 
-def linear(inputs: int, outputs: int) -> nn.Linear:
+def linear_layer(inputs: int, outputs: int) -> nn.Linear:
     layer = nn.Linear(inputs, outputs, bias=False)
-    start(layer)
+    init_weights(layer)
     return layer
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """x [N,C,H,W] plus a branch of 1x1, grouped 3x3 and 1x1 convolutions, twice as wide inside.
 
     n_blocks: in the whole network. The branch starts at 0 and its first two layers at He's gain times
@@ -75,40 +75,40 @@ class Block(nn.Module):
     def __init__(self, width: int, n_blocks: int) -> None:
         super().__init__()
         inside = EXPANSION * width
-        gain = math.sqrt(2 / (1 + SLOPE**2)) * n_blocks**-0.25
+        gain = math.sqrt(2 / (1 + LEAKY_SLOPE**2)) * n_blocks**-0.25
         groups = inside // math.gcd(inside, GROUP_CHANNELS)
-        self.widen = conv(width, inside, 1, gain=gain, bias=True)
-        self.spread = conv(inside, inside, 3, groups=groups, gain=gain, bias=True)
-        self.narrow = conv(inside, width, 1, gain=0.0)
+        self.widen = conv_layer(width, inside, 1, gain=gain, bias=True)
+        self.spread = conv_layer(inside, inside, 3, groups=groups, gain=gain, bias=True)
+        self.narrow = conv_layer(inside, width, 1, gain=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.leaky_relu(self.widen(x), SLOPE)
-        y = F.leaky_relu(self.spread(y), SLOPE)
+        y = F.leaky_relu(self.widen(x), LEAKY_SLOPE)
+        y = F.leaky_relu(self.spread(y), LEAKY_SLOPE)
         out: Tensor = x + self.narrow(y)
         return out
 
 
-def triangle(x: Tensor) -> Tensor:
+def binomial_blur(x: Tensor) -> Tensor:
     """The kernel [1, 3, 3, 1] in both directions, one per channel of x, with sum 1: [1, 2, 1] after [1, 1]."""
     line = x.new_tensor([1 / 8, 3 / 8, 3 / 8, 1 / 8])
     return torch.outer(line, line).expand(x.shape[1], 1, 4, 4)
 
 
-def halve(x: Tensor) -> Tensor:
+def downsample_maps(x: Tensor) -> Tensor:
     """Maps [N,C,H,W] of half the side, rounded up; zeros beyond the edge."""
     x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-    return F.conv2d(x, triangle(x), stride=2, padding=1, groups=x.shape[1])
+    return F.conv2d(x, binomial_blur(x), stride=2, padding=1, groups=x.shape[1])
 
 
-def double(x: Tensor, side: int) -> Tensor:
+def upsample_maps(x: Tensor, side: int) -> Tensor:
     """Maps of `side`, twice that of x or one less; zeros beyond the edge."""
-    doubled = F.conv_transpose2d(x, 4 * triangle(x), stride=2, padding=1, groups=x.shape[1])
+    doubled = F.conv_transpose2d(x, 4 * binomial_blur(x), stride=2, padding=1, groups=x.shape[1])
     return doubled[:, :, :side, :side]
 
 
-def change(inputs: int, outputs: int) -> nn.Module:
+def width_change_layer(inputs: int, outputs: int) -> nn.Module:
     """A 1x1 convolution where the width changes."""
-    return conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+    return conv_layer(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
 
 class Generator(nn.Module):
@@ -119,17 +119,17 @@ class Generator(nn.Module):
 
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
-        base, *self.sides = reversed(sides(resolution))
-        stages = widths(width, resolution)[::-1]
+        base, *self.sides = reversed(stage_sides(resolution))
+        stages = stage_widths(width, resolution)[::-1]
         each = blocks_per_stage(width)
         self.embed = ClassEmbedding(n_classes, z_dim, std=n_classes**-0.5) if n_classes else None
         self.basis = nn.Parameter(torch.randn(stages[0], base, base))
-        self.scale = linear(z_dim * (2 if n_classes else 1), stages[0])
-        self.changes = nn.ModuleList(change(a, b) for a, b in itertools.pairwise(stages))
+        self.scale = linear_layer(z_dim * (2 if n_classes else 1), stages[0])
+        self.changes = nn.ModuleList(width_change_layer(a, b) for a, b in itertools.pairwise(stages))
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(stage, each * len(stages)) for _ in range(each))) for stage in stages
+            nn.Sequential(*(ResidualBlock(stage, each * len(stages)) for _ in range(each))) for stage in stages
         )
-        self.out = conv(stages[-1], channels, 1)
+        self.out = conv_layer(stages[-1], channels, 1)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embed is not None:
@@ -137,7 +137,7 @@ class Generator(nn.Module):
         x = (self.basis * self.scale(z)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
         x = self.stages[0](x)
         for side, widen, stage in zip(self.sides, self.changes, self.stages[1:], strict=True):
-            x = stage(double(widen(x), side))
+            x = stage(upsample_maps(widen(x), side))
         images: Tensor = self.out(x)
         return images
 
@@ -150,21 +150,21 @@ class Discriminator(nn.Module):
 
     def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
-        stages, base = widths(width, resolution), sides(resolution)[-1]
+        stages, base = stage_widths(width, resolution), stage_sides(resolution)[-1]
         each = blocks_per_stage(width)
-        self.read = conv(channels, stages[0], 1)
+        self.read = conv_layer(channels, stages[0], 1)
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(stage, each * len(stages)) for _ in range(each))) for stage in stages
+            nn.Sequential(*(ResidualBlock(stage, each * len(stages)) for _ in range(each))) for stage in stages
         )
-        self.changes = nn.ModuleList(change(a, b) for a, b in itertools.pairwise(stages))
+        self.changes = nn.ModuleList(width_change_layer(a, b) for a, b in itertools.pairwise(stages))
         self.basis = nn.Conv2d(width, width, base, groups=width, bias=False)
-        start(self.basis)
-        self.out = linear(width, width if n_classes else 1)
+        init_weights(self.basis)
+        self.out = linear_layer(width, width if n_classes else 1)
         self.embed = ClassEmbedding(n_classes, width, std=(n_classes * width) ** -0.5) if n_classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.stages[0](self.read(images.contiguous(memory_format=torch.channels_last)))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
-            x = stage(change(halve(x)))
+            x = stage(change(downsample_maps(x)))
         features: Tensor = self.out(self.basis(x).flatten(1))
         return features.squeeze(1) if self.embed is None else (features * self.embed(labels)).sum(dim=1)

@@ -25,7 +25,7 @@ class SpectralNorm(nn.Module):
         if not weight.is_meta:
             u = F.normalize(torch.randn_like(u), dim=0)
             for _ in range(FIRST_ITERATIONS):
-                u = iterate(matrix, u)
+                u = power_iteration(matrix, u)
         self.register_buffer("u", u)
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -34,18 +34,18 @@ class SpectralNorm(nn.Module):
         with torch.autocast(weight.device.type, enabled=False):
             with torch.no_grad():
                 if is_training:
-                    u = iterate(matrix, u)
+                    u = power_iteration(matrix, u)
                     self.u.copy_(u)
                 v = F.normalize(matrix.T @ u, dim=0)
             return weight / (u @ matrix @ v)
 
 
-def iterate(matrix: Tensor, u: Tensor) -> Tensor:
+def power_iteration(matrix: Tensor, u: Tensor) -> Tensor:
     """A left vector [outputs] one power iteration closer to the largest singular value's."""
     return F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
 
 
-def normalize(D: nn.Module) -> nn.Module:
+def apply_spectral_norm(D: nn.Module) -> nn.Module:
     """D with every linear layer, convolution and embedding normalised.
 
     Weights that start at 0 have no direction to normalise; they start as N(0, 1) instead, whose scale does not matter.

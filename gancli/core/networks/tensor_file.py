@@ -14,33 +14,33 @@ from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
 MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
-KEY = "gancli"  # all metadata under one key, since safetensors writes several in no fixed order
+METADATA_KEY = "gancli"  # all metadata under one key, since safetensors writes several in no fixed order
 
 
-def pack(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
+def pack_tensors(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
     """The bytes of a file of one kind ("model", "checkpoint"); the same contents give the same bytes."""
-    ready, text = plain(tensors), json.dumps(meta, sort_keys=True)
-    header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": digest(kind, ready, text)}
-    return safetensors.torch.save(ready, metadata={KEY: json.dumps(header)})
+    ready, text = contiguous_tensors(tensors), json.dumps(meta, sort_keys=True)
+    header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": content_digest(kind, ready, text)}
+    return safetensors.torch.save(ready, metadata={METADATA_KEY: json.dumps(header)})
 
 
-def plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def contiguous_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as safetensors takes them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
-    header = read_header(kind, path)
+    header = read_tensor_header(kind, path)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
     except (OSError, MemoryError) as err:
-        raise unreadable(path, err) from err
+        raise unreadable_error(path, err) from err
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
     try:
         meta = json.loads(header["meta"])
-        is_whole = header["sha256"] == digest(kind, tensors, header["meta"])
+        is_whole = header["sha256"] == content_digest(kind, tensors, header["meta"])
     except (ValueError, TypeError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
     if not is_whole or not isinstance(meta, dict):
@@ -48,7 +48,7 @@ def unpack(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], st
     return tensors, meta, header["sha256"]
 
 
-def read_header(kind: str, path: Path) -> dict[str, str]:
+def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
     """What `pack` says of the tensors, "meta" and "sha256" among it, from the beginning of the file alone."""
     if path.exists() and not path.is_file():
         raise FileFormatError(f"{path} is not a file")
@@ -61,13 +61,13 @@ def read_header(kind: str, path: Path) -> dict[str, str]:
     except FileNotFoundError as err:
         raise FileFormatError(f"no file {path}") from err
     except (OSError, MemoryError) as err:
-        raise unreadable(path, err) from err
+        raise unreadable_error(path, err) from err
     except (ValueError, AttributeError, RecursionError) as err:
         raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
-    if KEY not in metadata:
+    if METADATA_KEY not in metadata:
         raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
     try:
-        header = json.loads(metadata[KEY])
+        header = json.loads(metadata[METADATA_KEY])
         version, found = int(header["format_version"]), str(header["kind"])
         texts = {name: str(header[name]) for name in ("meta", "sha256")}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
@@ -80,12 +80,12 @@ def read_header(kind: str, path: Path) -> dict[str, str]:
     return texts
 
 
-def unreadable(path: Path, err: Exception) -> FileFormatError:
+def unreadable_error(path: Path, err: Exception) -> FileFormatError:
     reason = getattr(err, "strerror", None) or str(err) or "it does not fit into memory"
     return FileFormatError(f"cannot read {path}: {reason}")
 
 
-def digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:
+def content_digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:
     """sha256 over the kind, the metadata, and each tensor's name, type, shape and bytes."""
     sha = hashlib.sha256(f"{kind}\n{meta}\n".encode())
     for name in sorted(tensors):

@@ -36,7 +36,7 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
     return torch.cat(pictures)
 
 
-def from_seeds(
+def generate_from_seeds(
     model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None, *, trunc: float = 1
 ) -> Iterator[tuple[Sequence[int], Tensor, Tensor | None]]:
     """Images of seeds, as a stream of (seeds, uint8 [b,C,H,W], labels int64 [b] or None), b at most BATCH.
@@ -45,29 +45,31 @@ def from_seeds(
     The processes of the model's world make a part each. Raises LostError.
     """
     world = model.world
-    if world.leads:
+    if world.has_followers:
         device = next(model.G.parameters()).device.type
-        world.tell({"order": "model", "device": device}, model_file.packed(model.G, model.info))
+        world.tell({"order": "model", "device": device}, model_file.pack_model(model.G, model.info))
     parts = [slice(start, start + BATCH) for start in range(0, len(seeds), BATCH)]
     for start in range(0, len(parts), world.size):
         turn = parts[start : start + world.size]
         asked = [(list(seeds[part]), None if labels is None else list(labels[part])) for part in turn]
-        if world.leads:
+        if world.has_followers:
             world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
-        for (some, _), (pictures, classes) in zip(asked, together(model, asked, trunc), strict=True):
+        for (some, _), (pictures, classes) in zip(asked, generate_in_parallel(model, asked, trunc), strict=True):
             yield some, pictures, classes
 
 
-Asked = tuple[list[int], list[int] | None]  # seeds, and classes if they are chosen
+SeedRequest = tuple[list[int], list[int] | None]  # seeds, and classes if they are chosen
 
 
-def together(model: Model, asked: Sequence[Asked], trunc: float) -> list[tuple[Tensor, Tensor | None]]:
+def generate_in_parallel(
+    model: Model, asked: Sequence[SeedRequest], trunc: float
+) -> list[tuple[Tensor, Tensor | None]]:
     """The images uint8 [b,C,H,W] and classes int64 [b] or None of each part, one part made in each process; nothing
     but in the first one."""
     world = model.world
     mine = asked[min(world.rank, len(asked) - 1)]
-    classes = [classes_of(model, *one) for one in (asked if world.rank == 0 else [mine])]
-    z = latents.truncate(latents.from_seeds(mine[0], model.info.spec.z_dim), trunc)
+    classes = [sample_classes(model, *one) for one in (asked if world.rank == 0 else [mine])]
+    z = latents.truncate_latents(latents.latents_from_seeds(mine[0], model.info.spec.z_dim), trunc)
     pictures = generate(model.G, z, classes[0])
     if world.size == 1:
         return [(pictures, classes[0])]
@@ -76,7 +78,7 @@ def together(model: Model, asked: Sequence[Asked], trunc: float) -> list[tuple[T
     return [(each[: len(some)], labels) for each, (some, _), labels in zip(found, asked, classes, strict=False)]
 
 
-def classes_of(model: Model, seeds: list[int], labels: list[int] | None) -> Tensor | None:
+def sample_classes(model: Model, seeds: list[int], labels: list[int] | None) -> Tensor | None:
     if not model.info.class_counts:
         return None
     return latents.classes_from_seeds(seeds, model.info.class_counts) if labels is None else torch.tensor(labels)

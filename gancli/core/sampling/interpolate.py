@@ -18,11 +18,11 @@ from gancli.errors import ConfigError, ContractError
 from gancli.files import image_io
 from gancli.files.image_io import Picture
 
-PATHS = {"slerp": latents.slerp, "lerp": latents.lerp, "circle": latents.circle}
+PATH_FUNCTIONS = {"slerp": latents.slerp, "lerp": latents.lerp, "circle": latents.circle_path}
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class WalkFrame:
     """One frame of a walk: z [z_dim], class weights [n_classes] or None, and the key's seed if it is at a key."""
 
     z: Tensor
@@ -55,45 +55,45 @@ class Walk:
         """How many frames there are."""
         return self.segments * self.segment_frames + (not self.is_loop)
 
-    def of_length(self, n: float) -> "Walk":
+    def with_length(self, n: float) -> "Walk":
         """The same walk in about n frames, as near as segments of whole frames come."""
         return dataclasses.replace(self, segment_frames=max(1, round((n - (not self.is_loop)) / self.segments)))
 
-    def lengths(self) -> list[int]:
+    def segment_lengths(self) -> list[int]:
         """Frames of each segment."""
         if self.path != "circle":
             return [self.segment_frames] * self.segments
-        there = round(len(self) * float(latents.turn(self.z[0], self.z[1])))
+        there = round(len(self) * float(latents.arc_fraction(self.z[0], self.z[1])))
         there = min(max(there, 1), len(self) - 1)
         return [there, len(self) - there]
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[WalkFrame]:
         """All frames in order. Those at keys are the keys themselves, bit for bit."""
-        for start, frames in enumerate(self.lengths()):
+        for start, frames in enumerate(self.segment_lengths()):
             yield self.at(start)
             for i in range(1, frames):
-                yield self.between(start, i / frames)
+                yield self.interpolate_keys(start, i / frames)
         if not self.is_loop:
             yield self.at(len(self.seeds) - 1)
 
-    def at(self, key: int) -> Step:
-        return Step(self.z[key], None if self.weights is None else self.weights[key], self.seeds[key])
+    def at(self, key: int) -> WalkFrame:
+        return WalkFrame(self.z[key], None if self.weights is None else self.weights[key], self.seeds[key])
 
-    def between(self, start: int, t: float) -> Step:
+    def interpolate_keys(self, start: int, t: float) -> WalkFrame:
         """The point t of the way from one key to the next."""
         a, b, share = self.at(start), self.at((start + 1) % len(self.seeds)), t
         if self.path == "circle":
-            a, b, turn = self.at(0), self.at(1), latents.turn(self.z[0], self.z[1])
+            a, b, turn = self.at(0), self.at(1), latents.arc_fraction(self.z[0], self.z[1])
             arc = turn + (1 - turn) * t if start else turn * t
-            z, share = latents.circle(a.z, b.z, float(arc)), float(latents.toward(turn, float(arc)))
+            z, share = latents.circle_path(a.z, b.z, float(arc)), float(latents.circle_weight(turn, float(arc)))
         else:
-            z = PATHS[self.path](a.z, b.z, t)
+            z = PATH_FUNCTIONS[self.path](a.z, b.z, t)
         if a.weights is None or b.weights is None:
-            return Step(z, None, None)
-        return Step(z, latents.lerp(a.weights, b.weights, share), None)
+            return WalkFrame(z, None, None)
+        return WalkFrame(z, latents.lerp(a.weights, b.weights, share), None)
 
 
-def plan(
+def plan_walk(
     info: ModelInfo,
     seeds: Sequence[int],
     classes: Sequence[int] = (),
@@ -112,7 +112,7 @@ def plan(
         seeds = [*seeds] * max(1, len(classes))
     elif len(classes) > len(seeds):
         raise ConfigError(f"{len(classes)} classes for {len(seeds)} seeds: give as many seeds, or one for all classes")
-    z = latents.truncate(latents.from_seeds(seeds, info.spec.z_dim), trunc)
+    z = latents.truncate_latents(latents.latents_from_seeds(seeds, info.spec.z_dim), trunc)
     weights = None
     if info.spec.n_classes:
         labels = latents.classes_from_seeds(seeds, info.class_counts)
@@ -120,11 +120,11 @@ def plan(
             labels = torch.tensor([classes[key % len(classes)] for key in range(len(seeds))])
         weights = F.one_hot(labels, info.spec.n_classes).float()
     walk = Walk(tuple(seeds), z, weights, path, segment_frames, is_loop or path == "circle")
-    check(walk)
+    check_walk(walk)
     return walk
 
 
-def check(walk: Walk) -> None:
+def check_walk(walk: Walk) -> None:
     """Refuse keys that no path leads between, before anything is generated."""
     if len(walk.seeds) < 2:
         raise ConfigError("a walk needs two different latents, or one and two classes: give two seeds or more")
@@ -138,12 +138,12 @@ def check(walk: Walk) -> None:
             closing = " where the loop closes (see --no-loop)" if start + 1 == len(walk.seeds) else ""
             raise ConfigError(f"a walk needs two different latents, and {twice}{closing}")
         try:
-            PATHS[walk.path](a.z, b.z, 0.5)
+            PATH_FUNCTIONS[walk.path](a.z, b.z, 0.5)
         except ContractError as err:
             raise ConfigError(f"no {walk.path} from seed {a.seed} to seed {b.seed}: {err}; try --path lerp") from err
 
 
-def pictures(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int = 1) -> Iterator[Picture]:
+def render_walks(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int = 1) -> Iterator[Picture]:
     """The frames of one walk, or of several of one length side by side in a grid, enlarged; as a stream."""
     frames = zip(*(walk.steps() for walk in walks), strict=True)
     while some := list(itertools.islice(frames, max(1, BATCH // len(walks)))):
@@ -151,4 +151,4 @@ def pictures(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int =
         weights = [step.weights for step in steps if step.weights is not None]
         made = generate(model.G, torch.stack([step.z for step in steps]), torch.stack(weights) if weights else None)
         for cells in made.view(len(some), len(walks), *made.shape[1:]):
-            yield image_io.enlarge(images.grid(cells, columns), scale)
+            yield image_io.enlarge_pixels(images.make_grid(cells, columns), scale)

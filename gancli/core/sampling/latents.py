@@ -14,15 +14,15 @@ GOLDEN_MILLIONTHS = 618_034  # whole, so that seeds of any size are exact
 NEARLY_PARALLEL = 1e-6  # sine of the angle below which two latents span no plane
 
 
-def from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
+def latents_from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
     """One latent per seed, each from a generator of its own -> [n, z_dim], N(0, 1)."""
     z, generator = torch.empty(len(seeds), z_dim), torch.Generator()
     for row, seed in zip(z, seeds, strict=True):
-        row.normal_(generator=generator.manual_seed(rng.state(seed, "latent")))
+        row.normal_(generator=generator.manual_seed(rng.generator_seed(seed, "latent")))
     return z
 
 
-def truncate(z: Tensor, psi: float) -> Tensor:
+def truncate_latents(z: Tensor, psi: float) -> Tensor:
     """Latents drawn towards the centre of N(0, 1): z -> psi z, so that 1 changes nothing and 0 leaves one latent.
 
     Fewer surprises for less variety. The generators here have no mapping network whose mean StyleGAN's truncation
@@ -58,57 +58,57 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     are all about sqrt(z_dim), a straight line would pass far inside. Raises ContractError for opposite rows, which no
     one great circle joins. Source: Shoemake 1985; for latents, White 2016.
     """
-    omega = angle(a, b)
+    omega = angle_between(a, b)
     parallel = omega.sin() < NEARLY_PARALLEL
     if bool((parallel & (omega > 1)).any()):
         raise ContractError("these latents are opposite ends of the sphere, so no one way round it joins them")
     if t in (0, 1):
         return (b if t else a).clone()
-    u, v = unit(a), unit(b)
+    u, v = unit_vectors(a), unit_vectors(b)
     direction = (((1 - t) * omega).sin() * u + (t * omega).sin() * v) / omega.sin()
-    return torch.where(parallel, lerp(a, b, t), (direction * lerp(length(a), length(b), t)).to(a.dtype))
+    return torch.where(parallel, lerp(a, b, t), (direction * lerp(vector_norms(a), vector_norms(b), t)).to(a.dtype))
 
 
-def circle(a: Tensor, b: Tensor, t: float) -> Tensor:
+def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
     """Walk the whole great circle through a (t = 0, 1, ...) and b (t = turn(a, b)), both exact, at an even pace.
 
     a, b: [..., z_dim]. The length goes from a's to b's and back, smoothly (`toward`). Raises ContractError for rows of
     equal or opposite directions, through which no one great circle goes.
     """
-    omega = angle(a, b)
+    omega = angle_between(a, b)
     if bool((omega.sin() < NEARLY_PARALLEL).any()):
         raise ContractError("these latents have equal or opposite directions, so no one circle goes through them")
     t = t % 1
     if t == 0:
         return a.clone()
-    u, v = unit(a), unit(b)
+    u, v = unit_vectors(a), unit_vectors(b)
     across = (v - omega.cos() * u) / omega.sin()
     direction = math.cos(math.tau * t) * u + math.sin(math.tau * t) * across
-    share = toward(turn(a, b), t)
-    point = direction * (length(a) + share * (length(b) - length(a)))
-    return torch.where(turn(a, b) == t, b, point.to(a.dtype))
+    share = circle_weight(arc_fraction(a, b), t)
+    point = direction * (vector_norms(a) + share * (vector_norms(b) - vector_norms(a)))
+    return torch.where(arc_fraction(a, b) == t, b, point.to(a.dtype))
 
 
-def turn(a: Tensor, b: Tensor) -> Tensor:
+def arc_fraction(a: Tensor, b: Tensor) -> Tensor:
     """The part of a whole circle from a to b, the short way: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
-    return angle(a, b) / math.tau
+    return angle_between(a, b) / math.tau
 
 
-def toward(turn: Tensor, t: float) -> Tensor:
+def circle_weight(turn: Tensor, t: float) -> Tensor:
     """How much of b there is at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
     passed = torch.where(t <= turn, t / turn, (1 - t) / (1 - turn))
     return (1 - (math.pi * passed).cos()) / 2
 
 
-def angle(a: Tensor, b: Tensor) -> Tensor:
+def angle_between(a: Tensor, b: Tensor) -> Tensor:
     """Between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near both ends (Kahan 2006), unlike acos."""
-    u, v = unit(a), unit(b)
-    return 2 * torch.atan2(length(u - v), length(u + v))
+    u, v = unit_vectors(a), unit_vectors(b)
+    return 2 * torch.atan2(vector_norms(u - v), vector_norms(u + v))
 
 
-def unit(z: Tensor) -> Tensor:
+def unit_vectors(z: Tensor) -> Tensor:
     return F.normalize(z.double(), dim=-1)
 
 
-def length(z: Tensor) -> Tensor:
+def vector_norms(z: Tensor) -> Tensor:
     return z.double().square().sum(dim=-1, keepdim=True).sqrt()

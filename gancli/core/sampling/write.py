@@ -17,18 +17,20 @@ from torch import Tensor
 from gancli import config
 from gancli.core import images
 from gancli.core.networks.model_file import Model, ModelInfo
-from gancli.core.sampling.generate import from_seeds
+from gancli.core.sampling.generate import generate_from_seeds
 from gancli.errors import ConfigError
 from gancli.files import image_io, outputs, provenance
 from gancli.files.image_io import Picture
-from gancli.files.provenance import Record
+from gancli.files.provenance import SampleRecord
 
-Shape = tuple[int, int]  # rows, columns
-Made = tuple[Sequence[int], Tensor, list[int] | None]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
+GridShape = tuple[int, int]  # rows, columns
+SampleBatch = tuple[
+    Sequence[int], Tensor, list[int] | None
+]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleRequest:
     """Which pictures, in order: every seed in each of the classes, side by side; without classes, in its own."""
 
     seeds: Sequence[int]
@@ -39,27 +41,27 @@ class Draw:
     def __len__(self) -> int:
         return len(self.seeds) * max(1, len(self.classes))
 
-    def first(self, n: int) -> "Draw":
+    def first(self, n: int) -> "SampleRequest":
         """The pictures of the first seeds, as many as make n pictures."""
         return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
 
 
-def make(model: Model, draw: Draw) -> Iterator[Made]:
+def generate_samples(model: Model, draw: SampleRequest) -> Iterator[SampleBatch]:
     several = len(draw.classes)
     seeds = [seed for seed in draw.seeds for _ in range(several)] if several > 1 else draw.seeds
     labels = list(draw.classes) * len(draw.seeds) if several else None
-    for some, pictures, classes in from_seeds(model, seeds, labels, trunc=draw.trunc):
+    for some, pictures, classes in generate_from_seeds(model, seeds, labels, trunc=draw.trunc):
         yield some, pictures, None if classes is None else classes.tolist()
 
 
-def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bool = False) -> Shape:
+def grid_shape(draw: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False) -> GridShape:
     """Rows and columns of a grid: as asked, else the natural ones.
 
     cut: where all would be too much for one picture, as many full rows as it may hold.
     Raises ConfigError for what does not fit.
     """
     across = max(1, len(draw.classes))
-    most = most_in_grid(resolution, draw.scale)
+    most = max_grid_images(resolution, draw.scale)
     places = math.prod(asked) if asked else len(draw.first(most) if cut else draw)
     if asked and places < len(draw):
         raise ConfigError(f"a grid of {asked[0]}x{asked[1]} does not hold {len(draw):,} images; ask for a larger one")
@@ -67,65 +69,67 @@ def shape_of(draw: Draw, resolution: int, asked: Shape | None = None, *, cut: bo
         size = f" of {resolution * draw.scale} pixels a side" if most < config.MAX_GRID else ""
         instead = "ask for fewer, or for --grid none, or write an .npz"
         raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
-    rows, columns = asked or natural_shape(draw.first(places))
+    rows, columns = asked or natural_grid_shape(draw.first(places))
     return (rows, columns) if asked or places == len(draw) else (places // columns, columns)
 
 
-def natural_shape(draw: Draw) -> Shape:
+def natural_grid_shape(draw: SampleRequest) -> GridShape:
     """A row for each seed and a column for each class, or a square where there are not several classes."""
     columns = len(draw.classes) if len(draw.classes) > 1 else math.ceil(math.sqrt(len(draw)))
     return -(-len(draw) // columns), columns
 
 
-def most_in_grid(resolution: int, scale: int) -> int:
+def max_grid_images(resolution: int, scale: int) -> int:
     """How many pictures one grid may hold."""
-    check_scale(resolution, scale)
+    check_grid_scale(resolution, scale)
     return min(config.MAX_GRID, image_io.MOST_PIXELS // (resolution * scale) ** 2)
 
 
-def check_scale(resolution: int, scale: int) -> None:
+def check_grid_scale(resolution: int, scale: int) -> None:
     """Raises ConfigError where not even one picture is of a size that can be handled."""
     side = resolution * scale
     if side**2 > image_io.MOST_PIXELS:
         raise ConfigError(f"--scale {scale} makes pictures of {side}x{side} pixels, more than can be handled; lower it")
 
 
-def named(shape: Shape | None) -> str:
+def format_grid(shape: GridShape | None) -> str:
     return f"{shape[0]}x{shape[1]}" if shape else "none"
 
 
-def sheet(made: Sequence[Tensor], shape: Shape, scale: int) -> Picture:
+def compose_grid(made: Sequence[Tensor], shape: GridShape, scale: int) -> Picture:
     """Pictures [b,C,H,W] -> one, each pixel enlarged."""
     rows, columns = shape
-    return image_io.enlarge(images.grid(torch.cat([*made]), columns, rows), scale)
+    return image_io.enlarge_pixels(images.make_grid(torch.cat([*made]), columns, rows), scale)
 
 
-def write_grid(
-    path: Path, model: Model, draw: Draw, record: Record, shape: Shape, *, force: bool = False
+def write_sample_grid(
+    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, shape: GridShape, *, force: bool = False
 ) -> Generator[int, None, None]:
     """One PNG or, by the ending, WebP; yields how many images are done."""
-    with outputs.new_file(path, None if path.suffix.lower() == ".png" else record, force=force) as file:
+    with outputs.create_output_file(path, None if path.suffix.lower() == ".png" else record, force=force) as file:
         made: list[Tensor] = []
-        for _, pictures, _ in make(model, draw):
+        for _, pictures, _ in generate_samples(model, draw):
             made.append(pictures)
             yield sum(map(len, made))
-        file.write(image_io.encode(sheet(made, shape, draw.scale), path, provenance.to_text(record)))
+        file.write(
+            image_io.encode_picture(compose_grid(made, shape, draw.scale), path, provenance.record_to_text(record))
+        )
 
 
 @dataclass(frozen=True)
-class Parts:
+class FolderParts:
     """What a folder holds: a grid of this shape or none, and single pictures or none.
 
     kind: "png", "webp", or "npz" for single pictures in one file beside a grid.png.
     """
 
-    shape: Shape | None
+    shape: GridShape | None
     kind: str = "png"
     singles: bool = True
 
 
-def write_folder(
-    path: Path, model: Model, draw: Draw, record: Record, parts: Parts, *, force: bool = False
+def write_sample_folder(
+    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, parts: FolderParts, *, force: bool = False
 ) -> Generator[int, None, None]:
     """grid.png, single pictures or images.npz, and provenance.json; yields how many images are done.
 
@@ -133,22 +137,24 @@ def write_folder(
     """
     shown = draw.first(math.prod(parts.shape) if parts.shape else 0)
     kept: list[Tensor] = []
-    with outputs.new_folder(path, record, force=force) as folder:
-        made = keeping(make(model, draw if parts.singles else shown), kept, len(shown))
+    with outputs.create_output_folder(path, record, force=force) as folder:
+        made = keep_first(generate_samples(model, draw if parts.singles else shown), kept, len(shown))
         if not parts.singles:
             yield from (sum(map(len, kept)) for _ in made)
         elif parts.kind == "npz":
             with open(folder / "images.npz", "wb") as npz:
-                yield from fill_npz(npz, made, model.info, draw)
+                yield from fill_sample_npz(npz, made, model.info, draw)
         else:
-            yield from image_io.write_pictures(singles(made, folder, model.info, draw, record, parts.kind))
+            yield from image_io.write_pictures(single_image_items(made, folder, model.info, draw, record, parts.kind))
         if parts.shape:
-            text = provenance.to_text(provenance.part(record, shown.seeds, record.classes, grid=named(parts.shape)))
+            text = provenance.record_to_text(
+                provenance.single_image_record(record, shown.seeds, record.classes, grid=format_grid(parts.shape))
+            )
             file = folder / ("grid.webp" if parts.kind == "webp" else "grid.png")
-            file.write_bytes(image_io.encode(sheet(kept, parts.shape, draw.scale), file, text))
+            file.write_bytes(image_io.encode_picture(compose_grid(kept, parts.shape, draw.scale), file, text))
 
 
-def keeping(made: Iterable[Made], kept: list[Tensor], most: int) -> Iterator[Made]:
+def keep_first(made: Iterable[SampleBatch], kept: list[Tensor], most: int) -> Iterator[SampleBatch]:
     """Hand on what is made, and keep the first pictures."""
     n = 0
     for some, pictures, classes in made:
@@ -158,27 +164,31 @@ def keeping(made: Iterable[Made], kept: list[Tensor], most: int) -> Iterator[Mad
         yield some, pictures, classes
 
 
-def singles(
-    made: Iterable[Made], folder: Path, info: ModelInfo, draw: Draw, record: Record, kind: str
+def single_image_items(
+    made: Iterable[SampleBatch], folder: Path, info: ModelInfo, draw: SampleRequest, record: SampleRecord, kind: str
 ) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
     """seed0007.png, or seed0007-class3.png where seeds come in several classes; each with a record of its own."""
     for seeds, pictures, classes in made:
         for i, picture in enumerate(images.to_hwc(pictures)):
             ending = f"-class{classes[i]}" if classes and len(draw.classes) > 1 else ""
-            own = provenance.part(record, [seeds[i]], [info.class_names[classes[i]]] if classes else [], grid="1x1")
+            own = provenance.single_image_record(
+                record, [seeds[i]], [info.class_names[classes[i]]] if classes else [], grid="1x1"
+            )
             file = folder / f"seed{seeds[i]:04d}{ending}.{kind}"
-            yield file, image_io.enlarge(picture, draw.scale), provenance.to_text(own)
+            yield file, image_io.enlarge_pixels(picture, draw.scale), provenance.record_to_text(own)
 
 
-def write_npz(
-    path: Path, model: Model, draw: Draw, record: Record, *, force: bool = False
+def write_sample_npz(
+    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, *, force: bool = False
 ) -> Generator[int, None, None]:
     """A lone npz, what made it beside it; yields how many images are done."""
-    with outputs.new_file(path, record, force=force) as file:
-        yield from fill_npz(file, make(model, draw), model.info, draw)
+    with outputs.create_output_file(path, record, force=force) as file:
+        yield from fill_sample_npz(file, generate_samples(model, draw), model.info, draw)
 
 
-def fill_npz(file: IO[bytes], made: Iterable[Made], info: ModelInfo, draw: Draw) -> Iterator[int]:
+def fill_sample_npz(
+    file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, draw: SampleRequest
+) -> Iterator[int]:
     """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]; yields how many are done."""
     side = info.spec.resolution * draw.scale
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -191,7 +201,7 @@ def fill_npz(file: IO[bytes], made: Iterable[Made], info: ModelInfo, draw: Draw)
                     entry.write(images.to_hwc(pictures).tobytes())
                 else:  # one by one: a batch of large ones may not fit in memory
                     for picture in images.to_hwc(pictures):
-                        entry.write(image_io.enlarge(picture, draw.scale).tobytes())
+                        entry.write(image_io.enlarge_pixels(picture, draw.scale).tobytes())
                 seeds += some
                 labels += classes or []
                 yield len(seeds)

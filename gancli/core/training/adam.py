@@ -10,7 +10,7 @@ EPSILON = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class AdamMoments:
     """Of the gradients of one weight: their running mean and mean square, and the number of steps so far, float32 [].
 
     The means have the weight's shape and memory layout, since the fused kernel walks memory and would pair them with
@@ -32,7 +32,7 @@ class Adam:
         self.parameters = list(parameters)
         self.lr, self.betas = 1e-3, (0.9, 0.999)
         self.is_fused = all(weight.device.type in ("cpu", "cuda") for weight in self.parameters)
-        self.moments: dict[int, Moments] = {}
+        self.moments: dict[int, AdamMoments] = {}
 
     def zero_grad(self) -> None:
         for weight in self.parameters:
@@ -41,7 +41,7 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Move each weight that has a gradient."""
-        weights, grads, moments = list[Tensor](), list[Tensor](), list[Moments]()
+        weights, grads, moments = list[Tensor](), list[Tensor](), list[AdamMoments]()
         for place, weight in enumerate(self.parameters):
             if weight.grad is None:
                 continue
@@ -54,7 +54,7 @@ class Adam:
         torch._foreach_add_(steps, 1)
         if not self.is_fused:
             for each in zip(weights, grads, moments, strict=True):
-                descend(*each, self.lr, self.betas)
+                adam_step(*each, self.lr, self.betas)
             return
         torch._fused_adam_(
             weights,
@@ -72,9 +72,9 @@ class Adam:
             maximize=False,
         )
 
-    def fresh(self, weight: nn.Parameter) -> Moments:
+    def fresh(self, weight: nn.Parameter) -> AdamMoments:
         device = weight.device if self.is_fused else "cpu"  # a count elsewhere would have to be waited for
-        return Moments(
+        return AdamMoments(
             torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
         )
 
@@ -87,7 +87,7 @@ class Adam:
                 tensor.copy_(saved[place][name])
 
 
-def descend(weight: Tensor, grad: Tensor, moments: Moments, lr: float, betas: tuple[float, float]) -> None:
+def adam_step(weight: Tensor, grad: Tensor, moments: AdamMoments, lr: float, betas: tuple[float, float]) -> None:
     """One step of one weight, for devices without the fused kernel."""
     (beta1, beta2), n = betas, moments.step.item()
     moments.exp_avg.lerp_(grad, 1 - beta1)

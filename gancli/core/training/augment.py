@@ -9,11 +9,11 @@ from torch import Tensor
 from gancli.core import devices
 from gancli.core import images as pictures
 
-DRAWS = 3  # uniform numbers that an augmentation may use per image
+DRAWS_PER_IMAGE = 3  # uniform numbers that an augmentation may use per image
 BORDERS_READ = 1000
 
 
-def shift(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> Tensor:
+def shift_images(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> Tensor:
     """Move each picture by its own offset; what comes in at the edges has the level `fill` [C].
 
     images [N,C,H,W] in [-1, 1]; offsets int64 [N, 2], rows and columns, each within [-limit, limit].
@@ -29,7 +29,7 @@ def shift(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> Tensor:
     return padded.gather(2, from_rows).gather(3, from_columns)
 
 
-def mirror(images: Tensor, chosen: Tensor) -> Tensor:
+def mirror_images(images: Tensor, chosen: Tensor) -> Tensor:
     """Flip those pictures of [N,C,H,W] left to right where chosen, bool [N], says so."""
     return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
 
@@ -38,9 +38,9 @@ def mirror(images: Tensor, chosen: Tensor) -> Tensor:
 # [N,C,H,W], draws from U(0, 1) [N, DRAWS], and the level [C] that stands for nothing there.
 
 
-def color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+def random_color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     """Brightness by up to 0.5 either way, saturation by 0 to 2, contrast by 0.5 to 1.5."""
-    brightness, saturation, contrast = draws.view(-1, DRAWS, 1, 1, 1).unbind(1)
+    brightness, saturation, contrast = draws.view(-1, DRAWS_PER_IMAGE, 1, 1, 1).unbind(1)
     x = images + (brightness - 0.5)
     grey = x.mean(dim=1, keepdim=True)
     x = grey + (x - grey) * (2 * saturation)
@@ -48,14 +48,14 @@ def color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     return level + (x - level) * (contrast + 0.5)
 
 
-def translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+def random_translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     """Moved by up to an eighth of the side each way, half a pixel being rounded up."""
     limit = int(images.shape[3] / 8 + 0.5)
     offsets = (draws[:, :2] * (2 * limit + 1)).long() - limit
-    return shift(images, offsets, limit, fill)
+    return shift_images(images, offsets, limit, fill)
 
 
-def cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+def random_cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     """A square of half the side is emptied; its centre may be anywhere."""
     side = images.shape[3]
     centres = (draws[:, :2] * (side + 1)).long()
@@ -64,26 +64,26 @@ def cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     return torch.where((rows[:, :, None] & columns[:, None, :])[:, None], fill.view(1, -1, 1, 1), images)
 
 
-def flip(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
+def random_flip(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
     """Left to right, half of the time."""
-    return mirror(images, draws[:, 0] < 0.5)
+    return mirror_images(images, draws[:, 0] < 0.5)
 
 
 AUGMENTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
-    "flip": flip,
+    "color": random_color,
+    "translation": random_translation,
+    "cutout": random_cutout,
+    "flip": random_flip,
 }
 
 
-def augment(name: str, images: Tensor, strength: float, draws: Tensor, fill: Tensor) -> Tensor:
+def augment_images(name: str, images: Tensor, strength: float, draws: Tensor, fill: Tensor) -> Tensor:
     """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS + 1]."""
     chosen = (draws[:, 0] < strength).view(-1, 1, 1, 1)
     return torch.where(chosen, AUGMENTS[name](images, draws[:, 1:], fill), images)
 
 
-def seen(
+def augment_for_discriminator(
     images: Tensor,
     shift_chance: float,
     names: Sequence[str],
@@ -103,14 +103,14 @@ def seen(
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance
         offsets = torch.randint(-1, 2, (n, 2), generator=generator) * chosen
-        images = shift(images, devices.sent(offsets[rows], images.device), 1, fill)
+        images = shift_images(images, devices.move_to_device(offsets[rows], images.device), 1, fill)
     for name in names if strength else ():
-        uniform = devices.sent(torch.rand(n, 1 + DRAWS, generator=draws(name))[rows], images.device)
-        images = augment(name, images, strength, uniform, fill)
+        uniform = devices.move_to_device(torch.rand(n, 1 + DRAWS_PER_IMAGE, generator=draws(name))[rows], images.device)
+        images = augment_images(name, images, strength, uniform, fill)
     return images
 
 
-def background(images: Tensor) -> Tensor:
+def border_level(images: Tensor) -> Tensor:
     """What surrounds the things in images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
 
     -1 for digits on black, 1 for drawings on white; for photographs something in between.

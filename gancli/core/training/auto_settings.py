@@ -7,17 +7,19 @@ from typing import Any
 from gancli import config as configs
 from gancli.config import TrainConfig
 
-MEASURED = 32  # pixels a side up to which the values of a preset that names no resolution were measured, and hold
+MEASURED_SIDE = 32  # pixels a side up to which the values of a preset that names no resolution were measured, and hold
 SMALLEST_BATCH = 16
 
 
-def batch_size(full: int, resolution: int, measured: int = MEASURED) -> int:
+def scale_batch_size(full: int, resolution: int, measured: int = MEASURED_SIDE) -> int:
     """Half of `full` up to twice `measured`, a quarter up to four times, and so on; not below 16 if `full` is not."""
     doublings = max(0, math.ceil(math.log2(resolution / measured)))
     return min(full, max(SMALLEST_BATCH, full >> doublings))
 
 
-def gamma(preset_gamma: float, resolution: int, preset_batch: int, batch: int, measured: int = MEASURED) -> float:
+def scale_gamma(
+    preset_gamma: float, resolution: int, preset_batch: int, batch: int, measured: int = MEASURED_SIDE
+) -> float:
     """Above `measured` in proportion to the number of pixels and inversely to the batch size; up to it, as it is.
 
     An image enlarged by s has s^2 pixels that share the same change of D, so that its squared gradient is s^2 times
@@ -29,7 +31,7 @@ def gamma(preset_gamma: float, resolution: int, preset_batch: int, batch: int, m
     return preset_gamma * (resolution / measured) ** 2 * preset_batch / batch
 
 
-def follow(
+def adapt_settings_to_data(
     config: TrainConfig,
     sources: dict[str, str],
     preset: TrainConfig,
@@ -46,14 +48,14 @@ def follow(
     see overfitting by; without them the strength of augmentation cannot follow it, and is the default of the setting.
     """
     chosen = {name for name, where in sources.items() if where in ("flag", "file")}
-    measured = preset.resolution or MEASURED
-    batch = config.batch_size if "batch_size" in chosen else batch_size(config.batch_size, resolution, measured)
-    penalty = gamma(config.gamma, resolution, preset.batch_size, batch, measured)
+    measured = preset.resolution or MEASURED_SIDE
+    batch = config.batch_size if "batch_size" in chosen else scale_batch_size(config.batch_size, resolution, measured)
+    penalty = scale_gamma(config.gamma, resolution, preset.batch_size, batch, measured)
     values: dict[str, Any] = {"batch_size": batch, "gamma": penalty}
     asked = {name for name in ("augment", "augment_strength", "ada") if getattr(config, name)} & chosen
     if 0 < config.augment_below <= n_train and not asked:
         values |= {"augment": "none", "ada": False}
     elif config.ada and not is_watched and "ada" not in chosen:
-        values |= {"ada": False, "augment_strength": configs.fields()["augment_strength"].default}
+        values |= {"ada": False, "augment_strength": configs.setting_fields()["augment_strength"].default}
     moved = {name: value for name, value in values.items() if name not in chosen and value != getattr(config, name)}
     return dataclasses.replace(config, **moved), sources | dict.fromkeys(moved, "rule")

@@ -9,53 +9,53 @@ from gancli.core.training import run_config, trial
 from gancli.core.training.engine import Engine
 
 ROUNDS = 2  # so that a machine that is busy for a moment decides nothing
-ENOUGH_S = 0.3  # of steps, for each value in each round
-WORTH = 1.05  # times the speed of the default is what leaving it takes
+MIN_MEASURE_S = 0.3  # of steps, for each value in each round
+MIN_SPEEDUP = 1.05  # times the speed of the default is what leaving it takes
 
 
-def tuned(record: dict[str, Any], data: ImageSet) -> dict[str, Any]:
+def tune_machine(record: dict[str, Any], data: ImageSet) -> dict[str, Any]:
     """The record of a new run with what it leaves to a trial chosen; the others as they are.
 
     A run that is resumed keeps what its record says. Raises MemoryLimitError as a rehearsal does.
     """
-    device = devices.resolve(record["machine"]["device"])
+    device = devices.resolve_device(record["machine"]["device"])
     candidates: dict[str, Sequence[Any]] = {
-        "threads": thread_counts(devices.cores()),
+        "threads": candidate_thread_counts(devices.count_cores()),
         "precision": ("float32", "bf16") if devices.has_bf16(device) else ("float32",),
     }
     chosen = [name for name in candidates if record["train"][name] == "auto"]
     if chosen:
-        trial.rehearse(record, data)  # refuses a batch that there is no memory for
+        trial.run_trial(record, data)  # refuses a batch that there is no memory for
     for name in chosen:
-        record = fastest(record, data, name, candidates[name])
+        record = choose_fastest(record, data, name, candidates[name])
     return record
 
 
-def thread_counts(cores: int) -> list[int]:
+def candidate_thread_counts(cores: int) -> list[int]:
     """As many as there are cores, then the powers of 2 below. 6 -> 6, 4, 2, 1."""
     return [cores, *(2**n for n in reversed(range(cores.bit_length())) if 2**n < cores)]
 
 
-def fastest(record: dict[str, Any], data: ImageSet, name: str, values: Sequence[Any]) -> dict[str, Any]:
+def choose_fastest(record: dict[str, Any], data: ImageSet, name: str, values: Sequence[Any]) -> dict[str, Any]:
     """The record with the fastest of these values of its machine's `name`; the first one unless another is worth it."""
-    records = {value: with_machine(record, name, value) for value in values}
+    records = {value: with_machine_setting(record, name, value) for value in values}
     rates, tried = dict.fromkeys(values, 0.0), list(values)
     for _ in range(ROUNDS):
         for value in tried:
-            rates[value] = max(rates[value], images_per_s(records[value], data))
+            rates[value] = max(rates[value], full_batch_rate(records[value], data))
         tried = [value for value in tried if rates[value] > max(rates.values()) / 2]
     best = max(values, key=lambda value: rates[value])
-    return records[best if rates[best] > WORTH * rates[values[0]] else values[0]]
+    return records[best if rates[best] > MIN_SPEEDUP * rates[values[0]] else values[0]]
 
 
-def with_machine(record: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+def with_machine_setting(record: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
     return {**record, "machine": {**record["machine"], name: value}}
 
 
-def images_per_s(record: dict[str, Any], data: ImageSet) -> float:
+def full_batch_rate(record: dict[str, Any], data: ImageSet) -> float:
     """At the full batch size, of this process."""
-    record = run_config.of_one_process(record)
+    record = run_config.config_of_one_process(record)
     engine = Engine({**record, "train": {**record["train"], "batch_ramp_kimg": 0.0}}, data)
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.step_s(engine)
-    return trial.images_per_s(engine, engine.config.batch_size, ENOUGH_S)
+        trial.time_step(engine)
+    return trial.measure_batch_rate(engine, engine.config.batch_size, MIN_MEASURE_S)

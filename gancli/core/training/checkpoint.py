@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import stored, tensor_file
-from gancli.core.networks.build import without_values
-from gancli.core.training.step import TrainState
+from gancli.core.networks.build import on_meta_device
+from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
-from gancli.files.run_folder import HUGE, RunDir, atomic_write, nimg_of
+from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, parse_nimg
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class Checkpoint:
     digest: str
 
 
-def save(path: Path, state: TrainState, meta: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: TrainStep, meta: dict[str, Any]) -> None:
     """meta: plain values that belong to this point of the run, such as its record and the time spent."""
-    tensors, moment = contents(state)
-    atomic_write(path, tensor_file.pack("checkpoint", tensors, meta | moment))
+    tensors, moment = state_contents(state)
+    atomic_write(path, tensor_file.pack_tensors("checkpoint", tensors, meta | moment))
 
 
-def contents(state: TrainState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def state_contents(state: TrainStep) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All that a state is: tensors, and plain values."""
     tensors = {"tallies": state.tallies.cpu().double()}
     for name, module in state.modules.items():
@@ -42,40 +42,46 @@ def contents(state: TrainState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
 
 
-def read(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
-    found = Checkpoint(path, *tensor_file.unpack("checkpoint", path))
-    if stored.images_seen(path, found.meta.get("nimg")) != nimg_of(path):
+    found = Checkpoint(path, *tensor_file.unpack_tensors("checkpoint", path))
+    if stored.check_images_seen(path, found.meta.get("nimg")) != parse_nimg(path):
         raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
     return found
 
 
-def newest(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
+def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
     """The newest checkpoint that can be read; and the newer, damaged ones."""
     faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
         try:
-            return read(path), faults
+            return read_checkpoint(path), faults
         except DamagedFileError as err:
             faults.append((path, err))
         except FileFormatError:
             if path in run.checkpoints():
                 raise
-            return newest(run)  # the run goes on in another process, and has dropped it for newer ones since
+            return read_newest_checkpoint(
+                run
+            )  # the run goes on in another process, and has dropped it for newer ones since
     way_out = f", or one from the model it left: --init {run.model}" if run.model.is_file() else ""
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
 
 
-def check(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
+def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
     """Refuse, before anything is built, what does not fit the training of this config: its digest may be right, and
     yet a stranger's hand have made it. Raises FileFormatError."""
     meta = found.meta
     try:
-        stored.images_seen(found.path, meta["nimg"])
-        if not 0 < meta["lr_factor"] <= 1 or not 0 <= meta["strength"] <= 1 or not 0 <= meta["train_s"] < HUGE:
+        stored.check_images_seen(found.path, meta["nimg"])
+        if (
+            not 0 < meta["lr_factor"] <= 1
+            or not 0 <= meta["strength"] <= 1
+            or not 0 <= meta["train_s"] < IMPLAUSIBLE_VALUE
+        ):
             raise ValueError("the strength of augmentation, the factor of the learning rate or the time is impossible")
-        with without_values():
-            fixed, moments = shapes(TrainState(config, spec, torch.device("meta")))
+        with on_meta_device():
+            fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))
         given = {name: (tensor.shape, tensor.dtype) for name, tensor in found.tensors.items()}
         if {name: kind for name, kind in given.items() if name not in moments} != fixed:
             raise ValueError("its weights are not those of the run's networks")
@@ -91,15 +97,15 @@ def check(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
         raise FileFormatError(f"{found.path} does not fit the run it belongs to: {err}") from err
 
 
-Shapes = dict[str, tuple[torch.Size, torch.dtype]]
+TensorShapes = dict[str, tuple[torch.Size, torch.dtype]]
 
 
-def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
+def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
     """Of the tensors that a checkpoint has, and of those that it has once Adam has seen a gradient."""
     fixed = {"tallies": state.tallies}
     for name, module in state.modules.items():
         fixed |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
-    moments: Shapes = {}
+    moments: TensorShapes = {}
     for name, optimizer in state.optimizers.items():
         for index, parameter in enumerate(optimizer.parameters):
             of_one = vars(optimizer.fresh(parameter)).items()
@@ -107,21 +113,21 @@ def shapes(state: TrainState) -> tuple[Shapes, Shapes]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in fixed.items()}, moments
 
 
-def restore(state: TrainState, found: Checkpoint) -> float:
+def restore_checkpoint(state: TrainStep, found: Checkpoint) -> float:
     """Put a checkpoint that `check` accepts into a state of the same config. Returns the seconds trained so far."""
-    fill(state, found.tensors, found.meta)
+    fill_state(state, found.tensors, found.meta)
     return float(found.meta["train_s"])
 
 
-def fill(state: TrainState, tensors: dict[str, Tensor], moment: dict[str, Any]) -> None:
+def fill_state(state: TrainStep, tensors: dict[str, Tensor], moment: dict[str, Any]) -> None:
     """Make it what `contents` were taken of."""
     state.nimg, state.strength, state.lr_factor = moment["nimg"], float(moment["strength"]), float(moment["lr_factor"])
     state.tallies.copy_(tensors["tallies"])
     for name, module in state.modules.items():
-        module.load_state_dict(below(tensors, name))
+        module.load_state_dict(select_prefix(tensors, name))
     for name, optimizer in state.optimizers.items():
-        optimizer.restore([below(tensors, f"{name}.{place}") for place in range(len(optimizer.parameters))])
+        optimizer.restore([select_prefix(tensors, f"{name}.{place}") for place in range(len(optimizer.parameters))])
 
 
-def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def select_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}

@@ -17,42 +17,46 @@ from gancli.core.data.load import batch_indices
 from gancli.core.distributed import ALONE, Order, World
 from gancli.core.networks import tensor_file
 from gancli.core.training import augment, checkpoint, finetune, run_config, schedules
-from gancli.core.training.step import TrainState, least_bytes
-from gancli.errors import LostError, MemoryLimitError
+from gancli.core.training.step import TrainStep, min_training_bytes
+from gancli.errors import LostProcessError, MemoryLimitError
 
-WATCHED = 256  # training, held-out and generated images that a tick's health is read from
+HEALTH_IMAGES = 256  # training, held-out and generated images that a tick's health is read from
 
 
 class Engine:
     """`record` is that of the run; its plan may become known or longer meanwhile."""
 
     def __init__(
-        self, record: dict[str, Any], data: ImageSet, world: World = ALONE, init: finetune.Start | None = None
+        self,
+        record: dict[str, Any],
+        data: ImageSet,
+        world: World = ALONE,
+        init: finetune.PretrainedNetworks | None = None,
     ) -> None:
         self.record, self.data = record, data
-        self.config, self.spec = configs.from_values(record["train"]), run_config.spec(record)
-        devices.prepare(record["machine"]["threads"], record["machine"]["precision"])
-        self.device = devices.resolve(record["machine"]["device"])
+        self.config, self.spec = configs.config_from_values(record["train"]), run_config.model_spec(record)
+        devices.configure_torch(record["machine"]["threads"], record["machine"]["precision"])
+        self.device = devices.resolve_device(record["machine"]["device"])
         world.tell({"order": "train"}, json.dumps(record).encode())
         self.world = world.on(self.device)
         self.state = self.build_state(data)
         if init is not None:
-            finetune.apply(self.state, init, record)
-        self.images = data.images.to(self.device) if devices.holds(self.device, data.images) else data.images
+            finetune.apply_pretrained(self.state, init, record)
+        self.images = data.images.to(self.device) if devices.has_room_for(self.device, data.images) else data.images
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
 
-    def build_state(self, data: ImageSet) -> TrainState:
+    def build_state(self, data: ImageSet) -> TrainStep:
         """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
         what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
-        needed, there = least_bytes(self.config, self.spec), devices.memory_bytes(self.device)
+        needed, there = min_training_bytes(self.config, self.spec), devices.usable_memory_bytes(self.device)
         if needed > there:
             sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
             raise MemoryLimitError(f"{what} {sizes}; lower the widths")
         is_changed = self.config.augment != "none" or self.config.shift > 0
         precision = self.record["machine"]["precision"]
-        background = augment.background(data.images) if is_changed else None
+        background = augment.border_level(data.images) if is_changed else None
         try:
-            return TrainState(self.config, self.spec, self.device, background, self.world, precision)
+            return TrainStep(self.config, self.spec, self.device, background, self.world, precision)
         except RuntimeError as err:
             if not devices.is_out_of_memory(err):
                 raise
@@ -69,40 +73,44 @@ class Engine:
     @property
     def batch_size(self) -> int:
         """Of the next step, in all processes together."""
-        return schedules.batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        return schedules.ramped_batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
 
     def send_state(self) -> None:
         """Give the others the state of this process."""
-        if self.world.leads:
-            tensors, moment = checkpoint.contents(self.state)
-            self.world.tell({"order": "state", **moment}, safetensors.torch.save(tensor_file.plain(tensors)))
+        if self.world.has_followers:
+            tensors, moment = checkpoint.state_contents(self.state)
+            self.world.tell(
+                {"order": "state", **moment}, safetensors.torch.save(tensor_file.contiguous_tensors(tensors))
+            )
 
     def check_equal(self) -> None:
         """Raises LostError if any process has another state than this one."""
-        if self.world.leads:
+        if self.world.has_followers:
             self.world.tell({"order": "compare"})
-            mine, *others = self.digests()
+            mine, *others = self.gather_digests()
             odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(mine, other)]
             if odd:
                 nimg = self.state.nimg / 1000
-                raise LostError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
+                raise LostProcessError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
 
-    def digests(self) -> list[Tensor]:
+    def gather_digests(self) -> list[Tensor]:
         """Of the states of all processes, uint8 [32] each; nothing but in the first."""
-        tensors = checkpoint.contents(self.state)[0]
+        tensors = checkpoint.state_contents(self.state)[0]
         del tensors["tallies"]  # only the first process reads them, which starts them anew
-        digest = bytes.fromhex(tensor_file.digest("state", tensor_file.plain(tensors), str(self.state.nimg)))
+        digest = bytes.fromhex(
+            tensor_file.content_digest("state", tensor_file.contiguous_tensors(tensors), str(self.state.nimg))
+        )
         return self.world.gather(torch.frombuffer(bytearray(digest), dtype=torch.uint8))
 
-    def obey(self, order: Order, content: bytes) -> None:
+    def execute_order(self, order: Order, content: bytes) -> None:
         """Do as the first process does."""
         if order["order"] == "step":
             self.record["plan"]["total_nimg"], self.state.strength = order["total_nimg"], order["strength"]
             self.step()
         elif order["order"] == "state":
-            checkpoint.fill(self.state, safetensors.torch.load(content), order)
+            checkpoint.fill_state(self.state, safetensors.torch.load(content), order)
         elif order["order"] == "compare":
-            self.digests()
+            self.gather_digests()
         else:
             raise ValueError(f"an order that nobody understands: {order['order']}")
 
@@ -112,11 +120,14 @@ class Engine:
         nimg, config, n = self.state.nimg, self.config, self.batch_size
         mine = self.world.rows(n)
         index = batch_indices(len(self.images), config.seed, nimg, n)[mine]
-        real, labels = self.taken(index), None if self.labels is None else self.labels[devices.sent(index, self.device)]
+        real, labels = (
+            self.select_images(index),
+            None if self.labels is None else self.labels[devices.move_to_device(index, self.device)],
+        )
         if config.mirror:
             chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
-            real = augment.mirror(real, devices.sent(chosen[mine], self.device))
-        t, epochs = schedules.progress(nimg, self.total_nimg), nimg / len(self.images)
+            real = augment.mirror_images(real, devices.move_to_device(chosen[mine], self.device))
+        t, epochs = schedules.part_done(nimg, self.total_nimg), nimg / len(self.images)
         try:
             self.state.step(real, labels, t, epochs)
         except RuntimeError as err:
@@ -127,19 +138,19 @@ class Engine:
                 f"a batch of {n} images of {side}x{side} does not fit into the memory of {device}"
             ) from err
 
-    def taken(self, index: Tensor) -> Tensor:
+    def select_images(self, index: Tensor) -> Tensor:
         """Training images at these places, on the device, wherever all of them are."""
-        return devices.sent(self.images[devices.sent(index, self.images.device)], self.device)
+        return devices.move_to_device(self.images[devices.move_to_device(index, self.images.device)], self.device)
 
     def signals(self) -> dict[str, float | None]:
         """The state's health on training and held-out images drawn for this moment."""
         draws = rng.generator(self.config.seed, "watch", self.state.nimg)
         data, is_labelled = self.data, self.labels is not None
-        n_heldout = data.n_watchable(labelled=is_labelled)
-        seen = torch.randint(len(self.images), (WATCHED,), generator=draws)
-        unseen = torch.randint(max(n_heldout, 1), (WATCHED if n_heldout else 0,), generator=draws)
+        n_heldout = data.n_judgeable_heldout(labelled=is_labelled)
+        seen = torch.randint(len(self.images), (HEALTH_IMAGES,), generator=draws)
+        unseen = torch.randint(max(n_heldout, 1), (HEALTH_IMAGES if n_heldout else 0,), generator=draws)
         return self.state.signals(
-            self.taken(seen),
+            self.select_images(seen),
             None if self.labels is None else self.labels[seen.to(self.device)],
             data.heldout_images[unseen].to(self.device),
             data.heldout_labels[unseen].to(self.device) if is_labelled and data.heldout_labels is not None else None,

@@ -14,13 +14,13 @@ from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file, stored
 from gancli.core.networks.build import build_discriminator, build_generator
 from gancli.core.training import checkpoint, run_config
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 from gancli.errors import ConfigError, FileFormatError, RunError
-from gancli.files.run_folder import RunDir, meant
-from gancli.wording import listed
+from gancli.files.run_folder import RunDir, suggest_run
+from gancli.wording import format_list
 
 MOST_NAMED = 5
-ANEW = {
+REINITIALIZED = {
     "D": "D starts fresh, since a model file holds G alone",
     "class embeddings": "classes differ, so their embeddings start anew",
     "class weights": "only one of the two has classes or clusters, so the weights that read them start anew",
@@ -28,7 +28,7 @@ ANEW = {
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class PretrainedNetworks:
     """Trained networks and what is known of them. source: the path as it was given; path: the absolute one.
 
     G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. clusters: the digest
@@ -53,12 +53,12 @@ class Start:
         return self.class_names if record["data"].get("clusters") == self.clusters else ()
 
 
-def load(path: Path, outdir: Path) -> Start:
+def load_pretrained(path: Path, outdir: Path) -> PretrainedNetworks:
     """What a model file, or the newest checkpoint of a run (a path, or a name under outdir), holds."""
     if path.is_file():
-        model = model_file.load(path)
+        model = model_file.load_model(path)
         info = model.info
-        return Start(
+        return PretrainedNetworks(
             source=str(path),
             path=str(path.absolute()),
             sha256=model.digest,
@@ -72,24 +72,24 @@ def load(path: Path, outdir: Path) -> Start:
             clusters=info.data.get("clusters"),
         )
     if not path.exists() and not (outdir / path).exists():
-        raise RunError(f"no run folder or model file {path}{meant(path, outdir)}")
-    return of_run(RunDir.find(path, outdir), str(path))
+        raise RunError(f"no run folder or model file {path}{suggest_run(path, outdir)}")
+    return load_run_networks(RunDir.find(path, outdir), str(path))
 
 
-def of_run(run: RunDir, source: str) -> Start:
-    found, faults = checkpoint.newest(run)
+def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
+    found, faults = checkpoint.read_newest_checkpoint(run)
     path, tensors = found.path, found.tensors
     try:
-        record, nimg = found.meta["record"], stored.images_seen(path, found.meta["nimg"])
+        record, nimg = found.meta["record"], stored.check_images_seen(path, found.meta["nimg"])
         data, clusters = record["data"]["name"], record["data"].get("clusters")
-        class_names = stored.class_names(path, record["data"]["class_names"])
-        train, spec = configs.from_values(record["train"]), run_config.spec(record)
+        class_names = stored.check_class_names(path, record["data"]["class_names"])
+        train, spec = configs.config_from_values(record["train"]), run_config.model_spec(record)
     except (KeyError, TypeError, ValueError, ConfigError) as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
     if not isinstance(data, str) or not isinstance(clusters, str | None):
         raise FileFormatError(f"{path} does not say what it was trained on as a run of gancli does")
-    averaged = checkpoint.below(tensors, "G_ema") or checkpoint.below(tensors, "G")
-    return Start(
+    averaged = checkpoint.select_prefix(tensors, "G_ema") or checkpoint.select_prefix(tensors, "G")
+    return PretrainedNetworks(
         source=source,
         path=str(run.path.absolute()),
         sha256=found.digest,
@@ -98,19 +98,19 @@ def of_run(run: RunDir, source: str) -> Start:
         nimg=nimg,
         data=data,
         class_names=class_names,
-        G=stored.network(path, lambda: build_generator(spec), averaged),
-        D=stored.network(
+        G=stored.build_with_weights(path, lambda: build_generator(spec), averaged),
+        D=stored.build_with_weights(
             path,
             lambda: build_discriminator(spec, spectral_norm=train.spectral_norm),
-            checkpoint.below(tensors, "D"),
+            checkpoint.select_prefix(tensors, "D"),
         ),
         clusters=clusters,
         notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
     )
 
 
-def follow(
-    config: TrainConfig, sources: Mapping[str, str], start: Start, *, has_own_size: bool
+def adopt_pretrained_settings(
+    config: TrainConfig, sources: Mapping[str, str], start: PretrainedNetworks, *, has_own_size: bool
 ) -> tuple[TrainConfig, dict[str, str]]:
     """The settings with the networks of `start`, from "init"; what a flag or a file says otherwise is refused.
 
@@ -130,26 +130,26 @@ def follow(
             if name in ("d_width", "spectral_norm"):
                 way_out += ", or start from the run's model.safetensors with a fresh D"
             raise ConfigError(
-                f"{configs.flag(name)} {asked} differs from the {kept[name]} of {start.source}; {way_out}"
+                f"{configs.flag_name(name)} {asked} differs from the {kept[name]} of {start.source}; {way_out}"
             )
     followed = kept.keys() - {*said} - ({"resolution", "channels"} if has_own_size else set())
     values = {name: kept[name] for name in followed}
     return dataclasses.replace(config, **values), {**sources, **dict.fromkeys(followed, "init")}
 
 
-def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
+def build_init_entry(start: PretrainedNetworks, record: dict[str, Any]) -> dict[str, Any]:
     """What the record of a new run is to say of its start. Raises ConfigError if its images differ in size or channels.
 
     remade: what starts anew; "D", "class embeddings", "class weights". new_classes: those whose embeddings do, beside
     others that are known.
     """
-    spec, class_names = run_config.spec(record), record["data"]["class_names"]
+    spec, class_names = run_config.model_spec(record), record["data"]["class_names"]
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
         wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
         by = record["sources"]["resolution"] if record["train"]["resolution"] == spec.resolution else ""
         made = f" by {by}" if by.startswith("preset") else ""
-        sizes = f"the images of {record['data']['name']} are {size(spec)}{made}"
-        sizes += f", those of {start.source} {size(start.spec)}"
+        sizes = f"the images of {record['data']['name']} are {format_image_size(spec)}{made}"
+        sizes += f", those of {start.source} {format_image_size(start.spec)}"
         raise ConfigError(f"{sizes}; give {wanted}, or other images")
     remade = [] if start.D else ["D"]
     known = start.known_classes(record)
@@ -169,30 +169,30 @@ def entry(start: Start, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def size(spec: ModelSpec) -> str:
+def format_image_size(spec: ModelSpec) -> str:
     return f"{spec.resolution}x{spec.resolution} {'grey' if spec.channels == 1 else 'RGB'}"
 
 
-def told(init: Mapping[str, Any]) -> str:
+def describe_init(init: Mapping[str, Any]) -> str:
     """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
-    said, classes = [ANEW[name] for name in init["remade"] if name in ANEW], init["new_classes"]
-    said += [f"embeddings of new classes start anew: {listed(classes, MOST_NAMED)}"] if classes else []
+    said, classes = [REINITIALIZED[name] for name in init["remade"] if name in REINITIALIZED], init["new_classes"]
+    said += [f"embeddings of new classes start anew: {format_list(classes, MOST_NAMED)}"] if classes else []
     return "; ".join([f"{init['source']}, {init['nimg'] / 1000:g} kimg on {init['data']}", *said])
 
 
 @torch.no_grad()
-def apply(state: TrainState, start: Start, record: Mapping[str, Any]) -> None:
+def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: Mapping[str, Any]) -> None:
     """Put the weights of `start` into a state that is at image 0; what has no counterpart there stays as it is."""
     places = {name: place for place, name in enumerate(start.known_classes(record))}
     rows = [(row, places[name]) for row, name in enumerate(record["data"]["class_names"]) if name in places]
-    carry(state.G, start.G, rows, start.spec.z_dim)
+    copy_matching_weights(state.G, start.G, rows, start.spec.z_dim)
     if start.D is not None:
-        carry(state.D, start.D, rows, 0)
+        copy_matching_weights(state.D, start.D, rows, 0)
     if state.G_ema is not state.G:
         state.G_ema.load_state_dict(state.G.state_dict())
 
 
-def carry(net: nn.Module, trained: nn.Module, rows: Sequence[tuple[int, int]], z_dim: int) -> None:
+def copy_matching_weights(net: nn.Module, trained: nn.Module, rows: Sequence[tuple[int, int]], z_dim: int) -> None:
     """Fill a network with the weights of another that differs in its classes alone.
 
     rows: places of a class in the one and in the other, whose embeddings go along. z_dim: columns that read z, in a

@@ -26,22 +26,22 @@ COLUMNS, ROWS = 10, 8
 PICTURE_PX = 600  # pictures are enlarged by a whole factor to about this width
 
 
-class Gallery:
+class ImageLogger:
     """Draws for one run; G is the generator that samples are taken from."""
 
     def __init__(self, run: RunDir, record: dict[str, Any], spec: ModelSpec, data: ImageSet, G: nn.Module) -> None:
         self.run, self.spec, self.data, self.G = run, spec, data, G
         self.seed: int = record["train"]["seed"]
         self.class_counts: list[int] = record["data"]["class_counts"]
-        self.scale = scale_of(spec.resolution)
+        self.scale = picture_scale(spec.resolution)
 
     def picture(self) -> npt.NDArray[np.uint8]:
         """The same latents at every point of training, classes in columns when there are some."""
-        z = latents.from_seeds(range(COLUMNS * ROWS), self.spec.z_dim)
-        return images.grid(generate(self.G, z, self.labels()), COLUMNS)
+        z = latents.latents_from_seeds(range(COLUMNS * ROWS), self.spec.z_dim)
+        return images.make_grid(generate(self.G, z, self.labels()), COLUMNS)
 
     def labels(self) -> Tensor | None:
-        return place_labels(self.class_counts)
+        return grid_labels(self.class_counts)
 
     def save_frame(self, nimg: int) -> Path:
         path = self.run.frame(nimg)
@@ -49,13 +49,13 @@ class Gallery:
         return path
 
     def save_samples(self) -> None:
-        image_io.write_png(self.run.samples, image_io.enlarge(self.picture(), self.scale))
+        image_io.write_png(self.run.samples, image_io.enlarge_pixels(self.picture(), self.scale))
 
     def save_reals(self) -> None:
         """Training images in the layout of the samples."""
-        chosen = some_of_each(self.data, self.labels(), self.seed)
-        picture = images.grid(self.data.images[chosen], COLUMNS)
-        image_io.write_png(self.run.reals, image_io.enlarge(picture, self.scale))
+        chosen = select_per_class(self.data, self.labels(), self.seed)
+        picture = images.make_grid(self.data.images[chosen], COLUMNS)
+        image_io.write_png(self.run.reals, image_io.enlarge_pixels(picture, self.scale))
 
     def restore(self, nimg: int) -> None:
         """Make again what is missing of the pictures that the present state can give."""
@@ -66,11 +66,11 @@ class Gallery:
             self.save_frame(nimg)
 
 
-def scale_of(resolution: int) -> int:
+def picture_scale(resolution: int) -> int:
     return max(1, PICTURE_PX // (COLUMNS * resolution))
 
 
-def place_labels(class_counts: list[int]) -> Tensor | None:
+def grid_labels(class_counts: list[int]) -> Tensor | None:
     """The class of each place of a picture, int64 [80]; None without classes.
 
     One for each column while there are columns enough, else those that the seeds 0 to 79 stand for.
@@ -83,7 +83,7 @@ def place_labels(class_counts: list[int]) -> Tensor | None:
     return present[torch.arange(COLUMNS * ROWS) % COLUMNS % len(present)]
 
 
-def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
+def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
     """The first training images that are shown, of these classes if there are some -> int64 [80]."""
     if labels is None or data.labels is None:
         return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
@@ -92,7 +92,7 @@ def some_of_each(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
     return torch.stack([next(members[label]) for label in labels.tolist()])
 
 
-def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
+def augmented_examples(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
     """Training images as D sees them, a class for each column: mirrored, moved as often as they will be at most, and
     augmented as at the start."""
     train = record["train"]
@@ -100,14 +100,14 @@ def as_shown(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
     def named_draws(name: str) -> torch.Generator:
         return rng.generator(train["seed"], f"as shown {name}")
 
-    chosen = some_of_each(data, place_labels(record["data"]["class_counts"]), train["seed"])
+    chosen = select_per_class(data, grid_labels(record["data"]["class_counts"]), train["seed"])
     x = images.to_float(data.images[chosen])
     if train["mirror"]:
-        x = augment.mirror(x, torch.rand(len(x), generator=named_draws("mirror")) < 0.5)
+        x = augment.mirror_images(x, torch.rand(len(x), generator=named_draws("mirror")) < 0.5)
     names = configs.parse_augment(train["augment"])
-    fill = augment.background(data.images)
-    x = augment.seen(x, train["shift"], names, train["augment_strength"], fill, named_draws)
-    return images.grid(images.to_uint8(x), COLUMNS)
+    fill = augment.border_level(data.images)
+    x = augment.augment_for_discriminator(x, train["shift"], names, train["augment_strength"], fill, named_draws)
+    return images.make_grid(images.to_uint8(x), COLUMNS)
 
 
 def save_preview(name: str, picture: npt.NDArray[np.uint8], resolution: int) -> str | None:
@@ -115,7 +115,7 @@ def save_preview(name: str, picture: npt.NDArray[np.uint8], resolution: int) -> 
     path = cache_folder() / "previews" / f"{name}.png"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image_io.write_png(path, image_io.enlarge(picture, scale_of(resolution)))
+        image_io.write_png(path, image_io.enlarge_pixels(picture, picture_scale(resolution)))
     except (OSError, RunError):
         return None
     return str(path)

@@ -9,7 +9,7 @@ from torch import nn
 from gancli.core.training import warnings
 
 
-class Probe(NamedTuple):
+class Scorer(NamedTuple):
     """Scores a generator during training.
 
     about goes into config.json: "score" names the value that ranks models (lower is better), "floor" is what a perfect
@@ -21,15 +21,15 @@ class Probe(NamedTuple):
     measure: Callable[[nn.Module], dict[str, Any]]
 
 
-class Watch:
+class Monitor:
     """Follows the lines of metrics.jsonl; `score` names the value that ranks models."""
 
     def __init__(self, score: str | None = None, floor: float | None = None) -> None:
         self.score, self.floor = score, floor
         self.best: tuple[float, int] | None = None  # score, images seen
         self.warned: set[str] = set()
-        self.ticks: deque[warnings.Line] = deque(maxlen=warnings.LONG)
-        self.evaluations: deque[warnings.Line] = deque(maxlen=warnings.FEW)
+        self.ticks: deque[warnings.MetricsLine] = deque(maxlen=warnings.LONG_WINDOW)
+        self.evaluations: deque[warnings.MetricsLine] = deque(maxlen=warnings.EVALUATION_WINDOW)
 
     def restore(self, lines: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> None:
         """Know what metrics.jsonl and events.jsonl tell, and nothing else."""
@@ -54,11 +54,11 @@ class Watch:
         return True
 
     @property
-    def scored_nimg(self) -> int | None:
+    def last_scored_nimg(self) -> int | None:
         """Images seen at the latest evaluation."""
         return int(self.evaluations[-1]["nimg"]) if self.evaluations else None
 
-    def scored_at(self, lines: Iterable[dict[str, Any]], nimg: int | None) -> tuple[float, int] | None:
+    def score_of_model(self, lines: Iterable[dict[str, Any]], nimg: int | None) -> tuple[float, int] | None:
         """The score of the model that had seen so many images, None if there is none."""
         values = [line.get(self.score or "") for line in lines if line["kind"] == "eval" and line["nimg"] == nimg]
         return (values[-1], int(nimg)) if nimg is not None and values and values[-1] is not None else None
@@ -66,7 +66,7 @@ class Watch:
     def new_warnings(self) -> dict[str, str]:
         """Warnings not given before, by name."""
         history = warnings.History(list(self.ticks), list(self.evaluations), self.score or "", self.best, self.floor)
-        found = {name: text for name, text in warnings.warnings(history).items() if name not in self.warned}
+        found = {name: text for name, text in warnings.find_warnings(history).items() if name not in self.warned}
         self.warned |= found.keys()
         return found
 

@@ -11,22 +11,22 @@ ADA_TARGET, ADA_NIMG = 0.6, 100_000
 EMA_COSINE_RAMP = 0.3  # just above what the half-life of R3GAN comes to, at most 0.285 of the images seen
 
 
-def progress(nimg: int, total_nimg: int | None) -> float:
+def part_done(nimg: int, total_nimg: int | None) -> float:
     """Part of the run that is done, in [0, 1]; 0 while the total is not known yet."""
     return min(nimg / total_nimg, 1.0) if total_nimg else 0.0
 
 
-def decay(t: float, start: float) -> float:
+def linear_decay(t: float, start: float) -> float:
     """1 until `start`, then linearly to 0 at t = 1."""
     return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
 
 
-def cosine(first: float, last: float, t: float) -> float:
+def cosine_schedule(first: float, last: float, t: float) -> float:
     """From `first` at t = 0 to `last` at t = 1 along half a cosine, `last` from there on. Huang et al. 2024."""
     return first + (last - first) * (1.0 - math.cos(math.pi * min(t, 1.0))) / 2
 
 
-def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
+def ramped_batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
     """A quarter of the full batch below ramp/4 images, half below ramp, then all of it: many small steps come first.
 
     The early gain of small batches with the late one of large ones, after Smith et al. 2018 (1711.00489).
@@ -35,10 +35,10 @@ def batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
     return max(2, full // part)
 
 
-def batch_sizes(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
+def batch_size_steps(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
     """From how many images on which batch size holds, as `batch_size` has it."""
     starts = [0, math.ceil(ramp_nimg / 4), math.ceil(ramp_nimg)] if ramp_nimg else [0]
-    return [(start, batch_size(start, full, ramp_nimg)) for start in starts]
+    return [(start, ramped_batch_size(start, full, ramp_nimg)) for start in starts]
 
 
 def shift_chance(t: float, epochs: float, strength: float) -> float:
@@ -69,7 +69,7 @@ def ema_beta(batch_size: int, half_life_nimg: float) -> float:
     return 0.5 ** (batch_size / half_life_nimg) if half_life_nimg > 0 else 0.0
 
 
-def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
+def lazy_adam_settings(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
     """Adam's rate and betas for D where a penalty comes every `interval` steps.
 
     Karras et al. 2020, appendix B, who take an extra step for the penalty; ours rides on the step of its batch, so
@@ -93,16 +93,16 @@ def frame_times(until: int) -> Iterator[int]:
 FRAME_TIMES = tuple(frame_times(10**12))
 
 
-def due(before: int, after: int, interval_nimg: float) -> bool:
+def is_due(before: int, after: int, interval_nimg: float) -> bool:
     """Whether a multiple of the interval was reached by the step from `before` to `after` images."""
     return int(after / interval_nimg) > int(before / interval_nimg)
 
 
-def evaluation_due(before: int, after: int, interval_nimg: float) -> bool:
+def is_evaluation_due(before: int, after: int, interval_nimg: float) -> bool:
     """At multiples of the interval, and at a quarter and a half of it, since scores fall fastest at first."""
     early = (interval_nimg / 4, interval_nimg / 2)
-    return any(before < nimg <= after for nimg in early) or due(before, after, interval_nimg)
+    return any(before < nimg <= after for nimg in early) or is_due(before, after, interval_nimg)
 
 
-def frame_due(before: int, after: int) -> bool:
+def is_frame_due(before: int, after: int) -> bool:
     return bisect.bisect_right(FRAME_TIMES, after) > bisect.bisect_right(FRAME_TIMES, before)

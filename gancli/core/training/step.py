@@ -9,15 +9,15 @@ from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices, images, rng
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import ema
-from gancli.core.networks.build import build, build_discriminator, build_generator, without_values
+from gancli.core.networks.build import build_discriminator, build_generator, build_networks, on_meta_device
 from gancli.core.training import augment, schedules, warnings
 from gancli.core.training.adam import Adam
 from gancli.core.training.losses import LOSSES, gradient_penalty, interpolates, r1_penalty
 
-PIECE = 64
+CHUNK_ROWS = 64
 
 
-class TrainState:
+class TrainStep:
     """Everything that changes during training, and `step`, which changes it.
 
     tallies: float64 (float32 on MPS) [2, len(statistics)], sums over images since the last tick and since the last
@@ -44,11 +44,13 @@ class TrainState:
         self.strength, self.lr_factor = config.augment_strength, 1.0
         self.background = (-torch.ones(spec.channels) if background is None else background).to(device)
         self.loss = LOSSES[config.loss]
-        self.statistics = statistics(config)
+        self.statistics = tally_names(config)
         self.interval = config.r1_interval if config.gamma else 1
         self.nimg = 0
-        self.G, self.D = (net.to(device) for net in build(spec, config.seed, spectral_norm=config.spectral_norm))
-        self.G_ema = ema.copy_of(self.G) if config.ema_kimg else self.G
+        self.G, self.D = (
+            net.to(device) for net in build_networks(spec, config.seed, spectral_norm=config.spectral_norm)
+        )
+        self.G_ema = ema.copy_frozen(self.G) if config.ema_kimg else self.G
         self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
         single = torch.float32 if device.type == "mps" else torch.float64  # all that MPS has
         self.tallies = torch.zeros(2, len(self.statistics), dtype=single, device=device)
@@ -69,8 +71,8 @@ class TrainState:
         """
         config, n = self.config, len(real) * self.world.size
         mine = self.world.rows(n)
-        self.set_rates(t)
-        gamma = config.gamma * schedules.cosine(1.0, config.gamma_end, t / config.burn_in)
+        self.set_optimizer_rates(t)
+        gamma = config.gamma * schedules.cosine_schedule(1.0, config.gamma_end, t / config.burn_in)
         chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
@@ -83,7 +85,7 @@ class TrainState:
 
         self.nimg += n
         if self.G_ema is not self.G:
-            ema.update(self.G_ema, self.G, schedules.ema_beta(n, self.half_life(t)))
+            ema.update_ema(self.G_ema, self.G, schedules.ema_beta(n, self.half_life(t)))
         with torch.no_grad():
             one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
             values = {
@@ -104,14 +106,16 @@ class TrainState:
             self.world.average([means])
             self.tallies += means * n
 
-    def set_rates(self, t: float) -> None:
+    def set_optimizer_rates(self, t: float) -> None:
         """Adam's rate and betas at this part of the run."""
         config = self.config
-        factor = schedules.decay(t, config.lr_decay_from) * schedules.cosine(1.0, config.lr_end, t / config.burn_in)
+        factor = schedules.linear_decay(t, config.lr_decay_from) * schedules.cosine_schedule(
+            1.0, config.lr_end, t / config.burn_in
+        )
         factor *= self.lr_factor
-        beta2 = schedules.cosine(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
+        beta2 = schedules.cosine_schedule(config.beta2, config.beta2_end or config.beta2, t / config.burn_in)
         betas = config.beta1, beta2
-        d_lr, d_betas = schedules.lazy_adam(config.lr, betas, self.interval)
+        d_lr, d_betas = schedules.lazy_adam_settings(config.lr, betas, self.interval)
         self.opt_G.lr, self.opt_G.betas = config.lr * factor, betas
         self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
 
@@ -119,7 +123,7 @@ class TrainState:
         """That of the average, in images, at this part of the run."""
         config, longest = self.config, self.config.ema_kimg * 1000
         if not config.ema_ramp:
-            longest = schedules.cosine(0.0, longest, t / config.burn_in)
+            longest = schedules.cosine_schedule(0.0, longest, t / config.burn_in)
         return schedules.ema_half_life(self.nimg, longest, config.ema_ramp or schedules.EMA_COSINE_RAMP)
 
     def d_step(
@@ -154,7 +158,7 @@ class TrainState:
             objective = objective + config.gradient_penalty * slopes
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
-        self.world.average(gradients(self.D))
+        self.world.average(collect_gradients(self.D))
         self.opt_D.step()
         return d_loss, real_logits, fake_logits, penalties
 
@@ -170,7 +174,9 @@ class TrainState:
     def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
         n = len(x) * self.world.size
         shares = torch.rand(n, generator=rng.generator(self.config.seed, "interpolates", self.nimg))
-        return interpolates(x, fake, devices.sent(shares[self.world.rows(n)], self.device).to(x.dtype)).requires_grad_()
+        return interpolates(
+            x, fake, devices.move_to_device(shares[self.world.rows(n)], self.device).to(x.dtype)
+        ).requires_grad_()
 
     def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
         """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
@@ -187,7 +193,7 @@ class TrainState:
             g_loss = self.loss.g_loss(logits, real_logits).mean()
             self.opt_G.zero_grad()
             torch.autograd.backward(g_loss)
-            self.world.average(gradients(self.G))
+            self.world.average(collect_gradients(self.G))
             self.opt_G.step()
         finally:
             self.D.requires_grad_(True)
@@ -203,22 +209,22 @@ class TrainState:
         have no threshold, each image is judged by how far it lies above a fake of its own class.
         """
         x = images.to_float(real)
-        fake = in_pieces(self.G, self.latents("health", len(x)), labels)
-        found = {"diversity": warnings.diversity(x, fake, labels)}
+        fake = forward_in_chunks(self.G, self.latents("health", len(x)), labels)
+        found = {"diversity": warnings.spread_ratio(x, fake, labels)}
         if len(heldout):
-            unseen = in_pieces(self.D, images.to_float(heldout), heldout_labels)
-            seen, faked = in_pieces(self.D, x, labels), in_pieces(self.D, fake, labels)
+            unseen = forward_in_chunks(self.D, images.to_float(heldout), heldout_labels)
+            seen, faked = forward_in_chunks(self.D, x, labels), forward_in_chunks(self.D, fake, labels)
             if not self.loss.has_threshold:
-                beside = in_pieces(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
-                unseen = unseen - in_pieces(self.D, beside, heldout_labels)
+                beside = forward_in_chunks(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
+                unseen = unseen - forward_in_chunks(self.D, beside, heldout_labels)
                 seen, faked = seen - faked, torch.zeros_like(faked)
-            found["accuracy_heldout"] = warnings.accuracy(unseen)
+            found["accuracy_heldout"] = warnings.share_judged_real(unseen)
             found["r_v"] = warnings.r_v(seen, unseen, faked)
         return found
 
     def latents(self, stream: str, n: int) -> Tensor:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
-        return devices.sent(z, self.device)
+        return devices.move_to_device(z, self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
         """Pictures as D sees them in this step; they are this process's rows of so many batches in a row."""
@@ -227,9 +233,11 @@ class TrainState:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
 
         mine = self.world.places(len(pictures), parts)
-        return augment.seen(pictures, chance, self.augmentations, self.strength, self.background, draws, mine)
+        return augment.augment_for_discriminator(
+            pictures, chance, self.augmentations, self.strength, self.background, draws, mine
+        )
 
-    def adapt(self, r_v: float | None) -> None:
+    def adapt_augment_strength(self, r_v: float | None) -> None:
         """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
         if self.config.ada:
             nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
@@ -260,16 +268,16 @@ class TrainState:
         return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
-def least_bytes(config: TrainConfig, spec: ModelSpec) -> int:
+def min_training_bytes(config: TrainConfig, spec: ModelSpec) -> int:
     """Memory of a training without its images: weights, gradients and Adam's two moments, and the average."""
-    with without_values():
+    with on_meta_device():
         sizes = [
             sum(4 * p.numel() for p in net.parameters()) for net in (build_generator(spec), build_discriminator(spec))
         ]
     return 4 * sum(sizes) + (sizes[0] if config.ema_kimg else 0)
 
 
-def statistics(config: TrainConfig) -> tuple[str, ...]:
+def tally_names(config: TrainConfig) -> tuple[str, ...]:
     """Names of the sums that a run keeps; R1 and R2 come with the number of images they were taken on."""
     accuracies = ("accuracy_real", "accuracy_fake") if LOSSES[config.loss].has_threshold else ("accuracy",)
     r2 = ("r2",) if config.r2 else ()
@@ -279,14 +287,14 @@ def statistics(config: TrainConfig) -> tuple[str, ...]:
 
 def grad_norm(net: nn.Module) -> Tensor:
     """Euclidean norm over all gradients of the last step."""
-    return get_total_norm(gradients(net))
+    return get_total_norm(collect_gradients(net))
 
 
-def gradients(net: nn.Module) -> list[Tensor]:
+def collect_gradients(net: nn.Module) -> list[Tensor]:
     return [p.grad for p in net.parameters() if p.grad is not None]
 
 
-def in_pieces(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+def forward_in_chunks(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
     """net(x, labels) [N,...], PIECE rows at a time."""
-    rows = [slice(i, i + PIECE) for i in range(0, len(x), PIECE)]
+    rows = [slice(i, i + CHUNK_ROWS) for i in range(0, len(x), CHUNK_ROWS)]
     return torch.cat([net(x[some], None if labels is None else labels[some]) for some in rows])

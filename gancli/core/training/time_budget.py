@@ -10,7 +10,7 @@ PROGRESS_S = 0.2
 WINDOW_S = 2.0
 
 
-class Clock:
+class TimeBudget:
     """Started with a stretch of training. budget_s is 0 for a run whose length is known in images."""
 
     def __init__(self, budget_s: float, nimg: int) -> None:
@@ -25,7 +25,7 @@ class Clock:
     def elapsed_s(self) -> float:
         return time.perf_counter() - self.started
 
-    def is_over(self) -> bool:
+    def is_used_up(self) -> bool:
         return 0 < self.budget_s <= self.elapsed_s
 
     def left_s(self, nimg: int, total_nimg: int | None) -> float | None:
@@ -43,7 +43,7 @@ class Clock:
             self._took[batch] = now - self._since[0], nimg - self._since[1]
         return now - self.started >= MEASURE_PART * self.budget_s
 
-    def went_back(self, nimg: int) -> None:
+    def restart_after_rollback(self, nimg: int) -> None:
         """Training goes on from fewer images; what was measured stays."""
         self._batch, self._window_s, self._window_nimg = 0, time.perf_counter(), nimg
 
@@ -53,9 +53,9 @@ class Clock:
         sizes: from how many images on which batch size holds.
         """
         left_s = max(self.budget_s - self.elapsed_s, 0) * MARGIN
-        return reached(nimg, left_s, [(start, self.rate(size, nimg)) for start, size in sizes])
+        return images_reached(nimg, left_s, [(start, self.estimate_rate(size, nimg)) for start, size in sizes])
 
-    def rate(self, batch: int, nimg: int) -> float:
+    def estimate_rate(self, batch: int, nimg: int) -> float:
         """Images/s with batches of this size; where it did not occur yet, by the steps of the two largest that did.
 
         A step takes a time of its own and one for each image, so that larger batches are no slower by the image.
@@ -84,7 +84,7 @@ class Clock:
         return True
 
 
-def reached(nimg: int, seconds: float, rates: Sequence[tuple[int, float]]) -> int:
+def images_reached(nimg: int, seconds: float, rates: Sequence[tuple[int, float]]) -> int:
     """Images seen after so much more time; rates: from how many images on how many images/s."""
     ends, now = [*(start for start, _ in rates[1:]), math.inf], float(nimg)
     for (_, rate), end in zip(rates, ends, strict=True):

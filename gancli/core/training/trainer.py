@@ -15,15 +15,15 @@ from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
-from gancli.core.training.image_log import Gallery
-from gancli.core.training.monitor import Probe, Watch
-from gancli.core.training.time_budget import Clock
-from gancli.errors import ConfigError, DivergedError, FileFormatError, LostError, MemoryLimitError
-from gancli.files.run_folder import RunDir, append_jsonl, atomic_write, fsync_file, nimg_of, read_jsonl, write_jsonl
+from gancli.core.training.image_log import ImageLogger
+from gancli.core.training.monitor import Monitor, Scorer
+from gancli.core.training.time_budget import TimeBudget
+from gancli.errors import ConfigError, DivergedError, FileFormatError, LostProcessError, MemoryLimitError
+from gancli.files.run_folder import RunDir, append_jsonl, atomic_write, fsync_file, parse_nimg, read_jsonl, write_jsonl
 
-Reason = Literal["finished", "time", "stopped"]
+EndReason = Literal["finished", "time", "stopped"]
 
-ROLLBACK = 0.5  # of the learning rate is left after numbers went wrong
+ROLLBACK_LR_FACTOR = 0.5  # of the learning rate is left after numbers went wrong
 
 
 class Trainer:
@@ -34,8 +34,8 @@ class Trainer:
         run: RunDir,
         record: dict[str, Any],
         data: ImageSet,
-        probe: Probe | None = None,
-        init: finetune.Start | None = None,
+        probe: Scorer | None = None,
+        init: finetune.PretrainedNetworks | None = None,
         world: World = ALONE,
     ) -> None:
         self.run_dir, self.record, self.probe = run, record, probe
@@ -45,25 +45,29 @@ class Trainer:
         self.train_s = 0.0
         self.saved_nimg = -1
         self._stop = False
-        self.gallery = Gallery(run, record, self.engine.spec, data, self.state.G_ema)
+        self.gallery = ImageLogger(run, record, self.engine.spec, data, self.state.G_ema)
         about = {} if probe is None else probe.about
         if probe is not None:
             record["eval"] = about
-        self.watch = Watch(about.get("score"), about.get("floor"))
+        self.watch = Monitor(about.get("score"), about.get("floor"))
 
     @classmethod
     def resume(
-        cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Probe | None = None, world: World = ALONE
+        cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Scorer | None = None, world: World = ALONE
     ) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         notes: list[str] = []
-        found = newest_checkpoint(run, notes)
-        kept = run_config.checked(found.meta.get("record"), found.path)
-        notes += run_config.compare(run, record, kept) + run_config.move(record, world.size)
-        checkpoint.check(found, configs.from_values(record["train"]), run_config.spec(record))
+        found = recover_newest_checkpoint(run, notes)
+        kept = run_config.check_run_config(found.meta.get("record"), found.path)
+        notes += run_config.check_against_checkpoint(run, record, kept) + run_config.change_process_count(
+            record, world.size
+        )
+        checkpoint.check_checkpoint_fits(
+            found, configs.config_from_values(record["train"]), run_config.model_spec(record)
+        )
         trainer = cls(run, record, data, probe, world=world)
         trainer.notes = notes
-        trainer.train_s = checkpoint.restore(trainer.state, found)
+        trainer.train_s = checkpoint.restore_checkpoint(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
         if total is not None and total < nimg and total != kept["plan"]["total_nimg"]:
             raise ConfigError(
@@ -93,40 +97,42 @@ class Trainer:
             self.gallery.save_frame(0)
             self.save_snapshot()
             self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
-        self.run_dir.is_born = True
-        if self.has_noted(event="start"):
+        self.run_dir.has_saved_checkpoint = True
+        if self.has_logged_event(event="start"):
             self.note("resume")
         else:
             init = self.record.get("init")
-            self.note("start", **({"text": f"starting from {finetune.told(init)}"} if init else {}))
+            self.note("start", **({"text": f"starting from {finetune.describe_init(init)}"} if init else {}))
         yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
 
-        clock = Clock(max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg)
+        clock = TimeBudget(
+            max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg
+        )
         while True:
             try:
-                reason = yield from self.stretch(clock, spent_before)
+                reason = yield from self.train_until_end(clock, spent_before)
                 break
             except DivergedError as err:
                 yield self.roll_back(err)
-                clock.went_back(state.nimg)
+                clock.restart_after_rollback(state.nimg)
             except MemoryLimitError as err:
-                raise MemoryLimitError(f"{err}; {self.way_on()}") from err
-            except LostError as err:
-                raise LostError(f"{err}; go on with {self.command_on()}") from err
+                raise MemoryLimitError(f"{err}; {self.recovery_hint()}") from err
+            except LostProcessError as err:
+                raise LostProcessError(f"{err}; go on with {self.resume_command()}") from err
             except (RuntimeError, MemoryError) as err:
                 if not devices.is_out_of_memory(err):
                     raise
-                raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.way_on()}") from err
+                raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.recovery_hint()}") from err
         self.note(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
 
-    def stretch(self, clock: Clock, spent_before: float) -> Generator[events.Event, None, Reason]:
+    def train_until_end(self, clock: TimeBudget, spent_before: float) -> Generator[events.Event, None, EndReason]:
         """Train until something ends it, which is returned."""
         state = self.state
-        reason: Reason = "finished"
+        reason: EndReason = "finished"
         while not self.is_finished:
-            if self._stop or clock.is_over():
+            if self._stop or clock.is_used_up():
                 reason = "stopped" if self._stop else "time"
                 break
             before = state.nimg
@@ -134,9 +140,9 @@ class Trainer:
             self.train_s = spent_before + clock.elapsed_s
             # elsewhere a tick finds out: no waits
             if self.engine.device.type == "cpu" and not state.has_finite_tallies():
-                raise self.diverged()
+                raise self.divergence_error()
 
-            yield from self.keep(before)
+            yield from self.save_due_outputs(before)
             if self.total_nimg is None and clock.measure(state.nimg, state.nimg - before):
                 yield from self.fix_plan(clock)
             if clock.wants_progress(state.nimg):
@@ -159,48 +165,48 @@ class Trainer:
             self.note("diverged")
             raise err
         notes: list[str] = []
-        checkpoint.restore(state, newest_checkpoint(self.run_dir, notes))
-        state.lr_factor, self.saved_nimg, self.notes = ROLLBACK, state.nimg, notes
+        checkpoint.restore_checkpoint(state, recover_newest_checkpoint(self.run_dir, notes))
+        state.lr_factor, self.saved_nimg, self.notes = ROLLBACK_LR_FACTOR, state.nimg, notes
         self.engine.send_state()
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
-        if not self.has_noted(name="diverged", nimg=state.nimg):  # as it is after a kill on the way here
+        if not self.has_logged_event(name="diverged", nimg=state.nimg):  # as it is after a kill on the way here
             self.note("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
     def step(self) -> None:
         self.engine.step()
 
-    def fix_plan(self, clock: Clock) -> Iterator[events.Event]:
+    def fix_plan(self, clock: TimeBudget) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
-        sizes = schedules.batch_sizes(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
+        sizes = schedules.batch_size_steps(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
         self.record["plan"]["total_nimg"] = total
-        self.sync()
+        self.sync_metrics()
         saved = self.save_snapshot()
         self.run_dir.write_json(self.run_dir.config, self.record)
         yield events.PlanFixed(total, clock.images_per_s)
         yield saved
 
-    def keep(self, before: int) -> Iterator[events.Event]:
+    def save_due_outputs(self, before: int) -> Iterator[events.Event]:
         """Log, picture and save whatever the last step made due."""
         config, nimg = self.config, self.state.nimg
         self.run_dir.check_owned()
-        if schedules.due(before, nimg, len(self.engine.images)):
+        if schedules.is_due(before, nimg, len(self.engine.images)):
             yield self.measure("epoch")
-        if schedules.due(before, nimg, config.tick_kimg * 1000):
+        if schedules.is_due(before, nimg, config.tick_kimg * 1000):
             yield self.measure("tick")
             yield from self.warn()
-        if schedules.frame_due(before, nimg):
+        if schedules.is_frame_due(before, nimg):
             yield self.save_frame()
         if self.is_finished:
             return
-        if self.probe and config.eval_kimg and schedules.evaluation_due(before, nimg, config.eval_kimg * 1000):
+        if self.probe and config.eval_kimg and schedules.is_evaluation_due(before, nimg, config.eval_kimg * 1000):
             yield from self.evaluate(self.probe)
-        if schedules.due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
-            self.sync()
+        if schedules.is_due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
+            self.sync_metrics()
             yield self.save_snapshot()
 
     def close(self, *, complete: bool) -> Iterator[events.Event]:
@@ -211,9 +217,9 @@ class Trainer:
                 yield self.measure("tick")
             if not self.run_dir.frame(self.state.nimg).exists():
                 yield self.save_frame()
-            if self.probe and self.watch.scored_nimg != self.state.nimg:
+            if self.probe and self.watch.last_scored_nimg != self.state.nimg:
                 yield from self.evaluate(self.probe)
-        self.sync()
+        self.sync_metrics()
         yield self.save_snapshot()
 
     def measure(self, kind: str) -> events.Measured:
@@ -223,7 +229,7 @@ class Trainer:
             values |= self.engine.signals()
             if self.config.ada:
                 values["augment_strength"] = self.state.strength
-                self.state.adapt(values.get("r_v"))
+                self.state.adapt_augment_strength(values.get("r_v"))
         line = self.append(kind, values)
         self.watch.follow(line)
         return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
@@ -234,16 +240,16 @@ class Trainer:
         append_jsonl(self.run_dir.metrics, line)
         return line
 
-    def evaluate(self, probe: Probe) -> Iterator[events.Event]:
+    def evaluate(self, probe: Scorer) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
         self.check_finite()
         found, nimg = probe.measure(self.state.G_ema), self.state.nimg
         line = self.append("eval", found)
         is_best = self.watch.follow(line)
         if is_best:
-            self.sync()
+            self.sync_metrics()
             saved = self.save_snapshot()
-            model_file.save(self.run_dir.best_model, self.state.G_ema, self.model_info())
+            model_file.save_model(self.run_dir.best_model, self.state.G_ema, self.model_info())
             yield saved
         name = str(self.watch.score)
         numbers = {key: value for key, value in found.items() if isinstance(value, float | None)}
@@ -256,21 +262,21 @@ class Trainer:
             self.note("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
-    def way_on(self) -> str:
+    def recovery_hint(self) -> str:
         """What to do when memory is out in the middle of a run."""
         n = self.engine.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
-        return f"make room and go on with {self.command_on()}, or start anew with {smaller}"
+        return f"make room and go on with {self.resume_command()}, or start anew with {smaller}"
 
-    def command_on(self) -> str:
+    def resume_command(self) -> str:
         return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
 
     def check_finite(self) -> None:
         """Before anything of this moment is written: a line, a picture, a plan or a checkpoint."""
         if not self.state.is_finite():
-            raise self.diverged()
+            raise self.divergence_error()
 
-    def diverged(self) -> DivergedError:
+    def divergence_error(self) -> DivergedError:
         last = self.run_dir.checkpoints()
         where = f"; the last good checkpoint is {last[0]}" if last else ""
         again = " again, with half the learning rate," if self.state.lr_factor < 1 else ""
@@ -289,9 +295,9 @@ class Trainer:
         self.check_finite()
         self.engine.check_equal()
         path = run.checkpoint(state.nimg)
-        checkpoint.save(path, state, {"record": self.record, "train_s": self.train_s})
+        checkpoint.save_checkpoint(path, state, {"record": self.record, "train_s": self.train_s})
         run.drop_old_checkpoints()
-        model_file.save(run.model, state.G_ema, self.model_info())
+        model_file.save_model(run.model, state.G_ema, self.model_info())
         self.gallery.save_samples()
         self.saved_nimg = state.nimg
         return events.SnapshotSaved(state.nimg, path)
@@ -311,11 +317,11 @@ class Trainer:
         """Make again what may be missing, or of an older moment, of what the present state can give: a run that was
         killed between its last checkpoint and its end has such files."""
         self.gallery.restore(self.state.nimg)
-        right = model_file.packed(self.state.G_ema, self.model_info())
+        right = model_file.pack_model(self.state.G_ema, self.model_info())
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
             atomic_write(self.run_dir.model, right)
         self.gallery.save_samples()
-        if not any(self.has_noted(event=reason, nimg=self.state.nimg) for reason in ("finished", "time")):
+        if not any(self.has_logged_event(event=reason, nimg=self.state.nimg) for reason in ("finished", "time")):
             self.note("finished")
 
     def rewind(self) -> None:
@@ -324,7 +330,7 @@ class Trainer:
         lines = [line for line in run.read_metrics() if line["nimg"] <= nimg]
         write_jsonl(run.metrics, lines)
         for path in run.frame_paths():
-            if nimg_of(path) > nimg:
+            if parse_nimg(path) > nimg:
                 path.unlink()
         run.drop_old_checkpoints()
         run.frames.mkdir(exist_ok=True)
@@ -341,22 +347,22 @@ class Trainer:
         """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
         because the run was killed beside it, or be damaged."""
         best, path = self.watch.best, self.run_dir.best_model
-        kept = model_nimg(path, self.notes)
+        kept = read_model_nimg(path, self.notes)
         if best is None or kept == best[1]:
             return
         if best[1] == self.state.nimg:
-            model_file.save(path, self.state.G_ema, self.model_info())
+            model_file.save_model(path, self.state.G_ema, self.model_info())
             return
-        self.watch.best = self.watch.scored_at(lines, kept)  # what replaced a best that was lost before
+        self.watch.best = self.watch.score_of_model(lines, kept)  # what replaced a best that was lost before
         if self.watch.best is None:
             lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
             self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
 
-    def sync(self) -> None:
+    def sync_metrics(self) -> None:
         if self.run_dir.metrics.exists():
             fsync_file(self.run_dir.metrics)
 
-    def has_noted(self, **values: object) -> bool:
+    def has_logged_event(self, **values: object) -> bool:
         """Whether events.jsonl has a line that says all of this."""
         told = read_jsonl(self.run_dir.events, skip_bad=True)
         return any(all(line.get(key) == value for key, value in values.items()) for line in told)
@@ -366,18 +372,18 @@ class Trainer:
         append_jsonl(self.run_dir.events, {"event": what, "nimg": self.state.nimg, **more, "time": now})
 
 
-def model_nimg(path: Path, notes: list[str]) -> int | None:
+def read_model_nimg(path: Path, notes: list[str]) -> int | None:
     """Images that the model in this file has seen; None if there is none, or a damaged one, which is noted."""
     try:
-        return model_file.load(path).info.nimg if path.exists() else None
+        return model_file.load_model(path).info.nimg if path.exists() else None
     except FileFormatError as err:
         notes.append(str(err))
         return None
 
 
-def newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
+def recover_newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
     """The newest checkpoint that can be read; damaged newer ones are set aside."""
-    found, faults = checkpoint.newest(run)
+    found, faults = checkpoint.read_newest_checkpoint(run)
     for damaged, fault in faults:
         damaged.rename(damaged.with_suffix(".damaged"))
         notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")

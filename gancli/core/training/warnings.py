@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from gancli.config import ADA_LIMIT
-from gancli.wording import listed
+from gancli.wording import format_list
 
-Line = Mapping[str, Any]
+MetricsLine = Mapping[str, Any]
 
 
-def accuracy(real_logits: Tensor) -> float:
+def share_judged_real(real_logits: Tensor) -> float:
     """Share of real images that D takes for real; logits [N]."""
     return float((real_logits > 0).cpu().double().mean())
 
@@ -30,7 +30,7 @@ def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> fl
     return (train - heldout) / (train - fake) if train > fake else None
 
 
-def spread(images: Tensor, labels: Tensor | None) -> float:
+def rms_spread(images: Tensor, labels: Tensor | None) -> float:
     """Root-mean-square distance of images [N,C,H,W] from their mean, or from that of their class, for labels [N]."""
     x = images.flatten(1).cpu().double()
     groups = torch.zeros(len(x), dtype=torch.int64) if labels is None else labels.cpu()
@@ -40,13 +40,13 @@ def spread(images: Tensor, labels: Tensor | None) -> float:
     return math.sqrt(float((x - means[group]).square().sum()) / len(x))
 
 
-def diversity(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
+def spread_ratio(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
     """`spread` of fakes over that of as many real images with the same labels; 1 is right, 0 is collapse.
 
     None if the real images do not differ. In classes of one image there is no spread to see.
     """
-    real_spread = spread(real, labels)
-    return spread(fake, labels) / real_spread if real_spread > 0 else None
+    real_spread = rms_spread(real, labels)
+    return rms_spread(fake, labels) / real_spread if real_spread > 0 else None
 
 
 @dataclass(frozen=True)
@@ -57,36 +57,40 @@ class History:
     floor: what a perfect generator would score.
     """
 
-    ticks: Sequence[Line]
-    evaluations: Sequence[Line]
+    ticks: Sequence[MetricsLine]
+    evaluations: Sequence[MetricsLine]
     score: str = ""
     best: tuple[float, int] | None = None
     floor: float | None = None
 
 
-STRICTER = "raise the penalty (--gamma or --gradient-penalty)"
-LONG, SHORT, FEW = 25, 10, 4  # ticks for D, ticks for images, evaluations: no warning sooner
+STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
+LONG_WINDOW, SHORT_WINDOW, EVALUATION_WINDOW = (
+    25,
+    10,
+    4,
+)  # ticks for D, ticks for images, evaluations: no warning sooner
 
 
-def warnings(history: History) -> dict[str, str]:
+def find_warnings(history: History) -> dict[str, str]:
     """What is wrong for a while now, by name: what was seen, since when, and what to try."""
-    found = {name: rule(history) for name, rule in RULES.items()}
+    found = {name: rule(history) for name, rule in WARNING_RULES.items()}
     return {name: text for name, text in found.items() if text}
 
 
-def discriminator_wins(history: History) -> str | None:
-    mean, kimg = over(history.ticks, "accuracy", LONG)
+def check_discriminator_wins(history: History) -> str | None:
+    mean, kimg = mean_of_last(history.ticks, "accuracy", LONG_WINDOW)
     if mean is None or mean <= 0.97:
         return None
     return (
         f"the discriminator wins: it has told real from generated images {mean:.1%} of the time since {kimg:.4g} kimg, "
-        f"so the generator learns little; {STRICTER}, or lower --lr"
+        f"so the generator learns little; {STRONGER_PENALTY}, or lower --lr"
     )
 
 
-def discriminator_lost(history: History) -> str | None:
+def check_discriminator_lost(history: History) -> str | None:
     """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
-    mean, kimg = over(history.ticks, "accuracy", LONG)
+    mean, kimg = mean_of_last(history.ticks, "accuracy", LONG_WINDOW)
     now = history.evaluations[-1].get(history.score) if history.evaluations else None
     is_good = now is not None and history.floor is not None and now < 4 * history.floor
     if mean is None or mean >= 0.52 or is_good or is_improving(history):
@@ -97,20 +101,20 @@ def discriminator_lost(history: History) -> str | None:
     )
 
 
-def collapse(history: History) -> str | None:
-    mean, kimg = over(history.ticks, "diversity", SHORT)
+def check_collapse(history: History) -> str | None:
+    mean, kimg = mean_of_last(history.ticks, "diversity", SHORT_WINDOW)
     if mean is None or mean >= 0.5:
         return None
     how = "nearly all alike" if mean < 0.2 else "too much alike"
     return (
         f"collapse: generated images have been {how} since {kimg:.4g} kimg ({mean:.2g} times as varied as real ones); "
-        f"if training has only begun this may pass, else lower --lr, {STRICTER}, or try another --seed"
+        f"if training has only begun this may pass, else lower --lr, {STRONGER_PENALTY}, or try another --seed"
     )
 
 
-def overfitting(history: History) -> str | None:
+def check_overfitting(history: History) -> str | None:
     """While the score still gets better, a discriminator that knows many training images does no harm yet."""
-    mean, kimg = over(history.ticks, "r_v", SHORT)
+    mean, kimg = mean_of_last(history.ticks, "r_v", SHORT_WINDOW)
     limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
         return None
@@ -122,34 +126,40 @@ def overfitting(history: History) -> str | None:
     )
 
 
-def past_best(history: History) -> str | None:
-    recent = [line.get(history.score) for line in history.evaluations[-FEW:]]
-    if len(recent) < FEW or history.best is None or history.best[0] <= 0:
+def check_past_best(history: History) -> str | None:
+    recent = [line.get(history.score) for line in history.evaluations[-EVALUATION_WINDOW:]]
+    if len(recent) < EVALUATION_WINDOW or history.best is None or history.best[0] <= 0:
         return None
     best, nimg = history.best
     if not all(value is not None and value > 1.25 * best for value in recent):
         return None
     return (
         f"past its best: {history.score} has been worse than its {best:.3g} at {nimg / 1000:.4g} kimg since "
-        f"{kimg_of(history.evaluations[-FEW]):.4g} kimg, now {recent[-1]:.3g}; stop here, model-best is kept"
+        f"{line_kimg(history.evaluations[-EVALUATION_WINDOW]):.4g} kimg, now {recent[-1]:.3g}; "
+        "stop here, model-best is kept"
     )
 
 
-def missing_classes(history: History) -> str | None:
+def check_missing_classes(history: History) -> str | None:
     """Classes that were short in each of the latest evaluations."""
-    recent = history.evaluations[-FEW:]
+    recent = history.evaluations[-EVALUATION_WINDOW:]
     short = [names if isinstance(names := line.get("short_classes"), list) else [] for line in recent]
-    names = [name for name in short[-1] if all(name in others for others in short)] if len(recent) == FEW else []
+    names = (
+        [name for name in short[-1] if all(name in others for others in short)]
+        if len(recent) == EVALUATION_WINDOW
+        else []
+    )
     if not names:
         return None
     return (
-        f"missing classes: hardly any generated image has shown {listed(names, NAMED)} since {kimg_of(recent[0]):.4g} "
-        f"kimg; train with labels if there are any, {STRICTER}, or lower --lr"
+        f"missing classes: hardly any generated image has shown {format_list(names, MOST_LISTED)} "
+        f"since {line_kimg(recent[0]):.4g} "
+        f"kimg; train with labels if there are any, {STRONGER_PENALTY}, or lower --lr"
     )
 
 
-def augmentation_limit(history: History) -> str | None:
-    mean, kimg = over(history.ticks, "augment_strength", SHORT)
+def check_augmentation_limit(history: History) -> str | None:
+    mean, kimg = mean_of_last(history.ticks, "augment_strength", SHORT_WINDOW)
     if mean is None or mean < ADA_LIMIT - 0.01:
         return None
     return (
@@ -158,16 +168,16 @@ def augmentation_limit(history: History) -> str | None:
     )
 
 
-RULES: dict[str, Callable[[History], str | None]] = {
-    "discriminator_wins": discriminator_wins,
-    "discriminator_lost": discriminator_lost,
-    "collapse": collapse,
-    "overfitting": overfitting,
-    "past_best": past_best,
-    "missing_classes": missing_classes,
-    "augmentation_limit": augmentation_limit,
+WARNING_RULES: dict[str, Callable[[History], str | None]] = {
+    "discriminator_wins": check_discriminator_wins,
+    "discriminator_lost": check_discriminator_lost,
+    "collapse": check_collapse,
+    "overfitting": check_overfitting,
+    "past_best": check_past_best,
+    "missing_classes": check_missing_classes,
+    "augmentation_limit": check_augmentation_limit,
 }
-NAMED = 10
+MOST_LISTED = 10
 
 
 def is_improving(history: History) -> bool:
@@ -176,14 +186,14 @@ def is_improving(history: History) -> bool:
     return history.best is not None and len(history.evaluations) > 1 and history.best[1] in latest
 
 
-def over(lines: Sequence[Line], name: str, n: int) -> tuple[float | None, float]:
+def mean_of_last(lines: Sequence[MetricsLine], name: str, n: int) -> tuple[float | None, float]:
     """Mean of a value over the last n lines, None where fewer have it, and the kimg at which they begin."""
     values = [line.get(name) for line in lines[-n:]]
     known = [value for value in values if value is not None]
     if len(known) < n:
         return None, 0.0
-    return sum(known) / n, kimg_of(lines[-n])
+    return sum(known) / n, line_kimg(lines[-n])
 
 
-def kimg_of(line: Line) -> float:
+def line_kimg(line: MetricsLine) -> float:
     return float(line["nimg"]) / 1000

@@ -85,13 +85,13 @@ def test_batches_that_give_some_process_less_are_refused() -> None:
 
 
 def test_orders_set_what_the_first_process_decides(tiny_idx: Path) -> None:
-    images = load.load(str(tiny_idx))
+    images = load.load_dataset(str(tiny_idx))
     flags = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "batch_ramp_kimg": 0}
-    engine = Engine(run_config.make(*presets.resolve("quick", flags=flags), images), images)
-    engine.obey({"order": "step", "total_nimg": 500, "strength": 0.25}, b"")
+    engine = Engine(run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images), images)
+    engine.execute_order({"order": "step", "total_nimg": 500, "strength": 0.25}, b"")
     assert (engine.state.nimg, engine.total_nimg, engine.state.strength) == (8, 500, 0.25)
     with pytest.raises(ValueError, match="nobody understands: stepp"):
-        engine.obey({"order": "stepp"}, b"")
+        engine.execute_order({"order": "stepp"}, b"")
 
 
 def test_features_found_by_several_come_in_the_order_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_features_found_by_several_come_in_the_order_of_the_images(monkeypatch: 
 
     monkeypatch.setattr(World, "gather", gathered)
     monkeypatch.setattr(World, "tell", lambda self, order, content: None)
-    extractor = evaluation.shared(Extractor("numbers", network, "", batch=4), World(0, 2))
+    extractor = evaluation.share_extractor(Extractor("numbers", network, "", batch=4), World(0, 2))
     values, labels = extractor.network(torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1))
     assert extractor.batch == 8 and labels is not None
     assert values[:, 0].tolist() == labels.tolist() == list(range(8))

@@ -36,27 +36,29 @@ def numbered(n: int, channels: int) -> torch.Tensor:
 
 
 def test_grid_is_filled_row_by_row_and_black_where_pictures_run_out() -> None:
-    picture = images.grid(numbered(5, 1), columns=3)
+    picture = images.make_grid(numbered(5, 1), columns=3)
     assert picture.shape == (4, 9)
     assert picture[::2, ::3].tolist() == [[1, 2, 3], [4, 5, 0]]
     assert np.array_equal(picture, np.kron(picture[::2, ::3], np.ones((2, 3), np.uint8)))
 
 
 def test_grid_has_at_least_the_rows_asked_for() -> None:
-    picture = images.grid(numbered(3, 1), columns=2, rows=4)
+    picture = images.make_grid(numbered(3, 1), columns=2, rows=4)
     assert picture[::2, ::3].tolist() == [[1, 2], [3, 0], [0, 0], [0, 0]]
-    assert np.array_equal(images.grid(numbered(3, 1), columns=2, rows=1), images.grid(numbered(3, 1), columns=2))
+    assert np.array_equal(
+        images.make_grid(numbered(3, 1), columns=2, rows=1), images.make_grid(numbered(3, 1), columns=2)
+    )
 
 
 def test_grid_of_colour_pictures_keeps_channels_last() -> None:
-    picture = images.grid(numbered(4, 3), columns=2)
+    picture = images.make_grid(numbered(4, 3), columns=2)
     assert picture.shape == (4, 6, 3)
     assert picture[::2, ::3].tolist() == [[[1, 101, 201], [2, 102, 202]], [[3, 103, 203], [4, 104, 204]]]
 
 
 def test_grid_keeps_the_pixels_of_a_picture_in_place() -> None:
     picture = torch.arange(6, dtype=torch.uint8).view(1, 1, 2, 3)
-    assert images.grid(picture, columns=1).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert images.make_grid(picture, columns=1).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_numpy_form_drops_only_a_single_channel() -> None:
@@ -68,4 +70,4 @@ def test_numpy_form_drops_only_a_single_channel() -> None:
 @pytest.mark.parametrize("wrong", [torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.uint8)])
 def test_what_is_not_a_batch_of_uint8_pictures_is_refused(wrong: torch.Tensor) -> None:
     with pytest.raises(ContractError, match="expected uint8"):
-        images.grid(wrong, columns=1)
+        images.make_grid(wrong, columns=1)

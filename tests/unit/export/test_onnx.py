@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gancli.config import ModelSpec
-from gancli.core.networks.build import build
+from gancli.core.networks.build import build_networks
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.core.sampling import generate, latents
 from gancli.errors import FileFormatError, RunError
@@ -22,7 +22,7 @@ def model(name: str, n_classes: int, resolution: int = 8, channels: int = 1) -> 
     """With outputs beyond [-1, 1], so that clipping and rounding count."""
     shape = {"resolution": resolution, "channels": channels, "n_classes": n_classes}
     spec = ModelSpec(model=name, z_dim=6, g_width=8, d_width=8, **shape)
-    G = build(spec, 0)[0].eval().requires_grad_(False)
+    G = build_networks(spec, 0)[0].eval().requires_grad_(False)
     for parameter in G.parameters():
         parameter.mul_(1.5)
     names = tuple(f"kind {i}" for i in range(n_classes))
@@ -39,7 +39,7 @@ def test_pictures_are_those_of_pytorch_at_any_batch_size(
     tmp_path: Path, name: str, n_classes: int, resolution: int, channels: int
 ) -> None:
     made, path = model(name, n_classes, resolution, channels), tmp_path / "x.onnx"
-    exporting.write(path, made, force=False)
+    exporting.write_onnx(path, made, force=False)
     onnx.checker.check_model(onnx.load(path), full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     asked = {"z": ("tensor(float)", 6)} | ({"labels": ("tensor(int64)", None)} if n_classes else {})
@@ -48,7 +48,7 @@ def test_pictures_are_those_of_pytorch_at_any_batch_size(
         ("images", "tensor(uint8)", [resolution, resolution, channels])
     ]
     for n in (1, 2, 65):
-        z = latents.from_seeds(range(100, 100 + n), 6)
+        z = latents.latents_from_seeds(range(100, 100 + n), 6)
         labels = torch.arange(n) % 3 if n_classes else None
         given = {"z": z.numpy()} | ({} if labels is None else {"labels": labels.numpy()})
         (pictures,) = session.run(None, given)
@@ -60,12 +60,12 @@ def test_pictures_are_those_of_pytorch_at_any_batch_size(
 def test_texts_that_are_no_unicode_are_written_out() -> None:
     odd = model("mlp", 0)
     info = dataclasses.replace(odd.info, preset="q\ud800")
-    assert exporting.metadata(dataclasses.replace(odd, info=info))["preset"] == "q\\ud800"
+    assert exporting.onnx_metadata(dataclasses.replace(odd, info=info))["preset"] == "q\\ud800"
 
 
 def test_the_file_says_what_it_is_and_not_where_it_was_made(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
-    exporting.write(path, model("mlp", 3), force=False)
+    exporting.write_onnx(path, model("mlp", 3), force=False)
     said = {each.key: each.value for each in onnx.load(path).metadata_props}
     assert json.loads(said["class_names"]) == ["kind 0", "kind 1", "kind 2"]
     assert json.loads(said["spec"])["z_dim"] == 6 and json.loads(said["nimg"]) == 1000
@@ -74,20 +74,20 @@ def test_the_file_says_what_it_is_and_not_where_it_was_made(tmp_path: Path) -> N
 
 
 def test_what_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content, path = exporting.converted(model("mlp", 0)), tmp_path / "x.onnx"
-    monkeypatch.setattr(exporting, "converted", lambda _: content)
+    content, path = exporting.convert_to_onnx(model("mlp", 0)), tmp_path / "x.onnx"
+    monkeypatch.setattr(exporting, "convert_to_onnx", lambda _: content)
     other = model("mlp", 0)
     for parameter in other.G.parameters():
         parameter.neg_()
     with pytest.raises(FileFormatError, match=r"x\.onnx was not written: onnxruntime differs from PyTorch by \d+ of"):
-        exporting.write(path, other, force=False)
+        exporting.write_onnx(path, other, force=False)
     assert list(tmp_path.iterdir()) == [tmp_path / "home"]
 
 
 def test_what_exists_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "converted", pytest.fail)
+    monkeypatch.setattr(exporting, "convert_to_onnx", pytest.fail)
     path = tmp_path / "x.onnx"
     path.write_text("mine")
     with pytest.raises(RunError, match="add --force"):
-        exporting.write(path, model("mlp", 0), force=False)
+        exporting.write_onnx(path, model("mlp", 0), force=False)
     assert path.read_text() == "mine"

@@ -8,14 +8,14 @@ import pytest
 
 from gancli.errors import RunError
 from gancli.files import outputs
-from gancli.files.outputs import new_file, new_folder, place
+from gancli.files.outputs import create_output_file, create_output_folder, reserve_output
 from gancli.files.provenance import FilmRecord
 
 RECORD = FilmRecord.make("gancli animate", ["run"], [0])
 
 
 def fill(path: Path, *names: str, force: bool = False) -> None:
-    with new_folder(path, RECORD, force=force) as folder:
+    with create_output_folder(path, RECORD, force=force) as folder:
         for name in names:
             (folder / name).write_text("made")
 
@@ -85,9 +85,9 @@ def test_a_folder_with_anything_that_gancli_did_not_make_stays(tmp_path: Path, m
 
 def test_a_file_that_came_while_the_folder_was_filled_stays(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a")
-    with pytest.raises(RunError, match="such as mine"), new_folder(tmp_path / "x", RECORD, force=True):
+    with pytest.raises(RunError, match="such as mine"), create_output_folder(tmp_path / "x", RECORD, force=True):
         (tmp_path / "x" / "mine").touch()
-    with pytest.raises(RunError, match="y exists"), new_folder(tmp_path / "y", RECORD, force=False):
+    with pytest.raises(RunError, match="y exists"), create_output_folder(tmp_path / "y", RECORD, force=False):
         fill(tmp_path / "y", "theirs")
     assert names(tmp_path) == ["home", "x", "y"]
     assert names(tmp_path / "x") == ["a", "mine", "provenance.json"]
@@ -117,45 +117,45 @@ def test_what_has_no_place_is_refused_before_any_work(tmp_path: Path) -> None:
     before = names(tmp_path)
     refused = 0
     for check, name, force, words in [
-        (outputs.check_file, "file", False, "file exists"),
-        (outputs.check_file, "dangling", False, "dangling exists"),
-        (outputs.check_file, "folder", True, "folder is not a file"),
-        (outputs.check_file, "pipe", True, "pipe is not a file"),
-        (outputs.check_file, "none/x.png", False, "there is no folder .*none"),
-        (outputs.check_file, "file/x.png", False, "there is no folder .*file"),
-        (outputs.check_file, "-", False, "the terminal"),
-        (outputs.check_folder, "-", False, "the terminal"),
-        (outputs.check_folder, "file", True, "file exists and is not a folder"),
-        (outputs.check_folder, "dangling", True, "dangling exists and is not a folder"),
-        (outputs.check_folder, "file/x/y", False, "there is no folder .*file"),
+        (outputs.check_output_file, "file", False, "file exists"),
+        (outputs.check_output_file, "dangling", False, "dangling exists"),
+        (outputs.check_output_file, "folder", True, "folder is not a file"),
+        (outputs.check_output_file, "pipe", True, "pipe is not a file"),
+        (outputs.check_output_file, "none/x.png", False, "there is no folder .*none"),
+        (outputs.check_output_file, "file/x.png", False, "there is no folder .*file"),
+        (outputs.check_output_file, "-", False, "the terminal"),
+        (outputs.check_output_folder, "-", False, "the terminal"),
+        (outputs.check_output_folder, "file", True, "file exists and is not a folder"),
+        (outputs.check_output_folder, "dangling", True, "dangling exists and is not a folder"),
+        (outputs.check_output_folder, "file/x/y", False, "there is no folder .*file"),
     ]:
         with pytest.raises(RunError, match=words):
             check(tmp_path / name, force=force)
         refused += 1
     assert refused == 11 and names(tmp_path) == before
-    outputs.check_file(tmp_path / "dangling", force=True)
-    outputs.check_folder(tmp_path / "none" / "x", force=False)
+    outputs.check_output_file(tmp_path / "dangling", force=True)
+    outputs.check_output_folder(tmp_path / "none" / "x", force=False)
 
 
 def test_a_place_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # as root, one may
-    for check in (outputs.check_file, outputs.check_folder):
+    for check in (outputs.check_output_file, outputs.check_output_folder):
         with pytest.raises(RunError, match=r"x: .* may not be written to"):
             check(tmp_path / "x", force=False)
 
 
 def test_a_file_and_its_record_come_together(tmp_path: Path) -> None:
     path = tmp_path / "x.gif"
-    with new_file(path, RECORD, force=False) as file:
+    with create_output_file(path, RECORD, force=False) as file:
         file.write(b"film")
         assert names(tmp_path)[-1] == "home"
     assert {"x.gif", "x.gif.json"} < {*names(tmp_path)}
     path.unlink()
-    with pytest.raises(RunError, match=r"x\.gif\.json exists"), new_file(path, RECORD, force=False):
+    with pytest.raises(RunError, match=r"x\.gif\.json exists"), create_output_file(path, RECORD, force=False):
         pass
     (tmp_path / "x.gif.json").unlink()
     (tmp_path / "x.gif.json").mkdir()
-    with pytest.raises(RunError, match=r"x\.gif\.json is not a file"), new_file(path, RECORD, force=True):
+    with pytest.raises(RunError, match=r"x\.gif\.json is not a file"), create_output_file(path, RECORD, force=True):
         pass
     assert not path.exists()
 
@@ -168,7 +168,7 @@ def test_a_file_whose_record_cannot_be_written_is_not_there_either(
 
     monkeypatch.setattr("gancli.files.provenance.atomic_write", full)
     refused = pytest.raises(RunError, match=r"cannot write .*/x\.npz: No space")
-    with refused, new_file(tmp_path / "x.npz", RECORD, force=False) as file:
+    with refused, create_output_file(tmp_path / "x.npz", RECORD, force=False) as file:
         file.write(b"images")
     assert names(tmp_path) == ["home"]
 
@@ -176,16 +176,19 @@ def test_a_file_whose_record_cannot_be_written_is_not_there_either(
 def test_errors_inside_name_the_folder_that_was_asked_for(tmp_path: Path) -> None:
     for error in (lambda _: OSError(28, "full"), lambda path: RunError(f"cannot write {path}: full")):
         refused = pytest.raises(RunError, match=rf"cannot write {tmp_path}/x[:/]")
-        with refused as caught, new_folder(tmp_path / "x", RECORD, force=False) as folder:
+        with refused as caught, create_output_folder(tmp_path / "x", RECORD, force=False) as folder:
             raise error(folder / "images.npz")
         assert "partial" not in str(caught.value)
     assert names(tmp_path) == ["home"]
 
 
 def test_without_an_output_each_gets_a_number_of_its_own(tmp_path: Path) -> None:
-    with place(None, tmp_path / "walks", "walk.gif") as first, place(None, tmp_path / "walks") as second:
+    with (
+        reserve_output(None, tmp_path / "walks", "walk.gif") as first,
+        reserve_output(None, tmp_path / "walks") as second,
+    ):
         assert (first, second) == (tmp_path / "walks/00000/walk.gif", tmp_path / "walks/00001")
         fill(second, "a")
     assert names(tmp_path / "walks") == ["00001"]
-    with place(tmp_path / "mine", tmp_path / "walks") as given:
+    with reserve_output(tmp_path / "mine", tmp_path / "walks") as given:
         assert given == tmp_path / "mine"

@@ -19,8 +19,8 @@ from gancli.files.run_folder import (
     atomic_files,
     atomic_folder,
     atomic_write,
-    claimed,
-    numbered,
+    claim_numbered,
+    next_numbered_path,
     read_jsonl,
 )
 
@@ -94,14 +94,14 @@ def test_runs_are_numbered_from_zero_without_gaps(place: Path) -> None:
 def test_number_follows_the_highest_and_ignores_foreign_names(place: Path) -> None:
     for name in ("00003-a", "100000", "7-b", "00200x", "notes"):
         (place / name).mkdir()
-    assert numbered(place).name == "100001"
-    assert numbered(place, "x").name == "100001-x"
+    assert next_numbered_path(place).name == "100001"
+    assert next_numbered_path(place, "x").name == "100001-x"
 
 
 def test_number_taken_in_between_is_skipped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "00000-x").mkdir()
     proposals = iter([place / "00000-x", place / "00001-x"])
-    monkeypatch.setattr(run_folder, "numbered", lambda *_: next(proposals))
+    monkeypatch.setattr(run_folder, "next_numbered_path", lambda *_: next(proposals))
     assert RunDir.create(place, "x").path.name == "00001-x"
 
 
@@ -303,7 +303,7 @@ def test_temporary_files_of_killed_processes_go_and_those_of_others_stay(place: 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_number_that_was_claimed_is_free_again_if_nothing_was_made(place: Path, fails: bool) -> None:
-    with contextlib.suppress(KeyError), claimed(place) as first, claimed(place) as second:
+    with contextlib.suppress(KeyError), claim_numbered(place) as first, claim_numbered(place) as second:
         assert [first.name, second.name] == ["00000", "00001"]
         with atomic_folder(first) as folder:
             (folder / "made").touch()
@@ -327,8 +327,8 @@ def test_frames_and_checkpoints_are_listed_by_images_seen(place: Path) -> None:
         run.checkpoint(nimg).touch()
     (run.frames / "notes.png").touch()
     (run.path / "checkpoint-best.safetensors").touch()
-    assert [run_folder.nimg_of(p) for p in run.frame_paths()] == sorted(counts)
-    assert [run_folder.nimg_of(p) for p in run.checkpoints()] == sorted(counts, reverse=True)
+    assert [run_folder.parse_nimg(p) for p in run.frame_paths()] == sorted(counts)
+    assert [run_folder.parse_nimg(p) for p in run.checkpoints()] == sorted(counts, reverse=True)
     assert run.frame(12_800).name == "000012800.png"
 
 
@@ -343,16 +343,16 @@ def test_last_two_checkpoints_are_kept(place: Path) -> None:
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
 def test_run_that_fails_before_its_first_checkpoint_leaves_nothing(place: Path, error: type[BaseException]) -> None:
     run = RunDir.create(place, "x")
-    with pytest.raises(error), run.discarded_if_stillborn():
+    with pytest.raises(error), run.remove_if_unsaved():
         raise error
     assert names(place) == []
 
 
 def test_run_that_fails_after_a_checkpoint_is_kept(place: Path) -> None:
     run = RunDir.create(place, "x")
-    with pytest.raises(KeyError), run.discarded_if_stillborn():
+    with pytest.raises(KeyError), run.remove_if_unsaved():
         run.checkpoint(64).touch()
-        run.is_born = True
+        run.has_saved_checkpoint = True
         raise KeyError
     assert run.checkpoints() == [run.checkpoint(64)]
 
@@ -396,7 +396,7 @@ def test_who_only_looks_whether_a_run_is_locked_is_waited_for(place: Path, monke
     run = RunDir.create(place, "x")
     with run.lock():
         assert run.is_locked()
-    looker, waits = os.open(run.path / run_folder.LOCK, os.O_RDONLY), list[float]()
+    looker, waits = os.open(run.path / run_folder.LOCK_NAME, os.O_RDONLY), list[float]()
     fcntl.flock(looker, fcntl.LOCK_SH)
     monkeypatch.setattr(run_folder.time, "sleep", lambda s: waits.append(s) or os.close(looker))
     with run.lock():
@@ -415,7 +415,7 @@ def replace(run: RunDir) -> None:
 
 
 def another_lock(run: RunDir) -> None:
-    (run.path / run_folder.LOCK).unlink()
+    (run.path / run_folder.LOCK_NAME).unlink()
     with run.lock():
         pass
 
@@ -447,11 +447,11 @@ def test_a_lock_that_was_refused_leaves_the_one_that_is_held(place: Path) -> Non
 def test_a_link_in_the_place_of_what_a_run_deletes_in_or_locks_is_refused(place: Path) -> None:
     run = RunDir.create(place, "x")
     (place / "pictures").mkdir()
-    (run.path / run_folder.LOCK).symlink_to(place / "file")
+    (run.path / run_folder.LOCK_NAME).symlink_to(place / "file")
     with pytest.raises(RunError, match=r"cannot write .*00000-x: Too many levels of symbolic links"), run.lock():
         pass
     assert not (place / "file").exists()
-    (run.path / run_folder.LOCK).unlink()
+    (run.path / run_folder.LOCK_NAME).unlink()
     run.frames.rmdir()
     run.frames.symlink_to(place / "pictures")
     with pytest.raises(RunError, match="frames is a link, and a run deletes pictures there"), run.lock():
@@ -483,13 +483,13 @@ def test_newest_is_the_highest_number_that_is_a_run(place: Path) -> None:
         (place / name).mkdir()
         if name != "00011-empty":
             (place / name / "config.json").touch()
-    assert run_folder.newest(place).path.name == "100000-c"
+    assert run_folder.newest_run(place).path.name == "100000-c"
 
 
 def test_newest_of_nothing_says_what_to_type(place: Path) -> None:
     for folder in (place, place / "none"):
         with pytest.raises(RunError, match="train one first: gancli train"):
-            run_folder.newest(folder)
+            run_folder.newest_run(folder)
 
 
 def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:

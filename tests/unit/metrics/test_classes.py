@@ -20,7 +20,7 @@ def test_total_variation_by_hand() -> None:
 
 
 def test_shares_count_classes_that_are_absent() -> None:
-    assert classes.shares(torch.tensor([1, 1, 0, 1]), 3).tolist() == [0.25, 0.75, 0]
+    assert classes.class_shares(torch.tensor([1, 1, 0, 1]), 3).tolist() == [0.25, 0.75, 0]
 
 
 def test_expected_total_variation_by_hand() -> None:
@@ -56,8 +56,8 @@ def test_label_fidelity_by_hand() -> None:
 
 def test_modes_by_hand() -> None:
     counts = torch.tensor([9, 1, 0, 5])
-    assert classes.modes(counts) == 3
-    assert classes.modes(counts, at_least=5) == 2
+    assert classes.count_modes(counts) == 3
+    assert classes.count_modes(counts, at_least=5) == 2
 
 
 def test_modes_that_a_perfect_sampler_misses() -> None:
@@ -93,7 +93,7 @@ def test_expected_total_variation_of_two_sampled_sides(n_real: int, n_fake: int)
     share = torch.tensor([0.3, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.03, 0.02], dtype=torch.float64)
     real, fake = draws(share, n_real, 400), draws(share, n_fake, 400, seed=1)
     simulated = (real / n_real - fake / n_fake).abs().sum(dim=1).mean() / 2
-    assert classes.expected_total_variation(share, classes.both_sampled(n_real, n_fake)) == pytest.approx(
+    assert classes.expected_total_variation(share, classes.effective_draws(n_real, n_fake)) == pytest.approx(
         float(simulated), rel=0.08
     )
 
@@ -101,28 +101,30 @@ def test_expected_total_variation_of_two_sampled_sides(n_real: int, n_fake: int)
 @pytest.mark.parametrize("n_classes", [1, 2, 10, 30, 100, 300, 1000])
 def test_a_perfect_sampler_hardly_ever_lacks_a_class(n_classes: int) -> None:
     """P(X < expected / 4) of a Poisson count, times the classes, stays below 1 %."""
-    for expected in range(classes.fewest_expected(n_classes), 60):
+    for expected in range(classes.min_expected_count(n_classes), 60):
         for just in (expected, expected + 0.01):
             below = torch.arange(math.ceil(just / 4), dtype=torch.float64)
             p = (below * math.log(just) - just - torch.lgamma(below + 1)).exp().sum()
             assert n_classes * p < 0.011
-    assert classes.fewest_expected(10) == 14 and classes.fewest_expected(1000) == 26
+    assert classes.min_expected_count(10) == 14 and classes.min_expected_count(1000) == 26
 
 
 def test_shares_of_spelled_numbers_come_from_their_digits() -> None:
     digits = torch.arange(1, 11, dtype=torch.float64) / 55
     truth = torch.einsum("i,j,k->ijk", digits, digits.flip(0), digits).flatten()
-    assert torch.allclose(classes.spelled(truth), truth, atol=1e-15)
+    assert torch.allclose(classes.digit_triple_shares(truth), truth, atol=1e-15)
     sampled = truth.clone()
     sampled[123], sampled[723] = sampled[123] - 0.001, sampled[723] + 0.001
     sampled[753], sampled[153] = sampled[753] - 0.001, sampled[153] + 0.001
-    assert torch.allclose(classes.spelled(sampled), truth, atol=1e-15), "what keeps the digits' shares changes nothing"
+    assert torch.allclose(classes.digit_triple_shares(sampled), truth, atol=1e-15), (
+        "what keeps the digits' shares changes nothing"
+    )
 
 
 def test_floors_of_a_perfect_stacked_mnist_sampler_hardly_depend_on_the_real_sample() -> None:
     share = torch.full((1000,), 1e-3, dtype=torch.float64)
     (counts,) = draws(share, 2000, 1)
-    sampled = classes.spelled(counts / 2000)
+    sampled = classes.digit_triple_shares(counts / 2000)
     assert classes.expected_modes(sampled, 2000) == pytest.approx(classes.expected_modes(share, 2000), rel=0.01)
     assert classes.expected_kl_from_uniform(sampled, 2000) == pytest.approx(
         classes.expected_kl_from_uniform(share, 2000), rel=0.05

@@ -12,7 +12,15 @@ import torch
 from gancli.core.networks import tensor_file
 from gancli.errors import ConfigError, DamagedFileError, DataError, GancliError
 from gancli.metrics import features
-from gancli.metrics.features import EXTRACTORS, SHA256, WEIGHTS, Extractor, choose, extract, load
+from gancli.metrics.features import (
+    EXTRACTORS,
+    WEIGHTS,
+    WEIGHTS_SHA256,
+    Extractor,
+    choose_extractor,
+    extract_features,
+    load_extractor,
+)
 
 LEAST_ACCURACY = {"digits": (0.98, 500), "fashion": (0.91, 10_000)}
 
@@ -26,12 +34,12 @@ def refuse(images: torch.Tensor) -> Any:
     raise AssertionError("not from the cache")
 
 
-@pytest.mark.parametrize("name", sorted(SHA256))
+@pytest.mark.parametrize("name", sorted(WEIGHTS_SHA256))
 def test_carried_network_is_whole_small_and_good(name: str) -> None:
     path = WEIGHTS / f"{name}.safetensors"
-    _, about, _ = tensor_file.unpack("features", path)
+    _, about, _ = tensor_file.unpack_tensors("features", path)
     assert path.stat().st_size < 1_000_000
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[name]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == WEIGHTS_SHA256[name]
     accuracy, count = LEAST_ACCURACY[name]
     assert about["heldout_accuracy"] >= accuracy and about["n_heldout"] >= count
     assert about["data"]["name"] and len(about["data"]["digest"]) == 64
@@ -41,12 +49,12 @@ def test_digits_network_reads_held_out_digits_as_its_file_says_with_no_dead_unit
     """On features of real images every unit varies, and is standardised on those it was trained on."""
     from gancli.core.data import load as data
 
-    digits = data.load("mnist-5k")
-    extractor = load("digits")
-    held = extract(extractor, digits.heldout_images)
+    digits = data.load_dataset("mnist-5k")
+    extractor = load_extractor("digits")
+    held = extract_features(extractor, digits.heldout_images)
     accuracy = float((held.labels == digits.heldout_labels).double().mean())
     assert accuracy == pytest.approx(extractor.about["heldout_accuracy"], abs=2 / 500)
-    train = extract(extractor, digits.images).values
+    train = extract_features(extractor, digits.images).values
     assert train.mean(dim=0).abs().max() < 0.01
     assert (train.std(dim=0) - 1).abs().max() < 0.01
     assert held.values.std(dim=0).min() > 0.5
@@ -54,8 +62,8 @@ def test_digits_network_reads_held_out_digits_as_its_file_says_with_no_dead_unit
 
 @pytest.mark.parametrize(("name", "channels"), [("digits", 1), ("fashion", 1), ("stacked-digits", 3), ("random", 3)])
 def test_features_of_an_image_do_not_depend_on_what_else_is_extracted(name: str, channels: int) -> None:
-    extractor, images = load(name, channels), pictures(features.BATCH + 3, channels)
-    together, alone = extract(extractor, images), extract(extractor, images[-2:])
+    extractor, images = load_extractor(name, channels), pictures(features.BATCH + 3, channels)
+    together, alone = extract_features(extractor, images), extract_features(extractor, images[-2:])
     assert together.values.dtype == torch.float64 and len(together) == len(images)
     assert torch.equal(together.values[-2:], alone.values)
     assert (together.labels is None) == (not extractor.class_names)
@@ -63,30 +71,30 @@ def test_features_of_an_image_do_not_depend_on_what_else_is_extracted(name: str,
 
 def test_progress_counts_images() -> None:
     done: list[int] = []
-    extract(load("random"), pictures(features.BATCH + 3), done.append)
+    extract_features(load_extractor("random"), pictures(features.BATCH + 3), done.append)
     assert done == [features.BATCH, features.BATCH + 3]
 
 
 def test_stacked_digits_read_three_channels_as_one_number() -> None:
     images = pictures(8, 3)
-    stacked = extract(load("stacked-digits"), images)
-    parts = [extract(load("digits"), images[:, c : c + 1]) for c in range(3)]
+    stacked = extract_features(load_extractor("stacked-digits"), images)
+    parts = [extract_features(load_extractor("digits"), images[:, c : c + 1]) for c in range(3)]
     assert torch.equal(stacked.labels, 100 * parts[0].labels + 10 * parts[1].labels + parts[2].labels)
     assert torch.allclose(stacked.values, torch.cat([p.values for p in parts], dim=1), atol=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 32), (3, 33), (4, 128)])
 def test_random_features_take_images_of_any_size_and_are_marked_relative(channels: int, size: int) -> None:
-    extractor = load("random", channels)
+    extractor = load_extractor("random", channels)
     assert extractor.relative and extractor.shape is None
-    assert extract(extractor, pictures(4, channels, size)).values.shape == (4, 112)
+    assert extract_features(extractor, pictures(4, channels, size)).values.shape == (4, 112)
 
 
 def test_random_filters_never_change() -> None:
     """The first numbers of RandomState(0), times sqrt(2/9)."""
     filters = features.RandomNet(1).filters[0].flatten()[:3]
     assert filters.tolist() == pytest.approx([x * (2 / 9) ** 0.5 for x in (1.76405235, 0.40015721, 0.97873798)])
-    assert load("random", 1).digest != load("random", 3).digest
+    assert load_extractor("random", 1).digest != load_extractor("random", 3).digest
 
 
 @pytest.mark.parametrize(
@@ -101,24 +109,24 @@ def test_random_filters_never_change() -> None:
     ],
 )
 def test_auto_takes_the_network_made_for_the_data(data_name: str, shape: tuple[int, int, int], chosen: str) -> None:
-    assert choose("auto", data_name, shape).name == chosen
+    assert choose_extractor("auto", data_name, shape).name == chosen
 
 
 def test_features_of_another_domain_or_size_are_refused_with_advice() -> None:
     with pytest.raises(ConfigError, match="'fashion' are not for mnist; use --features digits or auto"):
-        choose("fashion", "mnist", (1, 28, 28))
+        choose_extractor("fashion", "mnist", (1, 28, 28))
     with pytest.raises(ConfigError, match="take 1x28x28 images, not 3x32x32; use --features auto"):
-        choose("digits", "photos/", (3, 32, 32))
+        choose_extractor("digits", "photos/", (3, 32, 32))
     with pytest.raises(ConfigError, match="did you mean 'digits'"):
-        choose("digit", "mnist", (1, 28, 28))
+        choose_extractor("digit", "mnist", (1, 28, 28))
     with pytest.raises(DataError, match="the digits features take 1x28x28 images, not 1x32x32"):
-        extract(load("digits"), pictures(2, size=32))
+        extract_features(load_extractor("digits"), pictures(2, size=32))
     with pytest.raises(GancliError, match="expected uint8"):
-        extract(load("digits"), torch.zeros(2, 1, 28, 28))
+        extract_features(load_extractor("digits"), torch.zeros(2, 1, 28, 28))
 
 
 def test_every_name_but_inception_loads_offline() -> None:
-    loaded = [load(name).name for name in EXTRACTORS if name != "inception"]
+    loaded = [load_extractor(name).name for name in EXTRACTORS if name != "inception"]
     assert loaded == [name for name in EXTRACTORS if name != "inception"] and len(loaded) == 4
 
 
@@ -128,54 +136,56 @@ def test_a_damaged_network_is_refused_by_name(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "digits.safetensors").write_bytes(content)
     monkeypatch.setattr(features, "WEIGHTS", tmp_path)
     with pytest.raises(DamagedFileError, match=r"digits\.safetensors is not the network of this version"):
-        load("digits")
+        load_extractor("digits")
     with pytest.raises(DataError, match=r"cannot read .*fashion\.safetensors"):
-        load("fashion")
+        load_extractor("fashion")
 
 
 def test_cache_gives_back_what_was_extracted(tmp_path: Path) -> None:
-    extractor, images = load("digits"), pictures(5)
-    first = features.cached(extractor, images, "data", tmp_path / "cache")
-    again = features.cached(Extractor("digits", refuse, extractor.digest), images, "data", tmp_path / "cache")
+    extractor, images = load_extractor("digits"), pictures(5)
+    first = features.extract_cached(extractor, images, "data", tmp_path / "cache")
+    again = features.extract_cached(Extractor("digits", refuse, extractor.digest), images, "data", tmp_path / "cache")
     assert torch.equal(first.values, again.values) and torch.equal(first.labels, again.labels)
 
 
 @pytest.mark.parametrize(("digest", "data"), [("other network", "data"), ("same", "other data")])
 def test_cache_is_keyed_by_network_and_by_data(tmp_path: Path, digest: str, data: str) -> None:
-    network = load("random").network
-    features.cached(Extractor("random", network, "same"), pictures(5), "data", tmp_path)
+    network = load_extractor("random").network
+    features.extract_cached(Extractor("random", network, "same"), pictures(5), "data", tmp_path)
     with pytest.raises(AssertionError, match="not from the cache"):
-        features.cached(Extractor("random", refuse, digest), pictures(5), data, tmp_path)
+        features.extract_cached(Extractor("random", refuse, digest), pictures(5), data, tmp_path)
 
 
 def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
-    extractor, images = load("random"), pictures(5)
+    extractor, images = load_extractor("random"), pictures(5)
     folder = tmp_path / "cache"
-    first = features.cached(extractor, images, "data", folder)
+    first = features.extract_cached(extractor, images, "data", folder)
     (path,) = folder.iterdir()
     whole = path.read_bytes()
     for damage in (whole[:-1], whole[:20], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         path.write_bytes(damage)
-        assert torch.equal(features.cached(extractor, images, "data", folder).values, first.values)
+        assert torch.equal(features.extract_cached(extractor, images, "data", folder).values, first.values)
         assert path.read_bytes() == whole
 
 
 def test_a_file_under_another_ones_name_is_made_again(tmp_path: Path) -> None:
-    extractor = load("random")
+    extractor = load_extractor("random")
     folder = tmp_path / "cache"
-    train = features.cached(extractor, pictures(5), "data train", folder)
-    held = features.cached(extractor, pictures(5, seed=1), "data held-out", folder)
+    train = features.extract_cached(extractor, pictures(5), "data train", folder)
+    held = features.extract_cached(extractor, pictures(5, seed=1), "data held-out", folder)
     one, other = folder.iterdir()
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
-    assert torch.equal(features.cached(extractor, pictures(5), "data train", folder).values, train.values)
-    assert torch.equal(features.cached(extractor, pictures(5, seed=1), "data held-out", folder).values, held.values)
+    assert torch.equal(features.extract_cached(extractor, pictures(5), "data train", folder).values, train.values)
+    assert torch.equal(
+        features.extract_cached(extractor, pictures(5, seed=1), "data held-out", folder).values, held.values
+    )
 
 
 def test_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert len(features.cached(load("random"), pictures(3), "data", tmp_path / "file")) == 3
+    assert len(features.extract_cached(load_extractor("random"), pictures(3), "data", tmp_path / "file")) == 3
 
 
 class StandIn(torch.nn.Module):
@@ -201,8 +211,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, extractor: object) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_inception_takes_grey_and_colour_through_torch_fidelity(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
     stand_in(monkeypatch, StandIn)
-    extractor = load("inception")
-    assert extract(extractor, pictures(3, channels, 32)).values.shape == (3, 2048)
+    extractor = load_extractor("inception")
+    assert extract_features(extractor, pictures(3, channels, 32)).values.shape == (3, 2048)
     assert not extractor.relative and len(extractor.digest) == 64 and "299" in str(extractor.resize)
 
 
@@ -212,8 +222,8 @@ def test_inception_without_its_package_or_its_weights_says_what_to_do(monkeypatc
 
     stand_in(monkeypatch, no_network)
     with pytest.raises(DataError, match=r"could not be fetched \(no route to host\); use --features auto"):
-        load("inception")
+        load_extractor("inception")
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.delitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3")
     with pytest.raises(DataError, match=r'pip install "gancli\[inception\]"'):
-        load("inception")
+        load_extractor("inception")

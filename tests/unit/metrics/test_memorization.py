@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gancli.metrics import distances, memorization
-from gancli.metrics.memorization import Neighbours, neighbours
+from gancli.metrics.memorization import Neighbours, training_neighbours
 
 
 def column(*values: float) -> torch.Tensor:
@@ -18,7 +18,7 @@ TRAIN = column(0, 1, 10)
 
 def test_neighbours_by_hand() -> None:
     """0.25 is nearest to 0, whose nearest other is 1 away; 13 is nearest to 10, whose nearest other is 9 away."""
-    found = neighbours(column(0.25, 13, -2), TRAIN)
+    found = training_neighbours(column(0.25, 13, -2), TRAIN)
     assert found.distance.tolist() == pytest.approx([0.25, 3, 2])
     assert found.train_index.tolist() == [0, 2, 0]
     assert found.spacing.tolist() == pytest.approx([1, 9, 1])
@@ -27,12 +27,12 @@ def test_neighbours_by_hand() -> None:
 
 def test_authentic_percentage_by_hand() -> None:
     """Only -2 is farther from 0 than 1 is."""
-    assert memorization.authentic_pct(neighbours(column(0.25, 13, -2), TRAIN)) == pytest.approx(100 / 3)
+    assert memorization.authentic_pct(training_neighbours(column(0.25, 13, -2), TRAIN)) == pytest.approx(100 / 3)
 
 
 def test_copies_are_never_authentic_even_of_images_that_have_twins() -> None:
     train = torch.cat([TRAIN, TRAIN[:1]])
-    found = neighbours(train, train)
+    found = training_neighbours(train, train)
     assert found.distance.tolist() == [0, 0, 0, 0]
     assert found.ratio.tolist() == [0, 0, 0, 0]
     assert memorization.authentic_pct(found) == 0
@@ -46,27 +46,27 @@ def test_closer_than_heldout_by_hand() -> None:
 
 def test_closer_than_heldout_takes_fakes_first_and_finds_copies() -> None:
     train, heldout = normal(300, 0), normal(200, 1)
-    away = neighbours(heldout, train).distance
-    copies = neighbours(train[:100] + 1e-3, train).distance
-    originals = neighbours(normal(200, 2), train).distance
+    away = training_neighbours(heldout, train).distance
+    copies = training_neighbours(train[:100] + 1e-3, train).distance
+    originals = training_neighbours(normal(200, 2), train).distance
     assert memorization.closer_than_heldout(copies, away) == 1
     assert memorization.closer_than_heldout(originals, away) == pytest.approx(0.5, abs=0.08)
 
 
 def test_a_few_copies_show_in_the_close_share_only() -> None:
     train, heldout = normal(500, 0), normal(1000, 1)
-    away = neighbours(heldout, train).distance
-    mixed = neighbours(torch.cat([normal(900, 2), train[:100]]), train).distance
+    away = training_neighbours(heldout, train).distance
+    mixed = training_neighbours(torch.cat([normal(900, 2), train[:100]]), train).distance
     assert memorization.close_share(mixed, away)[0] > 0.1
-    share, expected = memorization.close_share(neighbours(normal(1000, 3), train).distance, away)
+    share, expected = memorization.close_share(training_neighbours(normal(1000, 3), train).distance, away)
     assert share < 0.025 and expected == 10 / 1001
     assert memorization.closer_than_heldout(mixed, away) < 0.6
 
 
 def test_copies_are_found_where_some_held_out_images_are_in_the_training_set_too() -> None:
     train = normal(500, 0)
-    heldout = neighbours(torch.cat([normal(490, 1), train[:10]]), train).distance
-    copies = neighbours(torch.cat([normal(700, 2), train[100:400]]), train).distance
+    heldout = training_neighbours(torch.cat([normal(490, 1), train[:10]]), train).distance
+    copies = training_neighbours(torch.cat([normal(700, 2), train[100:400]]), train).distance
     share, expected = memorization.close_share(copies, heldout)
     assert share == 0.3 and expected == 10 / 501
 
@@ -78,7 +78,7 @@ def test_close_share_by_hand() -> None:
 
 
 def test_nearest_pairs_come_most_copy_like_first() -> None:
-    found = neighbours(column(13, -2, 0.25), TRAIN)
+    found = training_neighbours(column(13, -2, 0.25), TRAIN)
     assert [pair[:2] for pair in memorization.nearest_pairs(found, n=2)] == [(2, 0), (0, 2)]
     assert len(memorization.nearest_pairs(found)) == 3
 
@@ -91,15 +91,15 @@ def test_a_training_image_with_a_twin_is_not_called_nearest_for_being_crowded() 
 
 def test_blocks_do_not_change_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, train = normal(53, 0), normal(40, 1)
-    whole = neighbours(queries, train)
+    whole = training_neighbours(queries, train)
     monkeypatch.setattr(distances, "BLOCK_ELEMENTS", 100)
-    blocked = neighbours(queries, train)
+    blocked = training_neighbours(queries, train)
     assert all(torch.allclose(a.double(), b.double()) for a, b in zip(whole, blocked, strict=True))
 
 
 def test_nearest_is_that_of_all_distances_even_far_from_the_origin() -> None:
     queries, train = normal(200, 0) + 1000, normal(300, 1) + 1000
-    distance, index = distances.nearest(queries, train)
+    distance, index = distances.nearest_neighbour(queries, train)
     expected = torch.cdist(queries, train, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
     assert torch.equal(index, expected.indices)
     assert torch.allclose(distance, expected.values, rtol=1e-12)

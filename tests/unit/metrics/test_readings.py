@@ -4,7 +4,7 @@ import pytest
 
 from gancli.metrics import scores
 from gancli.metrics.features import Extractor, Features
-from gancli.metrics.suite import Reference, evaluate
+from gancli.metrics.suite import Reference, score_features
 
 
 @pytest.mark.parametrize(
@@ -19,14 +19,14 @@ from gancli.metrics.suite import Reference, evaluate
     ],
 )
 def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: str) -> None:
-    assert scores.read_distance(value, 1.0, 0.7) == reading
-    assert scores.read_distance(value * 5, 5.0, 0.7) == reading
+    assert scores.describe_distance(value, 1.0, 0.7) == reading
+    assert scores.describe_distance(value * 5, 5.0, 0.7) == reading
 
 
 def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
-    reading = scores.read_distance(3.0, None, 2.0)
+    reading = scores.describe_distance(3.0, None, 2.0)
     assert reading == "1.5 times what sampling alone gives (too few held-out images for a floor)"
-    assert scores.read_distance(3.0, None, 0.0) == "the real images do not differ from each other"
+    assert scores.describe_distance(3.0, None, 0.0) == "the real images do not differ from each other"
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,15 @@ def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
 def test_shares_are_read_beside_those_of_held_out_images_and_their_noise(
     value: float, noise: float, reading: str
 ) -> None:
-    assert scores.read_share(value, 1.0, noise) == reading
-    assert scores.read_share(value, None, noise) == ""
+    assert scores.describe_share(value, 1.0, noise) == reading
+    assert scores.describe_share(value, None, noise) == ""
 
 
 def test_noise_of_two_shares_by_hand() -> None:
     """Var = p (1 - p) (1/n + 1/m): 0.25 (1/100 + 1/25) = 0.0125. Of 16 in 16, p = 18 / 20: 0.09 (1/100 + 1/16)."""
-    assert scores.share_noise(0.5, 100, 25) == pytest.approx(0.0125**0.5)
-    assert scores.share_noise(1.0, 100, 16) == pytest.approx((0.09 * (1 / 100 + 1 / 16)) ** 0.5)
-    assert scores.share_noise(None, 100, 25) == scores.share_noise(0.5, 9, 0) == 0
+    assert scores.share_difference_error(0.5, 100, 25) == pytest.approx(0.0125**0.5)
+    assert scores.share_difference_error(1.0, 100, 16) == pytest.approx((0.09 * (1 / 100 + 1 / 16)) ** 0.5)
+    assert scores.share_difference_error(None, 100, 25) == scores.share_difference_error(0.5, 9, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_noise_of_two_shares_by_hand() -> None:
     ],
 )
 def test_class_balance_is_read_beside_its_floor(value: float, floor: float, reading: str) -> None:
-    assert scores.read_balance(value, floor) == reading
+    assert scores.describe_class_balance(value, floor) == reading
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_class_balance_is_read_beside_its_floor(value: float, floor: float, read
     ],
 )
 def test_nearness_is_called_so_beyond_its_error(value: float, error: float, ends: str) -> None:
-    assert scores.read_closer(value, error).endswith(ends)
+    assert scores.describe_closer_share(value, error).endswith(ends)
 
 
 def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
-    assert scores.read_close(0.05, 0.01, 0.009).endswith("; look at the nearest pairs")
-    assert scores.read_close(0.05, 0.01, 0.011).endswith("the nearest 1% of held-out ones")
+    assert scores.describe_close_share(0.05, 0.01, 0.009).endswith("; look at the nearest pairs")
+    assert scores.describe_close_share(0.05, 0.01, 0.011).endswith("the nearest 1% of held-out ones")
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,15 @@ def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
     ],
 )
 def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
-    assert scores.read_diversity(value) == reading
+    assert scores.describe_diversity(value) == reading
 
 
 def test_kernel_distances_are_read_in_errors_and_for_what_so_many_images_can_show() -> None:
-    assert scores.read_kernel(0.2, 0.1, 5000) == "should be 0; it is 2 standard errors above"
-    assert scores.read_kernel(0.19, 0.1, 2000) == "within two standard errors of 0: no difference seen"
-    assert scores.read_kernel(-0.19, 0.1, 1999).endswith("but 1,999 images show large differences only")
-    assert scores.read_kernel(-0.21, 0.1, 1999).startswith("below 0: closer to these training images")
-    assert scores.read_kernel(0.1, None, 30) == "should be 0; too few images to tell its error"
+    assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "should be 0; it is 2 standard errors above"
+    assert scores.describe_kernel_distance(0.19, 0.1, 2000) == "within two standard errors of 0: no difference seen"
+    assert scores.describe_kernel_distance(-0.19, 0.1, 1999).endswith("but 1,999 images show large differences only")
+    assert scores.describe_kernel_distance(-0.21, 0.1, 1999).startswith("below 0: closer to these training images")
+    assert scores.describe_kernel_distance(0.1, None, 30) == "should be 0; too few images to tell its error"
 
 
 def normal(n: int, seed: int, shift: float = 0.0) -> Features:
@@ -126,7 +126,7 @@ PLAIN = Extractor("toy", lambda _: (normal(1, 0).values, None), "digest")
 
 
 def test_a_kernel_distance_beyond_two_errors_is_told_in_errors() -> None:
-    score = evaluate(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
+    score = score_features(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
     kid = score.scores["kid_toy"]
     assert kid.reading == f"should be 0; it is {kid.value / kid.error:,.0f} standard errors above"
     assert kid.value > 5 * kid.error > 0
@@ -138,20 +138,22 @@ def test_a_perfect_generator_raises_no_alarm_at_unequal_counts() -> None:
     alarms = []
     for seed in range(10):
         reference = Reference(PLAIN, normal(900, 3 * seed), normal(100, 3 * seed + 1))
-        found = evaluate(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
+        found = score_features(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
         alarms += [(seed, name) for name in quiet if ": as for " not in found[name].reading]
         alarms += [(seed, "closer")] if "no nearer" not in found["closer_than_heldout"].reading else []
     assert not alarms
 
 
 def test_too_few_held_out_images_give_no_frechet_floor() -> None:
-    few = evaluate(Reference(PLAIN, normal(300, 0), normal(6, 1)), normal(300, 2), metrics=["frechet"]).scores["fd_toy"]
-    enough = evaluate(Reference(PLAIN, normal(300, 0), normal(7, 1)), normal(300, 2), metrics=["frechet"])
+    few = score_features(Reference(PLAIN, normal(300, 0), normal(6, 1)), normal(300, 2), metrics=["frechet"]).scores[
+        "fd_toy"
+    ]
+    enough = score_features(Reference(PLAIN, normal(300, 0), normal(7, 1)), normal(300, 2), metrics=["frechet"])
     assert few.floor is None and "too few held-out images" in few.reading
     assert enough.scores["fd_toy"].floor is not None
 
 
 def test_the_expected_bias_counts_both_sides() -> None:
     """d (d + 5) / 4 (1/n + 1/m) for unit variance, d = 6: 16.5 (1/2000 + 1/500)."""
-    found = evaluate(Reference(PLAIN, normal(2000, 0)), normal(500, 1), metrics=["frechet"]).scores["fd_toy"]
+    found = score_features(Reference(PLAIN, normal(2000, 0)), normal(500, 1), metrics=["frechet"]).scores["fd_toy"]
     assert found.details["expected_bias"] == pytest.approx(16.5 * (1 / 2000 + 1 / 500), rel=0.1)

@@ -10,7 +10,7 @@ from gancli.metrics.features import Extractor, Features
 from gancli.metrics.frechet import frechet_distance, moments
 from gancli.metrics.prdc import expected_coverage
 from gancli.metrics.reference import coverage_floor
-from gancli.metrics.suite import METRICS, Evaluation, Reference, evaluate
+from gancli.metrics.suite import METRICS, Evaluation, Reference, score_features
 
 N_CLASSES = 4
 CENTRES = 4 * torch.eye(N_CLASSES, 6, dtype=torch.float64)
@@ -37,7 +37,7 @@ def values(found: Evaluation) -> dict[str, float | None]:
 
 def test_a_perfect_generator_is_at_every_floor() -> None:
     fake = perfect(800, 2)
-    found = evaluate(reference(), fake, requested=fake.labels).scores
+    found = score_features(reference(), fake, requested=fake.labels).scores
     assert found["fd_toy"].value < 1.5 * found["fd_toy"].floor
     assert "at the floor" in found["fd_toy"].reading
     assert abs(found["kid_toy"].value) < 4 * found["kid_toy"].error
@@ -57,7 +57,7 @@ def test_a_perfect_generator_is_at_every_floor() -> None:
 
 
 def test_a_lost_class_is_named_and_lowers_recall_but_not_precision() -> None:
-    found = evaluate(reference(), perfect(800, 2, share=(0.5, 0.5, 0, 0))).scores
+    found = score_features(reference(), perfect(800, 2, share=(0.5, 0.5, 0, 0))).scores
     assert found["class_tv"].reading == "2 classes missing or rare: owl, eel"
     assert found["class_tv"].value == pytest.approx(0.5, abs=0.04)
     assert found["precision"].value > 0.9 * found["precision"].floor
@@ -68,7 +68,7 @@ def test_a_lost_class_is_named_and_lowers_recall_but_not_precision() -> None:
 
 def test_one_image_repeated_gives_numbers_and_is_called_collapsed() -> None:
     one = perfect(1, 2)[torch.zeros(300, dtype=torch.int64)]
-    found = evaluate(reference(), one)
+    found = score_features(reference(), one)
     assert all(v is not None for name, v in values(found).items() if name not in ("label_fidelity", "modes", "kl"))
     assert found.scores["diversity"].value == pytest.approx(0, abs=1e-6)
     assert "collapsed" in found.scores["diversity"].reading
@@ -77,7 +77,7 @@ def test_one_image_repeated_gives_numbers_and_is_called_collapsed() -> None:
 def test_copies_of_the_training_images_are_found_and_paired() -> None:
     ref = reference()
     fake = Features(torch.cat([ref.real.values[40:140], perfect(100, 2).values]), torch.zeros(200, dtype=torch.int64))
-    found = evaluate(ref, fake, metrics=["memorization"]).scores
+    found = score_features(ref, fake, metrics=["memorization"]).scores
     assert found["close_share"].value == pytest.approx(0.5, abs=0.03)
     assert found["close_share"].reading.endswith("look at the nearest pairs")
     pairs = found["auth_pct"].details["nearest_pairs"]
@@ -88,13 +88,13 @@ def test_copies_of_the_training_images_are_found_and_paired() -> None:
 def test_wrong_labels_lower_fidelity_only() -> None:
     fake = perfect(800, 2)
     asked = torch.where(torch.arange(800) < 200, (fake.labels + 1) % N_CLASSES, fake.labels)
-    assert evaluate(reference(), fake, requested=asked).scores["label_fidelity"].value == 0.75
+    assert score_features(reference(), fake, requested=asked).scores["label_fidelity"].value == 0.75
 
 
 def test_the_floor_of_coverage_alone_is_the_one_beside_the_score() -> None:
     ref = reference()
     for n in (200, 700):
-        score = evaluate(ref, perfect(n, 2), metrics=["prdc"]).scores["coverage"]
+        score = score_features(ref, perfect(n, 2), metrics=["prdc"]).scores["coverage"]
         assert score.floor is not None and coverage_floor(ref, n) == score.floor
     assert coverage_floor(ref, 49) is None and coverage_floor(Reference(READER, perfect(200, 0)), 200) is None
 
@@ -102,7 +102,7 @@ def test_the_floor_of_coverage_alone_is_the_one_beside_the_score() -> None:
 def test_frechet_floor_is_that_of_equal_counts_scaled_to_the_scores() -> None:
     """400 held-out images: measured at 400 and 400, scaled by (1/800 + 1/200) / (2/400)."""
     ref = reference()
-    score = evaluate(ref, perfect(200, 2), metrics=["frechet"]).scores["fd_toy"]
+    score = score_features(ref, perfect(200, 2), metrics=["frechet"]).scores["fd_toy"]
     assert score.floor_n == 400
     assert score.floor == pytest.approx(score.floor_measured * (1 / 800 + 1 / 200) / (2 / 400))
     subset = ref.some(ref.real.values, 400)
@@ -111,9 +111,9 @@ def test_frechet_floor_is_that_of_equal_counts_scaled_to_the_scores() -> None:
 
 def test_same_seed_same_numbers_whatever_was_scored_before() -> None:
     ref, fake = reference(), perfect(300, 2)
-    first = evaluate(ref, fake).to_json()
-    evaluate(ref, perfect(500, 3))
-    assert evaluate(ref, fake).to_json() == first == evaluate(reference(), fake).to_json()
+    first = score_features(ref, fake).to_json()
+    score_features(ref, perfect(500, 3))
+    assert score_features(ref, fake).to_json() == first == score_features(reference(), fake).to_json()
 
 
 def test_relative_features_are_standardised_on_the_real_images() -> None:
@@ -121,13 +121,15 @@ def test_relative_features_are_standardised_on_the_real_images() -> None:
     unit = torch.tensor([1, 10, 1, 0.1, 1, 1000]).double()
     fake, ref = Features(perfect(300, 2).values), Reference(BLIND, Features(perfect(800, 0).values))
     other = Reference(BLIND, Features(ref.real.values * unit))
-    a, b = evaluate(ref, fake), evaluate(other, Features(fake.values * unit))
+    a, b = score_features(ref, fake), score_features(other, Features(fake.values * unit))
     assert values(a)["fd_random"] == pytest.approx(values(b)["fd_random"])
     assert a.conditions["relative"] is True
 
 
 def test_without_classes_or_held_out_images_what_does_not_apply_is_null() -> None:
-    found = evaluate(Reference(BLIND, Features(perfect(100, 0).values)), Features(perfect(100, 2).values)).to_json()
+    found = score_features(
+        Reference(BLIND, Features(perfect(100, 0).values)), Features(perfect(100, 2).values)
+    ).to_json()
     json.dumps(found, allow_nan=False)
     scores = found["scores"]
     absent = {name for name, score in scores.items() if score["value"] is None}
@@ -137,12 +139,12 @@ def test_without_classes_or_held_out_images_what_does_not_apply_is_null() -> Non
 
 
 def test_too_few_images_say_the_minimum_and_what_to_use_instead() -> None:
-    found = evaluate(reference(), perfect(6, 2)).scores
+    found = score_features(reference(), perfect(6, 2)).scores
     assert found["fd_toy"].reading == "needs at least 7 real and generated images, got 6; kid_toy works from 20"
     assert found["kid_toy"].reading.startswith("needs at least 20")
     assert found["coverage"].reading.startswith("needs at least 50")
     assert found["class_tv"].value is None
-    json.dumps(evaluate(reference(), perfect(1, 2)).to_json(), allow_nan=False)
+    json.dumps(score_features(reference(), perfect(1, 2)).to_json(), allow_nan=False)
 
 
 def test_many_classes_are_counted_as_modes_beside_what_a_perfect_generator_shows() -> None:
@@ -155,8 +157,8 @@ def test_many_classes_are_counted_as_modes_beside_what_a_perfect_generator_shows
         return Features(torch.randn(n, 3, generator=generator, dtype=torch.float64), labels)
 
     ref = Reference(stacked, draw(20_000, 0))
-    good = evaluate(ref, draw(1000, 1), metrics=["modes"]).scores
-    bad = evaluate(ref, draw(1000, 1, used=20), metrics=["modes"]).scores
+    good = score_features(ref, draw(1000, 1), metrics=["modes"]).scores
+    bad = score_features(ref, draw(1000, 1, used=20), metrics=["modes"]).scores
     assert good["modes"].value == pytest.approx(good["modes"].floor, abs=3)
     assert good["kl"].value == pytest.approx(good["kl"].floor, rel=0.2)
     assert bad["modes"].value == bad["modes"].details["modes_5"] == 20
@@ -165,29 +167,29 @@ def test_many_classes_are_counted_as_modes_beside_what_a_perfect_generator_shows
 
 def test_only_the_metrics_asked_for_are_computed_and_progress_tells_each() -> None:
     seen: list[str] = []
-    found = evaluate(reference(), perfect(100, 2), metrics=["diversity", "kid"], progress=seen.append)
+    found = score_features(reference(), perfect(100, 2), metrics=["diversity", "kid"], progress=seen.append)
     assert seen == ["diversity", "kid"] and set(found.scores) == {"diversity", "kid_toy"}
 
 
 def test_only_inception_is_called_fid() -> None:
     inception = Extractor("inception", READER.network, "digest")
-    found = evaluate(reference(inception), perfect(100, 2), metrics=["frechet", "kid"]).scores
+    found = score_features(reference(inception), perfect(100, 2), metrics=["frechet", "kid"]).scores
     assert set(found) == {"fid", "kid"}
 
 
 def test_conditions_name_counts_and_network() -> None:
-    found = evaluate(reference(), perfect(100, 2), metrics=[]).to_json()["conditions"]
+    found = score_features(reference(), perfect(100, 2), metrics=[]).to_json()["conditions"]
     expected = {"n_real": 800, "n_fake": 100, "n_heldout": 400, "features": "toy", "features_sha256": "digest", "k": 5}
     assert expected.items() <= found.items()
 
 
 def test_unknown_metrics_and_features_that_do_not_match_are_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'frechet'"):
-        evaluate(reference(), perfect(100, 2), metrics=["frechett"])
+        score_features(reference(), perfect(100, 2), metrics=["frechett"])
     with pytest.raises(ContractError, match=r"\(800, 6\) and \(100, 5\)"):
-        evaluate(reference(), Features(torch.zeros(100, 5).double()))
+        score_features(reference(), Features(torch.zeros(100, 5).double()))
     with pytest.raises(ContractError, match="one requested class per fake"):
-        evaluate(reference(), perfect(100, 2), requested=torch.zeros(3, dtype=torch.int64))
+        score_features(reference(), perfect(100, 2), requested=torch.zeros(3, dtype=torch.int64))
 
 
 def test_registry_holds_the_headline_set() -> None:
@@ -196,7 +198,7 @@ def test_registry_holds_the_headline_set() -> None:
 
 def test_scores_that_alone_mean_trouble_are_marked() -> None:
     def alarms(fake: Features) -> set[str]:
-        return {name for name, score in evaluate(reference(), fake).scores.items() if score.is_alarm}
+        return {name for name, score in score_features(reference(), fake).scores.items() if score.is_alarm}
 
     assert alarms(perfect(800, 2)) == set()
     assert "class_tv" in alarms(perfect(800, 2, share=(0.5, 0.5, 0, 0)))
@@ -210,19 +212,19 @@ def test_scores_that_alone_mean_trouble_are_marked() -> None:
 def test_precision_of_a_collapsed_set_is_said_to_mean_nothing() -> None:
     """All fakes lie at one real image, inside of its ball and of its neighbours'."""
     ref = reference()
-    found = evaluate(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
+    found = score_features(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
     assert found["precision"].value == 1 and found["coverage"].value < 0.1
     assert found["precision"].reading.endswith("means nothing here: hardly any real image has one nearby")
-    assert "means nothing" not in evaluate(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
+    assert "means nothing" not in score_features(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
 
 
 def test_images_unlike_the_data_are_not_praised_for_being_far_from_it() -> None:
-    found = evaluate(reference(), Features(perfect(400, 2).values + 3), metrics=["memorization"]).scores
+    found = score_features(reference(), Features(perfect(400, 2).values + 3), metrics=["memorization"]).scores
     assert found["auth_pct"].reading.endswith("more than for unseen real images, so unlike the data")
     assert found["closer_than_heldout"].reading.endswith("unlike the data")
 
 
 def test_a_handful_of_images_is_not_compared_with_held_out_ones() -> None:
-    found = evaluate(reference(), perfect(19, 2), metrics=["memorization"]).scores
+    found = score_features(reference(), perfect(19, 2), metrics=["memorization"]).scores
     assert found["closer_than_heldout"].reading == "needs 20 generated images, got 19"
     assert found["close_share"].value is None and found["auth_pct"].value is not None

@@ -29,7 +29,7 @@ def make_run(tmp_path):
 
 def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make_run):
     run = make_run(tick(2000, g_loss=0.9), tick(4000), {"kind": "eval", "nimg": 4000, "fd_digits": 3.5})
-    [[loss, accuracy, score]] = charts.of_runs([run])
+    [[loss, accuracy, score]] = charts.film_charts([run])
     assert [line.name for line in loss.lines] == ["discriminator", "generator"]
     assert loss.lines[0].kimg.tolist() == [2, 4] and loss.lines[1].values.tolist() == [0.9]
     assert [value for value, _ in loss.dashed] == [math.log(4), math.log(2)]
@@ -44,15 +44,15 @@ def test_accuracy_of_pairs_is_one_curve_beside_the_held_out_one(make_run):
         {"kind": "tick", "nimg": 2000, "d_loss": 0.6, "accuracy": 0.7, "accuracy_heldout": 0.6},
         config={"ideals": IDEALS | {"accuracy_of": "pairs"}},
     )
-    [[_, accuracy]] = charts.of_runs([pairs])
+    [[_, accuracy]] = charts.film_charts([pairs])
     assert [(line.name, line.values.tolist()) for line in accuracy.lines] == [("training", [0.7]), ("held out", [0.6])]
-    [[_, accuracy]] = charts.of_runs([make_run(tick(2000, accuracy=0.7))])
+    [[_, accuracy]] = charts.film_charts([make_run(tick(2000, accuracy=0.7))])
     assert [(line.name, line.values.tolist()) for line in accuracy.lines] == [("training", [0.7])], "of real images"
 
 
 def test_runs_share_their_ranges(make_run):
     calm, wild = make_run(tick(2000, 1.0)), make_run(*(tick(nimg, 9.0) for nimg in (2000, 4000)))
-    first, second = charts.of_runs([calm, wild])
+    first, second = charts.film_charts([calm, wild])
     assert [chart.range for chart in first] == [chart.range for chart in second]
     assert first[0].range[1] > 9
 
@@ -60,33 +60,33 @@ def test_runs_share_their_ranges(make_run):
 def test_score_is_there_for_all_runs_or_for_none(make_run):
     scored = make_run(tick(2000), {"kind": "eval", "nimg": 2000, "fd_digits": 3.5})
     plain = make_run(tick(2000), config={})
-    assert [len(own) for own in charts.of_runs([plain])] == [2]
-    both = charts.of_runs([scored, plain])
+    assert [len(own) for own in charts.film_charts([plain])] == [2]
+    both = charts.film_charts([scored, plain])
     assert [len(own) for own in both] == [3, 3]
     assert not both[1][2].lines
 
 
 def test_epochs_stand_in_where_no_tick_was_measured(make_run):
-    [[loss, *_]] = charts.of_runs([make_run({"kind": "epoch", "nimg": 900, "d_loss": 1.0})])
+    [[loss, *_]] = charts.film_charts([make_run({"kind": "epoch", "nimg": 900, "d_loss": 1.0})])
     assert loss.lines[0].kimg.tolist() == [0.9]
 
 
 def test_run_without_measurements_is_named(make_run):
     good, bad = make_run(tick(2000)), make_run()
     with pytest.raises(RunError, match=f"{bad.path} has no measurements.*--plots"):
-        charts.of_runs([good, bad])
+        charts.film_charts([good, bad])
 
 
 @pytest.mark.parametrize("damage", ["12", [1], None, -1], ids=str)
 def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
     run = make_run(tick(2000), config={"ideals": damage, "eval": {"score": damage, "floor": damage}})
-    [[loss, *_]] = charts.of_runs([run])
+    [[loss, *_]] = charts.film_charts([run])
     assert not loss.dashed and np.isfinite(loss.range).all()
 
 
 def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach(make_run):
     runs = [make_run(tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)) for value in (1.0, 2.0)]
-    found = charts.compared(charts.of_report(runs), ["a", "b"])
+    found = charts.comparison_charts(charts.report_charts(runs), ["a", "b"])
     assert found[0].title == "loss: discriminator"
     assert [(line.name, line.color, line.values[0]) for line in found[0].lines] == [("a", "0", 1.0), ("b", "1", 2.0)]
     assert len(found[0].dashed) == 1 and found[0].dashed[0][1] == charts.GREY

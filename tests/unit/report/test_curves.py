@@ -21,7 +21,7 @@ def columns(picture, color=SKY):
 
 
 def grown(*charts, width=420, height=130):
-    return curves.grow(charts, MOMENTS, width, height)
+    return curves.draw_growing_charts(charts, MOMENTS, width, height)
 
 
 def test_page_has_the_size_asked_for_and_never_another():
@@ -122,7 +122,7 @@ def test_measured_values_are_faint_behind_their_average():
     [box] = growing.boxes
     spike = growing.at(8)[round(box.y(1.4)), box.left : box.right].astype(int)
     brightest = spike[spike[:, 2].argmax()]
-    full, faint = np.array(ImageColor.getrgb(SKY)), curves.FAINT
+    full, faint = np.array(ImageColor.getrgb(SKY)), curves.FAINT_OPACITY
     assert (brightest <= faint * full + (1 - faint) * 0x26 + 1).all() and brightest[2] > 50
     assert (growing.at(8)[round(box.y(0.5)), box.left : box.right] == full).all(axis=1).sum() > 100
 
@@ -139,7 +139,7 @@ def test_scores_are_dots():
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1.49), (0, 6.2), (-1, 6), (0, 7e5), (0, 3e-4)])
 def test_levels_are_round_and_have_room(low, high):
     box = curves.Box(chart([1], [1], range=(low, high)), 0, 100, 0, 80)
-    values = curves.levels(box, 24)
+    values = curves.gridline_values(box, 24)
     assert 2 <= len(values) <= 5
     assert all(low <= value <= high * 1.0001 for value in values)
     assert np.diff([box.y(value) for value in values]).max() <= -24
@@ -147,23 +147,23 @@ def test_levels_are_round_and_have_room(low, high):
 
 def test_levels_of_a_log_scale_are_powers_of_ten_first():
     box = curves.Box(chart([1], [1], scale="log", range=(0.2, 150.0)), 0, 100, 0, 80)
-    assert sorted(curves.levels(box, 24)) == [1, 10, 100]
+    assert sorted(curves.gridline_values(box, 24)) == [1, 10, 100]
 
 
 def test_graduations_are_ones_twos_and_fives_up_to_the_end():
-    values = curves.graduations(240)
+    values = curves.tick_candidates(240)
     assert {1, 2, 5, 10, 20, 50, 100, 200} <= set(values) and max(values) == 200
     assert values[:3] == [100, 10, 1]
-    assert curves.graduations(0) == []
+    assert curves.tick_candidates(0) == []
 
 
 def test_film_of_a_single_moment_has_an_axis_too():
-    growing = curves.grow([chart([0.5], [1])], [500], 420, 130)
+    growing = curves.draw_growing_charts([chart([0.5], [1])], [500], 420, 130)
     assert len(columns(growing.at(0.5)))
 
 
 def test_palette_has_the_colours_of_curves_and_darker_shades():
-    palette = curves.colours()
+    palette = curves.curve_colours()
     assert palette.shape == (3 * curves.SHADES, 3)
     for color in (SKY, ORANGE, GREEN):
         assert list(ImageColor.getrgb(color)) in palette.tolist()

@@ -2,13 +2,13 @@ import itertools
 
 import pytest
 
-from gancli.report.embedded import fitting, spread, uri, uri_length
+from gancli.report.embedded import choose_fitting, data_uri, data_uri_length, spaced_indices
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 60, 61, 1000])
 @pytest.mark.parametrize("most", [1, 2, 5, 60])
 def test_places_are_spread_evenly_and_the_last_is_one(n, most):
-    places = spread(n, most)
+    places = spaced_indices(n, most)
     assert places[-1] == n - 1 and len(places) == min(n, most) and places == sorted(set(places))
     steps = {b - a for a, b in itertools.pairwise(places)}
     assert max(steps, default=0) - min(steps, default=0) <= 1
@@ -16,11 +16,11 @@ def test_places_are_spread_evenly_and_the_last_is_one(n, most):
 
 
 def test_as_many_as_have_room_are_kept_and_one_at_least():
-    assert fitting([10] * 8, 80) == list(range(8))
-    assert fitting([10] * 9, 30) == [0, 4, 8]
-    assert fitting([10] * 9, 5) == [8]
+    assert choose_fitting([10] * 8, 80) == list(range(8))
+    assert choose_fitting([10] * 9, 30) == [0, 4, 8]
+    assert choose_fitting([10] * 9, 5) == [8]
 
 
 @pytest.mark.parametrize("n", range(5))
 def test_the_length_of_a_uri_is_known_beforehand(n):
-    assert len(uri("image/png", bytes(n))) == uri_length(n)
+    assert len(data_uri("image/png", bytes(n))) == data_uri_length(n)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gancli.files.run_folder import RunDir, folders_below
-from gancli.report.overview import Best, look
+from gancli.files.run_folder import RunDir, list_run_folders
+from gancli.report.overview import BestScore, read_overview
 
 CONFIG = {
     "preset": "quick",
@@ -35,9 +35,9 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def test_a_run_has_its_settings_length_best_score_and_size(run: RunDir) -> None:
-    found = look(run)
+    found = read_overview(run)
     assert (found.preset, found.data, found.nimg, found.total_nimg) == ("quick", "mnist", 3000, 4000)
-    assert found.best == Best("fd_digits", 2.0, 0.5, 2000) and found.best.times_floor == 4
+    assert found.best == BestScore("fd_digits", 2.0, 0.5, 2000) and found.best.times_floor == 4
     assert found.size_bytes == sum(path.stat().st_size for path in run.path.rglob("*"))
     assert found.to_json()["best"] == {
         "name": "fd_digits", "value": 2.0, "floor": 0.5, "nimg": 2000, "times_floor": 4.0
@@ -62,25 +62,25 @@ def test_a_run_has_its_settings_length_best_score_and_size(run: RunDir) -> None:
 )
 def test_the_state_is_how_the_last_stretch_ended(run: RunDir, told: list[Any], state: str) -> None:
     run.events.write_text(lines([{"event": event} for event in told]) + "not json\n")
-    assert look(run).state == state
+    assert read_overview(run).state == state
 
 
 def test_a_run_that_a_process_owns_is_running_and_looking_leaves_the_lock_alone(run: RunDir) -> None:
-    assert not look(run).path.joinpath(".lock").exists()
+    assert not read_overview(run).path.joinpath(".lock").exists()
     with run.lock():
-        assert look(run).state == "running"
+        assert read_overview(run).state == "running"
         run.config.unlink()
-        assert look(run).state == "running"
-    assert look(run).state == "broken"
+        assert read_overview(run).state == "running"
+    assert read_overview(run).state == "broken"
 
 
 def test_images_seen_are_those_of_the_newest_line_or_checkpoint(run: RunDir) -> None:
     run.checkpoint(3500).write_bytes(b"x")
-    assert look(run).nimg == 3500
+    assert read_overview(run).nimg == 3500
     run.checkpoint(3500).unlink()
     with run.metrics.open("a") as file:
         file.write('{"kind": "tick", "nimg": 35')
-    assert look(run).nimg == 3000
+    assert read_overview(run).nimg == 3000
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_images_seen_are_those_of_the_newest_line_or_checkpoint(run: RunDir) -> 
 )
 def test_an_unreadable_config_is_a_broken_run_that_says_why(run: RunDir, text: str) -> None:
     run.config.write_text(text, errors="surrogateescape")
-    found = look(run)
+    found = read_overview(run)
     assert found.state == "broken" and "config.json" in found.fault and str(run.path) not in found.fault
 
 
@@ -103,7 +103,7 @@ def test_an_unreadable_config_is_a_broken_run_that_says_why(run: RunDir, text: s
 )
 def test_a_config_that_says_less_or_nonsense_is_shown_as_far_as_it_goes(run: RunDir, config: dict[str, Any]) -> None:
     run.config.write_text(json.dumps(config))
-    found = look(run)
+    found = read_overview(run)
     assert (found.preset, found.data, found.total_nimg, found.best) == ("", "", None, None) and found.nimg == 3000
 
 
@@ -112,11 +112,11 @@ def test_lines_that_are_no_measurements_count_nothing(run: RunDir) -> None:
     bad = [["eval"], {"kind": "eval"}, {"kind": "eval", "nimg": "eval", "fd_digits": 1}]
     huge = [{"kind": "eval", "nimg": 5, "fd_digits": value} for value in (float("nan"), float("inf"), "1", True)]
     run.metrics.write_text('{"eval"\n' + lines([*bad, *huge, good]) + "\x00\n")
-    found = look(run)
-    assert found.best == Best("fd_digits", 4.0, 0.5, 1000)
+    found = read_overview(run)
+    assert found.best == BestScore("fd_digits", 4.0, 0.5, 1000)
     run.metrics.unlink()
     os.mkfifo(run.metrics)  # whoever opened it would wait forever
-    assert look(run).nimg is None
+    assert read_overview(run).nimg is None
 
 
 def test_a_folder_that_cannot_be_read_is_a_broken_run(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,18 +124,18 @@ def test_a_folder_that_cannot_be_read_is_a_broken_run(run: RunDir, monkeypatch: 
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "is_file", refuse)
-    found = look(run)
+    found = read_overview(run)
     assert (found.state, found.fault) == ("broken", "Permission denied")
 
 
 def test_numbers_beyond_all_measure_count_nothing(run: RunDir) -> None:
     wild = [{"kind": "eval", "nimg": 10**400, "fd_digits": 1.0}, {"kind": "eval", "nimg": 1, "fd_digits": 1e299}]
     run.metrics.write_text(lines(wild[:1]))
-    assert look(run).nimg is None
+    assert read_overview(run).nimg is None
     run.metrics.write_text(lines(wild[1:]))
     config = json.loads(run.config.read_text())
     run.config.write_text(json.dumps({**config, "eval": {"score": "fd_digits", "floor": 1e-300}}))
-    assert json.dumps(look(run).to_json(), allow_nan=False).count('"times_floor": null') == 1
+    assert json.dumps(read_overview(run).to_json(), allow_nan=False).count('"times_floor": null') == 1
 
 
 def test_folders_come_newest_first_whatever_they_hold(run: RunDir) -> None:
@@ -143,6 +143,6 @@ def test_folders_come_newest_first_whatever_they_hold(run: RunDir) -> None:
     for name in ("00012-x", "00000-y", "100000-z", "notes", "1-a"):
         (below / name).mkdir()
     (below / "00009-file").write_text("")
-    assert [each.path.name for each in folders_below(below)] == [
+    assert [each.path.name for each in list_run_folders(below)] == [
         "100000-z", "00012-x", "00003-quick-mnist", "00000-y"
     ]  # fmt: skip

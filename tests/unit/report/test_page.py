@@ -86,7 +86,7 @@ class Parsed(HTMLParser):
 
 
 def parsed(*runs):
-    return Parsed(page.render(runs))
+    return Parsed(page.render_report(runs))
 
 
 def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_command(make_run):
@@ -149,7 +149,7 @@ def test_runs_that_were_scored_otherwise_are_not_compared(make_run, unlike):
 
 
 def test_a_page_refers_to_nothing_outside_of_it(make_run):
-    content = page.render([make_run()])
+    content = page.render_report([make_run()])
     assert b"://" not in content and b"@import" not in content and b"url(" not in content
     for tag, attributes in Parsed(content).elements:
         assert tag not in ("link", "iframe", "object", "base", "form")
@@ -222,7 +222,7 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
     run = make_run(nimgs=range(0, 1000 * n, 1000), shape=shape)
     image_io.write_png(run.reals, noise(1, (600, 600, 3)))
     assert sum(path.stat().st_size for path in run.frame_paths()) > 5e6
-    content = page.render([run])
+    content = page.render_report([run])
     shown = Parsed(content)
     nimgs = json.loads(shown.scripts[0])["nimgs"]
     assert len(content) < 5e6 and said in shown.text and "lie in frames/" in shown.text
@@ -232,13 +232,13 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
 @pytest.mark.parametrize(("n_runs", "nimgs"), [(1, [0]), (3, [0, 500])])
 def test_pages_of_few_frames_of_noise_stay_below_five_megabytes(make_run, n_runs, nimgs):
     runs = [make_run(nimgs=nimgs, shape=(1400, 1200, 3)) for _ in range(n_runs)]
-    content = page.render(runs)
+    content = page.render_report(runs)
     assert len(content) < 5e6 and len(json.loads(Parsed(content).scripts[0])["tracks"]) == n_runs
 
 
 def test_a_picture_as_high_as_no_webp_can_be_gets_a_page(make_run):
     run = make_run(nimgs=[0], shape=(20_000, 90, 3))
-    assert re.search(r'class="frame" src="data:image/webp', page.render([run]).decode())
+    assert re.search(r'class="frame" src="data:image/webp', page.render_report([run]).decode())
 
 
 def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
@@ -251,7 +251,7 @@ def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
     run.frame(0).unlink()
     os.mkfifo(run.frame(0))
     with pytest.raises(RunError, match=r"cannot read the picture .*000000000\.png"):
-        page.render([run])
+        page.render_report([run])
 
 
 def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes_first(make_run):
@@ -269,21 +269,21 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
     )
     assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
     assert "3 earlier ones are in events.jsonl" in shown
-    assert [row["name"] for row in page.settings(RECORD)] == ["seed", "ada", "lr"]
+    assert [row["name"] for row in page.setting_rows(RECORD)] == ["seed", "ada", "lr"]
 
 
 def test_equal_runs_give_equal_bytes(make_run):
     run = make_run()
-    assert page.render([run]) == page.render([run])
+    assert page.render_report([run]) == page.render_report([run])
 
 
 def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
     run = make_run()
-    assert page.write(run) == run.report and run.report.read_bytes() == page.render([run])
+    assert page.write_report(run) == run.report and run.report.read_bytes() == page.render_report([run])
     before = run.report.read_bytes()
     run.frame(500).write_bytes(b"not a picture")
     with pytest.raises(RunError, match=r"cannot read the picture .*000000500\.png"):
-        page.write(run)
+        page.write_report(run)
     run.frame(500).unlink()
 
     def full(*_):
@@ -291,7 +291,7 @@ def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(RunError, match=r"cannot write .*report\.html: No space left"):
-        page.write(run)
+        page.write_report(run)
     assert run.report.read_bytes() == before
     assert not list(run.path.glob(".*.partial"))
 
@@ -315,4 +315,4 @@ def test_runs_are_compared_curve_by_curve_at_the_same_moments(make_run):
 
 def test_nine_runs_are_too_many(make_run):
     with pytest.raises(ConfigError, match="at most 8 runs, got 9"):
-        page.render([make_run(nimgs=[0], lines=[])] * 9)
+        page.render_report([make_run(nimgs=[0], lines=[])] * 9)

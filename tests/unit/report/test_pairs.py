@@ -19,7 +19,7 @@ def captions(n):
 def drawn(tmp_path):
     def draw(some, title="quick: most like training images", words=None):
         path = tmp_path / "pairs.png"
-        pairs.write(path, some, captions(len(some)) if words is None else words, title)
+        pairs.write_pairs(path, some, captions(len(some)) if words is None else words, title)
         return image_io.read_png(path)
 
     return draw
@@ -45,7 +45,7 @@ def colour(picture):
 def test_every_pair_is_shown_enlarged_generated_image_left(drawn, shape, scale):
     some = some_pairs(5, shape)
     picture = drawn(some)
-    spots = [[corner(picture, colour(image_io.enlarge(image, scale))) for image in pair] for pair in some]
+    spots = [[corner(picture, colour(image_io.enlarge_pixels(image, scale))) for image in pair] for pair in some]
     for left, right in spots:
         assert left[0] == right[0] and right[1] == left[1] + shape[1] * scale + 2
     lefts = [left for left, _ in spots]
@@ -57,7 +57,7 @@ def test_each_caption_lies_below_its_pair_and_over_no_picture(drawn):
     with_words, without = drawn(some), drawn(some, words=[""] * 6)
     changed = (with_words != without).any(axis=-1)
     for pair in some:
-        y, x = corner(with_words, colour(image_io.enlarge(pair[0], 4)))
+        y, x = corner(with_words, colour(image_io.enlarge_pixels(pair[0], 4)))
         assert not changed[y : y + 112, x : x + 226].any()
         assert changed[y + 112 : y + 112 + 2 * pairs.TEXT, x : x + 226].any()
         changed[y + 112 : y + 112 + 2 * pairs.TEXT, x : x + 226] = False
@@ -71,7 +71,7 @@ def test_no_more_than_sixteen_pairs_are_shown(drawn):
 
 def test_equal_pairs_give_equal_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        pairs.write(tmp_path / name, some_pairs(3), captions(3), "quick")
+        pairs.write_pairs(tmp_path / name, some_pairs(3), captions(3), "quick")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -96,11 +96,11 @@ def test_long_words_stay_inside_the_margins(drawn, shape):
 )
 def test_pairs_that_cannot_be_drawn_are_refused_in_one_line(tmp_path, some, words):
     with pytest.raises(ContractError) as caught:
-        pairs.write(tmp_path / "pairs.png", some, words, "quick")
+        pairs.write_pairs(tmp_path / "pairs.png", some, words, "quick")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "pairs.png").exists()
 
 
 def test_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RunError, match="nowhere"):
-        pairs.write(tmp_path / "nowhere" / "pairs.png", some_pairs(1), captions(1), "quick")
+        pairs.write_pairs(tmp_path / "nowhere" / "pairs.png", some_pairs(1), captions(1), "quick")

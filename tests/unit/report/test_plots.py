@@ -60,7 +60,7 @@ def legend_texts(figure):
 
 
 def loss_chart(records):
-    return plots.chart("quick on mnist-5k: losses", records, plots.LOSSES, 4500)
+    return plots.draw_chart("quick on mnist-5k: losses", records, plots.LOSSES, 4500)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def loss_chart(records):
 )
 def test_any_number_of_measurements_gives_two_valid_pictures(make_run, records):
     run = make_run(records)
-    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot]
+    assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot]
     for path in (run.loss_plot, run.accuracy_plot):
         data = path.read_bytes()
         assert data.startswith(b"\x89PNG") and (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (900, 500)
@@ -84,13 +84,13 @@ def test_any_number_of_measurements_gives_two_valid_pictures(make_run, records):
 def test_run_without_metrics_or_names_gives_pictures(make_run):
     run = make_run([], {})
     run.metrics.unlink()
-    assert all(path.exists() for path in plots.draw(run))
+    assert all(path.exists() for path in plots.draw_plots(run))
 
 
 def test_equal_metrics_give_equal_bytes(make_run):
     run = make_run([line(2000), line(4000)])
-    first = [path.read_bytes() for path in plots.draw(run)]
-    assert [path.read_bytes() for path in plots.draw(run)] == first
+    first = [path.read_bytes() for path in plots.draw_plots(run)]
+    assert [path.read_bytes() for path in plots.draw_plots(run)] == first
     assert all(b"Software" not in data and b"matplotlib" not in data for data in first)
 
 
@@ -157,8 +157,8 @@ def test_one_ideal_of_both_losses_is_one_line():
 )
 def test_labels_follow_the_loss(make_run, monkeypatch, more, loss, accuracy):
     drawn = {}
-    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.update({path.name: figure}))
-    plots.draw(make_run([line(n) for n in (2000, 4000)], CONFIG | {"ideals": IDEALS | more}))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
+    plots.draw_plots(make_run([line(n) for n in (2000, 4000)], CONFIG | {"ideals": IDEALS | more}))
     assert drawn["loss.png"].axes[0].get_ylabel() == loss
     assert drawn["accuracy.png"].axes[0].get_ylabel() == accuracy
     of_pairs = more.get("accuracy_of") == "pairs"
@@ -181,7 +181,7 @@ def test_single_measurement_is_seen_as_a_point():
 
 def test_curves_are_drawn_in_their_colours(make_run):
     run = make_run([line(n) for n in range(2000, 90_001, 2000)])
-    plots.draw(run)
+    plots.draw_plots(run)
     with Image.open(run.loss_plot) as picture:
         pixels = np.array(picture.convert("RGB"))
     for color in (plots.BLUE, plots.ORANGE):
@@ -198,21 +198,21 @@ def test_drawing_needs_neither_torch_nor_pyplot():
 def test_score_is_drawn_only_where_one_was_taken_and_an_old_picture_stays(make_run):
     run = make_run([line(2000)])
     run.score_plot.write_bytes(b"old")
-    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot]
+    assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot]
     assert run.score_plot.read_bytes() == b"old"
     run = make_run([line(2000), scored(2000, 12.3)], CONFIG | {"eval": ABOUT})
-    assert plots.draw(run) == [run.loss_plot, run.accuracy_plot, run.score_plot]
+    assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot, run.score_plot]
     first = run.score_plot.read_bytes()
     assert first.startswith(b"\x89PNG") and b"matplotlib" not in first
-    plots.draw(run)
+    plots.draw_plots(run)
     assert run.score_plot.read_bytes() == first
 
 
 def test_evaluations_leave_the_other_charts_as_they_are(make_run):
     records = [line(2000), line(4000)]
     run, other = make_run(records), make_run([*records, scored(9000, 12.3, d_loss=50.0, accuracy=0.1)])
-    plots.draw(run)
-    plots.draw(other)
+    plots.draw_plots(run)
+    plots.draw_plots(other)
     assert run.loss_plot.read_bytes() == other.loss_plot.read_bytes()
     assert run.accuracy_plot.read_bytes() == other.accuracy_plot.read_bytes()
 
@@ -293,20 +293,20 @@ def test_damaged_config_gives_pictures_without_that_part(make_run, damage):
     ]
     for config in configs:
         run = make_run([line(2000), scored(2000, 12.3)], config)
-        assert all(path.exists() for path in plots.draw(run))
+        assert all(path.exists() for path in plots.draw_plots(run))
 
 
 def test_long_title_is_made_smaller_until_it_fits():
     for name in ("short", "a-folder-with-quite-a-long-name-" * 3, "图" * 90):
-        figure, _ = plots.page(f"quick on {name}: losses")
+        figure, _ = plots.new_figure(f"quick on {name}: losses")
         with warnings.catch_warnings(action="ignore"):
             assert figure.texts[0].get_window_extent().x1 <= figure.bbox.x1
-    assert plots.page("quick")[0].texts[0].get_fontsize() == 15
+    assert plots.new_figure("quick")[0].texts[0].get_fontsize() == 15
 
 
 def test_a_matplotlibrc_changes_nothing(make_run, monkeypatch):
     run = make_run([line(1000, d_loss=1.0, g_loss=1.0)])
-    before = [path.read_bytes() for path in plots.draw(run)]
+    before = [path.read_bytes() for path in plots.draw_plots(run)]
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9}):
-        assert [path.read_bytes() for path in plots.draw(run)] == before
+        assert [path.read_bytes() for path in plots.draw_plots(run)] == before
         assert matplotlib.rcParams["text.usetex"], "and it holds again afterwards"

@@ -1,6 +1,6 @@
 import pytest
 
-from gancli.report.repeat import caveats, command
+from gancli.report.repeat import repeat_caveats, repeat_command
 
 DATA = {"name": "tiny", "source": "/my data/tiny"}
 
@@ -48,7 +48,7 @@ DATA = {"name": "tiny", "source": "/my data/tiny"}
     ],
 )  # fmt: skip
 def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expected):
-    assert command(record) == expected
+    assert repeat_command(record) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expe
     ],
 )  # fmt: skip
 def test_what_the_command_does_not_say_is_said_beside_it(record, said):
-    found = caveats(record)
+    found = repeat_caveats(record)
     assert len(found) == len(said)
     for line, start in zip(found, said, strict=True):
         assert line.startswith(start)

@@ -9,44 +9,44 @@ from gancli.report import series
 def test_limits_show_the_ideals_and_ignore_a_spike():
     usual = np.linspace(0.8, 1.0, 20)
     spiked = np.append(usual, 500.0)
-    low, high = series.limits([spiked], [math.log(4), math.log(2)])
+    low, high = series.axis_limits([spiked], [math.log(4), math.log(2)])
     assert low == 0
     assert math.log(4) < high < 2
-    assert series.limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
+    assert series.axis_limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
 
 
 def test_limits_show_what_lasts():
     collapsed = np.append(np.full(80, 1.0), np.full(20, 8.0))
-    assert series.limits([collapsed], [])[1] > 8
-    assert series.limits([np.array([4.0, 0.9])], [])[1] > 4
-    assert series.limits([np.array([-3.0, 2.0])], [])[0] < -3
+    assert series.axis_limits([collapsed], [])[1] > 8
+    assert series.axis_limits([np.array([4.0, 0.9])], [])[1] > 4
+    assert series.axis_limits([np.array([-3.0, 2.0])], [])[0] < -3
 
 
 def test_limits_of_nothing_are_a_range():
     for groups in ([], [np.array([])], [np.array([np.nan, np.inf])], [np.array([0.0])]):
-        low, high = series.limits(groups, [])
+        low, high = series.axis_limits(groups, [])
         assert low < high and math.isfinite(high - low)
 
 
 def test_smoothing_keeps_the_length_and_the_mean_level():
     values = np.tile([1.0, 3.0], 60)
-    smooth = series.smoothed(values)
+    smooth = series.smooth_centred(values)
     assert len(smooth) == len(values)
     assert np.abs(smooth[6:-6] - 2).max() < 0.1
-    assert np.array_equal(series.smoothed(np.array([5.0, 7.0])), [5.0, 7.0])
+    assert np.array_equal(series.smooth_centred(np.array([5.0, 7.0])), [5.0, 7.0])
 
 
 def test_a_trailing_average_takes_the_last_tenth_so_far():
     values = np.arange(40.0)
-    means = series.trailing(values)
+    means = series.smooth_trailing(values)
     assert np.array_equal(means[:10], values[:10])
     assert [means[i] for i in (10, 19, 20, 39)] == [9.5, 18.5, 19, 37.5]
-    assert np.array_equal(series.trailing(np.append(values[:20], np.full(20, 1e9)))[:20], means[:20])
+    assert np.array_equal(series.smooth_trailing(np.append(values[:20], np.full(20, 1e9)))[:20], means[:20])
 
 
 def test_log_limits_show_every_value_and_at_least_a_decade():
     for values in ([], [0.0, -1.0], [7.7], [1e-300, 1e300], [0.2, 300.0], [5.0, 5.1]):
-        low, high = series.log_limits(values)
+        low, high = series.log_axis_limits(values)
         assert 0 < low < high < math.inf and high / low > 9.99
         assert all(low < value < high for value in values if 1e-12 <= value <= 1e12)
 
@@ -57,4 +57,4 @@ def test_log_limits_show_every_value_and_at_least_a_decade():
 )
 def test_a_last_tick_that_was_cut_short_is_no_point_of_a_curve(ends: list[int], kept: int) -> None:
     records = [{"kind": kind, "nimg": nimg} for nimg in ends for kind in ("tick", "eval")]
-    assert [record["nimg"] for record in series.whole(records, "tick")] == ends[:kept]
+    assert [record["nimg"] for record in series.drop_partial_mean(records, "tick")] == ends[:kept]

@@ -18,7 +18,9 @@ def points(path):
 
 
 def test_few_values_are_dots_on_one_curve_in_shares_of_the_range():
-    drawn = vector.draw(Chart("loss", "linear", (line([0, 1, 2]),), ((1.0, charts.GREY),), range=(0, 2)), [0.5, 2], 4)
+    drawn = vector.draw_chart_svg(
+        Chart("loss", "linear", (line([0, 1, 2]),), ((1.0, charts.GREY),), range=(0, 2)), [0.5, 2], 4
+    )
     (curve,) = drawn.curves
     assert points(curve.bold) == [(250, 400), (500, 200), (750, 0)] == points(curve.dots) and curve.thin == ""
     assert curve.tone == "blue" and curve.now == ["-", "1.00"]
@@ -27,27 +29,27 @@ def test_few_values_are_dots_on_one_curve_in_shares_of_the_range():
 
 
 def test_values_outside_the_range_lie_on_its_edge():
-    drawn = vector.draw(Chart("loss", "linear", (line([-9, 99]),), (), range=(0, 2)), [], 2)
+    drawn = vector.draw_chart_svg(Chart("loss", "linear", (line([-9, 99]),), (), range=(0, 2)), [], 2)
     assert points(drawn.curves[0].bold) == [(500, 400), (1000, 0)]
 
 
 def test_a_long_curve_keeps_its_spikes_and_few_points():
     values = np.ones(50_000)
     values[12_345] = 2
-    drawn = vector.draw(Chart("loss", "linear", (line(values, 0.002),), (), range=(0, 2)), [], 100)
+    drawn = vector.draw_chart_svg(Chart("loss", "linear", (line(values, 0.002),), (), range=(0, 2)), [], 100)
     found = points(drawn.curves[0].thin)
     assert len(found) <= vector.MOST_POINTS and min(y for _, y in found) == 0
     assert [x for x, _ in found] == sorted(x for x, _ in found) and found[-1][0] == 1000
 
 
 def test_the_best_score_is_marked_where_it_was():
-    drawn = vector.draw(Chart("fd", "log", (line([100, 1, 10]),), (), "floor", (1, 100), ranks=True), [], 4)
+    drawn = vector.draw_chart_svg(Chart("fd", "log", (line([100, 1, 10]),), (), "floor", (1, 100), ranks=True), [], 4)
     assert (drawn.best.left, drawn.best.top, drawn.best.label) == (50, 100, "best 1.00 at 2 kimg")
 
 
 @pytest.mark.parametrize("last", [0.001, 0.3, 1, 7, 60, 60.02, 147.5, 99_999])
 def test_the_axis_has_a_few_round_steps_from_zero(last):
-    steps = vector.axis(last)
+    steps = vector.axis_values(last)
     assert steps[0] == 0 and 3 <= len(steps) <= vector.MOST_KIMG + 1 and steps[-1] <= last * (1 + 1e-9)
     mantissa = steps[1] / 10 ** math.floor(math.log10(steps[1]) + 1e-9)
     assert min(abs(mantissa - each) for each in (1, 2, 5)) < 1e-6

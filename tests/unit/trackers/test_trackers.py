@@ -52,7 +52,7 @@ STARTED, MEASURED = events.RunStarted(Path("run"), 64, 128), events.Measured("ti
 def tell(tracker: registry.Tracker | None, *seen: events.Event) -> list[str]:
     """The warnings."""
     said: list[str] = []
-    with registry.told(tracker, RECORD, said.append) as hand_on:
+    with registry.track_events(tracker, RECORD, said.append) as hand_on:
         for event in seen:
             hand_on(event)
     return said
@@ -80,21 +80,21 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left_alone(fails_at: str, n_
 
 def test_an_error_of_the_training_passes_and_the_tracker_still_ends() -> None:
     tracker = Kept()
-    with pytest.raises(ZeroDivisionError), registry.told(tracker, RECORD, pytest.fail) as hand_on:
+    with pytest.raises(ZeroDivisionError), registry.track_events(tracker, RECORD, pytest.fail) as hand_on:
         hand_on(STARTED)
         raise ZeroDivisionError
     assert tracker.calls[-1] == ("end",)
 
 
 def test_without_a_tracker_nothing_happens() -> None:
-    assert registry.make("none") is None and tell(None, STARTED, MEASURED) == []
+    assert registry.create_tracker("none") is None and tell(None, STARTED, MEASURED) == []
 
 
 def test_a_tracker_whose_package_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gancli.trackers.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=re.escape('pip install "gancli[tensorboard]"')):
-        registry.make("tensorboard")
+        registry.create_tracker("tensorboard")
 
 
 def read(run: Path) -> Any:
@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_tensorboard_has_numbers_pictures_settings_and_warnings(folder: Path) -> None:
     said = tell(
-        registry.make("tensorboard"),
+        registry.create_tracker("tensorboard"),
         events.RunStarted(folder, 0, 256),
         events.Progress(100, 256, 50.0, 3.0),
         MEASURED,
@@ -149,26 +149,26 @@ def test_tensorboard_has_numbers_pictures_settings_and_warnings(folder: Path) ->
 
 def test_tensorboard_takes_colour_pictures_and_follows_no_link(folder: Path, tmp_path: Path) -> None:
     image_io.write_png(RunDir(folder).reals, np.full((8, 16, 3), 7, np.uint8))
-    assert tell(registry.make("tensorboard"), events.RunStarted(folder, 0, 256)) == []
+    assert tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, 0, 256)) == []
     assert [(event.width, event.height) for event in read(folder).Images("reals")] == [(16, 8)]
     (folder / "tensorboard").rename(tmp_path / "elsewhere")
     (folder / "tensorboard").symlink_to(tmp_path / "elsewhere")
     before = sorted((tmp_path / "elsewhere").iterdir())
-    (said,) = tell(registry.make("tensorboard"), events.RunStarted(folder, 0, 256))
+    (said,) = tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, 0, 256))
     assert "tensorboard is a link" in said and sorted((tmp_path / "elsewhere").iterdir()) == before
 
 
 def test_a_resumed_run_goes_on_with_its_log_and_takes_back_what_came_after_the_checkpoint(folder: Path) -> None:
     for start, values in ((0, {64: 1.0, 128: 2.0, 192: 3.0}), (128, {192: 4.0, 256: 5.0})):
         measured = [events.Measured("tick", nimg, 1.0, {"d_loss": value}) for nimg, value in values.items()]
-        tell(registry.make("tensorboard"), events.RunStarted(folder, start, 256), *measured)
+        tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, start, 256), *measured)
     assert scalars(read(folder), "tick/d_loss") == [(64, 1.0), (128, 2.0), (192, 4.0), (256, 5.0)]
 
 
 def test_a_run_that_went_back_takes_back_its_log_too(folder: Path) -> None:
     before, after = ([events.Measured("tick", n, 1.0, {"d_loss": v}) for n in (64, 128)] for v in (1.0, 2.0))
     back = events.Warned(64, "diverged", "back to the checkpoint")
-    tell(registry.make("tensorboard"), events.RunStarted(folder, 0, 256), *before, back, after[1])
+    tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, 0, 256), *before, back, after[1])
     assert scalars(read(folder), "tick/d_loss") == [(64, 1.0), (128, 2.0)]
 
 
@@ -185,7 +185,9 @@ def test_the_tracker_of_the_docs_works(folder: Path, monkeypatch: pytest.MonkeyP
     frame = events.FrameSaved(128, RunDir(folder).frame(128))
     scored = events.Scored(128, "fd_tiny", 3.0, 1.5, True, {"fd_tiny": 3.0})
     for start in (0, 64):
-        assert tell(registry.make("wandb"), events.RunStarted(folder, start, 128), MEASURED, scored, frame) == []
+        assert (
+            tell(registry.create_tracker("wandb"), events.RunStarted(folder, start, 128), MEASURED, scored, frame) == []
+        )
     assert begun[0] == begun[1] and begun[0]["config"] == RECORD  # the same id
     assert logged[:4] == [
         {"nimg": 128, "tick/d_loss": 0.5},

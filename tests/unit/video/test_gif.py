@@ -14,7 +14,7 @@ def noise(*shape, seed=0):
 
 def written(frames, durations_ms, palette=None):
     file = io.BytesIO()
-    gif.write(file, iter(frames), durations_ms, palette)
+    gif.write_gif(file, iter(frames), durations_ms, palette)
     return file.getvalue()
 
 
@@ -88,7 +88,7 @@ def test_equal_frames_are_all_there_each_with_its_own_time(shape, equal):
     assert shown(data)[1] == durations
     assert len(blocks(data)) == 6
     for a, b in zip(frames, shown(data)[0], strict=True):
-        assert np.array_equal(b, gif.palette_of(frames)[gif.Nearest(gif.palette_of(frames))(a)])
+        assert np.array_equal(b, gif.build_palette(frames)[gif.NearestColour(gif.build_palette(frames))(a)])
 
 
 def test_colour_gif_is_close_to_its_frames_and_does_not_flicker():
@@ -112,7 +112,7 @@ def test_grey_is_not_dithered():
 
 def test_greys_are_at_most_four_off_and_equally_far_apart():
     ramp = np.arange(256, dtype=np.uint8)[None]
-    index = gif.Nearest(gif.GREYS)(ramp)
+    index = gif.NearestColour(gif.GREYS)(ramp)
     assert np.abs(gif.GREYS[index, 0].astype(int) - ramp).max() == 4
     assert np.unique(index).size == 32 and np.bincount(index[0]).max() == 9
 
@@ -120,7 +120,7 @@ def test_greys_are_at_most_four_off_and_equally_far_apart():
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
 def test_every_pixel_takes_the_nearest_colour_of_all(shape):
     palette, frames = noise(256, 3, seed=9), [noise(*shape), noise(*shape), noise(*shape, seed=1)]
-    nearest = gif.Nearest(palette)
+    nearest = gif.NearestColour(palette)
     for frame in frames:
         pixels = np.broadcast_to(frame.reshape(30, 40, -1), (30, 40, 3)).astype(int)
         distances = ((pixels[:, :, None] - palette.astype(int)) ** 2).sum(axis=-1)
@@ -129,7 +129,7 @@ def test_every_pixel_takes_the_nearest_colour_of_all(shape):
 
 
 def test_a_colour_is_looked_for_once(monkeypatch):
-    nearest, looked_for = gif.Nearest(gif.GREYS), []
+    nearest, looked_for = gif.NearestColour(gif.GREYS), []
     search = nearest.search
     monkeypatch.setattr(nearest, "search", lambda colours: looked_for.extend(colours.tolist()) or search(colours))
     for frame in (np.full((4, 4), 7, np.uint8), np.full((4, 4, 3), 7, np.uint8), np.full((4, 4), 9, np.uint8)):
@@ -141,21 +141,21 @@ def test_more_new_colours_than_are_looked_for_at_once():
     frame = np.stack(np.meshgrid(*[np.arange(0, 256, 5, dtype=np.uint8)] * 3), axis=-1).reshape(52, -1, 3)
     assert frame.size // 3 > 2 * 65_536
     palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
-    assert np.array_equal(gif.Nearest(palette)(frame), frame.astype(int).sum(axis=2) * 2 > 765)
+    assert np.array_equal(gif.NearestColour(palette)(frame), frame.astype(int).sum(axis=2) * 2 > 765)
 
 
 def test_a_palette_suits_the_last_frame_as_well_as_the_first(monkeypatch):
     monkeypatch.setattr(gif, "SAMPLE_PIXELS", 40)
     colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 0)], np.uint8)
     frames = [np.broadcast_to(colour, (10, 10, 3)) for colour in colours]
-    assert {tuple(colour) for colour in colours.tolist()} <= {tuple(c) for c in gif.palette_of(frames).tolist()}
+    assert {tuple(colour) for colour in colours.tolist()} <= {tuple(c) for c in gif.build_palette(frames).tolist()}
 
 
 def test_the_palette_is_made_from_the_first_frames_and_no_more_are_drawn_for_it(monkeypatch):
     drawn, seen = [], []
-    palette_of = gif.palette_of
+    palette_of = gif.build_palette
     monkeypatch.setattr(gif, "PALETTE_PIXELS", 2 * 64)
-    monkeypatch.setattr(gif, "palette_of", lambda part: seen.append((len(part), len(drawn))) or palette_of(part))
+    monkeypatch.setattr(gif, "build_palette", lambda part: seen.append((len(part), len(drawn))) or palette_of(part))
 
     def frames():
         for i in range(10):
@@ -175,7 +175,7 @@ def test_frames_are_written_one_by_one():
             sizes.append(file.tell())
             yield noise(8, 8, seed=i)
 
-    gif.write(file, frames(), [20] * 6, gif.GREYS)
+    gif.write_gif(file, frames(), [20] * 6, gif.GREYS)
     assert sizes == sorted(set(sizes)) and len(sizes) == 6
 
 

@@ -82,7 +82,7 @@ def test_a_rate_that_whole_milliseconds_only_meet_on_average_is_exact_and_no_fra
 
 def test_rounded_times_add_up():
     frames = [flat(i, (2, 2)) for i in range(50)]
-    levels = [pixels[0] for pixels in mp4.paced(frames, [33] * 50, Fraction(10))]
+    levels = [pixels[0] for pixels in mp4.repeat_frames(frames, [33] * 50, Fraction(10))]
     assert len(levels) == 165
     assert set(np.bincount(levels)) == {3, 4}
 

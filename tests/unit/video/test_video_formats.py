@@ -93,7 +93,7 @@ def test_a_strip_has_all_frames_in_one_row_and_says_what_made_it(folder, shape):
     frames = noise(5, *shape)
     formats.write_film(folder / "a.png", iter(frames), [20] * 5, record=RECORD)
     assert np.array_equal(image_io.read_png(folder / "a.png"), np.concatenate(frames, axis=1))
-    assert image_io.read_png_text(folder / "a.png") == provenance.to_text(RECORD)
+    assert image_io.read_png_text(folder / "a.png") == provenance.record_to_text(RECORD)
 
 
 def test_a_folder_has_a_png_for_every_frame_and_each_says_what_made_it(folder):
@@ -103,7 +103,7 @@ def test_a_folder_has_a_png_for_every_frame_and_each_says_what_made_it(folder):
     assert [path.name for path in paths] == [f"{i:05d}.png" for i in range(12)] and record.name == "provenance.json"
     for path, frame in zip(paths, frames, strict=True):
         assert np.array_equal(image_io.read_png(path), frame)
-        assert image_io.read_png_text(path) == provenance.to_text(RECORD)
+        assert image_io.read_png_text(path) == provenance.record_to_text(RECORD)
 
 
 def test_a_folder_that_is_there_is_only_written_into_with_force_and_keeps_no_frame_of_a_longer_film(folder):
@@ -171,6 +171,6 @@ def test_what_another_process_wrote_meanwhile_stays_unless_by_force(folder, name
 
 def test_large_files_are_spoken_of(tmp_path):
     (tmp_path / "walk.gif").write_bytes(bytes(14_200_000))
-    assert formats.size_note(tmp_path / "walk.gif", "use fewer") == "walk.gif has 14.2 MB; use fewer"
+    assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") == "walk.gif has 14.2 MB; use fewer"
     (tmp_path / "walk.gif").write_bytes(bytes(10_000_000))
-    assert formats.size_note(tmp_path / "walk.gif", "use fewer") is None
+    assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") is None

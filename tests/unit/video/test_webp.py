@@ -15,7 +15,7 @@ def noise(*shape, seed=0):
 
 def written(frames, durations_ms):
     file = io.BytesIO()
-    webp.write(file, iter(frames), durations_ms)
+    webp.write_webp(file, iter(frames), durations_ms)
     assert file.tell() == len(file.getvalue())
     return file.getvalue()
 
@@ -78,7 +78,7 @@ def test_only_a_few_frames_are_drawn_ahead(monkeypatch):
             ahead.append(i - file.getvalue().count(b"ANMF"))
             yield noise(8, 8, 3, seed=i)
 
-    webp.write(file, frames(), [20] * 30)
+    webp.write_webp(file, frames(), [20] * 30)
     assert len(ahead) == 30 and max(ahead) <= 6
 
 

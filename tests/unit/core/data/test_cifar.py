@@ -68,7 +68,7 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
 
 def test_records_become_pictures_channels_first(cache: Path) -> None:
     put(cache / "cifar10", batches())
-    found = load.load("cifar10")
+    found = load.load_dataset("cifar10")
     assert found.images.shape == (100, 3, 32, 32) and found.heldout_images.shape == (20, 3, 32, 32)
     assert found.labels is not None and found.labels.tolist() == [index % 10 for index in range(100)]
     assert found.images[:, 0, 5, 5].tolist() == list(range(100))
@@ -96,18 +96,18 @@ def test_a_damaged_file_is_named_with_a_way_out(
     if content is not None:
         (cache / "cifar10" / "data_batch_3.bin").write_bytes(content)
     with pytest.raises(DataError, match=f"{reason}.*; delete .*cifar10 to fetch it again"):
-        load.load("cifar10")
+        load.load_dataset("cifar10")
 
 
 def test_the_archive_is_fetched_once_and_only_its_six_files_are_kept(
     cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(packed(batches() | {"readme.html": b"x"}))
-    first = load.load("cifar10")
+    first = load.load_dataset("cifar10")
     assert len(first.images) == 100
     assert sorted(path.name for path in cache.rglob("*")) == ["cifar10", *sorted(batches())]
     monkeypatch.setattr(cifar.urllib.request, "urlopen", lambda *_, **__: pytest.fail("asked the network"))
-    assert load.load("cifar10").digest == first.digest
+    assert load.load_dataset("cifar10").digest == first.digest
 
 
 def without(name: str) -> bytes:
@@ -124,7 +124,7 @@ def without(name: str) -> bytes:
 def test_an_archive_of_other_contents_leaves_nothing(cache: Path, serve: Serve, archive: bytes, reason: str) -> None:
     serve(archive)
     with pytest.raises(DataError, match=f"CIFAR-10 could not be downloaded .*{reason}"):
-        load.load("cifar10")
+        load.load_dataset("cifar10")
     assert list(cache.iterdir()) == []
 
 
@@ -133,7 +133,7 @@ def test_what_is_not_the_archive_is_refused_unread(cache: Path, serve: Serve, mo
     monkeypatch.setattr(cifar.tarfile, "open", lambda *_, **__: pytest.fail("opened what it does not know"))
     monkeypatch.setattr(cifar, "MOST_BYTES", 100)
     with pytest.raises(DataError, match=r"could not be downloaded \(101 bytes came that are not the archive") as caught:
-        load.load("cifar10")
+        load.load_dataset("cifar10")
     assert "\n" not in str(caught.value) and list(cache.iterdir()) == []
 
 
@@ -143,5 +143,5 @@ def test_offline_the_error_says_where_to_put_the_files(cache: Path, monkeypatch:
 
     monkeypatch.setattr(cifar.urllib.request, "urlopen", urlopen)
     with pytest.raises(DataError, match=r"CIFAR-10 could not be downloaded \(no route\); put the six .bin files .*"):
-        load.load("cifar10")
+        load.load_dataset("cifar10")
     assert list(cache.iterdir()) == []

@@ -15,7 +15,7 @@ GREY, COLOUR = noise(9, 7), noise(9, 7, 3)
 
 def exact(data: bytes) -> Array:
     """[H, W, 3], or grey as [H, W]."""
-    pixels = resize.exact(data)
+    pixels = resize.decode_exact(data)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -15,8 +15,8 @@ from picture_files import Array, chunk, encoded, exif, noise, png, tiff
 from PIL import Image
 
 from gancli.core.data import resize
-from gancli.core.data.decode import Facts
-from gancli.core.data.resize import Wanted
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Transform
 from gancli.errors import DataError
 
 COLOUR, GREY = noise(24, 20, 3), noise(24, 20)
@@ -52,18 +52,18 @@ SLOWEST_S = 5.0
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # as importing decode sets it; pytest puts its own first
 
 
-def attempt(data: bytes) -> tuple[Array, Facts] | None:
+def attempt(data: bytes) -> tuple[Array, ImageHeader] | None:
     """None for a DataError; whatever else is raised, or is no picture of the shape, fails the test."""
     start = time.perf_counter()
     try:
-        pixels, facts = resize.convert(data, Wanted(16, 3, "pad"))
+        pixels, facts = resize.decode_image(data, Transform(16, 3, "pad"))
     except DataError as err:
         assert 0 < len(str(err)) < 60 and "\n" not in str(err)
         return None
     finally:
         assert time.perf_counter() - start < SLOWEST_S
     assert pixels.shape == (16, 16, 3) and pixels.dtype == np.uint8
-    assert resize.inspect(data) == facts
+    assert resize.read_image_header(data) == facts
     return pixels, facts
 
 

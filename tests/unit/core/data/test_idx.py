@@ -22,21 +22,21 @@ def encoded(array: torch.Tensor, *, kind: int = 8, shape: tuple[int, ...] | None
 def test_a_written_array_is_found_and_read_back(tmp_path: Path, name: str, is_zipped: bool) -> None:
     path = tmp_path / (name + ".gz" * is_zipped)
     path.write_bytes(gzip.compress(encoded(IMAGES)) if is_zipped else encoded(IMAGES))
-    assert idx.find(tmp_path, "train", "images-idx3") == path
-    assert torch.equal(idx.read(path, ndim=3), IMAGES)
+    assert idx.find_idx_file(tmp_path, "train", "images-idx3") == path
+    assert torch.equal(idx.read_idx(path, ndim=3), IMAGES)
 
 
 def test_content_decides_whether_a_file_is_gzipped(tmp_path: Path) -> None:
     (tmp_path / "unpacked.gz").write_bytes(encoded(IMAGES))
     (tmp_path / "packed").write_bytes(gzip.compress(encoded(IMAGES)))
     for name in ("unpacked.gz", "packed"):
-        assert torch.equal(idx.read(tmp_path / name, ndim=3), IMAGES)
+        assert torch.equal(idx.read_idx(tmp_path / name, ndim=3), IMAGES)
 
 
 def test_another_split_or_kind_is_not_found(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(encoded(IMAGES))
-    assert idx.find(tmp_path, "t10k", "images-idx3") is None
-    assert idx.find(tmp_path, "train", "labels-idx1") is None
+    assert idx.find_idx_file(tmp_path, "t10k", "images-idx3") is None
+    assert idx.find_idx_file(tmp_path, "train", "labels-idx1") is None
 
 
 def test_every_damage_is_refused_in_one_line_naming_the_file(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_every_damage_is_refused_in_one_line_naming_the_file(tmp_path: Path) -> 
     for name, content in damages.items():
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            idx.read(path, ndim=3)
+            idx.read_idx(path, ndim=3)
             pytest.fail(f"accepted: {name}")
         assert str(path) in str(caught.value) and "\n" not in str(caught.value), name
         refused += 1
@@ -80,12 +80,12 @@ def test_every_damage_is_refused_in_one_line_naming_the_file(tmp_path: Path) -> 
 def test_what_is_packed_too_well_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     black, path = torch.zeros(1000, 32, 32, dtype=torch.uint8), tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(encoded(black)))
-    assert torch.equal(idx.read(path, ndim=3), black), "a small one does no harm"
+    assert torch.equal(idx.read_idx(path, ndim=3), black), "a small one does no harm"
     monkeypatch.setattr(idx, "SMALL_BYTES", black.numel() - 1)
     with pytest.raises(DataError, match=r"bomb\.gz cannot be used: it is packed more than 200 times"):
-        idx.read(path, ndim=3)
+        idx.read_idx(path, ndim=3)
     path.write_bytes(encoded(black))
-    assert torch.equal(idx.read(path, ndim=3), black), "unpacked it is no bomb"
+    assert torch.equal(idx.read_idx(path, ndim=3), black), "unpacked it is no bomb"
 
 
 def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,13 +96,13 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "huge").write_bytes(encoded(IMAGES))
     monkeypatch.setattr(idx, "bytearray", Full, raising=False)
     with pytest.raises(DataError, match=r"huge does not fit into memory: its header promises 12x8x8 bytes"):
-        idx.read(tmp_path / "huge", ndim=3)
+        idx.read_idx(tmp_path / "huge", ndim=3)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
     with pytest.raises(DataError, match=r"cannot read .*train-images-idx3-ubyte: it is not a file"):
-        idx.read(tmp_path / "train-images-idx3-ubyte", ndim=3)
+        idx.read_idx(tmp_path / "train-images-idx3-ubyte", ndim=3)
 
 
 def test_inflation_stops_one_byte_after_what_was_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,5 +112,5 @@ def test_inflation_stops_one_byte_after_what_was_promised(tmp_path: Path, monkey
     read = gzip.GzipFile.read
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: asked.append(size) or read(self, size))
     with pytest.raises(DataError, match="left over"):
-        idx.read(path, ndim=3)
+        idx.read_idx(path, ndim=3)
     assert sum(asked) == 16 + IMAGES.numel() + 1

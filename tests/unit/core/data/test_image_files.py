@@ -135,13 +135,13 @@ def test_a_batch_is_bounded_in_count_and_bytes(tmp_path: Path, make: Make, monke
 @pytest.mark.parametrize("pack", [folder, zipped])
 def test_picture_files_are_opened_batch_by_batch(tmp_path: Path, pack: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     found = open_images(pack(tmp_path, GREY))
-    exact, decoded = resize.exact, []
+    exact, decoded = resize.decode_exact, []
 
     def spy(data: bytes) -> resize.Pixels:
         decoded.append(len(data))
         return exact(data)
 
-    monkeypatch.setattr(resize, "exact", spy)
+    monkeypatch.setattr(resize, "decode_exact", spy)
     monkeypatch.setattr(image_files, "BATCH", 4)
     batches = found.batches()
     for n in (4, 8, 12):
@@ -228,7 +228,7 @@ def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert "" in zipfile.ZipFile(path).namelist()
     assert sum(len(batch) for batch in open_images(path).batches()) == len(GREY)
-    assert len(listing.listing(path).names) == len(GREY)
+    assert len(listing.list_pictures(path).names) == len(GREY)
 
 
 def test_hostile_names_in_a_zip_are_names_and_nothing_else(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_what_is_small_packed_and_large_unpacked_is_refused_unread(
     (tmp_path / "good.png").write_bytes(png(GREY[0]))
     decoded = []
     monkeypatch.setattr(zips, "LARGEST_BYTES", 1000)
-    monkeypatch.setattr(resize, "exact", lambda data: decoded.append(len(data)) or GREY[0])
+    monkeypatch.setattr(resize, "decode_exact", lambda data: decoded.append(len(data)) or GREY[0])
     assert "1 of 2 images" in refusal(tmp_path / "made.zip" if is_zip else tmp_path)
     assert decoded == [len(png(GREY[0]))] * 2
 

@@ -11,7 +11,7 @@ import pytest
 
 from gancli.core.data import archive as zips
 from gancli.core.data import listing as sources
-from gancli.core.data.listing import Listing, listing
+from gancli.core.data.listing import Listing, list_pictures
 from gancli.errors import DataError
 
 Make = Callable[[Path, dict[str, bytes]], Path]
@@ -49,28 +49,28 @@ def classes(found: Listing) -> dict[str, str]:
 
 def refusal(path: Path) -> str:
     with pytest.raises(DataError) as caught:
-        listing(path)
+        list_pictures(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     return str(caught.value)
 
 
 def test_a_flat_set_is_sorted_and_has_no_labels(tmp_path: Path, make: Make) -> None:
-    found = listing(make(tmp_path, files("b.PNG", "a.jpeg", "c.Tiff", "notes.txt", ".hidden.png", ".git/d.png")))
+    found = list_pictures(make(tmp_path, files("b.PNG", "a.jpeg", "c.Tiff", "notes.txt", ".hidden.png", ".git/d.png")))
     assert (list(found.names), found.labels, found.class_names) == (["a.jpeg", "b.PNG", "c.Tiff"], None, ())
-    with sources.reader(found.path, is_zip=found.is_zip) as read:
+    with sources.open_reader(found.path, is_zip=found.is_zip) as read:
         assert [read(name) for name in found.names] == [b"a.jpeg", b"b.PNG", b"c.Tiff"]
         with pytest.raises(DataError):
             read("gone.png")
 
 
 def test_first_folders_are_classes_however_deep_the_pictures_lie(tmp_path: Path, make: Make) -> None:
-    found = listing(make(tmp_path, files("dog/x.png", "cat/old/1.png", "cat/2.png")))
+    found = list_pictures(make(tmp_path, files("dog/x.png", "cat/old/1.png", "cat/2.png")))
     assert found.class_names == ("cat", "dog")
     assert classes(found) == {"cat/2.png": "cat", "cat/old/1.png": "cat", "dog/x.png": "dog"}
 
 
 def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make) -> None:
-    found = listing(make(tmp_path, files(*(f"{n}/a.png" for n in (10, 9, 0)))))
+    found = list_pictures(make(tmp_path, files(*(f"{n}/a.png" for n in (10, 9, 0)))))
     assert found.class_names == ("0", "9", "10")
 
 
@@ -85,34 +85,34 @@ def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Pa
 
 
 def test_a_folder_around_everything_is_no_class(tmp_path: Path, make: Make) -> None:
-    found = listing(make(tmp_path, files("set/all/cat/1.png", "set/all/cat-2/1.png")))
+    found = list_pictures(make(tmp_path, files("set/all/cat/1.png", "set/all/cat-2/1.png")))
     assert found.class_names == ("cat", "cat-2")
     (tmp_path / "flat").mkdir()
-    assert listing(make(tmp_path / "flat", files("pictures/1.png", "pictures/2.png"))).labels is None
+    assert list_pictures(make(tmp_path / "flat", files("pictures/1.png", "pictures/2.png"))).labels is None
 
 
 @pytest.mark.parametrize(
     "names", [("./cat/1.png", "dog/1.png"), ("/cat/1.png", "dog/1.png"), ("x//cat/1.png", "x/./dog/1.png")]
 )
 def test_classes_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, names: tuple[str, str]) -> None:
-    assert classes(listing(zipped(tmp_path, files(*names)))) == dict(zip(names, ("cat", "dog"), strict=True))
+    assert classes(list_pictures(zipped(tmp_path, files(*names)))) == dict(zip(names, ("cat", "dog"), strict=True))
 
 
 def test_backslashes_in_a_zip_part_folders(tmp_path: Path) -> None:
-    assert listing(zipped(tmp_path, files("set\\cat\\1.png", "set\\dog\\1.png"))).class_names == ("cat", "dog")
+    assert list_pictures(zipped(tmp_path, files("set\\cat\\1.png", "set\\dog\\1.png"))).class_names == ("cat", "dog")
 
 
 def test_classes_outside_a_zip_are_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path, files("../../../cat/1.png", "dog/1.png"))
     assert "has names that lead out of it, such as ../../../cat/1.png; make it again, or give --uncond" in refusal(path)
-    assert listing(path, conditional=False).labels is None
+    assert list_pictures(path, conditional=False).labels is None
 
 
 @pytest.mark.parametrize("letter", ["1", "x", "\x1b"])
 def test_class_names_longer_than_a_folders_are_refused(tmp_path: Path, letter: str) -> None:
     path = zipped(tmp_path, files(f"{letter * 5000}/1.png", f"{letter * 5001}/1.png"))
     assert "has a class folder of more than 255 letters" in refusal(path)
-    assert listing(path, conditional=False).labels is None
+    assert list_pictures(path, conditional=False).labels is None
 
 
 def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_a_link_in_a_circle_is_one_bad_file(tmp_path: Path) -> None:
     path = folder(tmp_path, files("a.png"))
     for name in ("circle.png", "circle.txt"):
         (path / name).symlink_to(path / name)
-    found = listing(path)
+    found = list_pictures(path)
     assert list(found.names) == ["a.png", "circle.png"]
-    with sources.reader(path, is_zip=False) as read, pytest.raises(DataError, match="symbolic links"):
+    with sources.open_reader(path, is_zip=False) as read, pytest.raises(DataError, match="symbolic links"):
         read("circle.png")
 
 
@@ -146,14 +146,14 @@ def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, mon
                 yield sorted(entries, key=lambda entry: entry.name)[::step]
 
         monkeypatch.setattr(os, "scandir", scanned)
-        seen.append(list(listing(path).names))
+        seen.append(list(list_pictures(path).names))
     assert seen[0] == seen[1] and len(seen[0]) == 1
 
 
 def test_pictures_beside_class_folders_are_refused_unless_labels_do_not_matter(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/1.png", "dog/1.png", "stray.png"))
     assert "1 picture, such as stray.png, beside the class folders cat, dog" in refusal(path)
-    assert listing(path, conditional=False).labels is None
+    assert list_pictures(path, conditional=False).labels is None
 
 
 def test_splits_are_not_taken_for_classes(tmp_path: Path, make: Make) -> None:
@@ -175,7 +175,7 @@ def dataset_json(labels: object) -> dict[str, bytes]:
 
 def test_labels_come_from_stylegans_dataset_json(tmp_path: Path, make: Make) -> None:
     labels = [["00001/c.png", 0], ["00000/a.png", 2], ["00000\\b.png", 0], ["00000/gone.png", 1]]
-    found = listing(make(tmp_path, dataset_json(labels)))
+    found = list_pictures(make(tmp_path, dataset_json(labels)))
     assert classes(found) == {"00000/a.png": "2", "00000/b.png": "0", "00001/c.png": "0"}
     assert found.class_names == ("0", "1", "2")
     assert len(found.notes) == 1 and "names 1 picture not in it" in found.notes[0]
@@ -184,12 +184,12 @@ def test_labels_come_from_stylegans_dataset_json(tmp_path: Path, make: Make) -> 
 @pytest.mark.parametrize("before", ["./", "/", "all//"])
 def test_labels_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, before: str) -> None:
     labels = [["00001/c.png", 1], ["00000/a.png", 2], ["00000/b.png", 0]]
-    found = listing(zipped(tmp_path, {before + name: content for name, content in dataset_json(labels).items()}))
+    found = list_pictures(zipped(tmp_path, {before + name: content for name, content in dataset_json(labels).items()}))
     assert [*classes(found).values()] == ["2", "0", "1"]
 
 
 def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) -> None:
-    assert listing(make(tmp_path, dataset_json(None))).labels is None
+    assert list_pictures(make(tmp_path, dataset_json(None))).labels is None
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) 
 def test_labels_that_cannot_be_right_are_refused(tmp_path: Path, make: Make, labels: object, reason: str) -> None:
     path = make(tmp_path, dataset_json(labels))
     assert reason in refusal(path)
-    assert listing(path, conditional=False).labels is None
+    assert list_pictures(path, conditional=False).labels is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])
@@ -226,8 +226,8 @@ def test_what_holds_no_pictures_says_what_it_holds(tmp_path: Path, make: Make) -
 
 def test_files_that_are_not_read_are_counted_beside_pictures(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/a.png", "cat/b.HEIC", "owl/c.heic", "owl/d.png", "note.txt", ".hidden.txt"))
-    assert listing(path).notes == ("not read, since they are no pictures by their names: 2 .heic, 1 .txt",)
-    assert listing(path, conditional=False).notes == listing(path).notes
+    assert list_pictures(path).notes == ("not read, since they are no pictures by their names: 2 .heic, 1 .txt",)
+    assert list_pictures(path, conditional=False).notes == list_pictures(path).notes
 
 
 def test_run_folders_are_refused_by_name(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_links_are_followed_once_and_dead_ones_left_out(tmp_path: Path) -> None:
     (path / "dog" / "linked.png").symlink_to(path / "dog" / "2.png")
     (path / "dog" / "folder.png").mkdir()
     os.mkfifo(path / "dog" / "pipe.png")
-    assert list(listing(path).names) == ["cat/1.png", "dog/2.png", "dog/linked.png"]
+    assert list(list_pictures(path).names) == ["cat/1.png", "dog/2.png", "dog/linked.png"]
 
 
 def test_names_that_are_not_text_can_be_read(tmp_path: Path) -> None:
@@ -254,32 +254,32 @@ def test_names_that_are_not_text_can_be_read(tmp_path: Path) -> None:
         target = os.fsencode(tmp_path / "made") + name.replace(b"/other", b"/z/other")
         os.makedirs(os.path.dirname(target), exist_ok=True)
         Path(os.fsdecode(target)).write_bytes(b"seen")
-    found = listing(path)
+    found = list_pictures(path)
     assert found.class_names == ("caf\\udce9", "z")
-    with sources.reader(path, is_zip=False) as read:
+    with sources.open_reader(path, is_zip=False) as read:
         assert [read(name) for name in found.names] == [b"seen", b"seen"]
 
 
 def test_the_stamp_follows_names_sizes_times_and_labels(tmp_path: Path) -> None:
     path = folder(tmp_path, files("a/1.png", "b/2.png"))
-    stamps = [listing(path).stamp, listing(path).stamp]
+    stamps = [list_pictures(path).stamp, list_pictures(path).stamp]
     assert stamps[0] == stamps[1]
     os.utime(path / "a" / "1.png", (1, 1))
-    stamps.append(listing(path).stamp)
+    stamps.append(list_pictures(path).stamp)
     (path / "a" / "1.png").write_bytes(b"longer than before")
     os.utime(path / "a" / "1.png", (1, 1))
-    stamps.append(listing(path).stamp)
+    stamps.append(list_pictures(path).stamp)
     (path / "b" / "2.png").rename(path / "b" / "3.png")
-    stamps.append(listing(path).stamp)
+    stamps.append(list_pictures(path).stamp)
     (path / "dataset.json").write_text(json.dumps({"labels": [["a/1.png", 1], ["b/3.png", 1]]}))
-    stamps.append(listing(path).stamp)
+    stamps.append(list_pictures(path).stamp)
     assert len(set(stamps)) == 5
 
 
 def test_names_in_a_zip_are_only_names(tmp_path: Path) -> None:
     path = zipped(tmp_path, files("../../up.png", "/root.png", "C:\\windows.png"))
-    found = listing(path, conditional=False)
-    with sources.reader(path, is_zip=True) as read:
+    found = list_pictures(path, conditional=False)
+    with sources.open_reader(path, is_zip=True) as read:
         assert sorted(read(name) for name in found.names) == sorted(name.encode() for name in found.names)
     assert sorted(os.listdir(tmp_path)) == ["home", "made.zip"]
 
@@ -289,7 +289,7 @@ def test_an_entry_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1_000_000))
         archive.writestr("small.png", bytes(1000))
-    with sources.reader(tmp_path / "made.zip", is_zip=True) as read:
+    with sources.open_reader(tmp_path / "made.zip", is_zip=True) as read:
         assert read("small.png") == bytes(1000)
         with pytest.raises(DataError, match="packed more than 200 times"):
             read("bomb.png")
@@ -301,7 +301,7 @@ def test_how_often_an_entry_may_be_packed(times: int, monkeypatch: pytest.Monkey
     info = zipfile.ZipInfo("a.png")
     info.compress_size, info.file_size = 1000, 1000 * times
     with pytest.raises(DataError) if times > 200 else contextlib.nullcontext():
-        zips.check_packing(info)
+        zips.check_compression(info)
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

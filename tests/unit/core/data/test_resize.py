@@ -13,19 +13,19 @@ from PIL import Image, ImageCms
 
 from gancli.core.data import decode as picturefile
 from gancli.core.data import decode_workers, resize
-from gancli.core.data.decode import Facts
-from gancli.core.data.resize import Wanted
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Transform
 from gancli.errors import DataError
 
 COLOUR, GREY, ALPHA = noise(8, 8, 3), noise(8, 8), noise(8, 8)[::-1].copy()
 DEEP = noise(8, 8, top=65536)
-IN_COLOUR, IN_GREY = Wanted(8, 3), Wanted(8, 1)
+IN_COLOUR, IN_GREY = Transform(8, 3), Transform(8, 1)
 PALETTE = Image.fromarray(COLOUR).quantize(8)
 FEW = np.array(PALETTE.convert("RGB"))
 
 
-def converted(data: bytes, wanted: Wanted = IN_COLOUR) -> Array:
-    return resize.convert(data, wanted)[0]
+def converted(data: bytes, wanted: Transform = IN_COLOUR) -> Array:
+    return resize.decode_image(data, wanted)[0]
 
 
 def luma(colour: Array) -> Array:
@@ -56,7 +56,7 @@ def with_alpha(colour: Array) -> Image.Image:
 def test_a_lossless_file_of_the_right_size_keeps_every_pixel(kind: str, options: dict[str, Any]) -> None:
     data = encoded(COLOUR, kind, **options)
     for fit in ("crop", "pad", "stretch"):
-        assert np.array_equal(converted(data, Wanted(8, 3, fit)), COLOUR)  # type: ignore[arg-type]
+        assert np.array_equal(converted(data, Transform(8, 3, fit)), COLOUR)  # type: ignore[arg-type]
     assert np.array_equal(converted(data, IN_GREY)[..., 0], luma(COLOUR))
     grey = encoded(GREY, kind, **options)
     assert np.array_equal(converted(grey, IN_GREY)[..., 0], GREY)
@@ -88,16 +88,16 @@ def test_transparent_places_show_the_background(kind: str) -> None:
     data = encoded(with_alpha(COLOUR), kind, **options)
     background = np.array([200, 100, 50])
     expected = over(background, COLOUR, ALPHA)
-    assert np.abs(converted(data, Wanted(8, 3, background=(200, 100, 50))) - expected).max() <= 0.51
+    assert np.abs(converted(data, Transform(8, 3, background=(200, 100, 50))) - expected).max() <= 0.51
     expected = over(luma(background), luma(COLOUR)[..., None], ALPHA)
-    assert np.abs(converted(data, Wanted(8, 1, background=(200, 100, 50))) - expected).max() <= 0.51
+    assert np.abs(converted(data, Transform(8, 1, background=(200, 100, 50))) - expected).max() <= 0.51
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_grey_with_alpha_takes_the_background_s_colour(kind: str) -> None:
     data = encoded(with_alpha(GREY), kind)
     expected = over(np.array([255, 0, 90]), np.stack([GREY] * 3, axis=2), ALPHA)
-    assert np.abs(converted(data, Wanted(8, 3, background=(255, 0, 90))) - expected).max() <= 0.51
+    assert np.abs(converted(data, Transform(8, 3, background=(255, 0, 90))) - expected).max() <= 0.51
     assert np.abs(converted(data, IN_GREY) - over(np.zeros(1), GREY[..., None], ALPHA)).max() <= 0.51
 
 
@@ -106,15 +106,16 @@ def test_a_palette_can_be_transparent_in_part() -> None:
     data = encoded(PALETTE, "PNG", transparency=alphas)
     alpha = np.array([*alphas, 255, 255, 255, 255, 255])[np.array(PALETTE)]
     assert (
-        np.abs(converted(data, Wanted(8, 3, background=(9, 8, 7))) - over(np.array([9, 8, 7]), FEW, alpha)).max() < 0.51
+        np.abs(converted(data, Transform(8, 3, background=(9, 8, 7))) - over(np.array([9, 8, 7]), FEW, alpha)).max()
+        < 0.51
     )
     hole = encoded(PALETTE, "GIF", transparency=3)
     shown = np.where((np.array(PALETTE) == 3)[..., None], [9, 8, 7], FEW)
-    assert np.array_equal(converted(hole, Wanted(8, 3, background=(9, 8, 7))), shown)
+    assert np.array_equal(converted(hole, Transform(8, 3, background=(9, 8, 7))), shown)
 
 
 def test_one_colour_of_a_png_can_be_transparent_at_any_depth() -> None:
-    background = Wanted(8, 1, background=(77, 77, 77))
+    background = Transform(8, 1, background=(77, 77, 77))
     for depth, value, shown in [(1, 1, 255), (2, 1, 85), (4, 15, 255), (8, 200, 200)]:
         packed = {1: 0b01010101, 2: 0b00010001, 4: 0x0F, 8: None}[depth]
         row = bytes([0, 200] * 4) if packed is None else bytes([packed] * depth)
@@ -123,7 +124,7 @@ def test_one_colour_of_a_png_can_be_transparent_at_any_depth() -> None:
         opaque = png(8, 8, depth, 0, (b"\0" + row) * 8)
         assert converted(opaque, background)[0, :, 0].tolist() == [0, shown] * 4, depth
     key = COLOUR[2, 3].astype(">u2").tobytes()
-    pixels = converted(png(8, 8, 8, 2, rows(COLOUR), chunk(b"tRNS", key)), Wanted(8, 3, background=(1, 2, 3)))
+    pixels = converted(png(8, 8, 8, 2, rows(COLOUR), chunk(b"tRNS", key)), Transform(8, 3, background=(1, 2, 3)))
     assert pixels[2, 3].tolist() == [1, 2, 3]
     assert (pixels != COLOUR).any(axis=2).sum() == 1
 
@@ -139,18 +140,18 @@ def test_16_bits_become_8_by_the_high_byte() -> None:
         encoded(big, "TIFF"),
         png(8, 8, 16, 0, rows(DEEP)),
     ):
-        pixels, facts = resize.convert(data, IN_GREY)
+        pixels, facts = resize.decode_image(data, IN_GREY)
         assert np.array_equal(pixels[..., 0], high)
         assert (facts.mode, facts.is_grey) == ("16-bit grey", True)
     grey_alpha = noise(8, 8, 2, top=65536)
     grey_alpha[..., 1] = 65535
     assert np.array_equal(converted(png(8, 8, 16, 4, rows(grey_alpha)), IN_GREY), grey_alpha[..., :1] >> 8)
     colour = noise(8, 8, 3, top=65536)
-    pixels, facts = resize.convert(png(8, 8, 16, 2, rows(colour)), IN_COLOUR)
+    pixels, facts = resize.decode_image(png(8, 8, 16, 2, rows(colour)), IN_COLOUR)
     assert np.array_equal(pixels, colour >> 8)
     assert facts.mode == "16-bit RGB"
     alpha = np.full((8, 8, 1), 65535, np.uint16)
-    pixels, facts = resize.convert(png(8, 8, 16, 6, rows(np.concatenate([colour, alpha], axis=2))), IN_COLOUR)
+    pixels, facts = resize.decode_image(png(8, 8, 16, 6, rows(np.concatenate([colour, alpha], axis=2))), IN_COLOUR)
     assert np.array_equal(pixels, colour >> 8)
     assert facts.mode == "16-bit RGBA"
 
@@ -166,7 +167,7 @@ def test_a_16_bit_tiff_whose_white_is_0_is_turned_round() -> None:
 def test_12_bits_become_8_by_the_high_byte() -> None:
     entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 98)]
     data = tiff(*entries, (279, 4, 1, 3), pixels=b"\xff\xf8\x01")
-    assert converted(data, Wanted(2, 1, "stretch"))[0, :, 0].tolist() == [255, 128]
+    assert converted(data, Transform(2, 1, "stretch"))[0, :, 0].tolist() == [255, 128]
 
 
 def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, packed: int = 1, planar: int = 1) -> bytes:
@@ -189,29 +190,29 @@ def test_signed_numbers_are_refused() -> None:
     """Pillow would cut 16 bits at 255, and take 8 bits for unsigned ones."""
     data = deep_tiff((339, 3, 1, 2), samples=1, pixels=struct.pack("<2h", 300, -5))
     with pytest.raises(DataError, match=r"^signed 16-bit grey instead of 8 or 16 bits of grey or RGB$"):
-        converted(data, Wanted(2, 1, "stretch"))
-    assert resize.inspect(data).mode == "signed 16-bit grey"
+        converted(data, Transform(2, 1, "stretch"))
+    assert resize.read_image_header(data).mode == "signed 16-bit grey"
     entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 110)]
     with pytest.raises(DataError, match=r"^signed grey instead of"):
-        converted(tiff(*entries, (279, 4, 1, 2), (339, 3, 1, 2), pixels=b"\x05\xfb"), Wanted(2, 1, "stretch"))
+        converted(tiff(*entries, (279, 4, 1, 2), (339, 3, 1, 2), pixels=b"\x05\xfb"), Transform(2, 1, "stretch"))
 
 
 def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
     """Pillow takes unpacked planes of 16 bits for 8 bits; packed ones go through libtiff, which does not."""
     planes = [struct.pack("<2H", *(value << 8 for value in pair)) for pair in ((10, 20), (30, 40), (50, 60))]
     with pytest.raises(DataError, match=r"^of a layout that is not read$"):
-        converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Wanted(2, 3, "stretch"))
+        converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Transform(2, 3, "stretch"))
     packed = b"".join(map(zlib.compress, planes))
-    pixels = converted(deep_tiff(samples=3, pixels=packed, packed=8, planar=2), Wanted(2, 3, "stretch"))
+    pixels = converted(deep_tiff(samples=3, pixels=packed, packed=8, planar=2), Transform(2, 3, "stretch"))
     assert pixels[0].tolist() == [[10, 30, 50], [20, 40, 60]]
     mixed = b"".join(plane[at : at + 2] for at in (0, 2) for plane in planes)
-    pixels = converted(deep_tiff(samples=3, pixels=mixed), Wanted(2, 3, "stretch"))
+    pixels = converted(deep_tiff(samples=3, pixels=mixed), Transform(2, 3, "stretch"))
     assert pixels[0].tolist() == [[10, 30, 50], [20, 40, 60]]
 
 
 def test_grey_and_alpha_of_16_bits_in_a_tiff_are_no_damage() -> None:
     with pytest.raises(DataError, match=r"^of a layout that is not read$"):
-        converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Wanted(2, 1, "stretch"))
+        converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Transform(2, 1, "stretch"))
 
 
 def test_jpegs_of_all_modes_show_their_colours() -> None:
@@ -226,7 +227,7 @@ def test_cmyk_is_light_that_ink_leaves(kind: str) -> None:
     """(255 - ink) (255 - black) / 255; in a JPEG Adobe's inverted way, which Pillow also writes and marks."""
     data = encoded(Image.new("CMYK", (8, 8), (0, 255, 128, 51)), kind)
     assert kind != "JPEG" or b"Adobe" in data
-    pixels, facts = resize.convert(data, IN_COLOUR)
+    pixels, facts = resize.decode_image(data, IN_COLOUR)
     assert np.abs(pixels - np.array([204, 0, 127 * 204 / 255])).max() <= 2
     assert facts.mode == "CMYK"
 
@@ -235,9 +236,9 @@ def test_webp_in_every_way() -> None:
     flat = Image.new("RGBA", (8, 8), (200, 60, 30, 255))
     assert np.abs(converted(encoded(flat.convert("RGB"), "WEBP")) - np.array([200, 60, 30.0])).max() <= 6
     clear = Image.new("RGBA", (8, 8), (200, 60, 30, 0))
-    pixels, facts = resize.convert(encoded(clear, "WEBP"), Wanted(8, 3, background=(5, 6, 7)))
+    pixels, facts = resize.decode_image(encoded(clear, "WEBP"), Transform(8, 3, background=(5, 6, 7)))
     assert (pixels == [5, 6, 7]).all()
-    assert facts == Facts("WebP", 8, 8, "RGBA", is_grey=False, has_alpha=True)
+    assert facts == ImageHeader("WebP", 8, 8, "RGBA", is_grey=False, has_alpha=True)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -245,10 +246,10 @@ def test_the_first_frame_of_several_counts(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     frames = [Image.fromarray(255 - GREY), Image.fromarray(GREY[::-1])]
     data = encoded(GREY, kind, save_all=True, append_images=frames, **options)
-    pixels, facts = resize.convert(data, IN_GREY)
+    pixels, facts = resize.decode_image(data, IN_GREY)
     assert np.array_equal(pixels[..., 0], GREY)
     assert facts.has_more_frames
-    assert not resize.inspect(encoded(GREY, kind, **options)).has_more_frames
+    assert not resize.read_image_header(encoded(GREY, kind, **options)).has_more_frames
 
 
 TURNED = {  # Exif 2.3, tag 274: which sides of the picture as shown the stored row 0 and column 0 are
@@ -272,20 +273,20 @@ def test_a_picture_is_set_upright(turn: int) -> None:
     window = shown[1:5]
     for kind in ("PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
-        pixels, facts = resize.convert(encoded(stored, kind, exif=exif(turn), **options), Wanted(4, 3))
+        pixels, facts = resize.decode_image(encoded(stored, kind, exif=exif(turn), **options), Transform(4, 3))
         assert np.array_equal(pixels, window), kind
         assert (facts.width, facts.height, facts.is_oriented) == (4, 6, turn > 1), kind
     halves = np.zeros((16, 8), np.uint8)
     halves[:8] = 255
     jpeg = encoded(np.ascontiguousarray(TURNED[turn](halves)), "JPEG", exif=exif(turn))
-    pixels, facts = resize.convert(jpeg, Wanted(16, 1, "stretch"))
+    pixels, facts = resize.decode_image(jpeg, Transform(16, 1, "stretch"))
     assert pixels[:6].min() > 250 and pixels[-6:].max() < 5
     assert (facts.width, facts.height) == (8, 16)
 
 
 @pytest.mark.parametrize("bad", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(9), exif(0), b"\xff" * 40])
 def test_exif_that_says_nothing_leaves_the_picture_as_it_is(bad: bytes) -> None:
-    pixels, facts = resize.convert(png(8, 8, 8, 2, rows(COLOUR), chunk(b"eXIf", bad)), IN_COLOUR)
+    pixels, facts = resize.decode_image(png(8, 8, 8, 2, rows(COLOUR), chunk(b"eXIf", bad)), IN_COLOUR)
     assert np.array_equal(pixels, COLOUR)
     assert not facts.is_oriented
 
@@ -295,19 +296,23 @@ def test_a_colour_profile_changes_nothing_but_is_told(kind: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     with_it, without = (encoded(COLOUR, kind, **options) for options in ({"icc_profile": profile}, {}))
     assert np.array_equal(converted(with_it), converted(without))
-    assert resize.inspect(with_it).has_profile
-    assert not resize.inspect(without).has_profile
+    assert resize.read_image_header(with_it).has_profile
+    assert not resize.read_image_header(without).has_profile
 
 
 def test_facts_say_what_a_file_is() -> None:
-    assert resize.inspect(encoded(noise(3, 5), "PNG")) == Facts("PNG", 5, 3, "grey", is_grey=True)
-    assert resize.inspect(encoded(COLOUR, "JPEG")) == Facts("JPEG", 8, 8, "RGB", is_grey=False)
-    assert resize.inspect(encoded(PALETTE, "BMP")) == Facts("BMP", 8, 8, "palette", is_grey=False)
-    assert resize.inspect(encoded(GREY, "GIF")) == Facts("GIF", 8, 8, "palette", is_grey=True)
-    assert resize.inspect(encoded(with_alpha(GREY), "PNG")) == Facts("PNG", 8, 8, "grey+alpha", True, has_alpha=True)
+    assert resize.read_image_header(encoded(noise(3, 5), "PNG")) == ImageHeader("PNG", 5, 3, "grey", is_grey=True)
+    assert resize.read_image_header(encoded(COLOUR, "JPEG")) == ImageHeader("JPEG", 8, 8, "RGB", is_grey=False)
+    assert resize.read_image_header(encoded(PALETTE, "BMP")) == ImageHeader("BMP", 8, 8, "palette", is_grey=False)
+    assert resize.read_image_header(encoded(GREY, "GIF")) == ImageHeader("GIF", 8, 8, "palette", is_grey=True)
+    assert resize.read_image_header(encoded(with_alpha(GREY), "PNG")) == ImageHeader(
+        "PNG", 8, 8, "grey+alpha", True, has_alpha=True
+    )
     greys = chunk(b"PLTE", bytes([0, 0, 0, 9, 9, 9]))
-    assert resize.inspect(png(1, 1, 8, 3, b"\0\1", greys)) == Facts("PNG", 1, 1, "palette", is_grey=True)
-    assert resize.inspect(encoded(GREY > 127, "PNG")) == Facts("PNG", 8, 8, "1-bit", is_grey=True)
+    assert resize.read_image_header(png(1, 1, 8, 3, b"\0\1", greys)) == ImageHeader(
+        "PNG", 1, 1, "palette", is_grey=True
+    )
+    assert resize.read_image_header(encoded(GREY > 127, "PNG")) == ImageHeader("PNG", 8, 8, "1-bit", is_grey=True)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 13), (13, 8), (8, 9), (9, 8)])
@@ -315,43 +320,43 @@ def test_crop_takes_the_middle_square_and_no_pixel_changes(height: int, width: i
     picture = noise(height, width, 3)
     top, left = (height - 8) // 2, (width - 8) // 2
     expected = picture[top : top + 8, left : left + 8]
-    assert np.array_equal(converted(encoded(picture, "PNG"), Wanted(8, 3, "crop")), expected)
-    assert np.array_equal(resize.fit_pixels(picture, Wanted(8, 3, "crop")), expected)
+    assert np.array_equal(converted(encoded(picture, "PNG"), Transform(8, 3, "crop")), expected)
+    assert np.array_equal(resize.fit_pixels(picture, Transform(8, 3, "crop")), expected)
 
 
 def test_pad_shows_the_whole_picture_on_the_background() -> None:
     picture = noise(8, 5, 3)
-    pixels = converted(encoded(picture, "PNG"), Wanted(8, 3, "pad", (1, 2, 3)))
+    pixels = converted(encoded(picture, "PNG"), Transform(8, 3, "pad", (1, 2, 3)))
     assert np.array_equal(pixels[:, 1:6], picture)
     assert (pixels[:, [0, 6, 7]] == [1, 2, 3]).all()
-    wide = converted(encoded(np.full((10, 40), 255, np.uint8), "PNG"), Wanted(16, 1, "pad", (90, 90, 90)))
+    wide = converted(encoded(np.full((10, 40), 255, np.uint8), "PNG"), Transform(16, 1, "pad", (90, 90, 90)))
     assert (wide[6:10] == 255).all()
     assert (wide[:6] == 90).all() and (wide[10:] == 90).all()
-    line = converted(encoded(np.full((1, 500), 255, np.uint8), "PNG"), Wanted(16, 1, "pad"))
+    line = converted(encoded(np.full((1, 500), 255, np.uint8), "PNG"), Transform(16, 1, "pad"))
     assert (line[7] == 255).all() and (np.delete(line, 7, axis=0) == 0).all()
 
 
 def test_stretch_uses_every_pixel() -> None:
     halves = np.zeros((4, 32), np.uint8)
     halves[:, 16:] = 255
-    pixels = converted(encoded(halves, "PNG"), Wanted(8, 1, "stretch"))[..., 0]
+    pixels = converted(encoded(halves, "PNG"), Transform(8, 1, "stretch"))[..., 0]
     assert (pixels[:, :3] < 12).all() and (pixels[:, 5:] > 243).all()
     assert (pixels == pixels[0]).all()
     cropped = converted(
-        encoded(np.repeat([[0, 255, 0]], 4, axis=0).repeat(4, axis=1).astype(np.uint8), "PNG"), Wanted(4, 1)
+        encoded(np.repeat([[0, 255, 0]], 4, axis=0).repeat(4, axis=1).astype(np.uint8), "PNG"), Transform(4, 1)
     )
     assert (cropped == 255).all()
 
 
 def test_shrinking_is_antialiased_and_flat_areas_stay_flat() -> None:
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
-    pixels = converted(encoded(stripes, "PNG"), Wanted(8, 1))
+    pixels = converted(encoded(stripes, "PNG"), Transform(8, 1))
     assert np.abs(pixels - 127.5).max() < 8
-    assert (converted(encoded(np.full((37, 37), 91, np.uint8), "PNG"), Wanted(16, 1)) == 91).all()
+    assert (converted(encoded(np.full((37, 37), 91, np.uint8), "PNG"), Transform(16, 1)) == 91).all()
 
 
 def test_arrays_are_fitted_as_files_are() -> None:
-    for wanted in (Wanted(16, 3, "pad", (3, 2, 1)), Wanted(16, 1, "crop"), Wanted(12, 3, "stretch")):
+    for wanted in (Transform(16, 3, "pad", (3, 2, 1)), Transform(16, 1, "crop"), Transform(12, 3, "stretch")):
         for picture in (noise(20, 30, 3), noise(20, 30)):
             array = picture.reshape(20, 30, -1)
             assert np.array_equal(resize.fit_pixels(array, wanted), converted(encoded(picture, "PNG"), wanted))
@@ -368,7 +373,7 @@ def test_interlaced_and_split_png_files_are_read() -> None:
     steps = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     passes = b"".join(rows(COLOUR[top::down, left::right]) for top, left, down, right in steps)
     assert np.array_equal(converted(png(8, 8, 8, 2, passes, is_interlaced=True)), COLOUR)
-    assert converted(png(1, 3, 1, 0, b"\0\x80\0\0\0\0", is_interlaced=True), Wanted(3, 1, "stretch")).max() == 255
+    assert converted(png(1, 3, 1, 0, b"\0\x80\0\0\0\0", is_interlaced=True), Transform(3, 1, "stretch")).max() == 255
 
 
 def test_a_wrong_checksum_is_damage() -> None:
@@ -382,8 +387,8 @@ def test_a_wrong_checksum_is_damage() -> None:
         converted(bytes(data))
 
 
-@pytest.mark.parametrize("wanted", [IN_COLOUR, Wanted(8, 1), Wanted(4, 3)])
-def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Wanted) -> None:
+@pytest.mark.parametrize("wanted", [IN_COLOUR, Transform(8, 1), Transform(4, 3)])
+def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Transform) -> None:
     """All bytes are there, but not the checksum after them."""
     packed = zlib.compress(rows(COLOUR.reshape(8, 24)))
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
@@ -391,11 +396,11 @@ def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Wanted) -> Non
         parts = [chunk(b"IHDR", header), chunk(b"IDAT", packed[:end]), chunk(b"IEND", b"")]
         data = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
         if is_whole:
-            assert resize.convert(data, wanted)[1] == resize.inspect(data)
+            assert resize.decode_image(data, wanted)[1] == resize.read_image_header(data)
             continue
         with pytest.raises(DataError, match=r"^damaged$"):
-            resize.convert(data, wanted)
-        found = decode_workers.block(["a.png"], lambda name, data=data: data, wanted)
+            resize.decode_image(data, wanted)
+        found = decode_workers.decode_block(["a.png"], lambda name, data=data: data, wanted)
         assert found.faults == [(0, "damaged")]
 
 
@@ -432,7 +437,7 @@ def test_what_cannot_be_used_has_a_short_reason(data: bytes, reason: str) -> Non
         converted(data)
     assert str(caught.value) == reason
     if "instead of" in reason:
-        assert resize.inspect(data).mode in reason
+        assert resize.read_image_header(data).mode in reason
 
 
 def test_decoding_starts_without_torch_and_leaves_pillow_s_limits_alone() -> None:

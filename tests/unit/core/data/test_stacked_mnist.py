@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from gancli.core.data.dataset import ImageSet, image_set
-from gancli.core.data.stacked_mnist import CLASS_NAMES, N_HELDOUT, N_TRAIN, stacked
+from gancli.core.data.dataset import ImageSet, build_image_set
+from gancli.core.data.stacked_mnist import CLASS_NAMES, N_HELDOUT, N_TRAIN, build_stacked_mnist
 
 
 def digits(first: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -13,8 +13,8 @@ def digits(first: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def found() -> ImageSet:
-    return stacked(
-        "stacked-mnist", image_set("mnist", digits(0, 100), digits(100, 30), notes=("told once",)), 5000, 400
+    return build_stacked_mnist(
+        "stacked-mnist", build_image_set("mnist", digits(0, 100), digits(100, 30), notes=("told once",)), 5000, 400
     )
 
 
@@ -39,6 +39,6 @@ def test_a_thousand_classes_are_all_there_and_the_notes_stay(found: ImageSet) ->
 
 
 def test_the_same_digits_give_the_same_set(found: ImageSet) -> None:
-    parts = image_set("mnist", digits(0, 100), digits(100, 30))
-    assert stacked("again", parts, 5000, 400).digest == found.digest
-    assert stacked("fewer", parts, 4999, 400).digest != found.digest
+    parts = build_image_set("mnist", digits(0, 100), digits(100, 30))
+    assert build_stacked_mnist("again", parts, 5000, 400).digest == found.digest
+    assert build_stacked_mnist("fewer", parts, 4999, 400).digest != found.digest

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gancli.core.data import statistics
-from gancli.core.data.dataset import ImageSet, image_set
+from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.metrics import scores
 
 
@@ -14,14 +14,16 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     images = torch.zeros(n, 1, 8, 8, dtype=torch.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = torch.arange(n) // 256, torch.arange(n) % 256
-    return image_set("made", (images, labels), (images[:0], labels[:0]), names or tuple(map(str, range(len(counts)))))
+    return build_image_set(
+        "made", (images, labels), (images[:0], labels[:0]), names or tuple(map(str, range(len(counts))))
+    )
 
 
 def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
-    (said,) = statistics.survey(made([300]), 60_000)["warnings"]
+    (said,) = statistics.survey_dataset(made([300]), 60_000)["warnings"]
     assert said.startswith("300 images to train on are few; this run shows each about 200 times")
-    assert "this run" not in statistics.few_images(300, 30, None)[0]
-    assert statistics.few_images(999, 0, 1.0) and not statistics.few_images(1000, 0, 1.0)
+    assert "this run" not in statistics.few_images_warnings(300, 30, None)[0]
+    assert statistics.few_images_warnings(999, 0, 1.0) and not statistics.few_images_warnings(1000, 0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -34,46 +36,46 @@ def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
 )
 def test_the_score_that_is_advised_can_be_computed(n_heldout: int, tells: str) -> None:
     assert statistics.FEWEST_TO_SCORE == scores.FEWEST_HELDOUT
-    (said,) = statistics.few_images(900, n_heldout, 50.0)
+    (said,) = statistics.few_images_warnings(900, n_heldout, 50.0)
     assert tells in said
 
 
 def test_a_short_run_is_not_said_to_learn_by_heart() -> None:
-    assert "by heart" not in statistics.few_images(900, 100, 9.9)[0]
-    assert "by heart" in statistics.few_images(900, 100, 10.0)[0]
+    assert "by heart" not in statistics.few_images_warnings(900, 100, 9.9)[0]
+    assert "by heart" in statistics.few_images_warnings(900, 100, 10.0)[0]
 
 
 def test_classes_that_are_ignored_are_only_counted() -> None:
-    found = statistics.survey(made([600, 30, 0]), 600, conditional=False)
+    found = statistics.survey_dataset(made([600, 30, 0]), 600, conditional=False)
     assert found["classes"] == [] and found["n_ignored"] == 3
     assert len(found["warnings"]) == 1, "of few images alone"
-    assert statistics.survey(made([600, 30, 0]), 600)["n_ignored"] == 0
+    assert statistics.survey_dataset(made([600, 30, 0]), 600)["n_ignored"] == 0
 
 
 def test_a_class_with_a_tenth_of_the_images_makes_classes_uneven() -> None:
-    assert statistics.uneven(made([600, 61], ("cat", "owl"))) == []
-    (said,) = statistics.uneven(made([600, 60], ("cat", "owl")))
+    assert statistics.uneven_class_warnings(made([600, 61], ("cat", "owl"))) == []
+    (said,) = statistics.uneven_class_warnings(made([600, 60], ("cat", "owl")))
     assert said.startswith("classes are uneven: cat has 600 images, owl 60, 10.0 times fewer")
 
 
 def test_small_classes_are_named_smallest_first() -> None:
     data = made([49, 50, 3, 20, 10, 0], ("a", "b", "c", "d", "e", "none"))
-    said = statistics.uneven(data)[-1]
+    said = statistics.uneven_class_warnings(data)[-1]
     assert said.startswith("4 classes have fewer than 50 images to train on (c 3, e 10, d 20 and 1 other)")
-    assert statistics.uneven(made([20])) == [], "nothing to compare with"
+    assert statistics.uneven_class_warnings(made([20])) == [], "nothing to compare with"
 
 
 def test_classes_without_an_image_are_named() -> None:
-    (said,) = statistics.absent(made([49, 0, 50, 0], ("a", "b", "c", "d")))
+    (said,) = statistics.absent_class_warnings(made([49, 0, 50, 0], ("a", "b", "c", "d")))
     assert said.startswith("2 classes have no images to train on (b, d); samples of what was never shown mean nothing")
-    assert statistics.absent(made([20, 20])) == []
-    assert said in statistics.survey(made([49, 0, 50, 0], ("a", "b", "c", "d")), None)["warnings"]
+    assert statistics.absent_class_warnings(made([20, 20])) == []
+    assert said in statistics.survey_dataset(made([49, 0, 50, 0], ("a", "b", "c", "d")), None)["warnings"]
 
 
 def test_sizes_are_compared_by_area() -> None:
     data = made([10])
     data.report.update(sizes={"9x100": 5, "1000x2": 4, "30x29": 1})
-    found = statistics.survey(data, None)
+    found = statistics.survey_dataset(data, None)
     assert (found["smallest"], found["largest"]) == ("30x29", "1000x2")
     assert found["passes"] is None and found["classes"] == [["0", 10, 0]]
 
@@ -81,10 +83,10 @@ def test_sizes_are_compared_by_area() -> None:
 def test_copies_are_found_in_sets_without_files() -> None:
     images = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     train, held = images[[0, 1, 2, 3, 4, 5, 6, 7, 8, 1]], images[[9, 3]]
-    found = statistics.copies(image_set("made", (train, None), (held, None)))
+    found = statistics.count_copies(build_image_set("made", (train, None), (held, None)))
     assert found == {"n": 2, "n_across": 1, "pairs": [["image 1", "image 9"], ["image 3", "held-out image 1"]]}
 
 
 @pytest.mark.parametrize(("size", "pixels"), [("1x1", 1), ("640x480", 307_200)])
 def test_area(size: str, pixels: int) -> None:
-    assert statistics.area(size) == pixels
+    assert statistics.pixel_area(size) == pixels

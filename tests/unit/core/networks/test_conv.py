@@ -3,16 +3,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.core.networks.conv import Discriminator, Generator, sides
-from gancli.core.networks.embedding import EMBEDDING, ClassEmbedding
+from gancli.core.networks.conv import Discriminator, Generator, map_sides
+from gancli.core.networks.embedding import EMBEDDING_DIM, ClassEmbedding
 
 SIZES = range(8, 257, 4)
 
 
 def test_maps_are_halved_at_least_twice_and_end_from_5_to_10() -> None:
-    assert sides(8) == [4, 2] and sides(28) == [14, 7] and sides(32) == [16, 8] and sides(48) == [24, 12, 6]
-    assert sides(100) == [50, 25, 12, 6] and sides(256) == [128, 64, 32, 16, 8]
-    lowest = {size: sides(size)[-1] for size in SIZES if size >= 20}
+    assert (
+        map_sides(8) == [4, 2]
+        and map_sides(28) == [14, 7]
+        and map_sides(32) == [16, 8]
+        and map_sides(48) == [24, 12, 6]
+    )
+    assert map_sides(100) == [50, 25, 12, 6] and map_sides(256) == [128, 64, 32, 16, 8]
+    lowest = {size: map_sides(size)[-1] for size in SIZES if size >= 20}
     assert set(lowest.values()) == {5, 6, 7, 8, 9, 10} and len(lowest) == 60
 
 
@@ -30,7 +35,7 @@ def test_every_size_from_8_to_256_px_is_made_and_read(channels: int) -> None:
 
 @pytest.mark.parametrize("size", [52, 100, 204, 252])
 def test_every_pixel_is_drawn_and_seen_where_a_side_is_odd(size: int) -> None:
-    assert any(side % 2 for side in sides(size)[:-1])
+    assert any(side % 2 for side in map_sides(size)[:-1])
     G = Generator(z_dim=3, width=4, resolution=size, channels=1, n_classes=0)
     D = Discriminator(width=4, resolution=size, channels=1, n_classes=0)
     images = G(torch.ones(1, 3)).detach().requires_grad_()
@@ -54,8 +59,8 @@ class PlainGenerator(nn.Module):
     def __init__(self, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
         self.width, self.size = width, resolution // 4
-        self.embed = ClassEmbedding(n_classes, EMBEDDING)
-        self.project = nn.Linear(z_dim + EMBEDDING, width * self.size**2)
+        self.embed = ClassEmbedding(n_classes, EMBEDDING_DIM)
+        self.project = nn.Linear(z_dim + EMBEDDING_DIM, width * self.size**2)
         self.low = nn.Conv2d(width, width, 3, padding=1)
         self.up = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.out = nn.Conv2d(width // 2, 4 * channels, 3, padding=1)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gancli.config import ModelName, ModelSpec
-from gancli.core.networks.build import MODELS, build, build_discriminator, build_generator
+from gancli.core.networks.build import MODELS, build_discriminator, build_generator, build_networks
 from gancli.core.networks.embedding import ClassEmbedding
 from gancli.core.training import losses
 
@@ -50,7 +50,7 @@ CASES = tuple(itertools.product(FAMILIES, (8, 28, 32, 100), (1, 3), (0, 3)))
 def test_family_builds_and_keeps_shapes_and_range(model: str, resolution: int, channels: int, n_classes: int) -> None:
     s = spec(model, resolution=resolution, channels=channels, n_classes=n_classes)
     z, images, labels = inputs(s)
-    G, D = build(s, seed=0)
+    G, D = build_networks(s, seed=0)
     fakes = G(z, labels)
     assert fakes.shape == images.shape
     assert fakes.abs().max() <= 1 or model == "resnet", "only resnet may leave the range; pictures of it are clipped"
@@ -62,7 +62,7 @@ def test_family_builds_and_keeps_shapes_and_range(model: str, resolution: int, c
 def test_every_weight_gets_a_gradient(model: str, n_classes: int) -> None:
     s = spec(model, n_classes=n_classes)
     z, images, labels = inputs(s)
-    G, D = (stir(network) for network in build(s, seed=0))
+    G, D = (stir(network) for network in build_networks(s, seed=0))
     losses.d_logistic(D(images, labels), D(G(z, labels), labels)).sum().backward()
     without = [
         name for network in (G, D) for name, p in network.named_parameters() if p.grad is None or not p.grad.any()
@@ -75,7 +75,7 @@ def test_every_weight_gets_a_gradient(model: str, n_classes: int) -> None:
 def test_r1_reaches_the_weights_of_d(model: str) -> None:
     s = spec(model)
     _, images, labels = inputs(s)
-    D = stir(build(s, seed=0)[1])
+    D = stir(build_networks(s, seed=0)[1])
     images.requires_grad_()
     losses.r1_penalty(images, D(images, labels)).sum().backward()
     reached = [name for name, p in D.named_parameters() if p.grad is not None and p.grad.any()]
@@ -85,7 +85,7 @@ def test_r1_reaches_the_weights_of_d(model: str) -> None:
 @pytest.mark.parametrize("model", FAMILIES)
 def test_first_weights_depend_on_the_seed_alone(model: str) -> None:
     def weights(seed: int) -> torch.Tensor:
-        return torch.cat([p.flatten() for network in build(spec(model), seed) for p in network.parameters()])
+        return torch.cat([p.flatten() for network in build_networks(spec(model), seed) for p in network.parameters()])
 
     first = weights(3)
     torch.rand(7)
@@ -96,7 +96,7 @@ def test_first_weights_depend_on_the_seed_alone(model: str) -> None:
 @pytest.mark.parametrize("model", FAMILIES)
 def test_building_leaves_the_global_generator_alone(model: str) -> None:
     before = torch.get_rng_state()
-    build(spec(model), seed=3)
+    build_networks(spec(model), seed=3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -104,7 +104,7 @@ def test_building_leaves_the_global_generator_alone(model: str) -> None:
 def test_class_weights_that_are_one_hot_equal_labels(model: str) -> None:
     s = spec(model)
     z, images, labels = inputs(s)
-    G, D = build(s, seed=0)
+    G, D = build_networks(s, seed=0)
     one_hot = nn.functional.one_hot(labels, s.n_classes).float()
     torch.testing.assert_close(G(z, one_hot), G(z, labels), atol=1e-6, rtol=0)
     torch.testing.assert_close(D(images, one_hot), D(images, labels), atol=1e-6, rtol=0)
@@ -114,7 +114,7 @@ def test_class_weights_that_are_one_hot_equal_labels(model: str) -> None:
 def test_labels_matter_to_both_networks(model: str) -> None:
     s = spec(model)
     z, images, labels = inputs(s)
-    G, D = build(s, seed=0)
+    G, D = build_networks(s, seed=0)
     other = (labels + 1) % s.n_classes
     assert not torch.allclose(G(z, labels), G(z, other), atol=1e-4)
     assert not torch.allclose(D(images, labels), D(images, other), atol=1e-4)
@@ -124,13 +124,13 @@ def test_labels_matter_to_both_networks(model: str) -> None:
 def test_each_image_depends_on_its_own_latent_alone(model: str) -> None:
     s = spec(model)
     z, _, labels = inputs(s)
-    G = build(s, seed=0)[0].eval()
+    G = build_networks(s, seed=0)[0].eval()
     torch.testing.assert_close(G(z[2:3], labels[2:3]), G(z, labels)[2:3], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("model", FAMILIES)
 def test_networks_build_alone_with_the_same_weights_by_name(model: str) -> None:
-    G, D = build(spec(model), seed=0)
+    G, D = build_networks(spec(model), seed=0)
     build_generator(spec(model)).load_state_dict(G.state_dict())
     build_discriminator(spec(model)).load_state_dict(D.state_dict())
 

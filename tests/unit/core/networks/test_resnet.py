@@ -9,21 +9,33 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core.networks.build import build_discriminator, build_generator
-from gancli.core.networks.resnet import Block, Discriminator, Generator, double, halve, sides, widths
+from gancli.core.networks.resnet import (
+    Discriminator,
+    Generator,
+    ResidualBlock,
+    downsample_maps,
+    stage_sides,
+    stage_widths,
+    upsample_maps,
+)
 
 
 def test_maps_are_halved_rounding_up_until_4_to_7_pixels_are_left() -> None:
-    assert sides(32) == [32, 16, 8, 4] and sides(256) == [256, 128, 64, 32, 16, 8, 4]
-    assert sides(28) == [28, 14, 7] and sides(48) == [48, 24, 12, 6] and sides(100) == [100, 50, 25, 13, 7]
-    assert {sides(size)[-1] for size in range(8, 257, 4)} == {4, 5, 6, 7}
+    assert stage_sides(32) == [32, 16, 8, 4] and stage_sides(256) == [256, 128, 64, 32, 16, 8, 4]
+    assert (
+        stage_sides(28) == [28, 14, 7]
+        and stage_sides(48) == [48, 24, 12, 6]
+        and stage_sides(100) == [100, 50, 25, 13, 7]
+    )
+    assert {stage_sides(size)[-1] for size in range(8, 257, 4)} == {4, 5, 6, 7}
 
 
 def test_widths_are_the_published_ones_and_a_laptops_fall_earlier() -> None:
-    assert widths(768, 32) == [768] * 4
-    assert widths(768, 64) == [384, 768, 768, 768, 768]
-    assert widths(768, 256) == [96, 192, 384, 768, 768, 768, 768]
-    assert widths(64, 28) == [16, 32, 64] and widths(64, 64) == [8, 16, 32, 64, 64]
-    assert widths(64, 256) == [8, 8, 8, 16, 32, 64, 64] and widths(4, 256) == [4] * 7
+    assert stage_widths(768, 32) == [768] * 4
+    assert stage_widths(768, 64) == [384, 768, 768, 768, 768]
+    assert stage_widths(768, 256) == [96, 192, 384, 768, 768, 768, 768]
+    assert stage_widths(64, 28) == [16, 32, 64] and stage_widths(64, 64) == [8, 16, 32, 64, 64]
+    assert stage_widths(64, 256) == [8, 8, 8, 16, 32, 64, 64] and stage_widths(4, 256) == [4] * 7
 
 
 @pytest.mark.parametrize("n_classes", [0, 10])
@@ -50,15 +62,20 @@ def test_kernels_by_hand_and_zeros_beyond_the_edge() -> None:
     line = torch.tensor([8.0, 16, 24, 32])
     x = torch.outer(line, line)[None, None]
     halved = torch.tensor([(3 * 8 + 3 * 16 + 24) / 8, (16 + 3 * 24 + 3 * 32) / 8])
-    assert torch.equal(halve(x)[0, 0], torch.outer(halved, halved))
+    assert torch.equal(downsample_maps(x)[0, 0], torch.outer(halved, halved))
     doubled = torch.tensor([6.0, 6 + 4, 2 + 12, 12 + 6, 4 + 18, 18 + 8, 6 + 24, 24])
-    assert torch.equal(double(x, 8)[0, 0], torch.outer(doubled, doubled))
-    assert torch.equal(double(x, 7), double(x, 8)[:, :, :7, :7])
+    assert torch.equal(upsample_maps(x, 8)[0, 0], torch.outer(doubled, doubled))
+    assert torch.equal(upsample_maps(x, 7), upsample_maps(x, 8)[:, :, :7, :7])
 
 
 def test_odd_sides_are_halved_rounding_up_with_a_row_and_column_of_zeros() -> None:
     x = torch.arange(50.0).sin().view(1, 2, 5, 5)
-    assert torch.equal(halve(x), halve(F.pad(x, (0, 1, 0, 1)))) and halve(x).shape == (1, 2, 3, 3)
+    assert torch.equal(downsample_maps(x), downsample_maps(F.pad(x, (0, 1, 0, 1)))) and downsample_maps(x).shape == (
+        1,
+        2,
+        3,
+        3,
+    )
 
 
 def test_every_size_from_8_to_256_px_is_made_and_read() -> None:
@@ -75,7 +92,7 @@ def test_every_size_from_8_to_256_px_is_made_and_read() -> None:
 
 @pytest.mark.parametrize("size", [20, 52, 100])
 def test_every_pixel_is_drawn_and_seen_where_a_side_is_odd(size: int) -> None:
-    assert any(side % 2 for side in sides(size)[:-1]) or sides(size)[-1] % 2
+    assert any(side % 2 for side in stage_sides(size)[:-1]) or stage_sides(size)[-1] % 2
     G = Generator(z_dim=3, width=4, resolution=size, channels=1, n_classes=0)
     D = Discriminator(width=4, resolution=size, channels=1, n_classes=0)
     images = G(torch.ones(1, 3)).detach().requires_grad_()
@@ -93,7 +110,7 @@ def test_classes_up_to_a_thousand(n_classes: int) -> None:
 
 def test_blocks_start_as_the_identity_and_by_the_rule_of_fixup() -> None:
     torch.manual_seed(0)
-    block = Block(128, n_blocks=8)
+    block = ResidualBlock(128, n_blocks=8)
     x = torch.arange(128.0 * 9).sin().view(1, 128, 3, 3)
     assert torch.equal(block(x), x)
     he = math.sqrt(2 / 1.04)
@@ -106,7 +123,7 @@ def test_blocks_start_as_the_identity_and_by_the_rule_of_fixup() -> None:
 @pytest.mark.parametrize(("width", "groups"), [(768, 96), (64, 8), (24, 3), (4, 1), (12, 3), (7, 7)])
 def test_groups_have_16_channels_or_the_largest_power_of_two_that_divides(width: int, groups: int) -> None:
     with torch.device("meta"):
-        assert Block(width, 1).spread.groups == groups
+        assert ResidualBlock(width, 1).spread.groups == groups
 
 
 def test_every_weight_of_g_and_d_starts_with_the_published_spread() -> None:

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gancli.config import ModelSpec
-from gancli.core.networks.build import build
-from gancli.core.networks.spectral_norm import SpectralNorm, normalize
+from gancli.core.networks.build import build_networks
+from gancli.core.networks.spectral_norm import SpectralNorm, apply_spectral_norm
 
 
 def matrix(rows: int, columns: int) -> Tensor:
@@ -69,7 +69,7 @@ def test_u_moves_once_in_a_d_step_and_stays_elsewhere() -> None:
     layer = nn.Linear(6, 4)
     nn.init.normal_(layer.weight)
     torch.manual_seed(0)
-    D = normalize(layer)
+    D = apply_spectral_norm(layer)
     (norm,) = [module for module in D.modules() if isinstance(module, SpectralNorm)]
     norm.u.copy_(F.normalize(torch.ones(4), dim=0))
     start, x = norm.u.clone(), torch.ones(2, 6)
@@ -89,7 +89,7 @@ def test_u_moves_once_in_a_d_step_and_stays_elsewhere() -> None:
 def test_every_layer_of_d_is_normalised_and_none_of_g(model: str, n_layers: int) -> None:
     """Of resnet also those that start at 0, which would be 0 / 0; and u is part of what is saved."""
     spec = ModelSpec(model=model, z_dim=5, g_width=16, d_width=16, resolution=8, channels=1, n_classes=3)
-    G, D = build(spec, seed=0, spectral_norm=True)
+    G, D = build_networks(spec, seed=0, spectral_norm=True)
     assert not any(parametrize.is_parametrized(layer) for layer in G.modules())
     layers = [layer for layer in D.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding)]
     assert all(parametrize.is_parametrized(layer, "weight") for layer in layers) and len(layers) == n_layers
@@ -103,7 +103,7 @@ def test_every_layer_of_d_is_normalised_and_none_of_g(model: str, n_layers: int)
 
 def test_without_spectral_norm_nothing_changes_for_g_and_d() -> None:
     spec = ModelSpec(model="conv", z_dim=5, g_width=16, d_width=16, resolution=8, channels=1, n_classes=0)
-    plain, normalised = build(spec, seed=0), build(spec, seed=0, spectral_norm=True)
+    plain, normalised = build_networks(spec, seed=0), build_networks(spec, seed=0, spectral_norm=True)
     for name, weight in plain[0].state_dict().items():
         assert torch.equal(weight, normalised[0].state_dict()[name])
     assert torch.equal(plain[1].out.weight, normalised[1].out.parametrizations.weight.original)

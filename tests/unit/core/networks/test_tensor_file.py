@@ -20,12 +20,12 @@ META = {"name": "x", "list": [1, 2.5, None]}
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
     path = tmp_path / "file.safetensors"
-    path.write_bytes(tensor_file.pack("model", TENSORS, META))
+    path.write_bytes(tensor_file.pack_tensors("model", TENSORS, META))
     return path
 
 
 def test_what_was_packed_comes_back(packed: Path) -> None:
-    tensors, meta, digest = tensor_file.unpack("model", packed)
+    tensors, meta, digest = tensor_file.unpack_tensors("model", packed)
     assert meta == META and len(digest) == 64
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
@@ -33,14 +33,16 @@ def test_what_was_packed_comes_back(packed: Path) -> None:
 
 
 def test_packing_is_deterministic() -> None:
-    assert tensor_file.pack("model", TENSORS, META) == tensor_file.pack("model", dict(reversed(TENSORS.items())), META)
+    assert tensor_file.pack_tensors("model", TENSORS, META) == tensor_file.pack_tensors(
+        "model", dict(reversed(TENSORS.items())), META
+    )
 
 
 def test_channels_last_weights_are_stored_plainly(tmp_path: Path) -> None:
     weight = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
     path = tmp_path / "w.safetensors"
-    path.write_bytes(tensor_file.pack("model", {"w": weight}, {}))
-    assert torch.equal(tensor_file.unpack("model", path)[0]["w"], weight)
+    path.write_bytes(tensor_file.pack_tensors("model", {"w": weight}, {}))
+    assert torch.equal(tensor_file.unpack_tensors("model", path)[0]["w"], weight)
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -53,7 +55,7 @@ def test_every_flipped_bit_is_noticed_or_harmless(packed: Path, bit: int) -> Non
         damaged[position] ^= 1 << bit
         packed.write_bytes(damaged)
         try:
-            tensors, meta, _ = tensor_file.unpack("model", packed)
+            tensors, meta, _ = tensor_file.unpack_tensors("model", packed)
         except FileFormatError:
             refused += 1
             continue
@@ -66,46 +68,46 @@ def test_every_truncation_is_noticed(packed: Path) -> None:
     for length in range(0, len(good), 16):
         packed.write_bytes(good[:length])
         with pytest.raises(DamagedFileError, match=r"file\.safetensors"):
-            tensor_file.unpack("model", packed)
+            tensor_file.unpack_tensors("model", packed)
 
 
 def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "file.safetensors"
     safetensors.torch.save_file({"w": torch.zeros(2)}, path)
     with pytest.raises(FileFormatError, match="not one made by gancli"):
-        tensor_file.unpack("model", path)
-    path.write_bytes(tensor_file.pack("checkpoint", TENSORS, META))
+        tensor_file.unpack_tensors("model", path)
+    path.write_bytes(tensor_file.pack_tensors("checkpoint", TENSORS, META))
     with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
-        tensor_file.unpack("model", path)
+        tensor_file.unpack_tensors("model", path)
     header = {"kind": "model", "format_version": 99, "meta": "{}", "sha256": ""}
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
     with pytest.raises(FileFormatError, match=r"format 99, newer .*upgrade gancli"):
-        tensor_file.unpack("model", path)
+        tensor_file.unpack_tensors("model", path)
     with pytest.raises(FileFormatError, match="no file"):
-        tensor_file.unpack("model", tmp_path / "absent.safetensors")
+        tensor_file.unpack_tensors("model", tmp_path / "absent.safetensors")
     with pytest.raises(FileFormatError, match="is not a file"):
-        tensor_file.unpack("model", tmp_path)
+        tensor_file.unpack_tensors("model", tmp_path)
 
 
 def test_the_header_is_read_without_the_tensors(packed: Path) -> None:
-    digest = tensor_file.unpack("model", packed)[2]
+    digest = tensor_file.unpack_tensors("model", packed)[2]
     data = packed.read_bytes()
     packed.write_bytes(data[: 8 + int.from_bytes(data[:8], "little")])
-    assert tensor_file.read_header("model", packed)["sha256"] == digest
+    assert tensor_file.read_tensor_header("model", packed)["sha256"] == digest
 
 
 @pytest.mark.parametrize("length", [1 << 63, tensor_file.MOST_HEADER + 1])
 def test_a_header_that_would_fill_the_memory_is_not_read(packed: Path, length: int) -> None:
     packed.write_bytes(length.to_bytes(8, "little") + packed.read_bytes()[8:])
     with pytest.raises(DamagedFileError):
-        tensor_file.read_header("model", packed)
+        tensor_file.read_tensor_header("model", packed)
 
 
 def test_a_path_of_any_bytes_can_be_read(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/o\xff"))
     folder.mkdir()
-    (folder / "m.safetensors").write_bytes(tensor_file.pack("model", TENSORS, META))
-    assert tensor_file.unpack("model", folder / "m.safetensors")[1] == META
+    (folder / "m.safetensors").write_bytes(tensor_file.pack_tensors("model", TENSORS, META))
+    assert tensor_file.unpack_tensors("model", folder / "m.safetensors")[1] == META
 
 
 @pytest.mark.parametrize(
@@ -117,4 +119,4 @@ def test_a_hostile_header_is_called_damaged(tmp_path: Path, key: str, value: obj
     path = tmp_path / "m.safetensors"
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
     with pytest.raises(DamagedFileError, match="is damaged"):
-        tensor_file.unpack("model", path)
+        tensor_file.unpack_tensors("model", path)

@@ -34,12 +34,12 @@ def make_model(name: str, n_classes: int = 3, resolution: int = 28) -> model_fil
 def test_a_seed_has_the_same_pixels_at_every_place_and_count(name: str) -> None:
     model = make_model(name)
     seeds = list(range(150))
-    every = torch.cat([pictures for _, pictures, _ in generate.from_seeds(model, seeds)])
+    every = torch.cat([pictures for _, pictures, _ in generate.generate_from_seeds(model, seeds)])
     assert every.shape == (150, 1, 28, 28) and every.dtype == torch.uint8
     assert every.float().std() > 1
     compared = 0
     for some in ([7], [149, 7], list(range(7, 100)), list(reversed(seeds)), [7] * 65):
-        made = torch.cat([pictures for _, pictures, _ in generate.from_seeds(model, some)])
+        made = torch.cat([pictures for _, pictures, _ in generate.generate_from_seeds(model, some)])
         for seed, picture in zip(some, made, strict=True):
             assert torch.equal(picture, every[seed]), f"seed {seed} in a list of {len(some)}"
             compared += 1
@@ -48,12 +48,12 @@ def test_a_seed_has_the_same_pixels_at_every_place_and_count(name: str) -> None:
 
 def test_a_seed_takes_the_class_it_stands_for() -> None:
     model = make_model("mlp")
-    classes = torch.cat([c for _, _, c in generate.from_seeds(model, range(100)) if c is not None])
+    classes = torch.cat([c for _, _, c in generate.generate_from_seeds(model, range(100)) if c is not None])
     assert torch.equal(classes, latents.classes_from_seeds(range(100), (5, 3, 2)))
     assert classes.bincount().tolist() == [50, 30, 20]
-    ((_, chosen, labels),) = generate.from_seeds(model, [4, 5], [2, 1])
+    ((_, chosen, labels),) = generate.generate_from_seeds(model, [4, 5], [2, 1])
     assert labels is not None and labels.tolist() == [2, 1]
-    z = latents.from_seeds([4, 5], 16)
+    z = latents.latents_from_seeds([4, 5], 16)
     assert torch.equal(chosen, generate.generate(model.G, z, torch.tensor([2, 1])))
 
 
@@ -88,10 +88,12 @@ def test_range_rounding_and_mode_are_decided_here() -> None:
 def test_a_model_file_brings_back_the_same_model(tmp_path: Path, n_classes: int) -> None:
     model = make_model("conv", n_classes)
     path = tmp_path / "m.safetensors"
-    model_file.save(path, model.G, model.info)
-    again = model_file.load(path)
+    model_file.save_model(path, model.G, model.info)
+    again = model_file.load_model(path)
     assert again.info == model.info and len(again.digest) == 64
-    pairs = zip(generate.from_seeds(model, range(10)), generate.from_seeds(again, range(10)), strict=True)
+    pairs = zip(
+        generate.generate_from_seeds(model, range(10)), generate.generate_from_seeds(again, range(10)), strict=True
+    )
     for (_, before, _), (_, after, _) in pairs:
         assert torch.equal(before, after)
 
@@ -100,9 +102,9 @@ def test_a_model_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None
     model = make_model("mlp")
     path = tmp_path / "m.safetensors"
     other = make_model("mlp", resolution=32).info
-    model_file.save(path, model.G, other)
+    model_file.save_model(path, model.G, other)
     with pytest.raises(FileFormatError, match="do not fit the model it describes"):
-        model_file.load(path)
+        model_file.load_model(path)
 
 
 @pytest.mark.parametrize("names", [("bag", "bag", "hat"), ("bag", "x" * 256, "hat")])
@@ -110,28 +112,28 @@ def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     model = make_model("mlp", 3)
-    model_file.save(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
+    model_file.save_model(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
     with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes of one name, or of more than 255 letters"):
-        model_file.load(tmp_path / "m.safetensors")
+        model_file.load_model(tmp_path / "m.safetensors")
 
 
 @pytest.mark.parametrize("names", ["bag", [["bag"], "hat", "cap"], {"bag": 1, "hat": 2, "cap": 3}], ids=str)
 def test_a_model_file_whose_classes_are_not_texts_is_refused(tmp_path: Path, names: object) -> None:
     path, model = tmp_path / "m.safetensors", make_model("mlp", 3)
-    model_file.save(path, model.G, model.info)
-    tensors, meta, _ = tensor_file.unpack("model", path)
-    path.write_bytes(tensor_file.pack("model", tensors, {**meta, "class_names": names}))
+    model_file.save_model(path, model.G, model.info)
+    tensors, meta, _ = tensor_file.unpack_tensors("model", path)
+    path.write_bytes(tensor_file.pack_tensors("model", tensors, {**meta, "class_names": names}))
     with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names that are not a list of texts"):
-        model_file.load(path)
+        model_file.load_model(path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float16, torch.int8, torch.complex64], ids=str)
 def test_a_model_file_with_weights_of_another_type_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
     model = make_model("mlp")
     tensors = {name: weight.to(dtype) for name, weight in model.G.state_dict().items()}
-    (tmp_path / "m.safetensors").write_bytes(tensor_file.pack("model", tensors, dataclasses.asdict(model.info)))
+    (tmp_path / "m.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, dataclasses.asdict(model.info)))
     with pytest.raises(FileFormatError, match="weights that do not fit the model it describes"):
-        model_file.load(tmp_path / "m.safetensors")
+        model_file.load_model(tmp_path / "m.safetensors")
 
 
 def test_classes_are_named_or_numbered_and_separated_by_commas() -> None:

@@ -19,7 +19,7 @@ PATHS: tuple[PathName, ...] = typing.get_args(PathName)
 
 
 def test_every_path_that_has_a_name_can_be_walked() -> None:
-    assert set(interpolate.PATHS) == set(PATHS)
+    assert set(interpolate.PATH_FUNCTIONS) == set(PATHS)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_every_path_that_has_a_name_can_be_walked() -> None:
 def test_keys_are_where_they_belong_and_exact(
     seeds: list[int], path: PathName, frames: int, is_loop: bool, keys: dict[int, int]
 ) -> None:
-    walk = interpolate.plan(INFO, seeds, path=path, segment_frames=frames, is_loop=is_loop)
+    walk = interpolate.plan_walk(INFO, seeds, path=path, segment_frames=frames, is_loop=is_loop)
     steps = list(walk.steps())
     assert len(steps) == len(walk) == (len(seeds) * frames if is_loop else (len(seeds) - 1) * frames + 1)
     assert {i: step.seed for i, step in enumerate(steps) if step.seed is not None} == keys
     for i, seed in keys.items():
-        assert torch.equal(steps[i].z, latents.from_seeds([seed], 16)[0])
+        assert torch.equal(steps[i].z, latents.latents_from_seeds([seed], 16)[0])
         weights = steps[i].weights
         assert weights is not None and weights.tolist() == one_hot(int(latents.classes_from_seeds([seed], (5, 3, 2))))
 
@@ -54,9 +54,9 @@ def one_hot(label: int) -> list[float]:
 def test_key_frames_are_the_pictures_of_their_seeds(path: PathName, n_classes: int) -> None:
     model = make_model("conv", n_classes)
     seeds = [3, 40] if path == "circle" else [3, 40, 12]
-    walk = interpolate.plan(model.info, seeds, path=path, segment_frames=30, trunc=0.7)
-    frames = list(interpolate.pictures(model, [walk]))
-    ((_, pictures, _),) = generate.from_seeds(model, seeds, trunc=0.7)
+    walk = interpolate.plan_walk(model.info, seeds, path=path, segment_frames=30, trunc=0.7)
+    frames = list(interpolate.render_walks(model, [walk]))
+    ((_, pictures, _),) = generate.generate_from_seeds(model, seeds, trunc=0.7)
     compared = 0
     for step, frame in zip(walk.steps(), frames, strict=True):
         if step.seed is not None:
@@ -68,10 +68,10 @@ def test_key_frames_are_the_pictures_of_their_seeds(path: PathName, n_classes: i
 @pytest.mark.parametrize("path", ["slerp", "lerp"])
 def test_all_steps_of_a_segment_are_equal_and_the_loop_adds_one_segment(path: PathName) -> None:
     """Steps of slerp turn by one angle; those of lerp have one length. The segment back to the start is no exception"""
-    walk = interpolate.plan(INFO, [3, 7, 12], path=path, segment_frames=10)
+    walk = interpolate.plan_walk(INFO, [3, 7, 12], path=path, segment_frames=10)
     z = torch.stack([step.z for step in walk.steps()])
     following = z.roll(-1, dims=0)
-    sizes = latents.angle(z, following) if path == "slerp" else latents.length(z - following)
+    sizes = latents.angle_between(z, following) if path == "slerp" else latents.vector_norms(z - following)
     for segment in sizes.view(3, 10):
         torch.testing.assert_close(segment, segment.mean().expand(10), atol=0, rtol=1e-4)
     assert not torch.equal(z[-1], z[0])
@@ -80,11 +80,11 @@ def test_all_steps_of_a_segment_are_equal_and_the_loop_adds_one_segment(path: Pa
 @pytest.mark.parametrize("frames", [1, 2, 60])
 def test_a_circle_goes_round_once_at_an_even_pace(frames: int) -> None:
     """With whole frames on both arcs, steps differ by at most the part of one frame in those of the shorter arc."""
-    walk = interpolate.plan(INFO, [3, 7], path="circle", segment_frames=frames, is_loop=False)
+    walk = interpolate.plan_walk(INFO, [3, 7], path="circle", segment_frames=frames, is_loop=False)
     steps = list(walk.steps())
     z = torch.stack([step.z for step in steps])
     assert len(z) == len(walk) == 2 * frames
-    turns = latents.angle(z, z.roll(-1, dims=0))
+    turns = latents.angle_between(z, z.roll(-1, dims=0))
     if frames > 1:
         assert turns.sum().item() == pytest.approx(2 * torch.pi, abs=1e-4)
     shorter = next(i for i, step in enumerate(steps) if step.seed == 7)
@@ -94,12 +94,12 @@ def test_a_circle_goes_round_once_at_an_even_pace(frames: int) -> None:
 
 
 def test_class_weights_go_from_the_class_of_one_key_to_that_of_the_next() -> None:
-    walk = interpolate.plan(INFO, [5], [0, 2], segment_frames=4)
+    walk = interpolate.plan_walk(INFO, [5], [0, 2], segment_frames=4)
     steps = list(walk.steps())
     weights = [step.weights.tolist() for step in steps if step.weights is not None]
     there = [[1, 0, 0], [0.75, 0, 0.25], [0.5, 0, 0.5], [0.25, 0, 0.75], [0, 0, 1]]
     assert weights == [*there, *there[1:-1][::-1]]
-    z = latents.from_seeds([5], 16)[0]
+    z = latents.latents_from_seeds([5], 16)[0]
     assert all(torch.equal(step.z, z) for step in steps) and len(steps) == 8
 
 
@@ -113,13 +113,13 @@ def test_class_weights_go_from_the_class_of_one_key_to_that_of_the_next() -> Non
     ],
 )
 def test_classes_are_dealt_to_the_keys_in_turn(seeds: list[int], classes: list[int], labels: list[int]) -> None:
-    walk = interpolate.plan(INFO, seeds, classes, is_loop=False)
+    walk = interpolate.plan_walk(INFO, seeds, classes, is_loop=False)
     assert walk.weights is not None and walk.weights.argmax(dim=1).tolist() == labels
     assert len(walk.seeds) == len(labels)
 
 
 def test_one_class_weighs_as_its_label_does() -> None:
-    z = latents.from_seeds(range(64), 16)
+    z = latents.latents_from_seeds(range(64), 16)
     labels = torch.arange(64) % 3
     weights = torch.nn.functional.one_hot(labels, 3).float()
     compared = 0
@@ -133,9 +133,9 @@ def test_one_class_weighs_as_its_label_does() -> None:
 def test_many_walks_go_side_by_side() -> None:
     """In a grid of three, cells hold what each walk gives alone, also where a frame is wider than a batch."""
     for n in (3, 70):
-        some = [interpolate.plan(INFO, [2 * cell, 2 * cell + 1], segment_frames=5) for cell in range(n)]
-        alone = [list(interpolate.pictures(MODEL, [walk])) for walk in some[:3]]
-        together = list(interpolate.pictures(MODEL, some, columns=3))
+        some = [interpolate.plan_walk(INFO, [2 * cell, 2 * cell + 1], segment_frames=5) for cell in range(n)]
+        alone = [list(interpolate.render_walks(MODEL, [walk])) for walk in some[:3]]
+        together = list(interpolate.render_walks(MODEL, some, columns=3))
         assert len(together) == 10
         for i, frame in enumerate(together):
             assert frame.shape == (-(-n // 3) * 28, 3 * 28)
@@ -148,7 +148,7 @@ def test_frames_come_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     made = generate.generate
     monkeypatch.setattr(interpolate, "generate", lambda *args: calls.append(len(args[1])) or made(*args))
-    stream = interpolate.pictures(MODEL, [interpolate.plan(INFO, [3, 7], segment_frames=1_000_000)])
+    stream = interpolate.render_walks(MODEL, [interpolate.plan_walk(INFO, [3, 7], segment_frames=1_000_000)])
     next(stream)
     assert calls == [generate.BATCH]
 
@@ -170,13 +170,13 @@ def test_frames_come_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_leads_nowhere_is_refused(seeds: list[int], options: dict[str, typing.Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        interpolate.plan(INFO, seeds, **options)
+        interpolate.plan_walk(INFO, seeds, **options)
 
 
 @pytest.mark.parametrize("path", ["slerp", "circle"])
 def test_opposite_keys_are_refused_with_a_way_out(path: PathName, monkeypatch: pytest.MonkeyPatch) -> None:
-    a = latents.from_seeds([3], 16)
-    monkeypatch.setattr(latents, "from_seeds", lambda seeds, z_dim: torch.cat([a, -a]))
+    a = latents.latents_from_seeds([3], 16)
+    monkeypatch.setattr(latents, "latents_from_seeds", lambda seeds, z_dim: torch.cat([a, -a]))
     with pytest.raises(ConfigError, match=rf"no {path} from seed 3 to seed 7: .*opposite.*; try --path lerp"):
-        interpolate.plan(INFO, [3, 7], path=path)
-    assert len(interpolate.plan(INFO, [3, 7], path="lerp")) == 120
+        interpolate.plan_walk(INFO, [3, 7], path=path)
+    assert len(interpolate.plan_walk(INFO, [3, 7], path="lerp")) == 120

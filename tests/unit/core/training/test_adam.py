@@ -87,7 +87,7 @@ def test_the_first_step_is_the_rate_against_the_sign_of_the_gradient() -> None:
     moments = Adam([weight]).fresh(weight)
     moments.step.fill_(1)
     with torch.no_grad():
-        adam.descend(weight, torch.tensor([3.0, -0.5]), moments, 0.1, (0.5, 0.9))
+        adam.adam_step(weight, torch.tensor([3.0, -0.5]), moments, 0.1, (0.5, 0.9))
     torch.testing.assert_close(weight.detach(), torch.tensor([-0.1, 0.1]))
 
 

@@ -6,37 +6,39 @@ import torch
 
 from gancli import presets
 from gancli.config import TrainConfig
-from gancli.core.data.dataset import image_set
+from gancli.core.data.dataset import build_image_set
 from gancli.core.training import run_config
-from gancli.core.training.auto_settings import batch_size, follow, gamma
+from gancli.core.training.auto_settings import adapt_settings_to_data, scale_batch_size, scale_gamma
 from gancli.errors import ConfigError
 
 
 def followed(
     resolution: int, preset: str = "quick", *, n_train: int = 500, is_watched: bool = True, **flags: object
 ) -> tuple[TrainConfig, dict[str, str]]:
-    _, config, sources = presets.resolve(preset, flags=flags)
-    return follow(config, sources, presets.PRESETS[preset], resolution, n_train=n_train, is_watched=is_watched)
+    _, config, sources = presets.resolve_config(preset, flags=flags)
+    return adapt_settings_to_data(
+        config, sources, presets.PRESETS[preset], resolution, n_train=n_train, is_watched=is_watched
+    )
 
 
 def test_the_batch_halves_with_each_doubling_above_32_px_but_not_below_16() -> None:
     sizes = (8, 28, 32, 36, 64, 68, 128, 132, 256)
-    assert [batch_size(64, size) for size in sizes] == [64, 64, 64, 32, 32, 16, 16, 16, 16]
-    assert [batch_size(256, size) for size in sizes] == [256, 256, 256, 128, 128, 64, 64, 32, 32]
-    assert batch_size(8, 256) == 8
+    assert [scale_batch_size(64, size) for size in sizes] == [64, 64, 64, 32, 32, 16, 16, 16, 16]
+    assert [scale_batch_size(256, size) for size in sizes] == [256, 256, 256, 128, 128, 64, 64, 32, 32]
+    assert scale_batch_size(8, 256) == 8
 
 
 def test_gamma_grows_with_the_pixels_and_falls_with_the_batch_above_32_px() -> None:
-    assert [gamma(0.5, size, 64, 64) for size in (8, 28, 32, 64, 256)] == [0.5, 0.5, 0.5, 2.0, 32.0]
-    assert gamma(0.5, 64, 64, 16) == 8 and gamma(0.5, 64, 64, 128) == 1
-    assert gamma(0.5, 32, 64, 16) == 0.5
-    assert gamma(0.0, 256, 64, 16) == 0
+    assert [scale_gamma(0.5, size, 64, 64) for size in (8, 28, 32, 64, 256)] == [0.5, 0.5, 0.5, 2.0, 32.0]
+    assert scale_gamma(0.5, 64, 64, 16) == 8 and scale_gamma(0.5, 64, 64, 128) == 1
+    assert scale_gamma(0.5, 32, 64, 16) == 0.5
+    assert scale_gamma(0.0, 256, 64, 16) == 0
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
 @pytest.mark.parametrize("resolution", [8, 28, 32])
 def test_up_to_32_px_a_preset_is_left_as_it_is(preset: str, resolution: int) -> None:
-    _, config, sources = presets.resolve(preset)
+    _, config, sources = presets.resolve_config(preset)
     assert followed(resolution, preset) == (config, sources)
 
 
@@ -128,11 +130,11 @@ def test_the_tutorials_recipe_is_never_augmented() -> None:
 
 def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConfig) -> None:
     def record(n: int, **flags: object) -> dict[str, Any]:
-        images = image_set("made", (torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None))
-        return run_config.make(*presets.resolve("quick", flags=flags), images)
+        images = build_image_set("made", (torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None))
+        return run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images)
 
-    assert run_config.notes(record(200)) == []
-    (said,) = run_config.notes(record(199))
+    assert run_config.run_config_notes(record(200)) == []
+    (said,) = run_config.run_config_notes(record(199))
     assert said.startswith(
         "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
     )
@@ -154,12 +156,15 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
     ids=str,
 )
 def test_a_record_names_settings_without_effect(flags: dict[str, object], said: list[str]) -> None:
-    images = image_set("made", (torch.zeros(200, 1, 8, 8, dtype=torch.uint8), None))
-    assert run_config.notes(run_config.make(*presets.resolve("quick", flags=flags), images)) == said
+    images = build_image_set("made", (torch.zeros(200, 1, 8, 8, dtype=torch.uint8), None))
+    assert (
+        run_config.run_config_notes(run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images))
+        == said
+    )
 
 
 def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
-    images = image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
-    record = run_config.make(*presets.resolve("quick"), images)
+    images = build_image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
+    record = run_config.build_run_config(*presets.resolve_config("quick"), images)
     assert (record["train"]["batch_size"], record["train"]["gamma"]) == (32, 4.0)
     assert record["sources"]["batch_size"] == record["sources"]["gamma"] == "rule"

@@ -21,8 +21,8 @@ FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 0.1, "device": "cp
 
 
 def plan(folder: Path, **flags: object) -> tuple[dict[str, Any], ImageSet]:
-    images = load.load(str(folder))
-    return run_config.make(*presets.resolve("quick", flags={**FLAGS, **flags}), images), images
+    images = load.load_dataset(str(folder))
+    return run_config.build_run_config(*presets.resolve_config("quick", flags={**FLAGS, **flags}), images), images
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, step_s: dict[tuple[int, str], float], cores: int = 4) -> list[object]:
@@ -33,8 +33,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, step_s: dict[tuple[int, str], float
         tried.append(pair := (torch.get_num_threads(), engine.state.precision))
         return step_s[pair]
 
-    monkeypatch.setattr(devices, "cores", lambda: cores)
-    monkeypatch.setattr(trial, "step_s", step)
+    monkeypatch.setattr(devices, "count_cores", lambda: cores)
+    monkeypatch.setattr(trial, "time_step", step)
     return tried
 
 
@@ -46,7 +46,7 @@ STEPS = {(4, "float32"): 0.5, (2, "float32"): 0.3, (1, "float32"): 0.4, (2, "bf1
 
 
 def test_thread_counts_are_all_cores_and_the_powers_of_two_below() -> None:
-    counts = [autotune.thread_counts(cores) for cores in (1, 2, 4, 6)]
+    counts = [autotune.candidate_thread_counts(cores) for cores in (1, 2, 4, 6)]
     assert counts == [[1], [2, 1], [4, 2, 1], [6, 4, 2, 1]]
 
 
@@ -65,32 +65,32 @@ def test_the_fastest_of_a_trial_is_kept(
     machine(monkeypatch, STEPS)
     record, images = plan(tiny_idx, **flags)
     before = copy.deepcopy(record)
-    found = autotune.tuned(record, images)
+    found = autotune.tune_machine(record, images)
     assert chosen(found) == expected and record == before
     assert found | {"machine": 0} == record | {"machine": 0}
 
 
 def test_a_default_is_left_only_for_what_is_worth_it(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, {(2, "float32"): 0.103, (1, "float32"): 0.1, (2, "bf16"): 0.1}, cores=2)
-    assert chosen(autotune.tuned(*plan(tiny_idx, threads="auto", precision="auto"))) == (2, "float32")
+    assert chosen(autotune.tune_machine(*plan(tiny_idx, threads="auto", precision="auto"))) == (2, "float32")
 
 
 def test_what_is_far_behind_is_not_tried_again(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = machine(monkeypatch, {(1, "float32"): 0.2, (1, "bf16"): 2.0}, cores=1)
-    assert chosen(autotune.tuned(*plan(tiny_idx, precision="auto"))) == (1, "float32")
+    assert chosen(autotune.tune_machine(*plan(tiny_idx, precision="auto"))) == (1, "float32")
     assert tried.count((1, "bf16")) == 4, "two to warm up, and one turn of the trial"
 
 
 def test_a_run_that_leaves_nothing_to_a_trial_has_none(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = machine(monkeypatch, {})
     record, images = plan(tiny_idx, precision="bf16")
-    assert autotune.tuned(record, images) == record and chosen(record) == (4, "bf16") and not tried
+    assert autotune.tune_machine(record, images) == record and chosen(record) == (4, "bf16") and not tried
 
 
 def test_a_real_trial_chooses_what_a_run_can_be_made_with(tiny_idx: Path, tmp_path: Path) -> None:
     record, images = plan(tiny_idx, threads="auto", precision="auto")
-    record = autotune.tuned(record, images)
-    assert chosen(record) in [(n, name) for n in range(1, devices.cores() + 1) for name in ("float32", "bf16")]
+    record = autotune.tune_machine(record, images)
+    assert chosen(record) in [(n, name) for n in range(1, devices.count_cores() + 1) for name in ("float32", "bf16")]
     trainer = Trainer(RunDir.create(tmp_path, "x"), record, images)
     assert (torch.get_num_threads(), trainer.state.precision) == chosen(record)
 
@@ -102,16 +102,16 @@ def test_a_batch_without_memory_is_refused_before_anything_is_timed(
         raise MemoryLimitError("too large")
 
     tried = machine(monkeypatch, STEPS)
-    monkeypatch.setattr(trial, "rehearse", refuse)
+    monkeypatch.setattr(trial, "run_trial", refuse)
     with pytest.raises(MemoryLimitError, match="too large"):
-        autotune.tuned(*plan(tiny_idx, precision="auto"))
+        autotune.tune_machine(*plan(tiny_idx, precision="auto"))
     assert not tried
 
 
 def test_bf16_is_refused_where_there_is_none_and_not_tried(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, {(4, "float32"): 0.2})
     monkeypatch.setattr(devices, "has_bf16", lambda device: False)
-    assert chosen(autotune.tuned(*plan(tiny_idx, precision="auto"))) == (4, "float32")
+    assert chosen(autotune.tune_machine(*plan(tiny_idx, precision="auto"))) == (4, "float32")
     with pytest.raises(ConfigError, match="--precision bf16 cannot be computed by cpu on this machine; use float32"):
         plan(tiny_idx, precision="bf16")
 

@@ -28,16 +28,20 @@ def noise(folder: Path, n: int) -> ImageSet:
     for split, size in (("train", n), ("t10k", 64)):
         pixels = draws.integers(0, 256, (size, 8, 8), np.uint8)
         (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(pixels.shape, pixels.tobytes()))
-    return load.load(str(folder))
+    return load.load_dataset(str(folder))
 
 
 def warned(
     tmp_path: Path, images: ImageSet, hook: Callable[[Trainer], None] | None = None, **settings: object
 ) -> dict[str, events.Warned]:
     """Train, and return the warnings by name; each must be given once, and be written down."""
-    name, config, sources = presets.resolve("quick", {**SETTINGS, **settings, "data": images.source})
-    record = run_config.make(name, config, sources, images)
-    probe = evaluation.probe(images, run_config.spec(record), images.class_counts) if config.eval_kimg else None
+    name, config, sources = presets.resolve_config("quick", {**SETTINGS, **settings, "data": images.source})
+    record = run_config.build_run_config(name, config, sources, images)
+    probe = (
+        evaluation.build_scorer(images, run_config.model_spec(record), images.class_counts)
+        if config.eval_kimg
+        else None
+    )
     trainer = Trainer(RunDir.create(tmp_path / "runs", name), record, images, probe)
     if hook:
         hook(trainer)
@@ -83,7 +87,14 @@ def test_ten_images_are_overfitted(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_collapsed_model_of_digits_misses_classes(tmp_path: Path) -> None:
     found = warned(
-        tmp_path, load.load("mnist-5k"), model="mlp", conditional=False, lr=0.1, gamma=0, kimg=1.6, eval_kimg=0.4
+        tmp_path,
+        load.load_dataset("mnist-5k"),
+        model="mlp",
+        conditional=False,
+        lr=0.1,
+        gamma=0,
+        kimg=1.6,
+        eval_kimg=0.4,
     )
     assert "hardly any generated image has shown" in found["missing_classes"].text
 
@@ -93,4 +104,4 @@ def test_a_healthy_run_is_left_alone(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     quick = {name: getattr(presets.PRESETS["quick"], name) for name in ("g_width", "d_width", "z_dim", "batch_size")}
     settings = {**quick, "batch_ramp_kimg": 20, "kimg": 4.2, "tick_kimg": 0.16, "eval_kimg": 2}
-    assert warned(tmp_path, load.load("mnist-5k"), **settings) == {}
+    assert warned(tmp_path, load.load_dataset("mnist-5k"), **settings) == {}

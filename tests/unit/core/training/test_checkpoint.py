@@ -15,7 +15,7 @@ from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import tensor_file
 from gancli.core.training import checkpoint
 from gancli.core.training.checkpoint import Checkpoint
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError
 from gancli.files.run_folder import RunDir
 
@@ -24,8 +24,8 @@ CONFIG = TrainConfig(z_dim=4, g_width=4, d_width=4, batch_size=4, kimg=1.0, ema_
 CPU = torch.device("cpu")
 
 
-def trained() -> TrainState:
-    state = TrainState(CONFIG, SPEC, CPU)
+def trained() -> TrainStep:
+    state = TrainStep(CONFIG, SPEC, CPU)
     pixels = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
         state.step(pixels, torch.tensor([0, 1, 1, 0]), 0.0, 0.0)
@@ -41,14 +41,14 @@ def peak_bytes() -> int:
 def found(tmp_path: Path) -> Checkpoint:
     state = trained()
     path = RunDir(tmp_path).checkpoint(state.nimg)
-    checkpoint.save(path, state, {"record": {}, "train_s": 1.5})
-    return checkpoint.read(path)
+    checkpoint.save_checkpoint(path, state, {"record": {}, "train_s": 1.5})
+    return checkpoint.read_checkpoint(path)
 
 
 def test_what_was_saved_is_accepted_and_restored(found: Checkpoint) -> None:
-    checkpoint.check(found, CONFIG, SPEC)
-    state, right = TrainState(CONFIG, SPEC, CPU), trained()
-    assert checkpoint.restore(state, found) == 1.5 and state.nimg == 12
+    checkpoint.check_checkpoint_fits(found, CONFIG, SPEC)
+    state, right = TrainStep(CONFIG, SPEC, CPU), trained()
+    assert checkpoint.restore_checkpoint(state, found) == 1.5 and state.nimg == 12
     for name, net in right.modules.items():
         for key, tensor in net.state_dict().items():
             assert torch.equal(state.modules[name].state_dict()[key], tensor), key
@@ -61,10 +61,12 @@ def test_what_was_saved_is_accepted_and_restored(found: Checkpoint) -> None:
 
 
 def test_a_checkpoint_of_an_untrained_state_has_no_moments(tmp_path: Path) -> None:
-    checkpoint.save(RunDir(tmp_path).checkpoint(0), TrainState(CONFIG, SPEC, CPU), {"record": {}, "train_s": 0.0})
-    found = checkpoint.read(RunDir(tmp_path).checkpoint(0))
+    checkpoint.save_checkpoint(
+        RunDir(tmp_path).checkpoint(0), TrainStep(CONFIG, SPEC, CPU), {"record": {}, "train_s": 0.0}
+    )
+    found = checkpoint.read_checkpoint(RunDir(tmp_path).checkpoint(0))
     assert not any(name.startswith("opt_") for name in found.tensors)
-    checkpoint.check(found, CONFIG, SPEC)
+    checkpoint.check_checkpoint_fits(found, CONFIG, SPEC)
 
 
 def changed(name: str, change: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], None]:
@@ -106,20 +108,20 @@ def test_tensors_that_are_not_those_of_the_run(found: Checkpoint, name: str) -> 
     tensors = dict(found.tensors)
     TENSORS[name](tensors)
     with pytest.raises(FileFormatError, match="does not fit the run it belongs to"):
-        checkpoint.check(dataclasses.replace(found, tensors=tensors), CONFIG, SPEC)
+        checkpoint.check_checkpoint_fits(dataclasses.replace(found, tensors=tensors), CONFIG, SPEC)
 
 
 @pytest.mark.parametrize("name", META)
 def test_values_that_no_run_has(found: Checkpoint, name: str) -> None:
     with pytest.raises(FileFormatError):
-        checkpoint.check(dataclasses.replace(found, meta={**found.meta, **META[name]}), CONFIG, SPEC)
+        checkpoint.check_checkpoint_fits(dataclasses.replace(found, meta={**found.meta, **META[name]}), CONFIG, SPEC)
 
 
 def test_networks_of_another_size_are_not_built(found: Checkpoint) -> None:
     """5 GB, were they built."""
     large, before = dataclasses.replace(SPEC, g_width=4096, d_width=4096, z_dim=4096), peak_bytes()
     with pytest.raises(FileFormatError, match="its weights are not those of the run's networks"):
-        checkpoint.check(found, CONFIG, large)
+        checkpoint.check_checkpoint_fits(found, CONFIG, large)
     assert peak_bytes() - before < 1e9
 
 
@@ -127,5 +129,5 @@ def test_a_name_that_tells_another_moment_is_damage(found: Checkpoint) -> None:
     other = found.path.with_name("checkpoint-000000900.safetensors")
     found.path.rename(other)
     with pytest.raises(DamagedFileError, match="is not of the images seen that its name says"):
-        checkpoint.read(other)
-    assert tensor_file.unpack("checkpoint", other)
+        checkpoint.read_checkpoint(other)
+    assert tensor_file.unpack_tensors("checkpoint", other)

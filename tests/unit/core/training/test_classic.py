@@ -5,8 +5,8 @@ from torch import nn
 
 from gancli.core import images, rng
 from gancli.core.data.load import batch_indices
-from gancli.core.training.run_config import spec
-from gancli.core.training.step import TrainState
+from gancli.core.training.run_config import model_spec
+from gancli.core.training.step import TrainStep
 from gancli.presets import PRESETS
 
 STEPS, BATCH = 20, 32
@@ -42,7 +42,7 @@ def test_classic_is_the_tutorials_recipe_for_twenty_steps() -> None:
     data = torch.randint(0, 256, (300, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     shapes = {"resolution": 28, "channels": 1, "class_names": []}
     train = {"model": config.model, "z_dim": 64, "g_width": 256, "d_width": 256}
-    state = TrainState(config, spec({"train": train, "data": shapes}), torch.device("cpu"))
+    state = TrainStep(config, model_spec({"train": train, "data": shapes}), torch.device("cpu"))
 
     G = nn.Sequential(
         nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 784), nn.Tanh()
@@ -84,7 +84,7 @@ def test_classic_starts_from_pytorchs_default_initialisation() -> None:
         "train": {"model": "mlp", "z_dim": 64, "g_width": 256, "d_width": 256},
         "data": {"resolution": 28, "channels": 1, "class_names": []},
     }
-    state = TrainState(config, spec(record), torch.device("cpu"))
+    state = TrainStep(config, model_spec(record), torch.device("cpu"))
     for network, fan_in in ((state.G, 64), (state.D, 784)):
         weight = next(network.parameters())
         bound = fan_in**-0.5  # nn.Linear: kaiming_uniform with a = sqrt(5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in))

@@ -16,9 +16,9 @@ from gancli import events, presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.data import load
 from gancli.core.networks import tensor_file
-from gancli.core.networks.build import MODELS, build
+from gancli.core.networks.build import MODELS, build_networks
 from gancli.core.training import checkpoint, finetune, run_config
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, DamagedFileError, FileFormatError, RunError
 from gancli.files.run_folder import RunDir, read_jsonl
@@ -33,19 +33,19 @@ EACH = pytest.mark.parametrize(("model", "spectral"), [(model, model == "resnet"
 
 def trained(
     names: tuple[str, ...] = NAMES, *, with_D: bool = True, spectral: bool = False, **spec: Any
-) -> finetune.Start:
+) -> finetune.PretrainedNetworks:
     """Networks whose weights no fresh state of seed 0 has."""
     of = dataclasses.replace(SPEC, **{"n_classes": len(names), **spec})
-    G, D = build(of, 77, spectral_norm=spectral)
-    return finetune.Start(
+    G, D = build_networks(of, 77, spectral_norm=spectral)
+    return finetune.PretrainedNetworks(
         "runs/old", "/x/runs/old", "ab", of, spectral, 1500, "animals", names, G, D if with_D else None
     )
 
 
-def fresh(names: tuple[str, ...], like: finetune.Start, **settings: Any) -> TrainState:
+def fresh(names: tuple[str, ...], like: finetune.PretrainedNetworks, **settings: Any) -> TrainStep:
     asked = {"model": like.spec.model, "spectral_norm": like.spectral_norm, **SMALL, "kimg": 1.0, **settings}
     spec = dataclasses.replace(like.spec, n_classes=len(names))
-    return TrainState(presets.resolve("quick", flags=asked)[1], spec, torch.device("cpu"))
+    return TrainStep(presets.resolve_config("quick", flags=asked)[1], spec, torch.device("cpu"))
 
 
 def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
     }
 
 
-def taken(state: TrainState, init: finetune.Start) -> set[str]:
+def taken(state: TrainStep, init: finetune.PretrainedNetworks) -> set[str]:
     """Names of the weights that are those of the trained networks, after as many as there are were compared."""
     found, visited = set(), 0
     for letter, ours, theirs in (("G", state.G, init.G), ("D", state.D, init.D)):
@@ -71,7 +71,7 @@ def taken(state: TrainState, init: finetune.Start) -> set[str]:
     return found
 
 
-def everything(state: TrainState) -> set[str]:
+def everything(state: TrainStep) -> set[str]:
     return {f"{letter}.{name}" for letter in "GD" for name in state.modules[letter].state_dict()}
 
 
@@ -79,7 +79,7 @@ def everything(state: TrainState) -> set[str]:
 def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: bool) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(NAMES, init)
-    finetune.apply(state, init, record_of(NAMES))
+    finetune.apply_pretrained(state, init, record_of(NAMES))
     assert taken(state, init) == everything(state)
     assert state.nimg == 0 and state.G_ema is not state.G and not state.opt_G.moments
     for mean, weight in zip(state.G_ema.parameters(), state.G.parameters(), strict=True):
@@ -89,7 +89,7 @@ def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: boo
 def test_without_an_average_g_alone_is_filled() -> None:
     init = trained()
     state = fresh(NAMES, init, ema_kimg=0.0)
-    finetune.apply(state, init, record_of(NAMES))
+    finetune.apply_pretrained(state, init, record_of(NAMES))
     assert state.G_ema is state.G and taken(state, init) == everything(state)
 
 
@@ -97,7 +97,7 @@ def test_from_a_model_file_d_is_a_fresh_one() -> None:
     init = trained(with_D=False)
     state = fresh(NAMES, init)
     before = {name: weight.clone() for name, weight in state.D.state_dict().items()}
-    finetune.apply(state, init, record_of(NAMES))
+    finetune.apply_pretrained(state, init, record_of(NAMES))
     assert taken(state, init) == {name for name in everything(state) if name.startswith("G.")}
     assert all(torch.equal(weight, before[name]) for name, weight in state.D.state_dict().items())
 
@@ -107,7 +107,7 @@ def test_from_a_model_file_d_is_a_fresh_one() -> None:
 def test_other_classes_start_with_embeddings_of_their_own(model: str, spectral: bool, names: tuple[str, ...]) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(names, init)
-    finetune.apply(state, init, record_of(names))
+    finetune.apply_pretrained(state, init, record_of(names))
     assert everything(state) - taken(state, init) == {name for name in everything(state) if ".embed." in name}
 
 
@@ -116,7 +116,7 @@ def test_a_class_that_the_model_knows_by_name_keeps_its_embedding_wherever_it_is
     names = ("owl", "bee", "cat", "dog")
     state = fresh(names, init)
     own = {letter: state.modules[letter].embed.table.weight.clone() for letter in "GD"}  # type: ignore[union-attr]
-    finetune.apply(state, init, record_of(names))
+    finetune.apply_pretrained(state, init, record_of(names))
     for letter, old in (("G", init.G), ("D", init.D)):
         now, then = (net.embed.table.weight for net in (state.modules[letter], old))  # type: ignore[union-attr]
         assert torch.equal(now, torch.stack([then[2], own[letter][1], then[0], then[1]]))
@@ -127,7 +127,7 @@ def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_kn
     init = dataclasses.replace(trained(), clusters="one")
     record = record_of(NAMES) if clusters is None else record_of(NAMES, clusters=clusters)
     state = fresh(NAMES, init)
-    finetune.apply(state, init, record)
+    finetune.apply_pretrained(state, init, record)
     embeddings = {name for name in everything(state) if ".embed." in name}
     assert len(embeddings) == 2 and everything(state) - taken(state, init) == (set() if is_known else embeddings)
 
@@ -136,7 +136,7 @@ def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_kn
 def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> None:
     init = trained((), model=model)
     state = fresh(NAMES, init)
-    finetune.apply(state, init, record_of(NAMES))
+    finetune.apply_pretrained(state, init, record_of(NAMES))
     wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
     assert torch.equal(state.G.state_dict()[wide][:, :6], init.G.state_dict()[wide])
     left = everything(state) - taken(state, init)
@@ -148,15 +148,17 @@ def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> No
 def test_a_model_with_classes_can_go_on_without(model: str) -> None:
     init = trained(model=model)
     state = fresh((), init)
-    finetune.apply(state, init, record_of(()))
+    finetune.apply_pretrained(state, init, record_of(()))
     wide = {"mlp": "layers.0.weight", "conv": "project.weight", "resnet": "scale.weight"}[model]
     assert torch.equal(state.G.state_dict()[wide], init.G.state_dict()[wide][:, :6])
     assert everything(state) - taken(state, init) == {f"G.{wide}"} | ({"D.out.weight"} if model == "resnet" else set())
 
 
-def followed(init: finetune.Start, *, has_own_size: bool = False, **flags: Any) -> tuple[TrainConfig, dict[str, str]]:
-    _, config, sources = presets.resolve("quick", flags=flags)
-    return finetune.follow(config, sources, init, has_own_size=has_own_size)
+def followed(
+    init: finetune.PretrainedNetworks, *, has_own_size: bool = False, **flags: Any
+) -> tuple[TrainConfig, dict[str, str]]:
+    _, config, sources = presets.resolve_config("quick", flags=flags)
+    return finetune.adopt_pretrained_settings(config, sources, init, has_own_size=has_own_size)
 
 
 def test_the_networks_follow_the_model_and_the_record_says_so() -> None:
@@ -221,19 +223,19 @@ def test_what_the_model_has_may_be_said_again() -> None:
 def test_the_record_and_the_line_say_what_starts_anew(
     then: tuple[str, ...], now: tuple[str, ...], remade: list[str], new_classes: list[str], said: str
 ) -> None:
-    found = finetune.entry(trained(then), record_of(now))
+    found = finetune.build_init_entry(trained(then), record_of(now))
     source = {"source": "runs/old", "path": "/x/runs/old", "sha256": "ab", "nimg": 1500, "data": "animals"}
     assert found == {**source, "remade": remade, "new_classes": new_classes}
-    assert finetune.told(found).startswith(f"runs/old, 1.5 kimg on {said}")
-    bare = finetune.entry(trained(then, with_D=False), record_of(now))
+    assert finetune.describe_init(found).startswith(f"runs/old, 1.5 kimg on {said}")
+    bare = finetune.build_init_entry(trained(then, with_D=False), record_of(now))
     assert (bare["remade"], bare["new_classes"]) == (["D", *remade], new_classes)
-    assert "; D starts fresh, since a model file holds G alone" in finetune.told(bare)
+    assert "; D starts fresh, since a model file holds G alone" in finetune.describe_init(bare)
 
 
 @pytest.mark.parametrize("data", [{"resolution": 16}, {"channels": 3}], ids=str)
 def test_images_of_another_size_are_refused_with_what_fits_them(data: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="those of runs/old 12x12 grey; give --resolution 12 --channels 1"):
-        finetune.entry(trained(), record_of(NAMES, **data))
+        finetune.build_init_entry(trained(), record_of(NAMES, **data))
 
 
 def test_images_of_another_size_by_a_preset_are_said_to_be() -> None:
@@ -242,19 +244,19 @@ def test_images_of_another_size_by_a_preset_are_said_to_be() -> None:
     with pytest.raises(
         ConfigError, match="images of x are 32x32 grey by preset r3gan-32, those of runs/old 12x12 grey"
     ):
-        finetune.entry(trained(), record)
+        finetune.build_init_entry(trained(), record)
 
 
 def begin(outdir: Path, folder: Path, init: Path | None = None, **settings: Any) -> Trainer:
     """A new run, as the command makes it."""
-    name, config, sources = presets.resolve("quick", {"data": str(folder), **FEW, **settings})
-    found = None if init is None else finetune.load(init, outdir)
+    name, config, sources = presets.resolve_config("quick", {"data": str(folder), **FEW, **settings})
+    found = None if init is None else finetune.load_pretrained(init, outdir)
     if found:
-        config, sources = finetune.follow(config, sources, found, has_own_size=True)
-    images = load.load(config.data)
-    record = run_config.make(name, config, sources, images)
+        config, sources = finetune.adopt_pretrained_settings(config, sources, found, has_own_size=True)
+    images = load.load_dataset(config.data)
+    record = run_config.build_run_config(name, config, sources, images)
     if found:
-        record["init"] = finetune.entry(found, record)
+        record["init"] = finetune.build_init_entry(found, record)
     return Trainer(RunDir.create(outdir, name), record, images, init=found)
 
 
@@ -266,8 +268,8 @@ def finish(trainer: Trainer, stop_at: int | None = None) -> Trainer:
 
 
 def resume(run: RunDir) -> Trainer:
-    record = run_config.read(run)
-    return Trainer.resume(run, record, load.load(record["data"]["source"]))
+    record = run_config.read_run_config(run)
+    return Trainer.resume(run, record, load.load_dataset(record["data"]["source"]))
 
 
 @pytest.mark.parametrize("networks", [{}, {"model": "resnet", "spectral_norm": True}], ids=["conv", "resnet"])
@@ -287,7 +289,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
     assert new.record["init"] == {
         "source": old.run_dir.path.name,
         "path": str(old.run_dir.path),
-        "sha256": tensor_file.read_header("checkpoint", path)["sha256"],
+        "sha256": tensor_file.read_tensor_header("checkpoint", path)["sha256"],
         "nimg": 400,
         "data": "tiny",
         "remade": [],
@@ -297,7 +299,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
     assert new.state.nimg == 200 and new.record["plan"]["total_nimg"] == 200
     assert new.run_dir.frame(0).read_bytes() == old.run_dir.frame(400).read_bytes()
     (first, *_) = read_jsonl(new.run_dir.events)
-    assert (first["event"], first["text"]) == ("start", f"starting from {finetune.told(new.record['init'])}")
+    assert (first["event"], first["text"]) == ("start", f"starting from {finetune.describe_init(new.record['init'])}")
     assert new.run_dir.read_config()["init"] == new.record["init"]
 
 
@@ -316,7 +318,7 @@ def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no
     parts = finish(resume(parts.run_dir), 100)
     assert 100 <= parts.state.nimg < 400
     again = finish(resume(parts.run_dir))
-    (one, _), (other, _) = (checkpoint.newest(run.run_dir) for run in (whole, again))
+    (one, _), (other, _) = (checkpoint.read_newest_checkpoint(run.run_dir) for run in (whole, again))
     assert one.tensors.keys() == other.tensors.keys() and len(one.tensors) > 30
     assert all(torch.equal(tensor, other.tensors[key]) for key, tensor in one.tensors.items())
     assert one.meta["record"]["init"] == other.meta["record"]["init"] and one.meta["nimg"] == 400
@@ -329,26 +331,26 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_al
     run = finish(begin(tmp_path, tiny_idx)).run_dir
     newest, _ = run.checkpoints()
     newest.write_bytes(newest.read_bytes()[:-100])
-    found = finetune.load(run.path, tmp_path)
+    found = finetune.load_pretrained(run.path, tmp_path)
     assert found.nimg == 200 and newest.exists()
     (note,) = found.notes
     assert newest.name in note and "starting from the checkpoint before it" in note
     for path in run.checkpoints():
         path.write_bytes(b"")
     with pytest.raises(RunError, match=r"no checkpoint that can be read.* left: --init .*model\.safetensors"):
-        finetune.load(run.path, tmp_path)
+        finetune.load_pretrained(run.path, tmp_path)
 
 
 def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model; name its run folder instead"):
-        finetune.load(run.checkpoints()[0], tmp_path)
+        finetune.load_pretrained(run.checkpoints()[0], tmp_path)
     with pytest.raises(DamagedFileError, match="damaged or not a safetensors file"):
-        finetune.load(run.samples, tmp_path)
+        finetune.load_pretrained(run.samples, tmp_path)
     with pytest.raises(RunError, match="no run folder or model file none"):
-        finetune.load(Path("none"), tmp_path)
+        finetune.load_pretrained(Path("none"), tmp_path)
     with pytest.raises(RunError, match="is not a run folder"):
-        finetune.load(tiny_idx, tmp_path)
+        finetune.load_pretrained(tiny_idx, tmp_path)
 
 
 def edit(values: Any, *place: str, to: Any) -> None:
@@ -392,13 +394,13 @@ def stranger(tmp_path: Path) -> Callable[..., Path]:
     def made(change_meta: Callable[[dict[str, Any]], object], change: Callable[[Tensor], Tensor] = torch.clone) -> Path:
         record = record_of(NAMES)
         path = RunDir(tmp_path).checkpoint(100)
-        checkpoint.save(path, fresh(NAMES, trained(), kimg=1.0), {})
-        tensors, _, _ = tensor_file.unpack("checkpoint", path)
-        train = configs.to_values(presets.resolve("quick", flags={**SMALL, "kimg": 1.0})[1])
+        checkpoint.save_checkpoint(path, fresh(NAMES, trained(), kimg=1.0), {})
+        tensors, _, _ = tensor_file.unpack_tensors("checkpoint", path)
+        train = configs.config_to_values(presets.resolve_config("quick", flags={**SMALL, "kimg": 1.0})[1])
         meta: dict[str, Any] = {"record": {**record, "train": train}, "nimg": 100}
         change_meta(meta)
         changed = {name: change(tensor) for name, tensor in tensors.items()}
-        path.write_bytes(tensor_file.pack("checkpoint", changed, meta))
+        path.write_bytes(tensor_file.pack_tensors("checkpoint", changed, meta))
         (tmp_path / "config.json").write_text("{}")
         return tmp_path
 
@@ -409,7 +411,7 @@ def stranger(tmp_path: Path) -> Callable[..., Path]:
 def test_a_strangers_checkpoint_that_does_not_fit_itself_is_refused(stranger: Callable[..., Path], case: str) -> None:
     damage, message = FOREIGN[case]
     with pytest.raises(FileFormatError, match=rf"checkpoint-000000100\.safetensors {message}"):
-        finetune.load(stranger(damage), Path())
+        finetune.load_pretrained(stranger(damage), Path())
 
 
 @pytest.mark.parametrize(
@@ -428,9 +430,9 @@ def test_a_strangers_checkpoint_that_does_not_fit_itself_is_refused(stranger: Ca
 def test_a_strangers_weights_that_no_network_has_are_refused(
     stranger: Callable[..., Path], change: Callable[[Tensor], Tensor], message: str
 ) -> None:
-    assert finetune.load(stranger(do_nothing), Path()).nimg == 100
+    assert finetune.load_pretrained(stranger(do_nothing), Path()).nimg == 100
     with pytest.raises(FileFormatError, match=message):
-        finetune.load(stranger(do_nothing, change), Path())
+        finetune.load_pretrained(stranger(do_nothing, change), Path())
 
 
 class Largest(TorchDispatchMode):
@@ -451,7 +453,7 @@ def test_weights_are_compared_before_networks_as_large_as_a_stranger_says_have_m
     size = {"g_width": 256, "d_width": 256, "spectral_norm": True}
     run = stranger(lambda meta: meta["record"]["train"].update(size))
     with Largest() as largest, pytest.raises(FileFormatError, match=DO_NOT_FIT):
-        finetune.load(run, Path())
+        finetune.load_pretrained(run, Path())
     assert 0 < largest.numel < 20_000
 
 
@@ -459,15 +461,18 @@ def test_a_checkpoint_is_read_once_and_its_run_may_drop_it_then(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = finish(begin(tmp_path, tiny_idx)).run_dir
-    digest, unpack = tensor_file.read_header("checkpoint", run.checkpoints()[0])["sha256"], tensor_file.unpack
+    digest, unpack = (
+        tensor_file.read_tensor_header("checkpoint", run.checkpoints()[0])["sha256"],
+        tensor_file.unpack_tensors,
+    )
 
     def then_dropped(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         found = unpack(kind, path)
         path.unlink()
         return found
 
-    monkeypatch.setattr(tensor_file, "unpack", then_dropped)
-    found = finetune.load(run.path, tmp_path)
+    monkeypatch.setattr(tensor_file, "unpack_tensors", then_dropped)
+    found = finetune.load_pretrained(run.path, tmp_path)
     assert (found.sha256, found.nimg, found.notes) == (digest, 400, ())
 
 
@@ -475,19 +480,19 @@ def test_a_checkpoint_that_its_run_drops_before_it_is_read_makes_way_for_a_newer
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = finish(begin(tmp_path, tiny_idx)).run_dir
-    listed, unpack = run.checkpoints(), tensor_file.unpack
+    listed, unpack = run.checkpoints(), tensor_file.unpack_tensors
 
     def late(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         for n, old in enumerate(listed):
             if old.exists():
                 nimg = 600 + 200 * n
                 tensors, meta, _ = unpack(kind, old)
-                run.checkpoint(nimg).write_bytes(tensor_file.pack(kind, tensors, {**meta, "nimg": nimg}))
+                run.checkpoint(nimg).write_bytes(tensor_file.pack_tensors(kind, tensors, {**meta, "nimg": nimg}))
                 old.unlink()
         return unpack(kind, path)
 
-    monkeypatch.setattr(tensor_file, "unpack", late)
-    found, faults = checkpoint.newest(run)
+    monkeypatch.setattr(tensor_file, "unpack_tensors", late)
+    found, faults = checkpoint.read_newest_checkpoint(run)
     assert found.path == run.checkpoint(800) and faults == []
 
 
@@ -495,7 +500,7 @@ def test_a_checkpoint_that_is_listed_and_not_there_is_refused(tmp_path: Path, ti
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     run.checkpoint(900).symlink_to("gone")
     with pytest.raises(FileFormatError, match=r"no file .*checkpoint-000000900"):
-        finetune.load(run.path, tmp_path)
+        finetune.load_pretrained(run.path, tmp_path)
 
 
 @pytest.mark.parametrize("nimg", [float("inf"), 10**400, -5], ids=["inf", "huge", "below 0"])
@@ -504,7 +509,7 @@ def test_nor_does_a_run_go_on_from_a_number_of_images_that_cannot_be_right(
 ) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     path = run.checkpoints()[0]
-    tensors, meta, _ = tensor_file.unpack("checkpoint", path)
-    path.write_bytes(tensor_file.pack("checkpoint", tensors, {**meta, "nimg": nimg}))
+    tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", path)
+    path.write_bytes(tensor_file.pack_tensors("checkpoint", tensors, {**meta, "nimg": nimg}))
     with pytest.raises(FileFormatError, match=NO_COUNT):
         resume(run)

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from gancli import presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.training import step as states
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 
 CPU = torch.device("cpu")
 Seen = dict[str, list[torch.dtype]]
 
 
-def made(precision: str, *, n_classes: int = 0, **settings: object) -> TrainState:
+def made(precision: str, *, n_classes: int = 0, **settings: object) -> TrainStep:
     small = {"z_dim": 8, "g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "r1_interval": 1, "augment": "none"}
-    config: TrainConfig = presets.resolve("quick", flags={**small, **settings})[1]
+    config: TrainConfig = presets.resolve_config("quick", flags={**small, **settings})[1]
     spec = ModelSpec(model=config.model, z_dim=8, g_width=8, d_width=8, resolution=8, channels=1, n_classes=n_classes)
-    return TrainState(config, spec, CPU, precision=precision)
+    return TrainStep(config, spec, CPU, precision=precision)
 
 
 def images(n: int = 8) -> Tensor:
@@ -47,7 +47,7 @@ def penalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     yield seen
 
 
-def computed(state: TrainState) -> Seen:
+def computed(state: TrainStep) -> Seen:
     """Train a step; types of what the last layer of G and D gave, forward by forward."""
     seen: Seen = {"G": [], "D": []}
 
@@ -108,7 +108,7 @@ def test_what_is_kept_and_what_losses_see_is_float32(monkeypatch: pytest.MonkeyP
     assert len(state.modules) == 3
 
 
-def d_losses(state: TrainState, steps: int) -> list[float]:
+def d_losses(state: TrainStep, steps: int) -> list[float]:
     losses = []
     for _ in range(steps):
         state.step(images(), None, 0.1, 0.0)

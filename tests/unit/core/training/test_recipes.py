@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gancli.config import LossName, ModelSpec, TrainConfig
 from gancli.core import images, rng
 from gancli.core.networks.build import MODELS
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 
 BATCH, BEFORE = 6, 600  # images of the step, and seen before it
 
@@ -31,9 +31,9 @@ def batch() -> tuple[Tensor, Tensor]:
     return pixels, torch.tensor([0, 1, 2, 2, 1, 0])
 
 
-def in_float64(config: TrainConfig, model: str, monkeypatch: pytest.MonkeyPatch) -> TrainState:
+def in_float64(config: TrainConfig, model: str, monkeypatch: pytest.MonkeyPatch) -> TrainStep:
     """A state that computes with double numbers all the way; its draws are those of float32."""
-    state = TrainState(config, spec(model), torch.device("cpu"))
+    state = TrainStep(config, spec(model), torch.device("cpu"))
     for net in state.modules.values():
         net.double()
     single = state.latents
@@ -149,7 +149,7 @@ def test_wasserstein_with_gradient_penalty_is_the_published_step(monkeypatch: py
 
 
 def test_lazy_r2_comes_with_r1_every_few_steps_and_is_averaged_over_those() -> None:
-    state = TrainState(recipe(gamma=1.0, r2=True, r1_interval=3), spec("conv"), torch.device("cpu"))
+    state = TrainStep(recipe(gamma=1.0, r2=True, r1_interval=3), spec("conv"), torch.device("cpu"))
     pixels, y = batch()
     found = []
     for _ in range(6):
@@ -172,7 +172,7 @@ def test_lazy_r2_comes_with_r1_every_few_steps_and_is_averaged_over_those() -> N
 def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) -> None:
     penalty = {"gradient_penalty": 10.0} if loss == "wasserstein" else {"gamma": 1.0, "r2": True}
     config = recipe(loss=loss, share_latents=share, shift=0.5, beta1=0.0, **penalty)
-    state = TrainState(config, spec(model), torch.device("cpu"))
+    state = TrainStep(config, spec(model), torch.device("cpu"))
     before = {name: net.state_dict() for name, net in copy.deepcopy(state.modules).items()}
     for _ in range(2):
         state.step(*batch(), 0.5, 10.0)
@@ -195,7 +195,7 @@ def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) 
     ids=str,
 )
 def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], streams: list[str]) -> None:
-    state = TrainState(recipe(**settings), spec("conv"), torch.device("cpu"))
+    state = TrainStep(recipe(**settings), spec("conv"), torch.device("cpu"))
     D, seen, drawn = state.D.forward, [], []
 
     def augment(pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
@@ -214,7 +214,7 @@ def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], strea
 @pytest.mark.parametrize("loss", ["relativistic", "wasserstein"])
 def test_health_without_a_threshold_does_not_mind_what_all_logits_of_a_class_have_in_common(loss: LossName) -> None:
     config = recipe(loss=loss, **({"gradient_penalty": 10.0} if loss == "wasserstein" else {}))
-    state = TrainState(config, spec("mlp"), torch.device("cpu"))
+    state = TrainStep(config, spec("mlp"), torch.device("cpu"))
     draws = torch.Generator().manual_seed(3)
     real, heldout = (torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8, generator=draws) for n in (40, 30))
     labels, heldout_labels = torch.arange(40) % 3, torch.arange(30) % 2
@@ -233,7 +233,7 @@ def test_health_without_a_threshold_does_not_mind_what_all_logits_of_a_class_hav
 
 
 def test_r_v_of_pairs_is_0_for_images_alike_and_1_for_held_out_ones_that_look_generated() -> None:
-    state = TrainState(recipe(loss="relativistic"), spec("mlp"), torch.device("cpu"))
+    state = TrainStep(recipe(loss="relativistic"), spec("mlp"), torch.device("cpu"))
     bright = torch.full((20, 1, 8, 8), 255, dtype=torch.uint8)
     labels = torch.zeros(20, dtype=torch.int64)
 

@@ -15,7 +15,7 @@ from gancli.core import rng
 from gancli.core.networks import spectral_norm
 from gancli.core.networks.build import build_discriminator, build_generator
 from gancli.core.training import augment, schedules
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 
 SPEC = ModelSpec(model="conv", z_dim=8, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
 STEPS, BATCH, T, EPOCHS = 6, 16, 0.75, 5.0
@@ -31,7 +31,7 @@ def make_config(**settings: object) -> TrainConfig:
         "r1_interval": 3,
         "ema_kimg": 0.05,
     }
-    return presets.resolve("quick", small | settings)[1]
+    return presets.resolve_config("quick", small | settings)[1]
 
 
 def make_batches() -> tuple[list[Tensor], list[Tensor]]:
@@ -104,7 +104,7 @@ def plain_quick(
 def test_quick_is_its_published_recipe_for_six_steps() -> None:
     config = make_config(augment="none")  # as it is for sets of 2,000 images and more
     assert (config.gamma, config.shift, config.lr_decay_from, config.ema_ramp) == (0.5, 0.6, 0.5, 0.05)
-    state = TrainState(config, SPEC, torch.device("cpu"))
+    state = TrainStep(config, SPEC, torch.device("cpu"))
     G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
     start = [p.detach().clone() for p in D.parameters()]
     batches, labels = make_batches()
@@ -127,7 +127,7 @@ def test_quick_is_its_published_recipe_for_six_steps() -> None:
 
 
 def test_fresh_latents_are_another_run() -> None:
-    shared, fresh = (TrainState(make_config(share_latents=share), SPEC, torch.device("cpu")) for share in (True, False))
+    shared, fresh = (TrainStep(make_config(share_latents=share), SPEC, torch.device("cpu")) for share in (True, False))
     batches, labels = make_batches()
     for state in (shared, fresh):
         state.step(batches[0], labels[0], 0.0, 0.0)
@@ -138,7 +138,7 @@ def test_fresh_latents_are_another_run() -> None:
 
 @pytest.mark.parametrize("part", ["G", "D", "G_ema", "tallies"])
 def test_one_bad_number_anywhere_is_seen(part: str) -> None:
-    state = TrainState(make_config(), SPEC, torch.device("cpu"))
+    state = TrainStep(make_config(), SPEC, torch.device("cpu"))
     assert state.is_finite()
     tensor = state.tallies if part == "tallies" else next(state.modules[part].parameters())
     with torch.no_grad():
@@ -148,13 +148,13 @@ def test_one_bad_number_anywhere_is_seen(part: str) -> None:
 
 def test_augmentations_come_after_the_shift_in_their_order_each_with_draws_of_its_own() -> None:
     config = make_config(augment="cutout,color", augment_strength=0.7, seed=3)
-    state = TrainState(config, SPEC, torch.device("cpu"), torch.tensor([0.5]))
+    state = TrainStep(config, SPEC, torch.device("cpu"), torch.tensor([0.5]))
     state.nimg = 48
     x = torch.linspace(-1, 1, BATCH * 144).sin().view(BATCH, 1, 12, 12)
     expected = moved(x, 3, "D", 48, 0.4, 0.5)
     for name in ("cutout", "color"):
         draws = torch.rand(BATCH, 4, generator=rng.generator(3, f"{name}_D", 48))
-        expected = augment.augment(name, expected, 0.7, draws, torch.tensor([0.5]))
+        expected = augment.augment_images(name, expected, 0.7, draws, torch.tensor([0.5]))
     assert torch.equal(state.augment(x, "D", 0.4), expected) and not torch.equal(expected, x)
     assert not torch.equal(state.augment(x, "G", 0.4), expected)
     state.strength = 0.0
@@ -163,10 +163,10 @@ def test_augmentations_come_after_the_shift_in_their_order_each_with_draws_of_it
 
 def test_d_and_g_see_augmented_images_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real and fake in the D step, real in R1, fake in the G step."""
-    state = TrainState(make_config(augment="cutout"), SPEC, torch.device("cpu"))
+    state = TrainStep(make_config(augment="cutout"), SPEC, torch.device("cpu"))
     seen: list[int] = []
-    plain = augment.augment
-    monkeypatch.setattr(augment, "augment", lambda name, x, *rest: seen.append(len(x)) or plain(name, x, *rest))
+    plain = augment.augment_images
+    monkeypatch.setattr(augment, "augment_images", lambda name, x, *rest: seen.append(len(x)) or plain(name, x, *rest))
     batches, labels = make_batches()
     state.step(batches[0], labels[0], T, EPOCHS)
     assert seen == [2 * BATCH, BATCH, BATCH]
@@ -174,22 +174,22 @@ def test_d_and_g_see_augmented_images_everywhere(monkeypatch: pytest.MonkeyPatch
 
 def test_adaptive_strength_moves_with_r_v_and_a_fixed_one_stays() -> None:
     settings = {"augment": "color", "augment_strength": 0.3, "tick_kimg": 1.0}
-    fixed, adaptive = (TrainState(make_config(**settings, ada=ada), SPEC, torch.device("cpu")) for ada in (False, True))
+    fixed, adaptive = (TrainStep(make_config(**settings, ada=ada), SPEC, torch.device("cpu")) for ada in (False, True))
     for state in (fixed, adaptive):
-        state.adapt(0.9)
+        state.adapt_augment_strength(0.9)
     assert fixed.strength == 0.3 and adaptive.strength == pytest.approx(0.31)
-    adaptive.adapt(None)
+    adaptive.adapt_augment_strength(None)
     assert adaptive.strength == pytest.approx(0.3)
-    often = TrainState(make_config(augment="color", ada=True, tick_kimg=0.001), SPEC, torch.device("cpu"))
-    often.adapt(0.9)
+    often = TrainStep(make_config(augment="color", ada=True, tick_kimg=0.001), SPEC, torch.device("cpu"))
+    often.adapt_augment_strength(0.9)
     assert often.strength == pytest.approx(0.5 + BATCH / 100_000), "a tick is a step at least"
 
 
 def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
-    state = TrainState(make_config(spectral_norm=True, r1_interval=1), SPEC, torch.device("cpu"))
+    state = TrainStep(make_config(spectral_norm=True, r1_interval=1), SPEC, torch.device("cpu"))
     batches, labels = make_batches()
     moves = 0
-    original = spectral_norm.iterate
+    original = spectral_norm.power_iteration
     layers = sum(key.endswith("0.u") for key in state.D.state_dict())
 
     def counted(matrix: Tensor, u: Tensor) -> Tensor:
@@ -198,7 +198,7 @@ def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
         return original(matrix, u)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectral_norm, "iterate", counted)
+        patch.setattr(spectral_norm, "power_iteration", counted)
         state.step(batches[0], labels[0], T, EPOCHS)
         assert layers == 6 and moves == 2 * layers  # one forward for real and fake, one for R1
         state.signals(batches[0], labels[0], batches[1], labels[1])
@@ -230,7 +230,7 @@ def test_every_preset_is_built_and_makes_a_step(preset: str) -> None:
 
     config = replace(config, batch_size=2, **{"g_width": 16, "d_width": 16} if is_for_gpu else {})
     spec = spec_of(config)
-    state = TrainState(config, spec, torch.device("cpu"))
+    state = TrainStep(config, spec, torch.device("cpu"))
     before = [p.clone() for p in (*state.G.parameters(), *state.D.parameters())]
     real = torch.randint(0, 256, (2, 3, spec.resolution, spec.resolution), generator=torch.Generator().manual_seed(1))
     state.step(real.to(torch.uint8), torch.tensor([3, 7]), 0.0, 0.0)
@@ -245,11 +245,11 @@ def narrow(preset: str) -> tuple[TrainConfig, ModelSpec]:
 
 
 def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
-    state = TrainState(*narrow("r3gan-32"), torch.device("cpu"))
-    state.set_rates(0.0)
+    state = TrainStep(*narrow("r3gan-32"), torch.device("cpu"))
+    state.set_optimizer_rates(0.0)
     assert state.opt_G.lr == 2e-4 and state.opt_G.betas == (0.0, 0.9)
     assert state.half_life(0.0) == 0
-    state.set_rates(0.08)  # 20 of 250 Mimg
+    state.set_optimizer_rates(0.08)  # 20 of 250 Mimg
     for optimizer in state.optimizers.values():
         assert optimizer.lr == pytest.approx(5e-5) and optimizer.betas == pytest.approx((0.0, 0.99))
 
@@ -257,7 +257,7 @@ def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
 @pytest.mark.parametrize(("name", "longest"), [("r3gan-32", 5e6), ("r3gan-64", 5e5)])
 def test_at_its_full_length_the_average_of_r3gan_is_the_published_one(name: str, longest: float) -> None:
     """Half a cosine from 0 over 20 of 250 Mimg, which no share of the images seen cuts."""
-    state = TrainState(*narrow(name), torch.device("cpu"))
+    state = TrainStep(*narrow(name), torch.device("cpu"))
     for mimg in [*range(1, 41), 250]:
         rise = (1 - math.cos(math.pi * min(mimg / 20, 1))) / 2
         state.nimg = mimg * 1_000_000
@@ -267,7 +267,7 @@ def test_at_its_full_length_the_average_of_r3gan_is_the_published_one(name: str,
 @pytest.mark.parametrize("mimg", [0.25, 1, 2.5, 25])
 def test_the_average_of_a_shorter_r3gan_run_is_of_its_end(mimg: float) -> None:
     """Half of it is made of weights from the last third of the run, not of those from its start."""
-    state = TrainState(*narrow("r3gan-32"), torch.device("cpu"))
+    state = TrainStep(*narrow("r3gan-32"), torch.device("cpu"))
     batch_size = state.config.batch_size
     steps, weights = round(mimg * 1e6 / batch_size), list[float]()
     for step in range(steps):

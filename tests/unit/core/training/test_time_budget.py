@@ -20,7 +20,7 @@ def size_at(nimg: int) -> int:
     return next(size for start, size in reversed(SIZES) if nimg >= start)
 
 
-def train(machine: list[float], timer: time_budget.Clock, nimg: int, total: int | None) -> int:
+def train(machine: list[float], timer: time_budget.TimeBudget, nimg: int, total: int | None) -> int:
     """Train until the plan is due, or up to a total. The first step of all takes a second."""
     while total is None or nimg < total:
         batch = size_at(nimg)
@@ -35,7 +35,7 @@ def train(machine: list[float], timer: time_budget.Clock, nimg: int, total: int 
 def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_are_still_to_come(
     machine: list[float], budget_s: float
 ) -> None:
-    timer = time_budget.Clock(budget_s, 0)
+    timer = time_budget.TimeBudget(budget_s, 0)
     nimg = train(machine, timer, 0, None)
     planned_at = timer.elapsed_s
     assert planned_at == pytest.approx(time_budget.MEASURE_PART * budget_s, abs=1.1)
@@ -48,31 +48,31 @@ def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_are_still_to_c
 
 
 def test_before_two_steps_of_a_size_the_rate_is_that_of_all(machine: list[float]) -> None:
-    timer = time_budget.Clock(1.0, 0)
+    timer = time_budget.TimeBudget(1.0, 0)
     machine[0] += 0.5
     assert timer.measure(16, 16)
-    assert timer.rate(16, 16) == timer.rate(64, 16) == 32
+    assert timer.estimate_rate(16, 16) == timer.estimate_rate(64, 16) == 32
     assert timer.plan(16, SIZES) == 16 + int(0.5 * time_budget.MARGIN * 32)
 
 
 def test_going_back_leaves_what_was_measured(machine: list[float]) -> None:
-    timer = time_budget.Clock(10.0, 0)
+    timer = time_budget.TimeBudget(10.0, 0)
     nimg = 0
     for _ in range(20):
         machine[0] += 0.1
         nimg += 16
         timer.measure(nimg, 16)
-    assert timer.rate(16, nimg) == pytest.approx(160)
+    assert timer.estimate_rate(16, nimg) == pytest.approx(160)
     machine[0] += 3  # to read a checkpoint
-    timer.went_back(16)
-    assert timer.rate(16, 16) == pytest.approx(160)
+    timer.restart_after_rollback(16)
+    assert timer.estimate_rate(16, 16) == pytest.approx(160)
     for nimg in (32, 48):
         machine[0] += 0.1
         timer.measure(nimg, 16)
-        assert timer.rate(16, nimg) == pytest.approx(160)
+        assert timer.estimate_rate(16, nimg) == pytest.approx(160)
 
 
 def test_images_reached_go_by_each_rate_in_its_turn() -> None:
     rates = [(0, 100.0), (5000, 200.0), (20_000, 400.0)]
     for nimg, seconds, expected in ((0, 10, 1000), (0, 50, 5000), (0, 55, 6000), (4000, 20, 7000), (30_000, 1, 30_400)):
-        assert time_budget.reached(nimg, seconds, rates) == expected
+        assert time_budget.images_reached(nimg, seconds, rates) == expected

@@ -21,11 +21,11 @@ from gancli.core.networks import model_file, tensor_file
 from gancli.core.sampling import latents
 from gancli.core.sampling.generate import generate
 from gancli.core.training import checkpoint, run_config
-from gancli.core.training.monitor import Probe
+from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, DivergedError, MemoryLimitError, RunError
 from gancli.files import image_io
-from gancli.files.run_folder import RunDir, atomic_write, nimg_of, read_jsonl
+from gancli.files.run_folder import RunDir, atomic_write, parse_nimg, read_jsonl
 
 SETTINGS = {
     "g_width": 8,
@@ -46,18 +46,20 @@ SETTINGS = {
 LONG = functools.partial(pytest.param, marks=pytest.mark.long)
 
 
-def start(outdir: Path, folder: Path, preset: str = "quick", probe: Probe | None = None, **settings: object) -> Trainer:
+def start(
+    outdir: Path, folder: Path, preset: str = "quick", probe: Scorer | None = None, **settings: object
+) -> Trainer:
     values = {"data": str(folder), **SETTINGS, **settings}
     if "time_budget" in settings:
         del values["kimg"]
-    name, config, sources = presets.resolve(preset, values)
-    found = load.load(config.data)
-    return Trainer(RunDir.create(outdir, name), run_config.make(name, config, sources, found), found, probe)
+    name, config, sources = presets.resolve_config(preset, values)
+    found = load.load_dataset(config.data)
+    return Trainer(RunDir.create(outdir, name), run_config.build_run_config(name, config, sources, found), found, probe)
 
 
-def resume(run: RunDir, probe: Probe | None = None, **total: float | None) -> Trainer:
-    record = run_config.extend(run_config.read(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
-    return Trainer.resume(run, record, load.load(record["data"]["source"]), probe)
+def resume(run: RunDir, probe: Scorer | None = None, **total: float | None) -> Trainer:
+    record = run_config.extend_run(run_config.read_run_config(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
+    return Trainer.resume(run, record, load.load_dataset(record["data"]["source"]), probe)
 
 
 def finish(trainer: Trainer, stop_at: int | None = None) -> list[events.Event]:
@@ -76,7 +78,7 @@ def without_times(run: RunDir) -> list[dict[str, object]]:
 def assert_same_run(a: RunDir, b: RunDir) -> None:
     """Every tensor of the last checkpoint, every logged line and every frame."""
     assert [p.name for p in a.checkpoints()] == [p.name for p in b.checkpoints()]
-    left, right = (checkpoint.read(run.checkpoints()[0]).tensors for run in (a, b))
+    left, right = (checkpoint.read_checkpoint(run.checkpoints()[0]).tensors for run in (a, b))
     assert left.keys() == right.keys() and len(left) > 30
     for name, tensor in left.items():
         assert torch.equal(tensor, right[name]), name
@@ -84,7 +86,7 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
     assert [p.name for p in a.frame_paths()] == [p.name for p in b.frame_paths()]
     for one, other in zip(a.frame_paths(), b.frame_paths(), strict=True):
         assert one.read_bytes() == other.read_bytes()
-    weights = [tensor_file.unpack("model", run.model)[0] for run in (a, b)]
+    weights = [tensor_file.unpack_tensors("model", run.model)[0] for run in (a, b)]
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
@@ -151,7 +153,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(tmp_path: Path, 
         finish(trainer)
         runs.append(trainer.run_dir)
     assert_same_run(runs[0], runs[1])
-    weights = [tensor_file.unpack("model", run.model)[0] for run in (runs[0], runs[2])]
+    weights = [tensor_file.unpack_tensors("model", run.model)[0] for run in (runs[0], runs[2])]
     assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
@@ -177,7 +179,7 @@ def test_images_that_do_not_fit_the_device_stay_where_they_are(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[torch.Tensor] = []
-    monkeypatch.setattr(devices, "holds", lambda device, images: bool(asked.append(images)))
+    monkeypatch.setattr(devices, "has_room_for", lambda device, images: bool(asked.append(images)))
     trainer = start(tmp_path, tiny_idx)
     assert trainer.engine.images is trainer.engine.data.images and len(asked) == 1
     monkeypatch.undo()
@@ -187,8 +189,8 @@ def test_images_that_do_not_fit_the_device_stay_where_they_are(
     assert torch.equal(next(trainer.state.G.parameters()), next(whole.state.G.parameters()))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 800))
     small, large = torch.zeros(100, dtype=torch.uint8), torch.zeros(101, dtype=torch.uint8)
-    assert devices.holds(torch.device("cuda"), small) and not devices.holds(torch.device("cuda"), large)
-    assert devices.holds(torch.device("cpu"), large)
+    assert devices.has_room_for(torch.device("cuda"), small) and not devices.has_room_for(torch.device("cuda"), large)
+    assert devices.has_room_for(torch.device("cpu"), large)
 
 
 CHILD = """
@@ -277,7 +279,7 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
     assert not more.is_finished
     finish(more)
     assert more.state.nimg == 800
-    assert run_config.read(more.run_dir)["train"]["kimg"] == 0.8
+    assert run_config.read_run_config(more.run_dir)["train"]["kimg"] == 0.8
     ticks = [line["nimg"] for line in more.run_dir.read_metrics() if line["kind"] == "tick"]
     assert ticks == [104, 200, 304, 400, 504, 600, 704, 800]
     assert resume(more.run_dir).is_finished
@@ -288,8 +290,8 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
 
 @pytest.mark.parametrize("kimg", [0.001, 2.007, 32.112, 147.504])
 def test_a_length_in_kimg_is_as_many_images_as_it_says(tiny_idx: Path, kimg: float) -> None:
-    name, config, sources = presets.resolve("quick", flags={"data": str(tiny_idx), "kimg": kimg})
-    assert run_config.make(name, config, sources, load.load(str(tiny_idx)))["plan"] == {
+    name, config, sources = presets.resolve_config("quick", flags={"data": str(tiny_idx), "kimg": kimg})
+    assert run_config.build_run_config(name, config, sources, load.load_dataset(str(tiny_idx)))["plan"] == {
         "total_nimg": round(kimg * 1000)
     }
 
@@ -358,7 +360,9 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     plans = [event for event in seen if isinstance(event, events.PlanFixed)]
     assert (
         len(plans) == 1
-        and plans[0].total_nimg == trainer.total_nimg == run_config.read(trainer.run_dir)["plan"]["total_nimg"]
+        and plans[0].total_nimg
+        == trainer.total_nimg
+        == run_config.read_run_config(trainer.run_dir)["plan"]["total_nimg"]
     )
     again = resume(trainer.run_dir)
     assert again.total_nimg == trainer.total_nimg
@@ -386,8 +390,8 @@ def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
 def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gancli.core.training.time_budget.Clock.measure", lambda clock, nimg, batch: nimg == 200)
-    monkeypatch.setattr("gancli.core.training.time_budget.Clock.plan", lambda clock, nimg, sizes: 400)
+    monkeypatch.setattr("gancli.core.training.time_budget.TimeBudget.measure", lambda clock, nimg, batch: nimg == 200)
+    monkeypatch.setattr("gancli.core.training.time_budget.TimeBudget.plan", lambda clock, nimg, sizes: 400)
     whole = start(tmp_path / "a", tiny_idx, time_budget=1e6)
     for event in whole.run():
         if isinstance(event, events.PlanFixed):
@@ -428,7 +432,7 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
 def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
-    record = run_config.read(trainer.run_dir)
+    record = run_config.read_run_config(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "train": {**record["train"], "lr": 0.5}})
     with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
         resume(trainer.run_dir)
@@ -442,7 +446,7 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     trainer.run_dir.write_json(trainer.run_dir.config, record)
     assert resume(trainer.run_dir).notes == []
     other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
-    (warning,) = run_config.compare(trainer.run_dir, record, other)
+    (warning,) = run_config.check_against_checkpoint(trainer.run_dir, record, other)
     assert "made with torch 1.0" in warning
 
 
@@ -453,11 +457,11 @@ def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(tmp_path:
     run = parts.run_dir
     newer = ("precision", "gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
     (last, *_), record = run.checkpoints(), run.read_config()
-    found = checkpoint.read(last)
+    found = checkpoint.read_checkpoint(last)
     for kept in (record, found.meta["record"]):
         kept["train"] = {name: value for name, value in kept["train"].items() if name not in newer}
     run.write_json(run.config, record)
-    atomic_write(last, tensor_file.pack("checkpoint", found.tensors, found.meta))
+    atomic_write(last, tensor_file.pack_tensors("checkpoint", found.tensors, found.meta))
     parts = resume(run)
     assert parts.config == whole.config
     finish(parts)
@@ -481,7 +485,7 @@ def test_the_record_says_what_losses_and_accuracy_mean(
     assert ideals["g_loss"] == (g_loss and pytest.approx(g_loss))
     assert (ideals["loss_unit"], ideals["accuracy_of"]) == (unit, of)
     finish(trainer)
-    assert run_config.read(trainer.run_dir)["ideals"] == ideals
+    assert run_config.read_run_config(trainer.run_dir)["ideals"] == ideals
     tick = next(line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick")
     assert 0 <= tick["accuracy"] <= 1 and 0 <= tick["accuracy_heldout"] <= 1
     assert ("accuracy_real" in tick) is (of == "images")
@@ -632,10 +636,12 @@ def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
     said = r"diverged again, with half the learning rate, at 0\.248 kimg: .*try a lower --lr.*checkpoint-000000200"
     with pytest.raises(DivergedError, match=said):
         finish(trainer)
-    assert trainer.has_noted(event="diverged", nimg=trainer.state.nimg)
+    assert trainer.has_logged_event(event="diverged", nimg=trainer.state.nimg)
     for path in trainer.run_dir.checkpoints():
-        assert all(tensor.isfinite().all() for tensor in checkpoint.read(path).tensors.values())
-    assert all(tensor.isfinite().all() for tensor in tensor_file.unpack("model", trainer.run_dir.model)[0].values())
+        assert all(tensor.isfinite().all() for tensor in checkpoint.read_checkpoint(path).tensors.values())
+    assert all(
+        tensor.isfinite().all() for tensor in tensor_file.unpack_tensors("model", trainer.run_dir.model)[0].values()
+    )
 
 
 def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_idx: Path) -> None:
@@ -652,26 +658,26 @@ def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_
 def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
-    record = run_config.read(trainer.run_dir)
+    record = run_config.read_run_config(trainer.run_dir)
     path = tiny_idx / "train-images-idx3-ubyte"
     content = bytearray(path.read_bytes())
     content[-20] ^= 255
     path.write_bytes(content)
     with pytest.raises(RunError, match="digest differs"):
-        run_config.check_same_data(record, load.load(str(tiny_idx)))
+        run_config.check_same_data(record, load.load_dataset(str(tiny_idx)))
 
 
 def test_files_and_frames_show_the_average_not_g_itself(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.3)
     finish(trainer)
-    saved = tensor_file.unpack("model", trainer.run_dir.model)[0]
+    saved = tensor_file.unpack_tensors("model", trainer.run_dir.model)[0]
     for name, tensor in trainer.state.G_ema.state_dict().items():
         assert torch.equal(saved[name], tensor)
     assert any(not torch.equal(saved[name], tensor) for name, tensor in trainer.state.G.state_dict().items())
-    z = latents.from_seeds(range(80), 8)
-    picture = images.grid(generate(trainer.state.G_ema, z, torch.arange(80) % 10 % 3), 10)
+    z = latents.latents_from_seeds(range(80), 8)
+    picture = images.make_grid(generate(trainer.state.G_ema, z, torch.arange(80) % 10 % 3), 10)
     assert np.array_equal(image_io.read_png(trainer.run_dir.frame_paths()[-1]), picture)
-    assert np.array_equal(image_io.read_png(trainer.run_dir.samples), image_io.enlarge(picture, 600 // 80))
+    assert np.array_equal(image_io.read_png(trainer.run_dir.samples), image_io.enlarge_pixels(picture, 600 // 80))
 
 
 def test_reals_stand_in_the_columns_of_their_classes(tmp_path: Path, tiny_idx: Path) -> None:
@@ -731,13 +737,13 @@ def weight_sum(G: torch.nn.Module) -> float:
     return sum(float(p.double().sum()) for p in G.parameters())
 
 
-def scored(values: list[float] | None = None) -> Probe:
+def scored(values: list[float] | None = None) -> Scorer:
     """A probe whose score is made of the weights, or comes from a list, one after the other."""
 
     def measure(G: torch.nn.Module) -> dict[str, Any]:
         return {"fd_toy": values.pop(0) if values else weight_sum(G) % 1, "short_classes": []}
 
-    return Probe({"score": "fd_toy", "floor": 0.1}, measure)
+    return Scorer({"score": "fd_toy", "floor": 0.1}, measure)
 
 
 def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, tiny_idx: Path) -> None:
@@ -749,8 +755,8 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
     assert {event.floor for event in seen} == {0.1}
     lines = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "eval"]
     assert [(line["nimg"], line["fd_toy"]) for line in lines] == [(event.nimg, event.score) for event in seen]
-    assert model_file.load(trainer.run_dir.best_model).info.nimg == 400
-    assert model_file.load(trainer.run_dir.model).info.nimg == 1200
+    assert model_file.load_model(trainer.run_dir.best_model).info.nimg == 400
+    assert model_file.load_model(trainer.run_dir.model).info.nimg == 1200
     assert trainer.run_dir.read_config()["eval"] == {"score": "fd_toy", "floor": 0.1}
     assert trainer.watch.summary() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
 
@@ -768,7 +774,7 @@ def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment
 
 
 def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
-    nothing = Probe({"score": "fd_toy", "floor": None}, lambda G: {"fd_toy": None, "short_classes": None})
+    nothing = Scorer({"score": "fd_toy", "floor": None}, lambda G: {"fd_toy": None, "short_classes": None})
     trainer = start(tmp_path, tiny_idx, probe=nothing, kimg=0.4, eval_kimg=0.4)
     finish(trainer)
     assert trainer.run_dir.read_metrics()[-1]["fd_toy"] is None
@@ -812,30 +818,30 @@ def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_
     newest.write_bytes(b"")
     shutil.copy(run.model, run.best_model)  # of image 1200
     again = resume(run, probe=scored([4.0]))
-    assert again.state.nimg == nimg_of(older) == 1000 and again.watch.best is None
+    assert again.state.nimg == parse_nimg(older) == 1000 and again.watch.best is None
     assert "the model of the best score, 1 at 0.4 kimg, is gone" in again.notes[-1]
     finish(again)
-    assert again.watch.best == (4.0, 1200) and model_file.load(run.best_model).info.nimg == 1200
+    assert again.watch.best == (4.0, 1200) and model_file.load_model(run.best_model).info.nimg == 1200
 
 
 def test_the_checkpoint_of_a_best_score_is_there_before_its_model(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0]), kimg=1.2, eval_kimg=0.4, snapshot_kimg=100)
-    real, best = model_file.save, trainer.run_dir.best_model
+    real, best = model_file.save_model, trainer.run_dir.best_model
 
     def save(path: Path, *rest: Any) -> None:
         if path == best and trainer.state.nimg == 400:
             raise RunError("killed here")
         real(path, *rest)
 
-    monkeypatch.setattr(model_file, "save", save)
+    monkeypatch.setattr(model_file, "save_model", save)
     with pytest.raises(RunError, match="killed here"):
         finish(trainer)
     monkeypatch.undo()
-    assert model_file.load(best).info.nimg == 200
+    assert model_file.load_model(best).info.nimg == 200
     again = resume(trainer.run_dir, probe=scored([2.0]))
-    assert again.state.nimg == 400 and model_file.load(best).info.nimg == 400 and again.watch.best == (1.0, 400)
+    assert again.state.nimg == 400 and model_file.load_model(best).info.nimg == 400 and again.watch.best == (1.0, 400)
 
 
 def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: Path, tiny_idx: Path) -> None:
@@ -902,7 +908,7 @@ def test_what_replaced_a_lost_best_model_stays_the_best_to_beat(tmp_path: Path, 
     once_more = resume(run, probe=scored([4.0]), kimg=1.2)
     assert once_more.watch.best == (3.0, 800) and not once_more.notes
     finish(once_more)
-    assert model_file.load(run.best_model).info.nimg == 800
+    assert model_file.load_model(run.best_model).info.nimg == 800
 
 
 def test_another_runs_model_of_the_same_length_is_replaced(tmp_path: Path, tiny_idx: Path) -> None:

@@ -15,7 +15,7 @@ from gancli.core.data import load
 from gancli.core.data.dataset import ImageSet
 from gancli.core.training import run_config, trial
 from gancli.core.training.engine import Engine
-from gancli.core.training.step import TrainState
+from gancli.core.training.step import TrainStep
 from gancli.errors import MemoryLimitError
 
 FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "device": "cpu"}
@@ -23,14 +23,16 @@ FLAGS = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1,
 
 @pytest.fixture
 def plan(tiny_idx: Path) -> tuple[dict[str, Any], ImageSet]:
-    images = load.load(str(tiny_idx))
-    return run_config.make(*presets.resolve("quick", flags={**FLAGS, "batch_ramp_kimg": 20.0}), images), images
+    images = load.load_dataset(str(tiny_idx))
+    return run_config.build_run_config(
+        *presets.resolve_config("quick", flags={**FLAGS, "batch_ramp_kimg": 20.0}), images
+    ), images
 
 
 def test_a_trial_writes_nothing_and_changes_no_plan(plan: tuple[dict[str, Any], ImageSet], tmp_path: Path) -> None:
     record, images = plan
     before, files = copy.deepcopy(record), sorted(tmp_path.rglob("*"))
-    found = trial.rehearse(record, images)
+    found = trial.run_trial(record, images)
     assert record == before and sorted(tmp_path.rglob("*")) == files
     assert found.images_per_s > 0 and found.device == "cpu"
     assert 1e7 < found.memory_bytes < found.there_bytes
@@ -40,14 +42,14 @@ def test_a_trial_takes_the_smallest_and_the_largest_batch_with_r1_and_without(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    step = TrainState.step
+    step = TrainStep.step
 
-    def counted(self: TrainState, real: torch.Tensor, *rest: Any) -> None:
+    def counted(self: TrainStep, real: torch.Tensor, *rest: Any) -> None:
         sizes.append((len(real), self.nimg))
         step(self, real, *rest)
 
-    monkeypatch.setattr(TrainState, "step", counted)
-    trial.rehearse(*plan)
+    monkeypatch.setattr(TrainStep, "step", counted)
+    trial.run_trial(*plan)
     assert sizes == [(2, 0), (2, 2), (8, 0), (8, 8)]
 
 
@@ -55,8 +57,8 @@ def test_the_step_with_r1_counts_as_often_as_it_comes(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     took = iter([0.4, 0.05, 0.1, 0.15])  # with R1 and without, of the smallest and of the largest size
-    monkeypatch.setattr(trial, "step_s", lambda engine: next(took))
-    found = trial.rehearse(*plan)
+    monkeypatch.setattr(trial, "time_step", lambda engine: next(took))
+    found = trial.run_trial(*plan)
     small_s, large_s = (0.4 + 7 * 0.05) / 8, (0.1 + 7 * 0.15) / 8
     rates = [2 / small_s, 4 / (small_s + (large_s - small_s) / 3), 8 / large_s]
     assert [rate for _, rate in found.rates] == pytest.approx(rates)
@@ -68,18 +70,18 @@ def test_where_every_step_has_r1_the_first_one_is_left_out(
 ) -> None:
     record, images = plan
     took = iter([9.0, 0.1])
-    monkeypatch.setattr(trial, "step_s", lambda engine: next(took))
+    monkeypatch.setattr(trial, "time_step", lambda engine: next(took))
     each = {**record, "train": {**record["train"], "r1_interval": 1, "batch_ramp_kimg": 0.0}}
-    assert trial.rehearse(each, images).images_per_s == pytest.approx(8 / 0.1)
+    assert trial.run_trial(each, images).images_per_s == pytest.approx(8 / 0.1)
 
 
 def test_small_first_batches_take_their_own_time() -> None:
-    found = trial.Rehearsal(((0, 100.0), (5000, 200.0), (20_000, 400.0)), 0, 0, "cpu")
+    found = trial.Trial(((0, 100.0), (5000, 200.0), (20_000, 400.0)), 0, 0, "cpu")
     for nimg, seconds in ((0, 0), (1000, 10), (5000, 50), (6000, 55), (20_000, 125), (24_000, 135)):
-        assert found.seconds(nimg) == pytest.approx(seconds)
+        assert found.train_seconds(nimg) == pytest.approx(seconds)
         assert found.images(seconds) == nimg
-    steady = trial.Rehearsal(((0, 100.0),), 0, 0, "cpu")
-    assert (steady.seconds(500), steady.images(5)) == (5, 500)
+    steady = trial.Trial(((0, 100.0),), 0, 0, "cpu")
+    assert (steady.train_seconds(500), steady.images(5)) == (5, 500)
 
 
 @pytest.mark.parametrize(
@@ -88,20 +90,20 @@ def test_small_first_batches_take_their_own_time() -> None:
 def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
     plan: tuple[dict[str, Any], ImageSet], monkeypatch: pytest.MonkeyPatch, fault: RuntimeError
 ) -> None:
-    step, room = TrainState.step, 2
+    step, room = TrainStep.step, 2
 
-    def limited(self: TrainState, real: torch.Tensor, *rest: Any) -> None:
+    def limited(self: TrainStep, real: torch.Tensor, *rest: Any) -> None:
         if len(real) > room:
             raise fault
         step(self, real, *rest)
 
-    monkeypatch.setattr(TrainState, "step", limited)
+    monkeypatch.setattr(TrainStep, "step", limited)
     said = r"a batch of 8 images of 8x8 does not fit into the memory of cpu; "
     with pytest.raises(MemoryLimitError, match=rf"{said}--batch-size 2 does"):
-        trial.rehearse(*plan)
+        trial.run_trial(*plan)
     room = 1
     with pytest.raises(MemoryLimitError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
-        trial.rehearse(*plan)
+        trial.run_trial(*plan)
 
 
 @pytest.mark.parametrize(
@@ -127,18 +129,18 @@ def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
         tried.append(batch)
         return 10**9 + 10**7 * batch * (len(tried) > 1)
 
-    monkeypatch.setattr(trial, "peak_bytes", peak_bytes)
+    monkeypatch.setattr(trial, "measure_peak_bytes", peak_bytes)
     monkeypatch.setattr(trial, "BYTES_PER_CHANNEL", 10**6)
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: int(there * 10**9))
+    monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: int(there * 10**9))
     said = f"a batch of 1000 images of 8x8 does not fit into the memory of cpu; {way_out}"
     with pytest.raises(MemoryLimitError, match=said):
-        trial.rehearse(record, images)
+        trial.run_trial(record, images)
     assert tried == sizes
 
 
 def test_halves_go_down_to_the_smallest_batch() -> None:
-    assert trial.halves(1000) == [3, 7, 15, 31, 62, 125, 250, 500, 1000]
-    assert trial.halves(8) == [2, 4, 8] and trial.halves(2) == [2] and trial.halves(3) == [3]
+    assert trial.batch_halvings(1000) == [3, 7, 15, 31, 62, 125, 250, 500, 1000]
+    assert trial.batch_halvings(8) == [2, 4, 8] and trial.batch_halvings(2) == [2] and trial.batch_halvings(3) == [3]
 
 
 @pytest.mark.parametrize("fails", ["R1", "second"])
@@ -157,9 +159,9 @@ def test_what_fits_has_taken_a_step_with_r1_and_one_after_it(
         engine.state.nimg += n
         return 0.0
 
-    monkeypatch.setattr(trial, "step_s", step)
+    monkeypatch.setattr(trial, "time_step", step)
     engine.state.nimg = 80
-    assert trial.fitting(engine, 8) == 2
+    assert trial.shrink_batch_to_fit(engine, 8) == 2
     assert steps == ([4, 2, 2] if fails == "R1" else [4, 4, 2, 2])
 
 
@@ -177,7 +179,7 @@ def test_a_step_keeps_less_than_the_rough_bound(plan: tuple[dict[str, Any], Imag
 def peaks(engine: Engine, *batches: int) -> list[int]:
     """Memory at the peak of each, without what earlier tests have left to be used again."""
     ctypes.CDLL(None).malloc_trim(0)
-    return [trial.peak_bytes(engine, size) for size in batches]
+    return [trial.measure_peak_bytes(engine, size) for size in batches]
 
 
 def test_what_a_step_takes_is_measured(plan: tuple[dict[str, Any], ImageSet]) -> None:
@@ -197,11 +199,11 @@ def test_networks_too_large_for_memory_are_refused_before_they_are_built(
     sizes = {name: sum(p.numel() * p.element_size() for p in net.parameters()) for name, net in state.modules.items()}
     needed = 4 * (sizes["G"] + sizes["D"]) + sizes.get("G_ema", 0)
     monkeypatch.setattr("gancli.core.training.engine.TrainState", None)
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed - 1)
+    monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: needed - 1)
     with pytest.raises(MemoryLimitError, match=r"networks of --g-width 8 and --d-width 8 take .* GB; lower the widths"):
-        trial.rehearse(record, images)
+        trial.run_trial(record, images)
     monkeypatch.undo()
-    monkeypatch.setattr(devices, "memory_bytes", lambda device=None: needed)
+    monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: needed)
     Engine(record, images)
 
 
@@ -213,7 +215,7 @@ def test_networks_that_find_no_memory_left_are_refused(
 
     monkeypatch.setattr("gancli.core.training.engine.TrainState", make)
     with pytest.raises(MemoryLimitError, match=r"and --d-width 8 do not fit into the memory that cpu has left; make"):
-        trial.rehearse(*plan)
+        trial.run_trial(*plan)
 
 
 def test_other_faults_stay_what_they_are(
@@ -224,4 +226,4 @@ def test_other_faults_stay_what_they_are(
 
     monkeypatch.setattr(Engine, "step", step)
     with pytest.raises(RuntimeError, match="a bug"):
-        trial.rehearse(*plan)
+        trial.run_trial(*plan)
