@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gancli.files.run_folder import SCORES_NAME, RunDir
-from gancli.report.series import get_number, get_section, get_text, read_json_object
+from gancli.report.series import Record, get_number, get_section, get_text, read_json_object
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class ModelEvaluation:
 
     folder: Path
     rows: list[ScoreRow]
-    conditions: dict[str, Any]
+    conditions: Record
     nearest: Path | None
 
 
@@ -46,7 +45,7 @@ def read_evaluations(run: RunDir) -> Iterator[ModelEvaluation]:
             )
 
 
-def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
+def score_rows(scores: Record) -> list[ScoreRow]:
     return [
         ScoreRow(name, value, get_number(score, "floor"), get_text(score, "reading"))
         for name, score in scores.items()
@@ -54,7 +53,7 @@ def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
     ]
 
 
-def describe_counts(conditions: dict[str, Any]) -> str:
+def describe_counts(conditions: Record) -> str:
     """'10,000 generated images against 4,500 training images'."""
     n_fake, n_real = (get_number(conditions, key) or 0 for key in ("n_fake", "n_real"))
     return f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"

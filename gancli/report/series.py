@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ import numpy.typing as npt
 from gancli.errors import make_printable
 
 Values = npt.NDArray[np.float64]
+Record = Mapping[str, Any]  # a JSON object as a file has it, which may be of another version or damaged
 
 
-def metric_series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
+def metric_series(records: Sequence[Record], key: str) -> tuple[Values, Values]:
     """kimg [n] and values [n] of one measurement; lines without it are left out."""
     found = [(record["nimg"] / 1000, value) for record in records if (value := get_number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
-def drop_partial_mean(records: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
     """Means of a kind, without a last one of less than half the usual length, which few steps make."""
     found = [record for record in records if record.get("kind") == kind]
     ends = [record["nimg"] for record in found[-3:]]
@@ -31,7 +32,7 @@ def drop_partial_mean(records: Sequence[dict[str, Any]], kind: str) -> list[dict
 
 
 def drawable_points(
-    records: Sequence[dict[str, Any]], key: str, low: float = -math.inf, high: float = math.inf
+    records: Sequence[Record], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
     """As series, without values that are not finite or lie outside [low, high]."""
     kimg, values = metric_series(records, key)
@@ -74,12 +75,12 @@ def typical_maximum(values: Values) -> float:
     return float(max([*usual, np.percentile(values, 90, method="lower")]))
 
 
-def get_section(record: dict[str, Any], key: str) -> dict[str, Any]:
+def get_section(record: Record, key: str) -> Record:
     value = record.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def get_number(record: dict[str, Any], key: str) -> float | None:
+def get_number(record: Record, key: str) -> float | None:
     """A finite number, or None for anything else."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,7 +88,7 @@ def get_number(record: dict[str, Any], key: str) -> float | None:
     return float(value) if abs(value) < sys.float_info.max else None
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> Record:
     """A JSON object, {} if there is none to be read."""
     try:
         record = json.loads(path.read_bytes()) if path.is_file() else None
@@ -96,7 +97,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def get_text(record: dict[str, Any], key: str) -> str:
+def get_text(record: Record, key: str) -> str:
     """A text fit to be shown, '' for anything else."""
     value = record.get(key)
     return make_printable(value) if isinstance(value, str) else ""
