@@ -13,16 +13,15 @@ from typing import Literal
 import numpy as np
 
 from gancli.errors import RunError
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir
+from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING
 from gancli.report.series import (
     Record,
     Values,
     axis_limits,
     drawable_points,
     drop_partial_mean,
-    get_number,
-    get_section,
-    get_text,
     log_axis_limits,
     metric_series,
     smooth_centred,
@@ -114,12 +113,12 @@ HEALTH: tuple[tuple[Chart, tuple[NamedKey, ...]], ...] = (
         Chart(
             "coverage and class balance",
             "share",
-            axis="coverage: higher is better, class imbalance: lower",
+            axis=f"{COVERAGE.label}: {COVERAGE.better} is better, {CLASS_BALANCE.label}: {CLASS_BALANCE.better}",
             hint="coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is "
             "right",
             has_dots=True,
         ),
-        (("coverage", "coverage", "blue"), ("class_tv", "class imbalance", "orange")),
+        ((COVERAGE.key, COVERAGE.label, "blue"), (CLASS_BALANCE.key, CLASS_BALANCE.label, "orange")),
     ),
     (
         Chart(
@@ -250,7 +249,7 @@ def score_chart(about: Record, records: Sequence[Record]) -> Chart:
     return Chart(
         score,
         "linear" if is_kernel else "log",
-        (Line("lower is better", "ink", kimg, values),) if len(kimg) else (),
+        (Line(f"{RANKING.better} is better", "ink", kimg, values),) if len(kimg) else (),
         () if floor is None else (Mark(floor, "grey", f"floor {format_significant(floor)}"),),
         "floor",
         axis=f"{'Kernel' if is_kernel else 'Frechet'} distance to the training images",

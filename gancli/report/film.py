@@ -10,11 +10,11 @@ import numpy as np
 from gancli.errors import ConfigError, RunError, make_printable
 from gancli.files import image_io
 from gancli.files.image_io import Picture
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, parse_nimg
 from gancli.report import charts, raster
 from gancli.report.caption import draw_caption, format_moment
 from gancli.report.lettering import PAPER
-from gancli.report.series import get_number, get_section, get_text
 from gancli.video import formats, gif
 from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
 

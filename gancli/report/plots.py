@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from gancli.files.image_io import write_png
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir
 from gancli.report import charts
 from gancli.report.charts import Chart
 from gancli.report.raster import Canvas, draw_plot
-from gancli.report.series import get_number, get_section, get_text
 
 
 def draw_plots(run: RunDir) -> list[Path]:

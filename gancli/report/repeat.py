@@ -5,8 +5,9 @@ import shlex
 
 from gancli import config
 from gancli.errors import make_printable
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import is_positive_count
-from gancli.report.series import Record, get_number, get_section, get_text
+from gancli.report.series import Record
 from gancli.wording import format_list
 
 ASKED_SOURCES = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave

@@ -1,16 +1,13 @@
 """metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
 
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gancli.errors import make_printable
+from gancli.files.json_values import get_number
 
 Values = npt.NDArray[np.float64]
 Record = Mapping[str, Any]  # a JSON object as a file has it, which may be of another version or damaged
@@ -73,31 +70,3 @@ def typical_maximum(values: Values) -> float:
     """The largest value within three medians, or what nine in ten lie below where that is more."""
     usual = values[values <= 3 * np.median(np.abs(values))]
     return float(max([*usual, np.percentile(values, 90, method="lower")]))
-
-
-def get_section(record: Record, key: str) -> Record:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def get_number(record: Record, key: str) -> float | None:
-    """A finite number, or None for anything else."""
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < sys.float_info.max else None
-
-
-def read_json_object(path: Path) -> Record:
-    """A JSON object, {} if there is none to be read."""
-    try:
-        record = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def get_text(record: Record, key: str) -> str:
-    """A text fit to be shown, '' for anything else."""
-    value = record.get(key)
-    return make_printable(value) if isinstance(value, str) else ""
