@@ -15,6 +15,7 @@ from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 from gancli.files import provenance
+from gancli.video.formats import VIDEO_FORMATS, output_help
 
 if TYPE_CHECKING:
     from gancli.core.networks.model_file import Model
@@ -98,9 +99,7 @@ def interpolate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="x.gif, x.webp, x.mp4, x.png (a strip) or DIR (frames).", show_default=False
-        ),
+        typer.Option("--output", "-o", help=f"{output_help()}.", show_default=False),
     ] = None,
     best: opt.Best = False,
     force: opt.Force = False,
@@ -116,6 +115,7 @@ def interpolate(
         raise ConfigError("a circle always closes; leave --no-loop out")
     rows, columns = config.parse_grid(grid)
     kind = filming.output_kind(output)
+    form = VIDEO_FORMATS[kind].form
     from gancli.core import devices
     from gancli.core.networks import model_file
     from gancli.core.sampling import interpolate as walks
@@ -127,17 +127,17 @@ def interpolate(
     model = model_file.load_model(model_path, devices.resolve_device(device))
     classes = [] if class_name is None else model.info.class_indices(class_name)
     dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(classes) > 1 else KEYS), rows * columns)
-    is_loop = kind != ".png" if loop is None else loop
-    frames = frames or (STRIP_FRAMES if kind == ".png" else FRAMES)
+    is_loop = form != "strip" if loop is None else loop
+    frames = frames or (STRIP_FRAMES if form == "strip" else FRAMES)
     some = [
         walks.plan_walk(model.info, cell, classes, path=path, segment_frames=frames, is_loop=is_loop, trunc=trunc)
         for cell in dealt
     ]
     some = some if wanted is None else [walk.with_length(wanted) for walk in some]
     resolution = model.info.spec.resolution
-    scale = scale or (default_scale(rows, columns, resolution) if filming.is_animation(kind) else 1)
+    scale = scale or (default_scale(rows, columns, resolution) if form == "film" else 1)
     check_walk_size(rows * columns * (resolution * scale) ** 2, len(some[0]))
-    filming.note_gif_rate(kind, fps, step_ms)
+    filming.note_rounded_rate(kind, fps, step_ms)
     record = provenance.make_sample_record(
         opt.canonical_command(ctx),
         model_path,
@@ -151,7 +151,7 @@ def interpolate(
             "loop": some[0].is_loop,
             "grid": f"{rows}x{columns}",
             "scale": scale,
-            "frame_ms": step_ms if filming.is_animation(kind) else None,
+            "frame_ms": step_ms if form == "film" else None,
         },
     )
     film = filming.FilmOutput(
