@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core import images, rng
-from gancli.core.data import image_files, registry
+from gancli.core.data import image_files
 from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
@@ -25,6 +25,7 @@ from gancli.core.sampling import latents
 from gancli.core.sampling.generate import BATCH, SampleRequest, generate, generate_samples
 from gancli.core.training import run_config
 from gancli.core.training.monitor import Scorer
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.find_model import find_run_of_model
@@ -153,7 +154,7 @@ def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
 
 def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
     """What to know beside the scores."""
-    notes = list(reals.report.get("skipped", reals.notes))  # what was done to pictures, training has said
+    notes = list(reals.report.skipped if reals.report else reals.notes)  # what was done to pictures, training has said
     return notes + [
         f"{source.name} was trained on other images, so scores of copying say nothing about its own"
         for source in sources
@@ -215,9 +216,9 @@ def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> I
         name, digest = model.info.data["name"], model.info.data["digest"]
         record = run_config.read_run_config(run) if run else None
         source = record["data"]["source"] if record else name
-        if not run and name not in registry.DATASETS:
+        if not run and name not in DATASETS:
             raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
-        if found is None and source not in registry.DATASETS and not Path(source).exists():
+        if found is None and source not in DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
         found = found or datasets.load_dataset(
             str(source), run_config.run_transform_options(record) if record else datasets.DEFAULT_OPTIONS
