@@ -196,7 +196,7 @@ def test_a_film_format_is_one_row_and_one_file(folder, monkeypatch):
     for kind in (".mp4", ".gif", ".webp"):
         named = {path.name for path in code.rglob("*.py") if f'"{kind}"' in path.read_text(encoding="utf-8")}
         also = {".mp4": set(), ".gif": {"gif.py", "decode.py", "timing.py", "filming.py"}}  # read, or the default
-        assert named - also.get(kind, {"image_io.py", "decode.py", "sample.py", "write.py"}) == {"formats.py"}, kind
+        assert named - also.get(kind, {"image_io.py", "decode.py", "sample.py", "sampling.py"}) == {"formats.py"}, kind
     assert len(formats.VIDEO_FORMATS) >= 5
 
     def write_raw(file, film):
