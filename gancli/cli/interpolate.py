@@ -115,9 +115,21 @@ def interpolate(
 
     step_ms = timing.frame_ms(kind, fps)
     total = None if duration is None else parse_walk_duration(duration) * 1000 / step_ms
-    options = sampling.WalkOptions(seeds, n, class_name, path, frames, total, loop, shape, trunc, scale)
     opened = sampling.open_model(*choose_model(source, outdir, best=best), devices.resolve_device(device))
-    walk = sampling.plan_walks(opened, options, kind)
+    walk = sampling.plan_walks(
+        opened,
+        kind,
+        seeds=seeds,
+        n=n,
+        classes=class_name,
+        path=path,
+        frames=frames,
+        total=total,
+        is_loop=loop,
+        grid=shape,
+        trunc=trunc,
+        scale=scale,
+    )
     filming.note_rounded_rate(kind, fps, step_ms)
     record = walk.record(opt.canonical_command(ctx), step_ms if form == "film" else None)
     film = filming.FilmOutput(
