@@ -1,9 +1,10 @@
 """The settings of a run: names, defaults, ranges and help, each written once. Needs no torch."""
 
 import dataclasses
+import functools
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,117 +41,154 @@ def format_choices(names: Any) -> str:
     return ", ".join(typing.get_args(names) or names)
 
 
+def parse_seconds(text: str) -> float:
+    """'90s', '10m', '2h', '1h30m' or plain '90' -> seconds."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
+    if not parts or not any(parts.groups()):
+        raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > MAX_SECONDS:
+        raise ConfigError(f"the time {text[:40]!r} is too long; at most {MAX_SECONDS:g} seconds can be asked for")
+    return total
+
+
+def parse_threads(text: str) -> Threads:
+    """'auto' as it is, '2' -> 2."""
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch(r"-?\d{1,18}", text):
+        raise ConfigError(f"cannot read the threads {text!r}; write a number, or auto")
+    return int(text)
+
+
 def declare_setting(
     default: Any,
     help: str,
     *,
+    panel: str | None,
     low: float | None = None,
     high: float | None = None,
-    tunable: bool = True,
+    parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A field with its help text and inclusive range; a tunable one is also a flag of `gancli train`."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "tunable": tunable})
+    """A field with its help text and inclusive range; parse: reads it where it may be written as text.
+
+    panel: the heading of `gancli train --help` that its flag stands below; None is a setting without a flag.
+    """
+    about = {"help": help, "panel": panel, "low": low, "high": high, "parse": parse}
+    return field(default=default, metadata=about)
+
+
+RUN_PANEL = "The run"
+run_setting = functools.partial(declare_setting, panel=RUN_PANEL)
+data_setting = functools.partial(declare_setting, panel="Data")
+network_setting = functools.partial(declare_setting, panel="Networks")
+loss_setting = functools.partial(declare_setting, panel="Loss and penalties")
+augment_setting = functools.partial(declare_setting, panel="Augmentation")
+optimizer_setting = functools.partial(declare_setting, panel="Optimizer and average")
+hidden_setting = functools.partial(declare_setting, panel=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
-    data: str = declare_setting(
-        "mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files."
-    )
-    conditional: bool = declare_setting(True, "Use the labels where the data have them.")
-    clusters: int = declare_setting(
+    data: str = data_setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
+    conditional: bool = data_setting(True, "Use the labels where the data have them.")
+    clusters: int = data_setting(
         0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000
     )
-    resolution: int = declare_setting(
+    resolution: int = data_setting(
         0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
     )
-    fit: FitName = declare_setting("crop", f"What becomes of pictures that are not square: {format_choices(FitName)}.")
-    channels: ChannelsName = declare_setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
-    background: str = declare_setting(
+    fit: FitName = data_setting("crop", f"What becomes of pictures that are not square: {format_choices(FitName)}.")
+    channels: ChannelsName = data_setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
+    background: str = data_setting(
         "black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb."
     )
-    mirror: bool = declare_setting(False, "Show each image flipped left to right half of the time.")
-    max_bad: int = declare_setting(
-        10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000
-    )
+    mirror: bool = data_setting(False, "Show each image flipped left to right half of the time.")
+    max_bad: int = data_setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
 
-    model: ModelName = declare_setting("conv", f"Network family: {format_choices(ModelName)}.")
-    z_dim: int = declare_setting(64, "Size of the latent vector.", low=1, high=4096)
-    g_width: int = declare_setting(
+    model: ModelName = network_setting("conv", f"Network family: {format_choices(ModelName)}.")
+    z_dim: int = network_setting(64, "Size of the latent vector.", low=1, high=4096)
+    g_width: int = network_setting(
         64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096
     )
-    d_width: int = declare_setting(
+    d_width: int = network_setting(
         64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096
     )
-    spectral_norm: bool = declare_setting(False, "Divide each of D's weights by its largest singular value.")
+    spectral_norm: bool = network_setting(False, "Divide each of D's weights by its largest singular value.")
 
-    loss: LossName = declare_setting("non-saturating", f"GAN loss: {format_choices(LossName)}.")
-    gamma: float = declare_setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
-    gamma_end: float = declare_setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
-    r2: bool = declare_setting(False, "Apply the penalty of gamma to generated images too.")
-    r1_interval: int = declare_setting(
+    loss: LossName = loss_setting("non-saturating", f"GAN loss: {format_choices(LossName)}.")
+    gamma: float = loss_setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
+    gamma_end: float = loss_setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
+    r2: bool = loss_setting(False, "Apply the penalty of gamma to generated images too.")
+    r1_interval: int = loss_setting(
         1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024
     )
-    gradient_penalty: float = declare_setting(
-        0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6
-    )
-    shift: float = declare_setting(
+    gradient_penalty: float = loss_setting(0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6)
+    shift: float = augment_setting(
         0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
     )
 
-    augment: str = declare_setting(
+    augment: str = augment_setting(
         "none", f"What else D sees done to images: {format_choices(AUGMENT_NAMES)}, several, or none."
     )
-    augment_strength: float = declare_setting(
+    augment_strength: float = augment_setting(
         0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1
     )
-    augment_below: int = declare_setting(
-        0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000, tunable=False
+    augment_below: int = hidden_setting(
+        0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000
     )
-    ada: bool = declare_setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
+    ada: bool = augment_setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
 
-    batch_size: int = declare_setting(64, "Images per step, once batches have grown.", low=2, high=65536)
-    batch_ramp_kimg: float = declare_setting(
+    batch_size: int = optimizer_setting(64, "Images per step, once batches have grown.", low=2, high=65536)
+    batch_ramp_kimg: float = optimizer_setting(
         0.0, "Quarter batches at first, halves from a quarter of so many kimg on, whole ones after.", low=0, high=1e6
     )
-    lr: float = declare_setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
-    beta1: float = declare_setting(0.9, "Adam's beta1.", low=0, high=0.9999)
-    beta2: float = declare_setting(0.999, "Adam's beta2.", low=0, high=0.999999)
-    burn_in: float = declare_setting(
+    lr: float = optimizer_setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
+    beta1: float = optimizer_setting(0.9, "Adam's beta1.", low=0, high=0.9999)
+    beta2: float = optimizer_setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    burn_in: float = optimizer_setting(
         1.0, "Part of the run in which gamma, lr and beta2 move to their ends, along a cosine.", low=1e-6, high=1
     )
-    lr_end: float = declare_setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
-    beta2_end: float = declare_setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
-    lr_decay_from: float = declare_setting(1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1)
-    share_latents: bool = declare_setting(
+    lr_end: float = optimizer_setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
+    beta2_end: float = optimizer_setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
+    lr_decay_from: float = optimizer_setting(
+        1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1
+    )
+    share_latents: bool = optimizer_setting(
         False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones."
     )
-    ema_kimg: float = declare_setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
-    ema_ramp: float = declare_setting(
+    ema_kimg: float = optimizer_setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
+    ema_ramp: float = hidden_setting(
         0.05,
         "Half-life at most this part of the images seen; 0: at most 0.3, rising from 0 over the burn-in.",
         low=0,
         high=1,
-        tunable=False,
     )
 
-    kimg: float = declare_setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
-    epochs: float = declare_setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
-    time_budget: float = declare_setting(0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9)
-    tick_kimg: float = declare_setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6, tunable=False)
-    eval_kimg: float = declare_setting(
+    kimg: float = run_setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
+    epochs: float = run_setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
+    time_budget: float = run_setting(
+        0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9, parse=parse_seconds
+    )
+    tick_kimg: float = hidden_setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6)
+    eval_kimg: float = run_setting(
         20.0, "Score samples every so many kimg, and keep the best model; 0 is off.", low=0, high=1e9
     )
-    snapshot_kimg: float = declare_setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
+    snapshot_kimg: float = run_setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
 
-    seed: int = declare_setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
-    device: DeviceName = declare_setting("auto", f"Where to compute: {format_choices(DeviceName)}.")
-    threads: Threads = declare_setting(
-        0, "CPU threads; 0 is one per available core, auto as many as are fastest in a trial.", low=0, high=1024
+    seed: int = run_setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
+    device: DeviceName = run_setting("auto", f"Where to compute: {format_choices(DeviceName)}.")
+    threads: Threads = run_setting(
+        0,
+        "CPU threads; 0 is one per available core, auto as many as are fastest in a trial.",
+        low=0,
+        high=1024,
+        parse=parse_threads,
     )
-    precision: PrecisionName = declare_setting(
+    precision: PrecisionName = run_setting(
         "float32", "Of the networks in training: float32, bf16 (bfloat16, mixed), or auto, the faster in a trial."
     )
 
@@ -223,7 +261,7 @@ def setting_fields() -> dict[str, "dataclasses.Field[Any]"]:
 
 def tunable_settings() -> list[str]:
     """The settings that are also flags of `gancli train`."""
-    return [name for name, f in setting_fields().items() if f.metadata["tunable"]]
+    return [name for name, f in setting_fields().items() if f.metadata["panel"]]
 
 
 def flag_name(name: str) -> str:
@@ -265,27 +303,6 @@ def check_setting(name: str, value: object) -> None:
         if not low <= value <= high:
             allowed = RESOLUTIONS if name == "resolution" else f"from {low:g} to {high:g}"
             raise ConfigError(f"{name} must be {allowed}, got {value}")
-
-
-def parse_seconds(text: str) -> float:
-    """'90s', '10m', '2h', '1h30m' or plain '90' -> seconds."""
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
-    if not parts or not any(parts.groups()):
-        raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-    total = hours * 3600 + minutes * 60 + seconds
-    if total > MAX_SECONDS:
-        raise ConfigError(f"the time {text[:40]!r} is too long; at most {MAX_SECONDS:g} seconds can be asked for")
-    return total
-
-
-def parse_threads(text: str) -> Threads:
-    """'auto' as it is, '2' -> 2."""
-    if text == "auto":
-        return "auto"
-    if not re.fullmatch(r"-?\d{1,18}", text):
-        raise ConfigError(f"cannot read the threads {text!r}; write a number, or auto")
-    return int(text)
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:

@@ -93,10 +93,9 @@ PRESET_FOR_DATA = {"stacked-mnist": "stacked", "stacked-mnist-5k": "stacked"}
 def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
     values = dict(values)
-    if isinstance(values.get("time_budget"), str):
-        values["time_budget"] = config.parse_seconds(values["time_budget"])
-    if isinstance(values.get("threads"), str):
-        values["threads"] = config.parse_threads(values["threads"])
+    for name, f in config.setting_fields().items():
+        if f.metadata["parse"] and isinstance(values.get(name), str):
+            values[name] = f.metadata["parse"](values[name])
     if type(values.get("channels")) is int:
         values["channels"] = str(values["channels"])
     return values

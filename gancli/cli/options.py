@@ -1,23 +1,56 @@
 """One Annotated type per flag, shared by the commands. Defaults and help of settings come from gancli.config."""
 
+import inspect
 import shlex
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gancli import config, presets
 from gancli.errors import ConfigError
 
+Command = TypeVar("Command", bound=Callable[..., None])
 
-def setting_option(name: str, panel: str) -> Any:
-    """The option of a TrainConfig field, below a heading in --help; not given means that the preset decides."""
-    return typer.Option(
+
+def setting_parameter(name: str) -> inspect.Parameter:
+    """The flag of a TrainConfig field, as a parameter of a command; not given means that the preset decides."""
+    f = config.setting_fields()[name]
+    kind: Any = str if f.metadata["parse"] or f.type not in (bool, int, float) else f.type
+    option = typer.Option(
         "/".join(filter(None, [config.flag_name(name), config.off_flag_name(name)])),
-        help=config.setting_fields()[name].metadata["help"],
-        rich_help_panel=panel,
+        help=f.metadata["help"],
+        rich_help_panel=f.metadata["panel"],
         show_default=False,
     )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def with_setting_flags(after: Mapping[str, Iterable[str]]) -> Callable[[Command], Command]:
+    """A command with a flag for each setting, which it takes as **settings.
+
+    after: own parameter -> the settings whose flags follow it in --help; all that none of them names follow the last.
+    """
+
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command).parameters.values()
+        named = [name for names in after.values() for name in names]
+        rest = [name for name in config.tunable_settings() if name not in named]
+        last = [*after][-1]
+        params: list[inspect.Parameter] = []
+        for param in own:
+            if param.kind is not inspect.Parameter.VAR_KEYWORD:
+                params.append(param.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+                params += map(setting_parameter, after.get(param.name, ()))
+            if param.name == last:
+                params += map(setting_parameter, rest)
+        command.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
 
 
 def was_given(ctx: typer.Context, name: str) -> bool:
@@ -52,63 +85,14 @@ def canonical_command(ctx: typer.Context) -> str:
 # What goes where, and how it is told. "form" and "singles" say which files a picture is in, not what it shows.
 NON_PIXEL_FLAGS = {"output", "outdir", "form", "singles", "force", "as_json", "quiet", "preview", "device", "like"}
 
-RUN, DATA, NETWORKS, PENALTIES, AUGMENTATION, OPTIMIZER = (
-    "The run", "Data", "Networks", "Loss and penalties", "Augmentation", "Optimizer and average"
-)  # fmt: skip
-
-Data = Annotated[str | None, setting_option("data", DATA)]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
         help=f"Named recipe: {config.format_choices(tuple(presets.PRESETS))}; left out, the data choose it.",
-        rich_help_panel=RUN,
+        rich_help_panel=config.RUN_PANEL,
     ),
 ]
-Kimg = Annotated[float | None, setting_option("kimg", RUN)]
-Epochs = Annotated[float | None, setting_option("epochs", RUN)]
-TimeBudget = Annotated[str | None, setting_option("time_budget", RUN)]
-Conditional = Annotated[bool | None, setting_option("conditional", DATA)]
-Clusters = Annotated[int | None, setting_option("clusters", DATA)]
-Resolution = Annotated[int | None, setting_option("resolution", DATA)]
-Fit = Annotated[str | None, setting_option("fit", DATA)]
-Channels = Annotated[str | None, setting_option("channels", DATA)]
-Background = Annotated[str | None, setting_option("background", DATA)]
-Mirror = Annotated[bool | None, setting_option("mirror", DATA)]
-MaxBad = Annotated[int | None, setting_option("max_bad", DATA)]
-Model = Annotated[str | None, setting_option("model", NETWORKS)]
-ZDim = Annotated[int | None, setting_option("z_dim", NETWORKS)]
-GWidth = Annotated[int | None, setting_option("g_width", NETWORKS)]
-DWidth = Annotated[int | None, setting_option("d_width", NETWORKS)]
-SpectralNorm = Annotated[bool | None, setting_option("spectral_norm", NETWORKS)]
-Loss = Annotated[str | None, setting_option("loss", PENALTIES)]
-Gamma = Annotated[float | None, setting_option("gamma", PENALTIES)]
-GammaEnd = Annotated[float | None, setting_option("gamma_end", PENALTIES)]
-R2 = Annotated[bool | None, setting_option("r2", PENALTIES)]
-R1Interval = Annotated[int | None, setting_option("r1_interval", PENALTIES)]
-GradientPenalty = Annotated[float | None, setting_option("gradient_penalty", PENALTIES)]
-Shift = Annotated[float | None, setting_option("shift", AUGMENTATION)]
-Augment = Annotated[str | None, setting_option("augment", AUGMENTATION)]
-AugmentStrength = Annotated[float | None, setting_option("augment_strength", AUGMENTATION)]
-Ada = Annotated[bool | None, setting_option("ada", AUGMENTATION)]
-BatchSize = Annotated[int | None, setting_option("batch_size", OPTIMIZER)]
-BatchRampKimg = Annotated[float | None, setting_option("batch_ramp_kimg", OPTIMIZER)]
-Lr = Annotated[float | None, setting_option("lr", OPTIMIZER)]
-Beta1 = Annotated[float | None, setting_option("beta1", OPTIMIZER)]
-Beta2 = Annotated[float | None, setting_option("beta2", OPTIMIZER)]
-BurnIn = Annotated[float | None, setting_option("burn_in", OPTIMIZER)]
-LrEnd = Annotated[float | None, setting_option("lr_end", OPTIMIZER)]
-Beta2End = Annotated[float | None, setting_option("beta2_end", OPTIMIZER)]
-LrDecayFrom = Annotated[float | None, setting_option("lr_decay_from", OPTIMIZER)]
-ShareLatents = Annotated[bool | None, setting_option("share_latents", OPTIMIZER)]
-EmaKimg = Annotated[float | None, setting_option("ema_kimg", OPTIMIZER)]
-EvalKimg = Annotated[float | None, setting_option("eval_kimg", RUN)]
-SnapshotKimg = Annotated[float | None, setting_option("snapshot_kimg", RUN)]
-Seed = Annotated[int | None, setting_option("seed", RUN)]
-Device = Annotated[str | None, setting_option("device", RUN)]
-Threads = Annotated[str | None, setting_option("threads", RUN)]
-Precision = Annotated[str | None, setting_option("precision", RUN)]
-
 ModelDevice = Annotated[
     str, typer.Option("--device", help=f"Where to generate: {config.format_choices(config.DeviceName)}.")
 ]

@@ -25,13 +25,10 @@ if TYPE_CHECKING:
     from gancli.workflows.training import RunPlan
 
 
+@opt.with_setting_flags(after={"ctx": ["data"], "preset": configs.LENGTH_SETTINGS, "config": ()})
 def train(
     ctx: typer.Context,
-    data: opt.Data = None,
     preset: opt.Preset = None,
-    kimg: opt.Kimg = None,
-    epochs: opt.Epochs = None,
-    time_budget: opt.TimeBudget = None,
     outdir: opt.Outdir = Path("runs"),
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run; --kimg or --epochs extend it.")
@@ -43,53 +40,13 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
     ] = None,
-    conditional: opt.Conditional = None,
-    clusters: opt.Clusters = None,
-    resolution: opt.Resolution = None,
-    fit: opt.Fit = None,
-    channels: opt.Channels = None,
-    background: opt.Background = None,
-    mirror: opt.Mirror = None,
-    max_bad: opt.MaxBad = None,
-    model: opt.Model = None,
-    z_dim: opt.ZDim = None,
-    g_width: opt.GWidth = None,
-    d_width: opt.DWidth = None,
-    spectral_norm: opt.SpectralNorm = None,
-    loss: opt.Loss = None,
-    gamma: opt.Gamma = None,
-    gamma_end: opt.GammaEnd = None,
-    r2: opt.R2 = None,
-    r1_interval: opt.R1Interval = None,
-    gradient_penalty: opt.GradientPenalty = None,
-    shift: opt.Shift = None,
-    augment: opt.Augment = None,
-    augment_strength: opt.AugmentStrength = None,
-    ada: opt.Ada = None,
-    batch_size: opt.BatchSize = None,
-    batch_ramp_kimg: opt.BatchRampKimg = None,
-    lr: opt.Lr = None,
-    beta1: opt.Beta1 = None,
-    beta2: opt.Beta2 = None,
-    burn_in: opt.BurnIn = None,
-    lr_end: opt.LrEnd = None,
-    beta2_end: opt.Beta2End = None,
-    lr_decay_from: opt.LrDecayFrom = None,
-    share_latents: opt.ShareLatents = None,
-    ema_kimg: opt.EmaKimg = None,
-    eval_kimg: opt.EvalKimg = None,
-    snapshot_kimg: opt.SnapshotKimg = None,
-    seed: opt.Seed = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
-    precision: opt.Precision = None,
     log: Annotated[
         str | None,
         typer.Option(
             "--log",
             metavar=f"{'|'.join(registry.TRACKERS)}|{registry.NONE}",
             help="Report to a tracker, too; a resumed run goes on with its own.",
-            rich_help_panel=opt.RUN,
+            rich_help_panel=configs.RUN_PANEL,
             show_default=False,
         ),
     ] = None,
@@ -98,6 +55,7 @@ def train(
     ] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    **settings: str | float | None,
 ) -> None:
     """Train a GAN; leaves a run folder with model, samples, plots and progress.gif.
 
@@ -105,15 +63,16 @@ def train(
 
     Settings come from the flag, else from --config, else from the preset.
     """
-    given = locals()
     opt.check_exclusive(resume=resume, init=init)
-    flags = {name: given[name] for name in configs.tunable_settings() if given[name] is not None}
+    flags = {name: value for name, value in settings.items() if value is not None}
     from_file = read_toml(config) if config else {}
     if resume is not None and dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
     if resume is not None:
-        resume_run(RunDir.find(resume, outdir), preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
-    elif not dry_run and (begun := processes.find_interrupted_run(outdir)):
+        begun: RunDir | None = RunDir.find(resume, outdir)
+    else:
+        begun = None if dry_run else processes.find_interrupted_run(outdir)
+    if begun:
         resume_run(begun, preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
     else:
         plan_new_run(

@@ -26,11 +26,11 @@ from gancli.core.training.monitor import Scorer
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.run_folder import RunDir
+from gancli.files.scores import Evaluation
 from gancli.metrics import features, suite
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
 from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
-from gancli.metrics.suite import Evaluation
 from gancli.report import pairs
 
 SCORER_N_FAKES = 2000
@@ -212,7 +212,7 @@ def score_images(
     evaluation = suite.score_features(against, found, requested=requested, metrics=only, progress=begin)
     progress("scores", len(only), len(only))
     about = {"data": data.name, "data_digest": data.digest}
-    return Evaluation(evaluation.scores, about | fakes.about | evaluation.conditions)
+    return Evaluation(evaluation.scores, {**about, **fakes.about, **evaluation.conditions})
 
 
 def draw_nearest_pairs(path: Path, evaluation: Evaluation, fakes: FakeImages, data: ImageSet, title: str) -> bool:

@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from gancli import config
 from gancli.cli import options as opt
+from gancli.cli.app import app as cli
 
 app = typer.Typer()
 seen: dict[str, object] = {}
@@ -66,3 +68,14 @@ def test_what_was_given_is_told_from_defaults() -> None:
 @pytest.mark.parametrize("arguments", [["--trunc", "-1"], ["--trunc", "2.01"], ["--scale", "0"], ["--scale", "65"]])
 def test_values_out_of_range_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_train_has_a_flag_for_each_setting_below_its_heading_and_a_setting_is_declared_once() -> None:
+    options = {param.name: param for param in typer.main.get_command(cli).commands["train"].params}
+    named = config.tunable_settings()
+    assert len(named) >= 40 and {*named} <= {*options} and not {"ema_ramp", "tick_kimg"} & {*options}
+    for name in named:
+        about, option = config.setting_fields()[name].metadata, options[name]
+        assert (option.help, option.rich_help_panel) == (about["help"], about["panel"])
+        assert option.opts == [config.flag_name(name)] and option.default is None
+        assert option.secondary_opts == [flag for flag in [config.off_flag_name(name)] if flag]

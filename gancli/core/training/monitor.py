@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from gancli.core.training import warnings
+from gancli.files.scores import Score, ScoreAt, ScoreSummary
 
 
 class Scorer(NamedTuple):
@@ -70,9 +71,10 @@ class Monitor:
         self.warned |= found.keys()
         return found
 
-    def summary(self) -> dict[str, Any] | None:
+    def summary(self) -> ScoreSummary | None:
         """The latest score and the best one; None if nothing was scored."""
         if not self.evaluations:
             return None
-        value, (best, best_nimg) = self.evaluations[-1].get(self.score or ""), self.best or (None, None)
-        return {"name": self.score, "value": value, "floor": self.floor, "best": best, "best_nimg": best_nimg}
+        name = self.score or ""
+        best = self.best and ScoreAt(Score(name, self.best[0], floor=self.floor), self.best[1])
+        return ScoreSummary(Score(name, self.evaluations[-1].get(name), floor=self.floor), best)
