@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, did_you_mean
 
 ModelName = Literal["mlp", "conv", "resnet"]
@@ -27,6 +28,9 @@ ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al.
 MAX_SEEDS = 10_000_000
 EVALUATION_IMAGES = 10_000  # images that are scored unless it is said
 MAX_GRID = 1024
+WALK_KEYS = 5  # pictures that a walk passes unless it is said
+WALK_FRAMES, STRIP_FRAMES = 60, 8  # from one of them to the next, in a film and in a strip
+MAX_FRAMES = 20_000
 MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
@@ -93,7 +97,9 @@ hidden_setting = functools.partial(declare_setting, panel=None)
 class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
-    data: str = data_setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
+    data: str = data_setting(
+        "mnist", f"{format_choices(tuple(DATASETS))}; or a folder, zip or npz of pictures, or a folder of IDX files."
+    )
     conditional: bool = data_setting(True, "Use the labels where the data have them.")
     clusters: int = data_setting(
         0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000

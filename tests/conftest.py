@@ -37,6 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("trains")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json from what is computed now")
+
+
 @pytest.fixture(autouse=True)
 def offline_and_alone(
     tmp_path: Path,

@@ -12,6 +12,7 @@ from gancli._version import __version__
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core import devices
 from gancli.core.data import clusters, load
+from gancli.core.data.data_report import DataReport
 from gancli.core.data.dataset import ImageSet, tensors_digest
 from gancli.core.data.load import absolute_path, ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
@@ -130,9 +131,9 @@ def cluster_notes(record: dict[str, Any]) -> list[str]:
     return [f"{made}, not {asked}: {data['n_train']:,} images to train on allow no more"]
 
 
-def file_fault_counts(report: dict[str, Any]) -> dict[str, int]:
+def file_fault_counts(report: DataReport | None) -> dict[str, int]:
     """What was wrong with the files of a set, where it was read from some."""
-    return {"n_skipped": len(report["faults"]), "n_copies": report["duplicates"]["n"]} if report else {}
+    return {"n_skipped": len(report.faults), "n_copies": report.duplicates.n} if report else {}
 
 
 def transform_options(config: TrainConfig) -> TransformOptions:
