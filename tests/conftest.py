@@ -1,6 +1,7 @@
 """Every test runs offline, in an empty folder that is its home, on one thread."""
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -15,11 +16,10 @@ os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1",
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
-TRAINS = (  # files whose tests train, often in a process of their own
-    *(f"cli/test_{name}.py" for name in "dry_run errors evaluate fashion_mnist init library log one_picture".split()),
-    *(f"cli/test_{name}.py" for name in "places processes render report sample shown_commands train".split()),
-    *(f"unit/core/training/test_{name}.py" for name in "adam autotune broken_runs finetune trainer trial".split()),
-    "test_golden.py",
+TRAINS = re.compile(  # files whose tests train, often in a process of their own
+    r"cli/test_(dry_run|errors|evaluate|fashion_mnist|init|library|log|one_picture|places|processes|render|report|sample|"
+    r"shown_commands|train)\.py|unit/core/training/test_(adam|autotune|broken_runs|finetune|trainer|trial)\.py|"
+    r"test_golden\.py"
 )
 TRAINED = {"run"}  # fixtures that do
 
@@ -32,13 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what trains, so that scripts/check --fast leaves it out."""
     for item in items:
-        is_listed = item.path.relative_to(ROOT / "tests").as_posix().startswith(TRAINS)
-        if is_listed or TRAINED & {*getattr(item, "fixturenames", ())}:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        if TRAINS.match(item.path.relative_to(ROOT / "tests").as_posix()) or fixtures & TRAINED:
             item.add_marker("trains")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json from what is computed now")
 
 
 @pytest.fixture(autouse=True)
