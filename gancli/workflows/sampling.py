@@ -27,6 +27,7 @@ from gancli.files import outputs, provenance
 from gancli.files.image_io import MOST_PIXELS, Picture
 from gancli.files.provenance import SampleRecord
 from gancli.video import gif
+from gancli.video.formats import VIDEO_FORMATS
 
 N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # left out, so many seeds are taken
 MOST_WALKS = 1024
@@ -166,25 +167,25 @@ def plan_walks(
 ) -> WalkFilm:
     """Walks from picture to picture, one in each cell of a grid.
 
-    kind: the ending of the film, ".png" for a strip, "" for a folder. seeds: those to pass, n from 0 on if None.
+    kind: that of the film, a key of VIDEO_FORMATS. seeds: those to pass, n from 0 on if None.
     classes: as ModelInfo.class_indices takes them. frames: from one picture to the next; total: of all, in place of
     that. scale: None for one that makes a film easy to see. Raises ConfigError.
     """
-    info, cells = source.model.info, math.prod(grid)
+    info, cells, form = source.model.info, math.prod(grid), VIDEO_FORMATS[kind].form
     labels = [] if classes is None else info.class_indices(classes)
     dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS), cells)
     plan = functools.partial(
         interpolate.plan_walk,
         path=path,
-        segment_frames=frames or (config.STRIP_FRAMES if kind == ".png" else config.WALK_FRAMES),
-        is_loop=kind != ".png" if is_loop is None else is_loop,
+        segment_frames=frames or (config.STRIP_FRAMES if form == "strip" else config.WALK_FRAMES),
+        is_loop=form != "strip" if is_loop is None else is_loop,
         trunc=trunc,
     )
     walks = [plan(info, some, labels) for some in dealt]
     if total is not None:
         walks = [walk.with_length(total) for walk in walks]
     resolution = info.spec.resolution
-    scale = scale or (default_scale(grid, resolution) if kind not in ("", ".png") else 1)
+    scale = scale or (default_scale(grid, resolution) if form == "film" else 1)
     check_walk_size(cells * (resolution * scale) ** 2, len(walks[0]))
     return WalkFilm(source, walks, [seed for some in dealt for seed in some], labels, grid, trunc, scale)
 
