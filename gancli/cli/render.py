@@ -4,6 +4,7 @@ With scoretable.py the only file that draws.
 """
 
 import contextlib
+import dataclasses
 import json
 import shlex
 import sys
@@ -161,13 +162,12 @@ class LogDisplay(QuietDisplay):
 def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
     """Where things are, the final numbers, and what to type next."""
     run = trainer.run_dir
-    ticks = [line for line in run.read_metrics() if line["kind"] == "tick"]
-    last = ticks[-1] if ticks else {}
+    last = trainer.monitor.ticks[-1].values if trainer.monitor.ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
-    numbers = {name: last[name] for name in names if last.get(name) is not None}
+    numbers = {name: value for name in names if (value := last.get(name)) is not None}
     files = [run.model, run.report, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
     files += [path for path in (run.score_plot, run.best_model) if path.exists()]
-    score = trainer.watch.summary()
+    score = trainer.monitor.summary()
     if as_json:
         print_json(
             {
@@ -178,7 +178,7 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
                 "train_s": round(trainer.train_s, 3),
                 "images_per_s": round(ended.images_per_s, 1) if ended else None,
                 "metrics": numbers,
-                "score": score,
+                "score": dataclasses.asdict(score) if score else None,
                 "files": [str(path) for path in files],
             }
         )
@@ -193,16 +193,14 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
             f"{part} {numbers[f'accuracy_{part}']:.2f}" for part in ("real", "fake") if f"accuracy_{part}" in numbers
         ]
         print_stdout(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
-    if score and score["value"] is not None:
-        ratio = times_floor(score["name"], score["value"], score["floor"])
+    if score and score.value is not None:
+        ratio = times_floor(score.name, score.value, score.floor)
         times = f", {ratio:.3g} times its floor" if ratio else ", lower is better"
-        at = (
-            ""
-            if score["best"] is None
-            else f"; best {format_significant(score['best'])} at {score['best_nimg'] / 1000:g} kimg"
-        )
+        at = ""
+        if score.best is not None and score.best_nimg is not None:
+            at = f"; best {format_significant(score.best)} at {score.best_nimg / 1000:g} kimg"
         where = f", in {run.best_model.name}" if at else ""
-        print_stdout(f"score: {score['name']} {format_significant(score['value'])}{times}{at}{where}")
+        print_stdout(f"score: {score.name} {format_significant(score.value)}{times}{at}{where}")
     print_stdout(f"run folder: {run.path}")
     print_stdout("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":

@@ -93,7 +93,7 @@ def measure_training_rate(data: ImageSet) -> float:
         time.monotonic(),
     )
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.time_step(engine)
+        trial.time_step(engine, engine.config.batch_size)
     while not rates or time.monotonic() - started < STEPS_S:
         rates.append(trial.measure_batch_rate(engine, engine.config.batch_size, STEPS_S))
     return statistics.median(rates)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.core import images
+from gancli.core.distributed import ImagesOrder, ModelOrder
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
@@ -47,13 +48,13 @@ def generate_from_seeds(
     world = model.world
     if world.has_followers:
         device = next(model.G.parameters()).device.type
-        world.tell({"order": "model", "device": device}, model_file.pack_model(model.G, model.info))
+        world.tell(ModelOrder(device), model_file.pack_model(model.G, model.info))
     parts = [slice(start, start + BATCH) for start in range(0, len(seeds), BATCH)]
     for start in range(0, len(parts), world.size):
         turn = parts[start : start + world.size]
         asked = [(list(seeds[part]), None if labels is None else list(labels[part])) for part in turn]
         if world.has_followers:
-            world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
+            world.tell(ImagesOrder(trunc), json.dumps(asked).encode())
         for (some, _), (pictures, classes) in zip(asked, generate_in_parallel(model, asked, trunc), strict=True):
             yield some, pictures, classes
 
