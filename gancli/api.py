@@ -24,8 +24,8 @@ from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
 from gancli.files import find_model
 from gancli.files.run_folder import RunDir
-from gancli.metrics.scores import Score
-from gancli.metrics.suite import Evaluation, check_metric_names
+from gancli.files.scores import Evaluation, Score
+from gancli.metrics.suite import check_metric_names
 from gancli.workflows import evaluation, training
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]

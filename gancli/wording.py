@@ -1,24 +1,18 @@
 """Numbers and lists as people read them."""
 
-import math
 from collections.abc import Sequence
 
 
-def format_significant(value: float) -> str:
-    """Three digits: '0.0123', '1.23', '123', '1,234'; beyond a million '1.23e+06'."""
+def format_significant(value: float | None) -> str:
+    """Three digits: '0.0123', '1.23', '123', '1,234'; beyond a million '1.23e+06'. '' for None."""
+    if value is None:
+        return ""
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
 
 
 def format_about(value: float) -> str:
     """Two digits: 'about 0.35', 'about 11', 'about 1,200'."""
     return f"about {float(f'{value:.2g}'):,.12g}"
-
-
-def times_floor(score: str, value: float, floor: float | None) -> float | None:
-    """How far a score stands from its floor. None without a floor above 0, and for a kernel distance, which is read
-    against 0: its estimate can be negative."""
-    ratio = value / floor if floor and floor > 0 and not score.startswith("kid") else math.inf
-    return ratio if math.isfinite(ratio) else None
 
 
 def format_list(names: Sequence[str], most: int) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gancli.core.data.dataset import ImageSet
     from gancli.core.distributed import World
     from gancli.core.networks.model_file import Model
-    from gancli.metrics.suite import Evaluation
+    from gancli.files.scores import Evaluation
     from gancli.workflows.evaluation import FakeImages
 
 

@@ -4,7 +4,6 @@ With scoretable.py the only file that draws.
 """
 
 import contextlib
-import dataclasses
 import json
 import shlex
 import sys
@@ -20,10 +19,11 @@ from rich.table import Column
 
 from gancli import events
 from gancli.errors import make_printable
-from gancli.wording import format_duration, format_significant, times_floor
+from gancli.wording import format_duration, format_significant
 
 if TYPE_CHECKING:
     from gancli.core.training.trainer import Trainer
+    from gancli.files.scores import ScoreSummary
 
 LOG_EVERY_S = 5.0
 
@@ -167,7 +167,7 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
     numbers = {name: value for name in names if (value := last.get(name)) is not None}
     files = [run.model, run.report, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
     files += [path for path in (run.score_plot, run.best_model) if path.exists()]
-    score = trainer.monitor.summary()
+    scored = trainer.monitor.summary()
     if as_json:
         print_json(
             {
@@ -178,7 +178,7 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
                 "train_s": round(trainer.train_s, 3),
                 "images_per_s": round(ended.images_per_s, 1) if ended else None,
                 "metrics": numbers,
-                "score": dataclasses.asdict(score) if score else None,
+                "score": scored and scored.to_json(),
                 "files": [str(path) for path in files],
             }
         )
@@ -193,20 +193,24 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
             f"{part} {numbers[f'accuracy_{part}']:.2f}" for part in ("real", "fake") if f"accuracy_{part}" in numbers
         ]
         print_stdout(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
-    if score and score.value is not None:
-        ratio = times_floor(score.name, score.value, score.floor)
-        times = f", {ratio:.3g} times its floor" if ratio else ", lower is better"
-        at = ""
-        if score.best is not None and score.best_nimg is not None:
-            at = f"; best {format_significant(score.best)} at {score.best_nimg / 1000:g} kimg"
-        where = f", in {run.best_model.name}" if at else ""
-        print_stdout(f"score: {score.name} {format_significant(score.value)}{times}{at}{where}")
+    if scored and scored.latest.value is not None:
+        print_stdout(f"score: {score_line(scored, run.best_model.name)}")
     print_stdout(f"run folder: {run.path}")
     print_stdout("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
         where = shlex.quote(str(run.path))
         print_stdout(f"next: gancli sample {where} --n 64")
         print_stdout(f"      gancli evaluate {where}")
+
+
+def score_line(scored: "ScoreSummary", best_file: str) -> str:
+    """'fd_digits 1.32, 5 times its floor; best 1.3 at 20 kimg, in model-best.safetensors'."""
+    score, best = scored
+    times = f", {score.times_floor:.3g} times its floor" if score.times_floor else ", lower is better"
+    line = f"{score.name} {format_significant(score.value)}{times}"
+    if best is None:
+        return line
+    return f"{line}; best {format_significant(best.score.value)} at {best.nimg / 1000:g} kimg, in {best_file}"
 
 
 @contextlib.contextmanager

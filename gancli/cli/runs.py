@@ -12,7 +12,8 @@ from gancli.files.run_folder import RunDir, list_run_folders
 from gancli.wording import format_significant
 
 if TYPE_CHECKING:
-    from gancli.report.overview import BestScore, Overview
+    from gancli.files.scores import ScoreAt
+    from gancli.report.overview import Overview
 
 WIDE_COLUMNS = 200  # columns where nobody looks: a file, or another program
 
@@ -93,12 +94,13 @@ def format_length(each: "Overview") -> str:
     return f"{each.nimg / 1000:g}{rest}"
 
 
-def format_best_score(best: "BestScore | None") -> str:
+def format_best_score(best: "ScoreAt | None") -> str:
     """'fd_digits 1.32, 5.0 times its floor'."""
     if best is None:
         return ""
-    times = f", {best.times_floor:.3g} times its floor" if best.times_floor is not None else ""
-    return f"{best.name} {format_significant(best.value)}{times}"
+    score = best.score
+    times = "" if score.times_floor is None else f", {score.times_floor:.3g} times its floor"
+    return f"{score.name} {format_significant(score.value)}{times}"
 
 
 def format_megabytes(each: "Overview") -> str:

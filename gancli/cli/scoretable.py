@@ -13,8 +13,7 @@ from gancli.errors import make_printable
 from gancli.wording import format_significant
 
 if TYPE_CHECKING:
-    from gancli.metrics.scores import Score
-    from gancli.metrics.suite import Evaluation
+    from gancli.files.scores import Evaluation, Score
 
 NARROW = 80  # columns; below, a reading stands on a line of its own
 
@@ -53,7 +52,7 @@ def single_score_table(scores: "Sequence[Score]") -> Table:
         table.add_column(heading, justify="left" if heading == "score" else "right", no_wrap=True)
     table.add_column("reading")
     for score in scores:
-        aim = "-" if score.floor is None else format_significant(score.floor)
+        aim = format_significant(score.floor) or "-"
         table.add_row(score.name, format_score(score), aim, escape_text(score.reading))
     return table
 
@@ -70,16 +69,15 @@ def comparison_table(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") 
     for row in rows:
         cells = [format_score(score) + ("" if is_shared else format_floor(score)) for score in row]
         aim = next(score.floor for score in row if score.value is not None)
-        last = ["-" if aim is None else format_significant(aim)] if is_shared else []
+        last = [format_significant(aim) or "-"] if is_shared else []
         table.add_row(row[0].name, *cells, *last)
     return table
 
 
 def format_score(score: "Score") -> str:
     """'0.123 ± 0.004'."""
-    if score.value is None:
-        return "-"
-    return format_significant(score.value) + ("" if score.error is None else f" ± {format_significant(score.error)}")
+    error = "" if score.error is None else f" ± {format_significant(score.error)}"
+    return format_significant(score.value) + error if score.value is not None else "-"
 
 
 def format_floor(score: "Score") -> str:

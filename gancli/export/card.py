@@ -7,8 +7,7 @@ from typing import Any
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.errors import GancliError, make_printable
 from gancli.files.run_folder import RunDir
-from gancli.report import evaluations
-from gancli.report.evaluations import ScoreRow
+from gancli.files.scores import Score, read_evaluations, training_scores
 from gancli.report.series import get_number, get_section, get_text, read_json_object
 from gancli.wording import format_significant
 
@@ -90,58 +89,43 @@ def data_section(info: ModelInfo, run: RunDir | None) -> str:
 
 
 def score_section(model: Model, run: RunDir | None) -> str:
-    rows, conditions = evaluation_scores(model, run) or training_scores(model, run)
+    rows, conditions = evaluation_scores(model, run) or scores_in_training(model, run)
     if not rows:
         return "Not scored. `gancli evaluate model.safetensors` does it, given the data."
     table = ["| score | value | floor | reading |", "|---|---:|---:|---|"]
     for row in rows:
-        floor = "" if row.floor is None else format_significant(row.floor)
-        table.append(
-            f"| {code_span(row.name)} | {format_significant(row.value)} | {floor} | {escape_markdown(row.reading)} |"
-        )
+        value, floor = format_significant(row.value), format_significant(row.floor)
+        table.append(f"| {code_span(row.name)} | {value} | {floor} | {escape_markdown(row.reading)} |")
     meaning = "The floor is what a perfect generator would get; only scores taken alike compare."
     return "\n".join([*table, "", f"{conditions} {meaning}"])
 
 
-ScoresAndConditions = tuple[list[ScoreRow], str]
+ScoresAndConditions = tuple[list[Score], str]
 
 
 def evaluation_scores(model: Model, run: RunDir | None) -> ScoresAndConditions | None:
     """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not."""
-    for found in evaluations.read_evaluations(run) if run else ():
+    for _, found, _ in read_evaluations(run) if run else ():
         about = found.conditions
         if (about.get("sha256"), about.get("data_digest")) == (model.digest, model.info.data["digest"]):
-            return (
-                found.rows,
-                f"{evaluations.describe_counts(about)}; {code_span(get_text(about, 'features'))} features.",
-            )
+            features = code_span(get_text(about, "features"))
+            return [*found.scores.values()], f"{found.describe_counts()}; {features} features."
     return None
 
 
-def training_scores(model: Model, run: RunDir | None) -> ScoresAndConditions:
+def scores_in_training(model: Model, run: RunDir | None) -> ScoresAndConditions:
     """The scores that training took of the model after as many images."""
     about = get_section(config_section(run), "eval")
-    floors = {get_text(about, "score"): "floor", "coverage": "coverage_floor", "class_tv": "class_tv_floor"}
     try:
         lines = run.read_metrics() if run else []
     except GancliError:
         lines = []
-    for line in reversed(lines):
-        if line["kind"] == "eval" and line["nimg"] == model.info.nimg:
-            rows = [
-                ScoreRow(
-                    name, value, get_number(about, floor), f"{'higher' if name == 'coverage' else 'lower'} is better"
-                )
-                for name, floor in floors.items()
-                if (value := get_number(line, name)) is not None
-            ]
-            n_fake = get_number(about, "n_fake") or 0
-            return (
-                rows,
-                f"{n_fake:,.0f} generated images, scored in training; "
-                f"{code_span(get_text(about, 'features'))} features.",
-            )
-    return [], ""
+    is_of_model = ("eval", model.info.nimg)
+    line: dict[str, object] = next(
+        (line for line in reversed(lines) if (line["kind"], line["nimg"]) == is_of_model), {}
+    )
+    n_fake, features = get_number(about, "n_fake") or 0, code_span(get_text(about, "features"))
+    return training_scores(about, line), f"{n_fake:,.0f} generated images, scored in training; {features} features."
 
 
 def limits_section(info: ModelInfo) -> str:

@@ -1,9 +1,8 @@
 """Every score with its floor and a reading in plain words; a function per family, listed in metrics.METRICS."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
+from gancli.files.scores import Score, replace_nonfinite
 from gancli.metrics import classes, memorization
 from gancli.metrics.diversity import diversity_ratio
 from gancli.metrics.frechet import expected_bias, frechet_distance, moments, scaled_floor
@@ -19,39 +18,6 @@ MOST_LISTED = 10
 COLLAPSED_RATIO = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
 FEWEST_COMPARED = 20
 FEW_KERNEL = 2000
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number, how to read it, and under which counts it stands.
-
-    value is None if it cannot be had here (reading says why). floor is what a perfect generator would get, None if
-    unknown; floor_measured is the floor at the count floor_n it was measured with, before scaling; error is a
-    standard error. is_alarm: whether this alone says that something is wrong. details holds what else belongs to this
-    number, all of it JSON.
-    """
-
-    name: str
-    value: float | None
-    reading: str
-    floor: float | None = None
-    floor_measured: float | None = None
-    floor_n: int | None = None
-    error: float | None = None
-    n_real: int | None = None
-    n_fake: int | None = None
-    is_alarm: bool = False
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Without the name; None (null) for what is absent or not finite."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("name", "details")}
-        return replace_nonfinite(plain | self.details)
-
-
-def replace_nonfinite(values: dict[str, Any]) -> dict[str, Any]:
-    """None in the place of numbers that JSON has no word for."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 def missing_score(name: str, reading: str) -> Score:
@@ -231,7 +197,7 @@ def class_balance_scores(case: ScoringCase) -> list[Score]:
         reading = f"{number} missing or rare: {format_list(short, MOST_LISTED)}"
     else:
         reading = describe_class_balance(value, floor)
-    details: dict[str, Any] = {"short_classes": short}
+    details: dict[str, object] = {"short_classes": short}
     if len(names) < MANY_CLASSES:
         details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
     is_alarm = bool(short) or reading.endswith("unbalanced")

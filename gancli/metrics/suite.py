@@ -1,17 +1,15 @@
 """Scores of generated images, each beside its floor: what a perfect generator would get at the same counts."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from gancli.errors import ConfigError, ContractError, did_you_mean
+from gancli.files.scores import Conditions, Evaluation, Score
 from gancli.metrics import scores
 from gancli.metrics.features import Features
 from gancli.metrics.prdc import K
 from gancli.metrics.reference import Reference, ScoringCase
-from gancli.metrics.scores import Score
 
 METRICS: dict[str, Callable[[ScoringCase], list[Score]]] = {
     "frechet": scores.frechet_scores,
@@ -23,18 +21,6 @@ METRICS: dict[str, Callable[[ScoringCase], list[Score]]] = {
     "memorization": scores.memorization_scores,
     "diversity": scores.diversity_scores,
 }
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores by name, and the conditions they were taken under."""
-
-    scores: dict[str, Score]
-    conditions: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        scores = {name: score.to_json() for name, score in self.scores.items()}
-        return {"scores": scores, "conditions": self.conditions}
 
 
 def score_features(
@@ -75,7 +61,7 @@ def check_metric_names(names: Iterable[str] | None) -> list[str]:
     return chosen
 
 
-def evaluation_conditions(case: ScoringCase) -> dict[str, Any]:
+def evaluation_conditions(case: ScoringCase) -> Conditions:
     reference, extractor = case.reference, case.reference.extractor
     return {
         "n_real": len(reference.real),

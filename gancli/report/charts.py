@@ -9,6 +9,7 @@ import numpy as np
 
 from gancli.errors import RunError
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir
+from gancli.files.scores import CLASS_BALANCE, COVERAGE
 from gancli.report.series import (
     Values,
     axis_limits,
@@ -58,7 +59,7 @@ HEALTH: tuple[tuple[str, Literal["linear", "share", "log"], tuple[NamedKey, ...]
     (
         "coverage and class balance",
         "share",
-        (("coverage", "coverage", SKY), ("class_tv", "class imbalance", ORANGE)),
+        ((COVERAGE.key, COVERAGE.label, SKY), (CLASS_BALANCE.key, CLASS_BALANCE.label, ORANGE)),
         "coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is right",
     ),
     (

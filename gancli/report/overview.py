@@ -3,7 +3,6 @@
 Fast enough for hundreds: of a log, only its evaluations and its last line are parsed.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import Any, Literal
 
 from gancli.errors import RunError
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, disk_usage_bytes, parse_nimg, read_jsonl
+from gancli.files.scores import ScoreAt, best_training_score
 from gancli.report.series import get_number, get_section, get_text
-from gancli.wording import times_floor
 
 RunState = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
 
@@ -23,20 +22,6 @@ END_STATES: dict[str, RunState] = {
     "stopped": "stopped",
     "diverged": "diverged",
 }
-
-
-@dataclass(frozen=True)
-class BestScore:
-    """The best score of a run, lower is better; floor is what a perfect generator would get, None if unknown."""
-
-    name: str
-    value: float
-    floor: float | None
-    nimg: int
-
-    @property
-    def times_floor(self) -> float | None:
-        return times_floor(self.name, self.value, self.floor)
 
 
 @dataclass(frozen=True)
@@ -53,12 +38,16 @@ class Overview:
     data: str = ""
     nimg: int | None = None
     total_nimg: int | None = None
-    best: BestScore | None = None
+    best: ScoreAt | None = None
     fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        best = self.best and {**dataclasses.asdict(self.best), "times_floor": self.best.times_floor}
-        return {**dataclasses.asdict(self), "path": str(self.path), "best": best}
+        best = None
+        if self.best:
+            score, nimg = self.best
+            best = {"name": score.name, "value": score.value, "floor": score.floor, "nimg": nimg}
+            best["times_floor"] = score.times_floor
+        return {**vars(self), "path": str(self.path), "best": best}
 
 
 def read_overview(run: RunDir) -> Overview:
@@ -85,7 +74,7 @@ def read_overview(run: RunDir) -> Overview:
         data=get_text(get_section(record, "data"), "name"),
         nimg=max(seen, default=None),
         total_nimg=None if total is None else int(total),
-        best=best_score(lines, get_section(record, "eval")),
+        best=best_training_score(get_section(record, "eval"), lines),
     )
 
 
@@ -117,11 +106,3 @@ def read_measurements(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict) and type(record.get("nimg")) is int and 0 <= record["nimg"] < IMPLAUSIBLE_VALUE:
             found.append(record)
     return found
-
-
-def best_score(lines: Sequence[dict[str, Any]], about: dict[str, Any]) -> BestScore | None:
-    """about: what the run says of its score."""
-    name, floor = get_text(about, "score"), get_number(about, "floor")
-    scored = [(get_number(line, name), line["nimg"]) for line in lines if line.get("kind") == "eval"]
-    found = min(((value, nimg) for value, nimg in scored if value is not None), default=None)
-    return BestScore(name, found[0], floor, found[1]) if found else None

@@ -12,10 +12,11 @@ from typing import Any
 import jinja2
 
 from gancli.errors import ConfigError, make_printable
+from gancli.files import scores
 from gancli.files.run_folder import RunDir, atomic_write, read_jsonl
-from gancli.report import charts, embedded, evaluations, repeat, vector
+from gancli.report import charts, embedded, repeat, vector
 from gancli.report.film import MOST_RUNS, run_labels
-from gancli.report.overview import END_STATES, best_score, last_progress_event
+from gancli.report.overview import END_STATES, last_progress_event
 from gancli.report.series import get_number, get_section, get_text
 from gancli.video.timing import merge_moments
 from gancli.wording import format_count, format_duration, format_list, format_significant
@@ -82,7 +83,7 @@ def run_view(
 ) -> dict[str, Any]:
     """What the template shows of one run beside curves."""
     data, events = get_section(record, "data"), read_jsonl(run.events, skip_bad=True)
-    evaluated = list(evaluations.read_evaluations(run))
+    evaluated = list(scores.read_evaluations(run))
     pairs = next((each.nearest for each in evaluated if each.nearest), None)
     found = {"reals": run.reals, "samples": run.samples, "nearest": pairs}
     pictures = {
@@ -128,9 +129,10 @@ def fact_rows(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Seq
     if log and (spent := get_number(log[-1], "train_s")) is not None:
         rows.append(("training time", format_duration(spent)))
         rows.append(("speed", f"{nimg / max(spent, 1e-9):,.0f} images/s"))
-    if found := best_score(log, get_section(record, "eval")):
-        times = f", {found.times_floor:,.3g} times its floor" if found.times_floor else ""
-        rows.append((f"best {found.name}", f"{format_significant(found.value)} at {found.nimg / 1000:g} kimg{times}"))
+    if best := scores.best_training_score(get_section(record, "eval"), log):
+        score, at = best
+        times = f", {score.times_floor:,.3g} times its floor" if score.times_floor else ""
+        rows.append((f"best {score.name}", f"{format_significant(score.value)} at {at / 1000:g} kimg{times}"))
     if (accuracy := get_number(last, "accuracy")) is not None:
         rows.append(("D accuracy", f"{accuracy:.0%} lately"))
     return rows
@@ -193,25 +195,25 @@ def scoring_conditions(record: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-def evaluation_view(found: evaluations.ModelEvaluation, digest: str) -> dict[str, Any]:
+def evaluation_view(found: scores.StoredEvaluation, digest: str) -> dict[str, Any]:
     """What is shown of an evaluation: its folder, conditions, and rows of name, value, floor and reading.
 
     digest: of the data that the run was trained on.
     """
-    about = found.conditions
+    about = found.evaluation.conditions
     return {
         "folder": f"scores/{found.folder.name}",
-        "conditions": f"{evaluations.describe_counts(about)} of {get_text(about, 'data')}; the model at "
+        "conditions": f"{found.evaluation.describe_counts()} of {get_text(about, 'data')}; the model at "
         f"{(get_number(about, 'nimg') or 0) / 1000:g} kimg; {get_text(about, 'features')} features",
         "is_of_other_data": get_text(about, "data_digest") not in ("", digest),
         "rows": [
             (
                 make_printable(row.name),
                 format_significant(row.value),
-                "" if row.floor is None else format_significant(row.floor),
+                format_significant(row.floor),
                 row.reading,
             )
-            for row in found.rows
+            for row in found.evaluation.scores.values()
         ],
     }
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from gancli.files.run_folder import RunDir, atomic_write
+from gancli.files.scores import CLASS_BALANCE, COVERAGE
 from gancli.report.series import (
     axis_limits,
     drawable_points,
@@ -58,8 +59,8 @@ PAIRS = (
     CurveStyle("accuracy_heldout", "held-out and generated image", GREEN),
 )
 SHARES = (
-    CurveStyle("coverage", "coverage, higher is better", BLUE),
-    CurveStyle("class_tv", "class imbalance (total variation), lower is better", ORANGE),
+    CurveStyle(COVERAGE.key, f"{COVERAGE.label}, {COVERAGE.better} is better", BLUE),
+    CurveStyle(CLASS_BALANCE.key, f"{CLASS_BALANCE.label} (total variation), {CLASS_BALANCE.better} is better", ORANGE),
 )
 
 

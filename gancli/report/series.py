@@ -1,16 +1,16 @@
 """metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
 
-import json
 import math
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gancli.errors import make_printable
+from gancli.files.json_values import get_number as get_number  # re-exported, as are the others
+from gancli.files.json_values import get_section as get_section
+from gancli.files.json_values import get_text as get_text
+from gancli.files.json_values import read_json_object as read_json_object
 
 Values = npt.NDArray[np.float64]
 
@@ -72,31 +72,3 @@ def typical_maximum(values: Values) -> float:
     """The largest value within three medians, or what nine in ten lie below where that is more."""
     usual = values[values <= 3 * np.median(np.abs(values))]
     return float(max([*usual, np.percentile(values, 90, method="lower")]))
-
-
-def get_section(record: dict[str, Any], key: str) -> dict[str, Any]:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def get_number(record: dict[str, Any], key: str) -> float | None:
-    """A finite number, or None for anything else."""
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < sys.float_info.max else None
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object, {} if there is none to be read."""
-    try:
-        record = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def get_text(record: dict[str, Any], key: str) -> str:
-    """A text fit to be shown, '' for anything else."""
-    value = record.get(key)
-    return make_printable(value) if isinstance(value, str) else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -22,16 +23,16 @@ from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
 from gancli.core.sampling.generate import BATCH, generate, generate_from_seeds
 from gancli.core.training import run_config
-from gancli.core.training.monitor import Scorer, Scores
+from gancli.core.training.monitor import Measurements, Scorer
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.run_config import EvalInfo, read_run_config
 from gancli.files.run_folder import RunDir
+from gancli.files.scores import Evaluation
 from gancli.metrics import features, suite
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
 from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
-from gancli.metrics.suite import Evaluation
 from gancli.report import pairs
 
 SCORER_N_FAKES = 2000
@@ -212,7 +213,7 @@ def score_images(
     evaluation = suite.score_features(against, found, requested=requested, metrics=only, progress=begin)
     progress("scores", len(only), len(only))
     about = {"data": data.name, "data_digest": data.digest}
-    return Evaluation(evaluation.scores, about | fakes.about | evaluation.conditions)
+    return Evaluation(evaluation.scores, {**about, **fakes.about, **evaluation.conditions})
 
 
 def draw_nearest_pairs(path: Path, evaluation: Evaluation, fakes: FakeImages, data: ImageSet, title: str) -> bool:
@@ -252,7 +253,7 @@ def build_scorer(
     def made(G: nn.Module, rows: Tensor) -> Tensor:
         return generate(G, z[rows], None if labels is None else labels[rows])
 
-    def measure(G: nn.Module) -> Scores:
+    def measure(G: nn.Module) -> Measurements:
         fake = features.extract_features(
             against.extractor, (made(G, rows) for rows in torch.arange(SCORER_N_FAKES).chunk(8))
         )
@@ -265,14 +266,13 @@ def build_scorer(
             "class_tv": scores["class_tv"].value,
         }
         short = scores["class_tv"].details.get("short_classes")
-        return Scores(values, None if short is None else tuple(short))
+        return Measurements(values, None if short is None else tuple(short))
 
-    about = EvalInfo(
-        score=score_name,
-        floor=floors.scores[score_name].floor,
-        coverage_floor=coverage_floor(against, len(reals)),
-        class_tv_floor=floors.scores["class_tv"].floor,
-        n_fake=SCORER_N_FAKES,
-        **{name: floors.conditions[name] for name in ("n_real", "n_heldout", "features", "features_sha256")},
-    )
-    return Scorer(about, measure)
+    about = {
+        "score": score_name,
+        "floor": floors.scores[score_name].floor,
+        "coverage_floor": coverage_floor(against, len(reals)),
+        "class_tv_floor": floors.scores["class_tv"].floor,
+        "n_fake": SCORER_N_FAKES,
+    }
+    return Scorer(msgspec.convert({**floors.conditions, **about}, EvalInfo), measure)

@@ -21,8 +21,8 @@ from gancli.workflows import evaluation
 
 
 def follow_orders(world: World) -> None:
-    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostProcessError when it is
-    gone."""
+    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostProcessError when
+    that process is gone."""
     engine: Engine | None = None
     model: Model | None = None
     while True:

@@ -41,7 +41,7 @@ def test_a_score_stands_beside_its_floor_and_an_unfinished_run_beside_its_plan(r
 def test_a_narrow_terminal_gets_two_lines_for_each_run_and_no_broken_name(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["gancli.cli.runs"], "WIDE", 40)
+    monkeypatch.setattr(sys.modules["gancli.cli.runs"], "WIDE_COLUMNS", 40)
     first, second = gancli("runs").stdout.splitlines()
     assert first == "00000-quick-tiny  finished, 0.104 kimg"
     assert second.startswith("  ") and second.endswith(" MB; quick; tiny")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gancli.wording import format_about, format_duration, format_list, format_significant, times_floor
+from gancli.wording import format_about, format_duration, format_list, format_significant
 
 
 @pytest.mark.parametrize(
@@ -50,20 +50,3 @@ def test_long_lists_are_cut_and_counted(most: int, text: str) -> None:
 )
 def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("score", "value", "floor", "ratio"),
-    [
-        ("fd_digits", 3.0, 1.5, 2.0),
-        ("fd_digits", 3.0, None, None),
-        ("fd_digits", 3.0, 0.0, None),
-        ("fd_digits", 3.0, -1.0, None),
-        ("fd_digits", 1e299, 1e-300, None),
-        ("kid_digits", 0.004, 0.001, None),
-    ],
-)
-def test_a_score_is_told_in_floors_where_that_means_something(
-    score: str, value: float, floor: float | None, ratio: float | None
-) -> None:
-    assert times_floor(score, value, floor) == ratio

@@ -87,8 +87,8 @@ def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, Da
 
 
 def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
-    """Refuse, before anything is built, what does not fit the training of this config: a stranger may have made it, with
-    a digest that is right. Raises FileFormatError."""
+    """Refuse, before anything is built, what does not fit the training of this config: a stranger may have made it,
+    with a digest that is right. Raises FileFormatError."""
     try:
         with on_meta_device():
             fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
@@ -10,9 +9,10 @@ from torch import nn
 from gancli.core.training import warnings
 from gancli.files.run_config import EvalInfo
 from gancli.files.run_log import EventLine, MetricsLine
+from gancli.files.scores import Score, ScoreAt, ScoreSummary
 
 
-class Scores(NamedTuple):
+class Measurements(NamedTuple):
     """Of one moment. values: by name, None where one could not be had; short_classes: the names of those that have far
     less than their share, None where none can be read."""
 
@@ -24,7 +24,7 @@ class Scorer(NamedTuple):
     """Scores a generator during training. about: what it measures, for config.json."""
 
     about: EvalInfo
-    measure: Callable[[nn.Module], Scores]
+    measure: Callable[[nn.Module], Measurements]
 
 
 class Best(NamedTuple):
@@ -32,17 +32,6 @@ class Best(NamedTuple):
 
     score: float
     nimg: int
-
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """The latest score of a run and its best one, None where there is none."""
-
-    name: str
-    value: float | None
-    floor: float | None
-    best: float | None
-    best_nimg: int | None
 
 
 class Monitor:
@@ -95,8 +84,8 @@ class Monitor:
         return new
 
     def summary(self) -> ScoreSummary | None:
-        """None if nothing was scored."""
+        """The latest score and the best one; None if nothing was scored."""
         if not self.evaluations:
             return None
-        best, best_nimg = self.best or (None, None)
-        return ScoreSummary(self.score, self.evaluations[-1].values.get(self.score), self.floor, best, best_nimg)
+        best = self.best and ScoreAt(Score(self.score, self.best.score, floor=self.floor), self.best.nimg)
+        return ScoreSummary(Score(self.score, self.evaluations[-1].values.get(self.score), floor=self.floor), best)

@@ -17,7 +17,7 @@ from gancli.core.networks import model_file
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
 from gancli.core.training.image_log import ImageLogger
-from gancli.core.training.monitor import Monitor, Scorer, Scores
+from gancli.core.training.monitor import Measurements, Monitor, Scorer
 from gancli.core.training.time_budget import TimeBudget
 from gancli.errors import ConfigError, DivergedError, FileFormatError, LostProcessError, MemoryLimitError
 from gancli.files.run_config import RunConfig, to_json
@@ -242,7 +242,7 @@ class Trainer:
             if self.config.ada:
                 values["augment_strength"] = self.state.strength
                 self.state.adapt_augment_strength(values.get("r_v"))
-        self.log_metrics(kind, Scores(values))
+        self.log_metrics(kind, Measurements(values))
         return events.Measured(kind, self.state.nimg, self.epoch, values)
 
     def evaluate(self, scorer: Scorer) -> Iterator[events.Event]:
@@ -263,7 +263,7 @@ class Trainer:
     def epoch(self) -> float:
         return round(self.state.nimg / len(self.engine.images), 4)
 
-    def log_metrics(self, kind: str, scores: Scores) -> bool:
+    def log_metrics(self, kind: str, scores: Measurements) -> bool:
         """Add a line to metrics.jsonl; whether it has the best score so far."""
         line = MetricsLine(kind, self.state.nimg, self.epoch, *scores, round(self.train_s, 3))
         append_line(self.run_dir.metrics, line)

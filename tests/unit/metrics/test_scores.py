@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from gancli.errors import ConfigError, ContractError
+from gancli.files.scores import Evaluation
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.frechet import frechet_distance, moments
 from gancli.metrics.prdc import expected_coverage
 from gancli.metrics.reference import coverage_floor
-from gancli.metrics.suite import METRICS, Evaluation, Reference, score_features
+from gancli.metrics.suite import METRICS, Reference, score_features
 
 N_CLASSES = 4
 CENTRES = 4 * torch.eye(N_CLASSES, 6, dtype=torch.float64)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gancli.files.run_folder import RunDir, list_run_folders
-from gancli.report.overview import BestScore, read_overview
+from gancli.files.scores import Score, ScoreAt
+from gancli.report.overview import read_overview
 
 CONFIG = {
     "preset": "quick",
@@ -37,7 +38,7 @@ def run(tmp_path: Path) -> RunDir:
 def test_a_run_has_its_settings_length_best_score_and_size(run: RunDir) -> None:
     found = read_overview(run)
     assert (found.preset, found.data, found.nimg, found.total_nimg) == ("quick", "mnist", 3000, 4000)
-    assert found.best == BestScore("fd_digits", 2.0, 0.5, 2000) and found.best.times_floor == 4
+    assert found.best == ScoreAt(Score("fd_digits", 2.0, floor=0.5), 2000) and found.best.score.times_floor == 4
     assert found.size_bytes == sum(path.stat().st_size for path in run.path.rglob("*"))
     assert found.to_json()["best"] == {
         "name": "fd_digits", "value": 2.0, "floor": 0.5, "nimg": 2000, "times_floor": 4.0
@@ -113,7 +114,7 @@ def test_lines_that_are_no_measurements_count_nothing(run: RunDir) -> None:
     huge = [{"kind": "eval", "nimg": 5, "fd_digits": value} for value in (float("nan"), float("inf"), "1", True)]
     run.metrics.write_text('{"eval"\n' + lines([*bad, *huge, good]) + "\x00\n")
     found = read_overview(run)
-    assert found.best == BestScore("fd_digits", 4.0, 0.5, 1000)
+    assert found.best == ScoreAt(Score("fd_digits", 4.0, floor=0.5), 1000)
     run.metrics.unlink()
     os.mkfifo(run.metrics)  # whoever opened it would wait forever
     assert read_overview(run).nimg is None

@@ -758,7 +758,8 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
     assert model_file.load_model(trainer.run_dir.best_model).info.nimg == 400
     assert model_file.load_model(trainer.run_dir.model).info.nimg == 1200
     assert trainer.run_dir.read_config()["eval"] == {"score": "fd_toy", "floor": 0.1}
-    assert trainer.watch.summary() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
+    summary = trainer.watch.summary()
+    assert summary and summary.to_json() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
 
 
 def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment_again(
