@@ -142,7 +142,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def to_json(config: RunConfig) -> dict[str, object]:
     """The plain values of config.json."""
-    values: dict[str, object] = msgspec.to_builtins(config)
+    values: dict[str, object] = msgspec.json.decode(msgspec.json.encode(config))
     return values
 
 

@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
+from run_configs import make_run_config
 
 from gancli import events
 from gancli.errors import ConfigError
 from gancli.files import image_io
+from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 
-RECORD = {
-    "preset": "quick",
-    "train": {"lr": 0.002, "data": "mnist"},
-    "data": {"name": "tiny"},
-    "machine": {"device": "cpu"},
-}
+RECORD = make_run_config(data={"name": "tiny"})
 
 
 class Kept:
@@ -36,7 +33,7 @@ class Kept:
         if name == self.fails_at:
             raise ValueError("no\nroom")
 
-    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
+    def start(self, record: RunConfig, run: Path, nimg: int) -> None:
         self.note("start", record, run, nimg)
 
     def event(self, event: events.Event) -> None:
