@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, did_you_mean
 
 ModelName = Literal["mlp", "conv", "resnet"]
@@ -93,7 +94,9 @@ hidden_setting = functools.partial(declare_setting, panel=None)
 class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
-    data: str = data_setting("mnist", "Named data set, or a folder, zip or npz of pictures, or a folder of IDX files.")
+    data: str = data_setting(
+        "mnist", f"{format_choices(tuple(DATASETS))}; or a folder, zip or npz of pictures, or a folder of IDX files."
+    )
     conditional: bool = data_setting(True, "Use the labels where the data have them.")
     clusters: int = data_setting(
         0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000

@@ -6,6 +6,7 @@ from typing import Any
 
 from gancli import config
 from gancli.config import LENGTH_SETTINGS, TrainConfig
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, did_you_mean
 
 PRESETS: dict[str, TrainConfig] = {
@@ -86,9 +87,6 @@ PRESETS["r3gan-128"] = replace(PRESETS["r3gan-64"], resolution=128, gamma=17.0)
 
 DEFAULT_PRESET = "quick"
 
-# Without --preset the data choose it; what is not named here gets DEFAULT_PRESET.
-PRESET_FOR_DATA = {"stacked-mnist": "stacked", "stacked-mnist-5k": "stacked"}
-
 
 def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
@@ -122,7 +120,7 @@ def resolve_config(
             config.check_setting(name, value)
     if preset is None:
         data = layers["flag"].get("data", layers["file"].get("data", "mnist"))
-        preset = PRESET_FOR_DATA.get(data, DEFAULT_PRESET)
+        preset = (data in DATASETS and DATASETS[data].preset) or DEFAULT_PRESET
     if str(preset) not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}{did_you_mean(str(preset), PRESETS)}")
 

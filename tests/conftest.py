@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json from what is computed now")
+
+
 @pytest.fixture(autouse=True)
 def offline_and_alone(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gancli.cli.render import print_notes, print_stderr, print_stdout
@@ -10,7 +11,9 @@ from gancli.errors import make_printable
 from gancli.wording import format_about, format_count, format_duration, format_list, format_significant
 
 if TYPE_CHECKING:
+    from gancli.core.data.data_report import Copies
     from gancli.core.data.dataset import ImageSet
+    from gancli.core.data.statistics import DataSurvey
     from gancli.core.training.trial import Trial
     from gancli.files.run_config import RunConfig
 
@@ -23,7 +26,37 @@ MIN_TEXT_WIDTH = 30
 Row = tuple[str, str]
 
 
-def build_data_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> dict[str, Any]:
+@dataclass(frozen=True)
+class TrainingCost:
+    """What training takes, by a trial. memory_there_bytes: what the machine has."""
+
+    n_shown: int
+    images_per_s: float
+    train_s: float
+    memory_bytes: int
+    memory_there_bytes: int
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The data, what training on them takes where that was tried, and a picture of some of them."""
+
+    data: "DataSurvey"
+    cost: TrainingCost | None
+    picture: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All facts side by side."""
+        values = asdict(self.data)
+        return {
+            **(values.pop("files") or {}),
+            **values,
+            **(asdict(self.cost) if self.cost else {}),
+            "picture": self.picture,
+        }
+
+
+def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> RunReport:
     """The survey of the data, and what training on them will take, if that was tried."""
     from gancli.core.data.statistics import survey_dataset
     from gancli.core.training import run_config
@@ -31,50 +64,42 @@ def build_data_report(record: "RunConfig", data: "ImageSet", trial: "Trial | Non
     total, budget_s = record.plan.total_nimg, record.train.time_budget
     n_shown = total if trial is None else total or trial.images(budget_s)
     conditional = bool(record.data.class_names) and record.data.clusters is None
-    surveyed = survey_dataset(data, n_shown, conditional=conditional)
-    surveyed["notes"] += run_config.run_config_notes(record)
+    survey = survey_dataset(data, n_shown, conditional=conditional)
+    survey = replace(survey, notes=(*survey.notes, *run_config.run_config_notes(record)))
     if trial is None:
-        return surveyed
-    return {
-        **surveyed,
-        "n_shown": n_shown,
-        "images_per_s": round(trial.images_per_s, 1),
-        "train_s": round(trial.train_seconds(total) if total else budget_s, 1),
-        "memory_bytes": trial.memory_bytes,
-        "memory_there_bytes": trial.there_bytes,
-    }
+        return RunReport(survey, None)
+    train_s = round(trial.train_seconds(total) if total else budget_s, 1)
+    cost = TrainingCost(n_shown or 0, round(trial.images_per_s, 1), train_s, trial.memory_bytes, trial.there_bytes)
+    return RunReport(survey, cost)
 
 
-def print_summary(report: dict[str, Any], record: "RunConfig") -> None:
+def print_summary(report: RunReport, record: "RunConfig") -> None:
     """The short form, on stderr."""
-    rows = [
-        *plan_rows(record),
-        *file_rows(report),
-        *class_rows(report, most=2 * SHOWN_PER_END),
-        *copy_rows(report, most=1),
-        *cost_rows(report),
-    ]
-    for label, text in (*rows, ("grid", f"training images: {report['picture']}")):
+    data = report.data
+    rows = [*plan_rows(record), *file_rows(data), *class_rows(data, most=2 * SHOWN_PER_END)]
+    rows += [*copy_rows(data.duplicates, most=1), *cost_rows(report), ("grid", f"training images: {report.picture}")]
+    for label, text in rows:
         print_stderr(f"{label:{LABEL_WIDTH}}{text}")
-    print_notes([*report["notes"], *report.get("skipped", [])])
-    for line in report["warnings"]:
+    print_notes([*data.notes, *(data.files.skipped if data.files else ())])
+    for line in data.warnings:
         print_stderr(f"warning: {line}")
 
 
-def print_full_report(report: dict[str, Any], record: "RunConfig") -> None:
+def print_full_report(report: RunReport, record: "RunConfig") -> None:
     """The long form, on stdout; every bad file by its name."""
-    rows = [*plan_rows(record), *file_rows(report), *mode_rows(report), *class_rows(report, most=MOST_CLASSES)]
-    rows += [*copy_rows(report, most=MOST_COPIES), *cost_rows(report)]
-    if report["picture"]:
-        rows.append(("grid", f"what D will see{describe_image_changes(record)}: {report['picture']}"))
-    if "cache" in report:
-        rows.append(("cache", report["cache"]))
-    rows += [(kind, line) for kind in ("note", "warning") for line in report[f"{kind}s"]]
+    data, files = report.data, report.data.files
+    rows = [*plan_rows(record), *file_rows(data), *mode_rows(data), *class_rows(data, most=MOST_CLASSES)]
+    rows += [*copy_rows(data.duplicates, most=MOST_COPIES), *cost_rows(report)]
+    if report.picture:
+        rows.append(("grid", f"what D will see{describe_image_changes(record)}: {report.picture}"))
+    if files:
+        rows.append(("cache", files.cache))
+    rows += [*(("note", line) for line in data.notes), *(("warning", line) for line in data.warnings)]
     for label, text in rows:
         print_wrapped(label, make_printable(text))
-    if faults := report.get("faults", []):
-        print_stdout(f"{format_count(len(faults), 'file')} of {report['n_files']:,} cannot be used:")
-        for name, reason in faults:
+    if files and files.faults:
+        print_stdout(f"{format_count(len(files.faults), 'file')} of {files.n_files:,} cannot be used:")
+        for name, reason in files.faults:
             print_stdout(f"  {make_printable(name)}: {reason}")
 
 
@@ -126,55 +151,52 @@ def describe_augmentation(record: "RunConfig") -> str:
     return said
 
 
-def file_rows(report: dict[str, Any]) -> Iterator[Row]:
+def file_rows(data: "DataSurvey") -> Iterator[Row]:
     """Kinds and sizes: '200 PNG, 98 JPEG; 640x480 (120), 800x600 (90) and 34 other sizes, from 120x90 to 4000x3000'."""
-    if "kinds" not in report:
+    if data.files is None:
         return
-    kinds = ", ".join(f"{n:,} {'from npz' if kind == 'npz' else kind}" for kind, n in report["kinds"].items())
-    sizes = [f"{size} ({n:,})" for size, n in report["sizes"].items()]
-    ends = f", from {report['smallest']} to {report['largest']}" if len(sizes) > 1 else ""
-    unusable = len(report["faults"])
-    total = f"{report['n_files']:,} files, {report['n_files'] - unusable:,} usable: " if unusable else ""
+    kinds = ", ".join(f"{n:,} {'from npz' if kind == 'npz' else kind}" for kind, n in data.files.kinds.items())
+    sizes = [f"{size} ({n:,})" for size, n in data.files.sizes.items()]
+    ends = f", from {data.smallest} to {data.largest}" if len(sizes) > 1 else ""
+    n, unusable = data.files.n_files, len(data.files.faults)
+    total = f"{n:,} files, {n - unusable:,} usable: " if unusable else ""
     yield "files", f"{total}{kinds}; {format_list(sizes, MOST_SIZES)}{ends}"
 
 
-def mode_rows(report: dict[str, Any]) -> Iterator[Row]:
-    if "modes" in report:
-        yield "modes", ", ".join(f"{n:,} {mode}" for mode, n in report["modes"].items())
+def mode_rows(data: "DataSurvey") -> Iterator[Row]:
+    if data.files:
+        yield "modes", ", ".join(f"{n:,} {mode}" for mode, n in data.files.modes.items())
 
 
-def class_rows(report: dict[str, Any], *, most: int) -> Iterator[Row]:
+def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
     """Training images of each class; of more than `most` classes, those with most and those with fewest."""
-    if report.get("n_ignored"):
-        yield "classes", f"{report['n_ignored']:,}, ignored"
-    rows = sorted(report["classes"], key=lambda row: -row[1])
+    if data.n_ignored:
+        yield "classes", f"{data.n_ignored:,}, ignored"
+    rows = sorted(data.classes, key=lambda row: -row[1])
     if len(rows) < 2:
         return
     is_even = rows[0][1] == rows[-1][1]
-    said = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
-    if len(said) > most:
-        said = [*said[:SHOWN_PER_END], "...", *said[-SHOWN_PER_END:]]
+    names = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
+    if len(names) > most:
+        names = [*names[:SHOWN_PER_END], "...", *names[-SHOWN_PER_END:]]
     apart = ", without those held out" if any(held for *_, held in rows) else ""
-    yield "classes", ", ".join(said) + (f"; {rows[0][1]:,} each" if is_even else "") + apart
+    yield "classes", ", ".join(names) + (f"; {rows[0][1]:,} each" if is_even else "") + apart
 
 
-def copy_rows(report: dict[str, Any], *, most: int) -> Iterator[Row]:
-    found = report.get("duplicates", {"n": 0})
-    if not found["n"]:
-        return
-    pairs = ", ".join(" = ".join(pair) for pair in found["pairs"][:most])
-    across = f"; {found['n_across']:,} held-out ones are copies of training ones" if found["n_across"] else ""
-    yield "copies", f"{found['n']:,} exactly like an earlier one, such as {pairs}{across}"
+def copy_rows(copies: "Copies | None", *, most: int) -> Iterator[Row]:
+    if copies and copies.n:
+        pairs = ", ".join(" = ".join(pair) for pair in copies.pairs[:most])
+        across = f"; {copies.n_across:,} held-out ones are copies of training ones" if copies.n_across else ""
+        yield "copies", f"{copies.n:,} exactly like an earlier one, such as {pairs}{across}"
 
 
-def cost_rows(report: dict[str, Any]) -> Iterator[Row]:
-    if "train_s" not in report:
-        return
-    rate = f"{format_significant(report['images_per_s'])} images/s in a trial"
-    shown = f"each image is shown {format_about(report['passes'])} times"
-    yield "time", f"{approximate_duration(report['train_s'])} of training ({rate}); {shown}"
-    needed, there = (f"{report[name] / 1e9:.1f} GB" for name in ("memory_bytes", "memory_there_bytes"))
-    yield "memory", f"about {needed} of {there} for training, more at scores and plots"
+def cost_rows(report: RunReport) -> Iterator[Row]:
+    if cost := report.cost:
+        rate = f"{format_significant(cost.images_per_s)} images/s in a trial"
+        shown = f"each image is shown {format_about(report.data.passes or 0)} times"
+        yield "time", f"{approximate_duration(cost.train_s)} of training ({rate}); {shown}"
+        needed, there = (f"{n / 1e9:.1f} GB" for n in (cost.memory_bytes, cost.memory_there_bytes))
+        yield "memory", f"about {needed} of {there} for training, more at scores and plots"
 
 
 def approximate_duration(seconds: float) -> str:

@@ -89,7 +89,9 @@ def evaluate(
     if output is not None:
         outputs.check_not_taken(output, force=force)
     images = load_training_data_of(entries) if data is None else datasets.load_dataset(data)
-    render.print_notes(images.report.get("skipped", images.notes))  # what was done to pictures, training has said
+    render.print_notes(
+        images.report.skipped if images.report else images.notes
+    )  # what was done to pictures, training has said
     for entry in entries:
         if entry.model and entry.model.info.data["digest"] != images.digest:
             render.print_notes(

@@ -5,6 +5,7 @@ import shlex
 import signal
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,11 +120,11 @@ def plan_new_run(
     if quiet:
         render.print_notes(plan.notes)
     trial = plan.rehearse(always=not quiet)
-    report = {} if quiet else datareport.build_data_report(plan.record, plan.images, trial)
+    report = None if quiet else datareport.build_run_report(plan.record, plan.images, trial)
     run = RunDir.create(outdir, plan.folder)
     with run.lock(), run.remove_if_unsaved():
         if report:
-            datareport.print_summary({**report, "picture": str(run.reals)}, plan.record)
+            datareport.print_summary(replace(report, picture=str(run.reals)), plan.record)
         with render.step_progress_bars(quiet=quiet) as track:
             trainer = plan.create_trainer(run, track)
         run_until_signal(trainer, as_json=as_json, quiet=quiet)
@@ -138,24 +139,24 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     from gancli.workflows import training
 
     record, images, trained = plan.record, plan.images, plan.trained
-    n_bad, most = len(images.report.get("faults", [])), record.train.max_bad
+    n_bad, most = len(images.report.faults) if images.report else 0, record.train.max_bad
     trial = None
     if n_bad <= most:
         render.print_status("trying a few steps", quiet=quiet or as_json)
         trial = plan.rehearse(always=True)
-    report = datareport.build_data_report(record, images, trial)
+    report = datareport.build_run_report(record, images, trial)
     grid = image_log.augmented_examples(record, trained)
-    if "duplicates" not in report:
-        report["duplicates"] = statistics.count_copies(images)
-    report["picture"] = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)
+    copies = report.data.duplicates or statistics.count_copies(images)
+    picture = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)
+    report = replace(report, data=replace(report.data, duplicates=copies), picture=picture)
     if as_json:
-        render.print_json({**to_json(record), "report": report})
+        render.print_json({**to_json(record), "report": report.to_json()})
     else:
         if not quiet and preview.can_show(console := render.stderr_console()):
             preview.print_sample_grid(console, grid, images.resolution)
         datareport.print_full_report(report, record)
-    if n_bad > most:
-        way_out = image_folder.bad_files_advice(n_bad, images.report["n_files"])
+    if images.report and n_bad > most:
+        way_out = image_folder.bad_files_advice(n_bad, images.report.n_files)
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 

@@ -21,7 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that a
     "tensorboard": ("tensorboard",),
     "video": ("imageio-ffmpeg",),
 }
-PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "matplotlib", "rich", "typer")
+PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "rich", "typer")
 CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
 END = r"(?![\w-]|\.\w)"  # of a name of a folder
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")

@@ -1,11 +1,11 @@
 """Where models and images lie: a run, a model file, or pictures, by the path that was given."""
 
+import mimetypes
 from pathlib import Path
 
 from gancli.errors import ConfigError, RunError
 from gancli.files.run_folder import RunDir, suggest_run
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")  # of pictures
 IMAGE_FILE_EXTENSIONS = (".npz", ".zip")
 
 
@@ -15,7 +15,7 @@ def locate_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Pat
     source: a model file, a run folder, or a run's name under outdir.
     """
     if source.is_file():
-        if source.suffix.lower() in EXTENSIONS:
+        if (mimetypes.guess_type(source.name, strict=False)[0] or "").startswith("image/"):
             raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")
         if best:
             raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gancli.contracts import check_images_uint8
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, did_you_mean
 from gancli.files import run_folder
 
@@ -24,13 +25,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 WEIGHTS_SHA256 = {
     "digits": "f23338c3ac3a2307be5f2d57feb6e5bd30e4fc419cc40923d8cb9701ae0ec423",
     "fashion": "10afdf8ca7dc63e08737f6cd7163219f8c8d0cea46a1a8c4e04c029907a97596",
-}
-EXTRACTOR_FOR_DATA = {
-    "mnist": "digits",
-    "mnist-5k": "digits",
-    "stacked-mnist": "stacked-digits",
-    "stacked-mnist-5k": "stacked-digits",
-    "fashion-mnist": "fashion",
 }
 
 NetworkOutput = tuple[Tensor, Tensor | None]
@@ -152,12 +146,12 @@ def choose_extractor(name: str, data_name: str, shape: tuple[int, int, int]) -> 
 
     Raises ConfigError if the named one is for another domain or shape.
     """
-    made_for = EXTRACTOR_FOR_DATA.get(data_name)
+    made_for = DATASETS[data_name].features if data_name in DATASETS else "random"
     if name == "auto":
-        extractor = load_extractor(made_for or "random", shape[0])
+        extractor = load_extractor(made_for, shape[0])
         return extractor if extractor.shape in (None, shape) else load_extractor("random", shape[0])
     extractor = load_extractor(name, shape[0])
-    if made_for and extractor.shape and name != made_for:
+    if made_for != "random" and extractor.shape and name != made_for:
         raise ConfigError(f"features {name!r} are not for {data_name}; use --features {made_for} or auto")
     if extractor.shape not in (None, shape):
         raise ConfigError(

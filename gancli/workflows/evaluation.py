@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core import images, rng
-from gancli.core.data import image_files, registry
+from gancli.core.data import image_files
 from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
@@ -24,6 +24,7 @@ from gancli.core.sampling import latents
 from gancli.core.sampling.generate import BATCH, generate, generate_from_seeds
 from gancli.core.training import run_config
 from gancli.core.training.monitor import Measurements, Scorer
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.run_config import EvalInfo, read_run_config
@@ -110,9 +111,9 @@ def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> I
         name, digest = model.info.data["name"], model.info.data["digest"]
         record = read_run_config(run.config) if run else None
         source = record.data.source if record else name
-        if not run and name not in registry.DATASETS:
+        if not run and name not in DATASETS:
             raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
-        if found is None and source not in registry.DATASETS and not Path(source).exists():
+        if found is None and source not in DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
         found = found or datasets.load_dataset(
             str(source), run_config.transform_options(record.train) if record else datasets.DEFAULT_OPTIONS

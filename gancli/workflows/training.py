@@ -52,7 +52,8 @@ class RunPlan:
     @property
     def notes(self) -> list[str]:
         """What the user should be told once, where there is no report."""
-        return [*self.images.notes, *run_config.run_config_notes(self.record), *self.images.report.get("skipped", [])]
+        skipped = self.images.report.skipped if self.images.report else ()
+        return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped]
 
     def rehearse(self, *, always: bool) -> Trial | None:
         """Choose what is left to a trial, and try a few steps: always, or only of a run that memory may not hold.

@@ -105,7 +105,7 @@ def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_measured_step_is_that_of_quick_on_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(benchmark, "STEPS_S", 0.0)
-    monkeypatch.setattr(benchmark.rehearsal, "images_per_s", lambda engine, *_: seen.append(engine) or 1.0)
+    monkeypatch.setattr(benchmark.trial, "measure_batch_rate", lambda engine, *_: seen.append(engine) or 1.0)
     benchmark.measure_training_rate(benchmark.noise_images())
     (engine,) = seen
     assert (engine.spec.resolution, engine.spec.channels, engine.spec.n_classes) == (28, 1, 10)

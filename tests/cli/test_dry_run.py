@@ -7,16 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from commands import FAST, gancli, read
 from PIL import Image
 from test_preview import pixels, terminal
 
 from gancli.cli import datareport, preview
+from gancli.core.data import statistics
+from gancli.core.data.dataset import build_image_set
 from gancli.files import run_folder
 
 
@@ -182,12 +186,16 @@ def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
 
 
 def test_many_classes_are_named_at_both_ends() -> None:
-    rows = [[f"c{i}", 1000 - i, 0] for i in range(100)]
-    ((_, said),) = datareport.class_rows({"classes": rows}, most=60)
+    def class_rows(*classes: tuple[str, int, int]) -> list[datareport.Row]:
+        return [*datareport.class_rows(replace(survey, classes=classes), most=60)]
+
+    images = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
+    survey = statistics.survey_dataset(build_image_set("made", (images, None)), None)
+    ((_, said),) = class_rows(*((f"c{i}", 1000 - i, 0) for i in range(100)))
     assert said == "c0 1,000, c1 999, c2 998, c3 997, c4 996, ..., c95 905, c96 904, c97 903, c98 902, c99 901"
-    ((_, even),) = datareport.class_rows({"classes": [["a", 1000, 0], ["b", 1000, 0]]}, most=60)
+    ((_, even),) = class_rows(("a", 1000, 0), ("b", 1000, 0))
     assert even == "a, b; 1,000 each"
-    assert not list(datareport.class_rows({"classes": [["a", 5, 0]]}, most=60))
+    assert not class_rows(("a", 5, 0))
 
 
 @pytest.mark.parametrize(("columns", "n"), [(60, 3), (40, 5), (20, 8)])
@@ -207,7 +215,7 @@ def test_paragraphs_are_as_wide_as_the_terminal(
 def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     code = "import os, signal; from gancli.core.training import trial; from gancli.cli.app import app\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
-    code += "trial.step_s = lambda trainer: os.kill(os.getpid(), signal.SIGINT)\napp()"
+    code += "trial.time_step = lambda engine: os.kill(os.getpid(), signal.SIGINT)\napp()"
     command = [sys.executable, "-c", code, "train", "--data", str(animals), "-n", *FAST]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
     assert done.returncode == 130 and "Traceback" not in done.stderr

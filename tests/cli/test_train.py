@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ from gancli import config
 from gancli.cli.train import stop_on_signals
 from gancli.core import devices
 from gancli.core.data.dataset import build_image_set
-from gancli.core.data.registry import DATASETS
 from gancli.core.data.stacked_mnist import build_stacked_mnist
 from gancli.core.training import trial
 from gancli.core.training.trainer import Trainer
+from gancli.datasets import DATASETS
 from gancli.errors import RunError
 from gancli.events import Measured
 from gancli.workflows import evaluation
@@ -75,7 +76,8 @@ def test_stacked_digits_train_with_their_own_preset_and_are_scored(
 ) -> None:
     pixels = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     digits = build_image_set("mnist", (pixels, torch.arange(40) % 10), (pixels, torch.arange(40) % 10))
-    monkeypatch.setitem(DATASETS, "stacked-mnist", lambda: build_stacked_mnist("stacked-mnist", digits, 64, 16))
+    stacked = replace(DATASETS["stacked-mnist"], load=lambda: build_stacked_mnist("stacked-mnist", digits, 64, 16))
+    monkeypatch.setitem(DATASETS, "stacked-mnist", stacked)
     monkeypatch.setattr(evaluation, "SCORER_N_FAKES", 100)
     result = gancli("train", "--data", "stacked-mnist", "--kimg", "0.1", *FAST, *flags, "--eval-kimg", "0.1")
     assert result.exit_code == 0, result.output

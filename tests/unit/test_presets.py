@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from gancli import config, presets
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError
 from gancli.presets import PRESETS, resolve_config
 
@@ -107,4 +108,4 @@ def test_every_preset_resolves_to_itself() -> None:
     for name, settings in PRESETS.items():
         assert resolve_config(name)[:2] == (name, settings)
     assert len(PRESETS) >= 2
-    assert set(presets.PRESET_FOR_DATA.values()) <= set(PRESETS)
+    assert {row.preset for row in DATASETS.values()} - {None} == {"stacked"} <= set(PRESETS)

@@ -14,9 +14,9 @@ from typing import IO
 
 import numpy as np
 
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.errors import DataError, make_printable
 
-ACCEPTED_FORMATS_HINT = "give a folder or zip of PNG, JPEG, WebP, BMP, TIFF or GIF files, or an npz with uint8 images"
 LARGEST_BYTES = 1 << 28
 MOST_DEFLATED = 200  # times; a picture is packed already, and what packs better than this is a bomb
 SMALL_BYTES = 1 << 24

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.errors import DataError
+from gancli.files.cache import DownloadError, cache_folder, fetch_dataset
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -23,6 +24,19 @@ IMAGES_PER_FILE = 10_000
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def load_cifar10() -> ImageSet:
+    """CIFAR-10, from the cache or the network."""
+    try:
+        folder = fetch_dataset("cifar10", "CIFAR-10", download_cifar10)
+    except DownloadError as err:
+        where = cache_folder() / "cifar10"
+        raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
+    try:
+        return load_cifar10_folder(folder)
+    except DataError as err:
+        raise DataError(f"{err}; delete {folder} to fetch it again") from err
 
 
 def load_cifar10_folder(folder: Path) -> ImageSet:

@@ -2,14 +2,14 @@
 
 import hashlib
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gancli.config import LONGEST_NAME, are_valid_names
 from gancli.core import rng
+from gancli.core.data.data_report import DataReport
 from gancli.errors import DataError
 
 FEWEST_IMAGES = 10
@@ -24,7 +24,7 @@ class ImageSet:
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
     without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
     bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
-    should be told once, report plain facts about the files they came from, {} where there is nothing to say;
+    should be told once, report facts about the files they came from, None where they came from none;
     is_clustered says that the labels are of clusters (core/data/clusters.py), which the digest leaves out.
     """
 
@@ -37,7 +37,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
-    report: dict[str, Any] = field(default_factory=dict)
+    report: DataReport | None = None
     is_clustered: bool = False
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,6 @@ MOST_BYTES = 1 << 28  # of the pixels as they are in the file
 MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and each is a pass over all pixels
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # the other markers of a JPEG stand alone
-READERS: dict[bytes, tuple[str, type[Image.Image]]] = {
-    b"\xff\xd8\xff": ("JPEG", JpegImagePlugin.JpegImageFile),
-    b"RIFF": ("WebP", WebPImagePlugin.WebPImageFile),
-    b"BM": ("BMP", BmpImagePlugin.BmpImageFile),
-    b"II*\0": ("TIFF", TiffImagePlugin.TiffImageFile),
-    b"MM\0*": ("TIFF", TiffImagePlugin.TiffImageFile),
-    b"GIF87a": ("GIF", GifImagePlugin.GifImageFile),
-    b"GIF89a": ("GIF", GifImagePlugin.GifImageFile),
-}
 MODE_NAMES = {
     "1": "1-bit",
     "L": "grey",
@@ -66,7 +58,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 class ImageHeader:
     """What a file's header says of its picture.
 
-    kind: "PNG", "JPEG", "WebP", "BMP", "TIFF" or "GIF". width, height: as shown, so after turning.
+    kind: a key of IMAGE_FORMATS. width, height: as shown, so after turning.
     mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: by its mode, or a palette of greys.
     is_oriented: EXIF has it turned or mirrored. has_profile: a colour profile, which is ignored.
     has_more_frames: an animation or further pages, of which the first is used.
@@ -93,11 +85,9 @@ def open_image(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     """
     if not data:
         raise DataError("empty")
-    if data.startswith(fast_png.MAGIC):
-        return open_png(data)
-    for magic, (kind, reader) in READERS.items():
-        if data.startswith(magic) and (kind != "WebP" or data[8:12] == b"WEBP"):
-            return open_with_pillow(data, kind, reader)
+    for one in IMAGE_FORMATS.values():
+        if data.startswith(one.magic):
+            return one.open(data)
     raise DataError("not a picture")
 
 
@@ -118,12 +108,22 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     return facts, lambda: rotate_upright(file.load(), turn)
 
 
-def open_with_pillow(data: bytes, kind: str, reader: type[Image.Image]) -> tuple[ImageHeader, PixelLoader]:
-    """By Pillow's reader for this kind, called by name so that no other is tried."""
-    if kind == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
-        raise DataError("truncated")
-    if kind == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
+def open_jpeg(data: bytes) -> tuple[ImageHeader, PixelLoader]:
+    if data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
         raise DataError("damaged")
+    return open_with_pillow("JPEG", JpegImagePlugin.JpegImageFile, data)
+
+
+def open_webp(data: bytes) -> tuple[ImageHeader, PixelLoader]:
+    if data[8:12] != b"WEBP":
+        raise DataError("not a picture")
+    if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise DataError("truncated")
+    return open_with_pillow("WebP", WebPImagePlugin.WebPImageFile, data)
+
+
+def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple[ImageHeader, PixelLoader]:
+    """By Pillow's reader for this kind, called by name so that no other is tried."""
     with translate_pillow_errors():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_pixel_count(*image.size)
@@ -247,3 +247,31 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image if image.mode == "LA" else image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How files of a format are named and begin, and what `open_image` does with their bytes."""
+
+    extensions: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    open: Callable[[bytes], tuple[ImageHeader, PixelLoader]]
+
+
+IMAGE_FORMATS = {
+    "PNG": ImageFormat((".png",), (fast_png.MAGIC,), open_png),
+    "JPEG": ImageFormat((".jpg", ".jpeg"), (b"\xff\xd8\xff",), open_jpeg),
+    "WebP": ImageFormat((".webp",), (b"RIFF",), open_webp),
+    "BMP": ImageFormat((".bmp",), (b"BM",), partial(open_with_pillow, "BMP", BmpImagePlugin.BmpImageFile)),
+    "TIFF": ImageFormat(
+        (".tif", ".tiff"), (b"II*\0", b"MM\0*"), partial(open_with_pillow, "TIFF", TiffImagePlugin.TiffImageFile)
+    ),
+    "GIF": ImageFormat(
+        (".gif",), (b"GIF87a", b"GIF89a"), partial(open_with_pillow, "GIF", GifImagePlugin.GifImageFile)
+    ),
+}
+EXTENSIONS = tuple(extension for one in IMAGE_FORMATS.values() for extension in one.extensions)
+*FIRST_KINDS, LAST_KIND = IMAGE_FORMATS
+ACCEPTED_FORMATS_HINT = (
+    f"give a folder or zip of {', '.join(FIRST_KINDS)} or {LAST_KIND} files, or an npz with uint8 images"
+)

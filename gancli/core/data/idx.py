@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its relatives: finding the files of a folder, and reading one safely."""
+"""The IDX format of MNIST and its relatives: a folder of its files -> a data set, one file read safely."""
 
 import gzip
 import math
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.errors import DataError
 
 UINT8_CODE = 8
@@ -17,6 +18,31 @@ CHUNK_BYTES = 1 << 20
 LARGEST_BYTES = 1 << 34
 MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb
 SMALL_BYTES = 1 << 24
+
+
+def load_idx_folder(name: str, folder: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
+    """The IDX files of a folder: train-images, and where they exist train-labels, t10k-images, t10k-labels."""
+    train = read_idx_split(folder, "train")
+    if train is None:
+        raise DataError(f"no IDX files in {folder}; expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz")
+    return build_image_set(name, train, read_idx_split(folder, "t10k"), class_names)
+
+
+def read_idx_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | None:
+    """images uint8 [N,1,H,W] and labels int64 [N] of one split; None if it has no images."""
+    images_path, labels_path = (
+        find_idx_file(folder, split, "images-idx3"),
+        find_idx_file(folder, split, "labels-idx1"),
+    )
+    if images_path is None:
+        return None
+    images = read_idx(images_path, ndim=3)
+    if labels_path is None:
+        return images[:, None], None
+    labels = read_idx(labels_path, ndim=1)
+    if len(labels) != len(images):
+        raise DataError(f"{labels_path} holds {len(labels)} labels for the {len(images)} images of {images_path}")
+    return images[:, None], labels.long()
 
 
 def find_idx_file(folder: Path, split: str, kind: str) -> Path | None:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from gancli.core.data import listing, resize
 from gancli.core.data.archive import (
-    ACCEPTED_FORMATS_HINT,
     LARGEST_BYTES,
     file_entries,
     open_npz_array,
@@ -25,6 +24,7 @@ from gancli.core.data.archive import (
     read_zip_entry,
     shorten_name,
 )
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.core.data.listing import is_picture_name
 from gancli.core.data.resize import Pixels
 from gancli.errors import ContractError, DataError

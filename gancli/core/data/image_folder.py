@@ -7,24 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from gancli.core import devices
-from gancli.core.data import archive, decode_workers, image_files, pixel_cache, resize, transform
+from gancli.core.data import archive, decode, decode_workers, image_files, pixel_cache, resize, transform
 from gancli.core.data import listing as sources
+from gancli.core.data.data_report import DataReport
 from gancli.core.data.dataset import FEWEST_IMAGES, FEWEST_TO_HOLD_OUT, ImageSet
-from gancli.core.data.decode import ImageHeader
+from gancli.core.data.decode import EXTENSIONS, ImageHeader
 from gancli.core.data.decode_workers import DecodedBlock
 from gancli.core.data.listing import Listing
 from gancli.core.data.pixel_cache import PixelCache, ProgressCallback
 from gancli.core.data.resize import Transform
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError, make_printable
-from gancli.files.find_model import EXTENSIONS
 from gancli.wording import format_count, format_list
 
 SAMPLE_FILES = 256
@@ -164,7 +163,7 @@ def open_picture_source(
     """The pictures at a path, the names of their classes, and notes."""
     if path.is_file():
         if path.name.lower().endswith(EXTENSIONS):
-            raise DataError(f"{path} is one picture; {archive.ACCEPTED_FORMATS_HINT}")
+            raise DataError(f"{path} is one picture; {decode.ACCEPTED_FORMATS_HINT}")
         found, labels = image_files.open_picture_archive(path)
         if isinstance(found, image_files.NpzArray):
             try:
@@ -221,22 +220,16 @@ def is_colourless(cached: PixelCache) -> bool:
     return all((piece[:, 1:] == piece[:, :1]).all() for piece in pieces)
 
 
-def picture_report(source: pixel_cache.PictureSource, cached: PixelCache, options: TransformOptions) -> dict[str, Any]:
-    """Facts about the pictures as plain values."""
+def picture_report(source: pixel_cache.PictureSource, cached: PixelCache, options: TransformOptions) -> DataReport:
     n_skipped = f"{format_count(len(cached.faults), 'picture')} of {len(source):,} skipped"
-    skipped = f"{n_skipped}: {describe_bad_files(source, cached)}"
-    return {
+    return DataReport(
         **transform.header_summary(cached.facts),
-        "resolution": cached.wanted.resolution,
-        "channels": cached.wanted.channels,
-        "fit": cached.wanted.fit,
-        "background": list(cached.wanted.background),
-        "done": transform.transform_notes(cached.facts, cached.wanted, options),
-        "n_files": len(source),
-        "n_train": len(cached.rows),
-        "n_heldout": len(cached.heldout_rows),
-        "faults": [[source.name(row), reason] for row, reason in cached.faults],
-        "skipped": [skipped] if cached.faults else [],
-        "duplicates": cached.duplicates,
-        "cache": str(cached.folder),
-    }
+        fit=cached.wanted.fit,
+        background=cached.wanted.background,
+        done=tuple(transform.transform_notes(cached.facts, cached.wanted, options)),
+        n_files=len(source),
+        faults=tuple((source.name(row), reason) for row, reason in cached.faults),
+        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.faults else (),
+        duplicates=cached.duplicates,
+        cache=str(cached.folder),
+    )

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from gancli.config import LONGEST_NAME
 from gancli.core.data import archive as zips
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, EXTENSIONS
 from gancli.errors import DataError, make_printable
-from gancli.files.find_model import EXTENSIONS
 from gancli.files.run_folder import SCORES_NAME
 from gancli.wording import format_count, format_list
 
@@ -63,7 +63,7 @@ def list_pictures(path: Path, *, conditional: bool = True) -> Listing:
     kinds = [f"{n:,} {kind}" for kind, n in sorted(others.items(), key=lambda item: (-item[1], item[0]))]
     if not names:
         holds = f"; it has {format_list(kinds, MOST_NAMED)} files" if kinds else ""
-        raise DataError(f"no pictures in {path}{holds}; {zips.ACCEPTED_FORMATS_HINT}")
+        raise DataError(f"no pictures in {path}{holds}; {ACCEPTED_FORMATS_HINT}")
     try:
         labels, class_names, notes = find_labels(path, names)
     except DataError:

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from gancli.core import rng
 from gancli.core.data import idx, image_folder, transform
-from gancli.core.data import idx_folder as idxfolder
 from gancli.core.data.dataset import ImageSet, tensors_digest
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.decode_workers import to_channels_first
 from gancli.core.data.pixel_cache import ProgressCallback
-from gancli.core.data.registry import DATASETS
 from gancli.core.data.resize import fit_pixels
 from gancli.core.data.transform import TransformOptions
+from gancli.datasets import DATASETS
 from gancli.errors import DataError, did_you_mean, make_printable
 
 DEFAULT_OPTIONS = TransformOptions()
@@ -60,10 +59,10 @@ def load_dataset(
     what is in the cache already is read through, so that not even a flipped bit gets by.
     """
     if name in DATASETS:
-        return fit_dataset(DATASETS[name](), options)
+        return fit_dataset(DATASETS[name].load(), options)
     path = absolute_path(name)
     if find_idx_folder(name):
-        found = replace(idxfolder.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
+        found = replace(idx.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
         return fit_dataset(found, options)
     if name and os.path.exists(path):
         return image_folder.load_pictures(path, options, progress, verify=verify)

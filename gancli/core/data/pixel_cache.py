@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
-import itertools
 import json
 import math
 import mmap
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from gancli.core import devices
 from gancli.core.data import dataset, transform
+from gancli.core.data.data_report import Copies, RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.decode_workers import DecodedBlock, headers_from_json, headers_to_json
 from gancli.core.data.resize import Transform
@@ -38,11 +38,9 @@ SPLITS = ("train", "heldout")
 BAD_FILES = "bad-files.txt"
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
-MOST_NAMED = 3
 NON_PIXEL_OPTIONS = ("max_bad", "conditional")
 DAMAGE_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
-RowIndices = npt.NDArray[np.int64]
 ProgressCallback = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
@@ -86,7 +84,7 @@ class PixelCache:
     facts: Counter[ImageHeader]
     faults: list[tuple[int, str]]
     unread: list[int]
-    duplicates: dict[str, Any]
+    duplicates: Copies
     notes: list[str]
 
 
@@ -214,7 +212,7 @@ def build_cache(
         "facts": headers_to_json(state.facts),
         "faults": state.faults,
         "unread": state.unread,
-        "duplicates": find_duplicates(images, heldout, lambda row: source.name(int(row)), rows, heldout_rows),
+        "duplicates": dataclasses.asdict(find_copies(images.numpy(), heldout.numpy(), source.name, rows, heldout_rows)),
     }
     if state.faults:
         lines = [f"{make_printable(source.name(row))}: {reason}\n" for row, reason in state.faults]
@@ -330,7 +328,8 @@ def open_cache(folder: Path, source: PictureSource, held: npt.NDArray[np.bool_],
     if (verify or is_changed) and cache_digest(source, images, heldout, *both) != meta["digest"]:
         raise ValueError("digest")
     facts = headers_from_json(meta["facts"])
-    unread, copies = meta["unread"], meta["duplicates"]
+    unread, found = meta["unread"], meta["duplicates"]
+    copies = Copies(found["n"], found["n_across"], tuple((before, later) for before, later in found["pairs"]))
     return PixelCache(folder, wanted, images, heldout, *both, meta["digest"], facts, faults, unread, copies, [])
 
 
@@ -377,23 +376,3 @@ def cache_digest(
         None if source.labels is None else torch.from_numpy(source.labels[some]) for some in (rows, heldout_rows)
     )
     return dataset.tensors_digest(images, labels, heldout, heldout_labels)
-
-
-def find_duplicates(
-    images: Tensor, heldout: Tensor, name: Callable[[np.int64], str], rows: RowIndices, heldout_rows: RowIndices
-) -> dict[str, Any]:
-    """How many pictures are pixel by pixel copies of an earlier one, how many held-out ones of a training one, and a
-    few pairs of names."""
-    first: dict[int, int] = {}  # by a hash of 64 bits: among a million pictures, a chance of 1 in 10 million to mistake
-    copies, across = 0, 0
-    pairs: list[tuple[int, int]] = []
-    for place, picture in enumerate(itertools.chain(images.numpy(), heldout.numpy())):
-        before = first.setdefault(hash(picture.tobytes()), place)
-        if before != place:
-            copies += 1
-            across += place >= len(rows) > before
-            if len(pairs) < MOST_NAMED:
-                pairs.append((before, place))
-    every = np.concatenate([rows, heldout_rows])
-    named = [[name(every[before]), name(every[place])] for before, place in pairs]
-    return {"n": copies, "n_across": across, "pairs": named}

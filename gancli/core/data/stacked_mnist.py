@@ -5,11 +5,22 @@ from torch import Tensor
 
 from gancli.core import rng
 from gancli.core.data.dataset import ImageSet, build_image_set
+from gancli.core.data.mnist import load_mnist, load_mnist_5k
 
 # Lin et al. 2018 (1712.04086) train on 128,000. Half of them show each class 64 times and take 150 MB.
 N_TRAIN = 64_000
 N_HELDOUT = 10_000
 CLASS_NAMES = tuple(f"{number:03d}" for number in range(1000))
+
+
+def load_stacked_mnist() -> ImageSet:
+    """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
+    digits = load_mnist()
+    return build_stacked_mnist("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
+
+
+def load_stacked_mnist_5k() -> ImageSet:
+    return build_stacked_mnist("stacked-mnist-5k", load_mnist_5k())
 
 
 def build_stacked_mnist(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_heldout: int = N_HELDOUT) -> ImageSet:

@@ -1,12 +1,12 @@
-"""What is known about a data set before it is trained on, as plain values, and what to be warned of."""
+"""What is known about a data set before it is trained on, and what to be warned of."""
 
 import itertools
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from gancli.core.data.data_report import Copies, DataReport, find_copies
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.pixel_cache import find_duplicates
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
@@ -17,31 +17,55 @@ UNEVEN_RATIO = 10  # times that the largest class has the images of the smallest
 MOST_NAMED = 3
 
 
-def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> dict[str, Any]:
+@dataclass(frozen=True)
+class DataSurvey:
+    """A data set and what limits training on it. classes: (name, training images, held-out images) of each.
+
+    n_ignored: classes that are not learnt, which are only counted. smallest, largest: files, by area. passes: how often
+    the whole run shows each image, None if that is not known.
+    """
+
+    files: DataReport | None
+    name: str
+    source: str
+    n_train: int
+    n_heldout: int
+    resolution: int
+    channels: int
+    smallest: str | None
+    largest: str | None
+    classes: tuple[tuple[str, int, int], ...]
+    n_ignored: int
+    passes: float | None
+    duplicates: Copies | None
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> DataSurvey:
     """Everything to report. n_shown: how many images the whole run shows, None if that is not known.
 
-    conditional: whether classes are learnt; else they are only counted. kinds, modes and sizes count the files, where
-    there are any; classes are [name, training images, held-out images].
+    conditional: whether classes are learnt.
     """
-    sizes: dict[str, int] = data.report.get("sizes", {})
-    by_area = sorted(sizes, key=pixel_area)
+    by_area = sorted(data.report.sizes, key=pixel_area) if data.report else []
     passes = n_shown / len(data.images) if n_shown else None
-    return {
-        **data.report,
-        "name": data.name,
-        "source": data.source,
-        "n_train": len(data.images),
-        "n_heldout": len(data.heldout_images),
-        "resolution": data.resolution,
-        "channels": data.channels,
-        "smallest": by_area[0] if by_area else None,
-        "largest": by_area[-1] if by_area else None,
-        "classes": class_table(data) if conditional else [],
-        "n_ignored": 0 if conditional else data.n_classes,
-        "passes": passes,
-        "notes": list(data.notes),
-        "warnings": data_warnings(data, passes, conditional=conditional),
-    }
+    return DataSurvey(
+        files=data.report,
+        name=data.name,
+        source=data.source,
+        n_train=len(data.images),
+        n_heldout=len(data.heldout_images),
+        resolution=data.resolution,
+        channels=data.channels,
+        smallest=by_area[0] if by_area else None,
+        largest=by_area[-1] if by_area else None,
+        classes=count_classes(data) if conditional else (),
+        n_ignored=0 if conditional else data.n_classes,
+        passes=passes,
+        duplicates=data.report.duplicates if data.report else None,
+        notes=data.notes,
+        warnings=tuple(data_warnings(data, passes, conditional=conditional)),
+    )
 
 
 def pixel_area(size: str) -> int:
@@ -50,10 +74,10 @@ def pixel_area(size: str) -> int:
     return width * height
 
 
-def class_table(data: ImageSet) -> list[list[Any]]:
+def count_classes(data: ImageSet) -> tuple[tuple[str, int, int], ...]:
     held = data.heldout_labels
     heldout = [0] * data.n_classes if held is None else held.bincount(minlength=data.n_classes).tolist()
-    return [list(row) for row in zip(data.class_names, data.class_counts, heldout, strict=True)]
+    return tuple(zip(data.class_names, data.class_counts, heldout, strict=True))
 
 
 def data_warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
@@ -62,14 +86,14 @@ def data_warnings(data: ImageSet, passes: float | None, *, conditional: bool) ->
     return few_images_warnings(len(data.images), len(data.heldout_images), passes) + of_classes
 
 
-def count_copies(data: ImageSet) -> dict[str, Any]:
+def count_copies(data: ImageSet) -> Copies:
     """The exact copies in a set that was not read from picture files, which know theirs."""
     n, m = len(data.images), len(data.heldout_images)
 
-    def name(row: np.int64) -> str:
+    def name(row: int) -> str:
         return f"image {row}" if row < n else f"held-out image {row - n}"
 
-    return find_duplicates(data.images, data.heldout_images, name, np.arange(n), np.arange(n, n + m))
+    return find_copies(data.images.numpy(), data.heldout_images.numpy(), name, np.arange(n), np.arange(n, n + m))
 
 
 def few_images_warnings(n: int, n_heldout: int, passes: float | None) -> list[str]:

@@ -74,8 +74,8 @@ def describe_data(data: ImageSet, *, conditional: bool) -> DataInfo:
         class_names=tuple(data.class_names) if conditional else (),
         class_counts=tuple(data.class_counts) if conditional else (),
         clusters=clusters_digest(data),
-        n_skipped=len(report["faults"]) if report else None,
-        n_copies=report["duplicates"]["n"] if report else None,
+        n_skipped=len(report.faults) if report else None,
+        n_copies=report.duplicates.n if report else None,
     )
 
 

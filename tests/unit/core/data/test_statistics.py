@@ -1,9 +1,12 @@
 """What is said of a data set before it is trained on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from gancli.core.data import statistics
+from gancli.core.data.data_report import Copies, DataReport
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.metrics import scores
 
@@ -20,7 +23,7 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
 
 
 def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
-    (said,) = statistics.survey_dataset(made([300]), 60_000)["warnings"]
+    (said,) = statistics.survey_dataset(made([300]), 60_000).warnings
     assert said.startswith("300 images to train on are few; this run shows each about 200 times")
     assert "this run" not in statistics.few_images_warnings(300, 30, None)[0]
     assert statistics.few_images_warnings(999, 0, 1.0) and not statistics.few_images_warnings(1000, 0, 1.0)
@@ -47,9 +50,9 @@ def test_a_short_run_is_not_said_to_learn_by_heart() -> None:
 
 def test_classes_that_are_ignored_are_only_counted() -> None:
     found = statistics.survey_dataset(made([600, 30, 0]), 600, conditional=False)
-    assert found["classes"] == [] and found["n_ignored"] == 3
-    assert len(found["warnings"]) == 1, "of few images alone"
-    assert statistics.survey_dataset(made([600, 30, 0]), 600)["n_ignored"] == 0
+    assert found.classes == () and found.n_ignored == 3
+    assert len(found.warnings) == 1, "of few images alone"
+    assert statistics.survey_dataset(made([600, 30, 0]), 600).n_ignored == 0
 
 
 def test_a_class_with_a_tenth_of_the_images_makes_classes_uneven() -> None:
@@ -69,22 +72,22 @@ def test_classes_without_an_image_are_named() -> None:
     (said,) = statistics.absent_class_warnings(made([49, 0, 50, 0], ("a", "b", "c", "d")))
     assert said.startswith("2 classes have no images to train on (b, d); samples of what was never shown mean nothing")
     assert statistics.absent_class_warnings(made([20, 20])) == []
-    assert said in statistics.survey_dataset(made([49, 0, 50, 0], ("a", "b", "c", "d")), None)["warnings"]
+    assert said in statistics.survey_dataset(made([49, 0, 50, 0], ("a", "b", "c", "d")), None).warnings
 
 
 def test_sizes_are_compared_by_area() -> None:
-    data = made([10])
-    data.report.update(sizes={"9x100": 5, "1000x2": 4, "30x29": 1})
-    found = statistics.survey_dataset(data, None)
-    assert (found["smallest"], found["largest"]) == ("30x29", "1000x2")
-    assert found["passes"] is None and found["classes"] == [["0", 10, 0]]
+    sizes = {"9x100": 5, "1000x2": 4, "30x29": 1}
+    report = DataReport({"PNG": 10}, {"grey": 10}, sizes, "crop", (0, 0, 0), (), 10, (), (), Copies(), "cache")
+    found = statistics.survey_dataset(replace(made([10]), report=report), None)
+    assert (found.smallest, found.largest) == ("30x29", "1000x2")
+    assert found.passes is None and found.classes == (("0", 10, 0),)
 
 
 def test_copies_are_found_in_sets_without_files() -> None:
     images = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     train, held = images[[0, 1, 2, 3, 4, 5, 6, 7, 8, 1]], images[[9, 3]]
     found = statistics.count_copies(build_image_set("made", (train, None), (held, None)))
-    assert found == {"n": 2, "n_across": 1, "pairs": [["image 1", "image 9"], ["image 3", "held-out image 1"]]}
+    assert found == Copies(2, 1, (("image 1", "image 9"), ("image 3", "held-out image 1")))
 
 
 @pytest.mark.parametrize(("size", "pixels"), [("1x1", 1), ("640x480", 307_200)])

@@ -1,4 +1,4 @@
-"""The data sets that have a name, from the cache, the system or the network."""
+"""MNIST, the 5,000 of its digits that stand in for it, and Fashion-MNIST: from the cache, the system or the network."""
 
 import contextlib
 import functools
@@ -6,15 +6,13 @@ import hashlib
 import io
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gancli.core.data import cifar, idx_folder
+from gancli.core.data import idx
 from gancli.core.data.dataset import ImageSet, build_image_set
-from gancli.core.data.stacked_mnist import build_stacked_mnist
 from gancli.errors import DataError, RunError
 from gancli.files import run_folder
 from gancli.files.cache import DownloadError, cache_folder, fetch_dataset
@@ -70,51 +68,18 @@ def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
 def load_fashion_mnist() -> ImageSet:
     """Fashion-MNIST, from the cache, the system or the network."""
     if SYSTEM_FASHION_MNIST.is_dir() and not (cache_folder() / "fashion-mnist").is_dir():
-        return idx_folder.load_idx_folder("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
+        return idx.load_idx_folder("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
     try:
         return fetch_torchvision_set("fashion-mnist", "FashionMNIST", FASHION_CLASSES)
     except DownloadError as err:
         raise DataError(f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder") from err
 
 
-def load_cifar10() -> ImageSet:
-    """CIFAR-10, from the cache or the network."""
-    try:
-        folder = fetch_dataset("cifar10", "CIFAR-10", cifar.download_cifar10)
-    except DownloadError as err:
-        where = cache_folder() / "cifar10"
-        raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
-    try:
-        return cifar.load_cifar10_folder(folder)
-    except DataError as err:
-        raise DataError(f"{err}; delete {folder} to fetch it again") from err
-
-
-def load_stacked_mnist() -> ImageSet:
-    """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
-    digits = load_mnist()
-    return build_stacked_mnist("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
-
-
-def load_stacked_mnist_5k() -> ImageSet:
-    return build_stacked_mnist("stacked-mnist-5k", load_mnist_5k())
-
-
-DATASETS: dict[str, Callable[[], ImageSet]] = {
-    "mnist": load_mnist,
-    "mnist-5k": load_mnist_5k,
-    "fashion-mnist": load_fashion_mnist,
-    "cifar10": load_cifar10,
-    "stacked-mnist": load_stacked_mnist,
-    "stacked-mnist-5k": load_stacked_mnist_5k,
-}
-
-
 def fetch_torchvision_set(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:
     """What torchvision's class `dataset` downloads, kept in the cache."""
     folder = fetch_dataset(name, dataset, functools.partial(download_torchvision_set, dataset))
     try:
-        return idx_folder.load_idx_folder(name, folder, class_names)
+        return idx.load_idx_folder(name, folder, class_names)
     except DataError as err:
         raise DataError(f"{err}; delete {folder} to fetch it again") from err
 
