@@ -323,7 +323,7 @@ def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no
     (one, _), (other, _) = (checkpoint.read_newest_checkpoint(run.run_dir) for run in (whole, again))
     assert one.tensors.keys() == other.tensors.keys() and len(one.tensors) > 30
     assert all(torch.equal(tensor, other.tensors[key]) for key, tensor in one.tensors.items())
-    assert one.meta["record"]["init"] == other.meta["record"]["init"] and one.meta["nimg"] == 400
+    assert one.record.init == other.record.init and one.meta.nimg == 400
     assert [p.name for p in whole.run_dir.frame_paths()] == [p.name for p in again.run_dir.frame_paths()]
 
 
