@@ -38,6 +38,7 @@ from gancli.core.data.dataset import ImageSet
 from gancli.core.networks.build import build_generator
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.core.sampling import write
+from gancli.core.sampling.generate import SampleRequest
 from gancli.core.training import trial
 from gancli.files import provenance
 from gancli.metrics.suite import METRICS
@@ -110,12 +111,11 @@ def step_s(point: Point) -> float:
 
 
 def sample_s(point: Point) -> float:
-    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), write.SampleRequest(range(point.n))
+    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), SampleRequest(range(point.n))
     with tempfile.TemporaryDirectory() as folder:
         record = provenance.make_sample_record("gancli sample", Path(folder), "", seeds=draw.seeds)
         started = time.perf_counter()
-        for _ in write.write_sample_npz(Path(folder, "samples.npz"), model, draw, record):
-            pass
+        write.write_sample_npz(Path(folder, "samples.npz"), model, draw, record)
         return time.perf_counter() - started
 
 

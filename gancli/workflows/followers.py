@@ -33,9 +33,9 @@ def follow_orders(world: World) -> None:
             case TrainOrder():
                 engine = build_follower_engine(content, world)
             case ModelOrder():
-                model = receive_model(content, order.device, world)
+                model = receive_model(content, order.device)
             case ImagesOrder() if model is not None:
-                generate.generate_in_parallel(model, json.loads(content), order.trunc)
+                generate.generate_parts(model, json.loads(content), order.trunc, world)
             case FeaturesOrder():
                 extractor = evaluation.share_extractor(load_extractor_once(order.name, order.channels), world)
                 extractor.network(safetensors.torch.load(content)["images"])
@@ -58,9 +58,9 @@ def build_follower_engine(content: bytes, world: World) -> Engine:
     return Engine(record, images, world)
 
 
-def receive_model(content: bytes, device: str, world: World) -> Model:
+def receive_model(content: bytes, device: str) -> Model:
     """A model by the content of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(content)
-        return model_file.load_model(path, devices.resolve_device(device), world)
+        return model_file.load_model(path, devices.resolve_device(device))

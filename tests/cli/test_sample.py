@@ -191,7 +191,7 @@ def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeyp
         if not second:
             second.append(None)
             second[0] = gancli("sample", run, "--n", "2")
-        yield from write(*arguments, **options)
+        write(*arguments, **options)
 
     monkeypatch.setattr("gancli.core.sampling.write.write_sample_folder", slow)
     first = gancli("sample", run, "--n", "3")

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core.networks import stored, tensor_file
+from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import on_meta_device
 from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
@@ -62,7 +62,7 @@ def state_tensors(state: TrainStep) -> dict[str, Tensor]:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
     tensors, values, digest = tensor_file.unpack_tensors("checkpoint", path)
-    if stored.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
+    if model_file.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
         raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
     try:
         return Checkpoint(path, tensors, msgspec.convert(values, CheckpointMeta), digest)

@@ -11,7 +11,7 @@ from torch import nn
 
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core.networks import model_file, stored
+from gancli.core.networks import model_file
 from gancli.core.networks.build import build_discriminator, build_generator
 from gancli.core.training import checkpoint
 from gancli.core.training.step import TrainStep
@@ -85,7 +85,7 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
     except RunError as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
     train, data, spec = record.train, record.data, record.model_spec
-    class_names = stored.check_class_names(path, list(data.class_names))
+    class_names = model_file.check_class_names(path, list(data.class_names))
     averaged = checkpoint.select_prefix(tensors, "G_ema") or checkpoint.select_prefix(tensors, "G")
     return PretrainedNetworks(
         source=source,
@@ -96,8 +96,8 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
         nimg=found.meta.nimg,
         data=data.name,
         class_names=class_names,
-        G=stored.build_with_weights(path, lambda: build_generator(spec), averaged),
-        D=stored.build_with_weights(
+        G=model_file.build_with_weights(path, lambda: build_generator(spec), averaged),
+        D=model_file.build_with_weights(
             path,
             lambda: build_discriminator(spec, spectral_norm=train.spectral_norm),
             checkpoint.select_prefix(tensors, "D"),

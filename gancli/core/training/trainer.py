@@ -317,12 +317,14 @@ class Trainer:
 
     def model_info(self) -> model_file.ModelInfo:
         data = self.record.data
-        clusters = {"clusters": data.clusters} if data.clusters else {}
+        known = model_file.TrainedOn(name=data.name, digest=data.digest)
+        if data.clusters:
+            known["clusters"] = data.clusters
         return model_file.ModelInfo(
             spec=self.engine.spec,
             preset=self.record.preset,
             nimg=self.state.nimg,
-            data={"name": data.name, "digest": data.digest, **clusters},
+            data=known,
             class_names=data.class_names,
             class_counts=data.class_counts,
         )
