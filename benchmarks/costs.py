@@ -115,7 +115,7 @@ def sample_s(point: Point) -> float:
     with tempfile.TemporaryDirectory() as folder:
         record = provenance.make_sample_record("gancli sample", Path(folder), "", seeds=draw.seeds)
         started = time.perf_counter()
-        write.write_sample_npz(Path(folder, "samples.npz"), model, draw, record)
+        write.write_samples(Path(folder, "samples.npz"), model, draw, record, write.SampleFiles(".npz"))
         return time.perf_counter() - started
 
 

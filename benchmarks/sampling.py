@@ -77,7 +77,9 @@ def main() -> None:
         for _ in range(1 + ROUNDS):
             G = Timed(model.G)
             started = time.perf_counter()
-            write.write_sample_npz(folder / "x.npz", model_file.Model(G, model.info, ""), draw, record)
+            write.write_samples(
+                folder / "x.npz", model_file.Model(G, model.info, ""), draw, record, write.SampleFiles(".npz")
+            )
             wall_s = time.perf_counter() - started
             print(f"npz: {chosen.n / wall_s:,.0f} images/s, {G.spent_s / wall_s:.0%} of the time in the network")
         for scale in (1, 4, 16):

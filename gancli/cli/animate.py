@@ -10,6 +10,7 @@ from gancli.cli import options as opt
 from gancli.cli.sources import choose_runs
 from gancli.config import parse_seconds
 from gancli.files import provenance
+from gancli.video.formats import output_help
 from gancli.video.timing import FilmOptions, frame_ms
 
 DEFAULT_FILM = FilmOptions()
@@ -31,7 +32,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="x.gif, .webp, .mp4, .png (a strip) or a folder of frames; left out, progress.gif of the run is made "
+        help=f"{output_help()}; left out, progress.gif of the run is made "
         "anew, or with other options, or several runs, a new one in films/.",
         show_default=False,
     ),
@@ -80,7 +81,7 @@ def animate(
     runs = choose_runs(sources, outdir)
     plan = progress.plan_film(runs, options)
     if duration is None:
-        filming.note_gif_rate(kind, fps, frame_ms(kind, fps))
+        filming.note_rounded_rate(kind, fps, frame_ms(kind, fps))
     is_standard = output is None and len(runs) == 1 and options == DEFAULT_FILM
     names = [run.path.resolve().name for run in runs]
     film = filming.FilmOutput(

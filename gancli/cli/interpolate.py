@@ -12,6 +12,7 @@ from gancli.cli import filming
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
+from gancli.video.formats import VIDEO_FORMATS, output_help
 
 SIZE_ADVICE = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 
@@ -74,7 +75,7 @@ Scale = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="x.gif, x.webp, x.mp4, x.png (a strip) or DIR (frames).", show_default=False),
+    typer.Option("--output", "-o", help=f"{output_help()}.", show_default=False),
 ]
 
 
@@ -107,17 +108,30 @@ def interpolate(
         raise ConfigError("a circle always closes; leave --no-loop out")
     shape = config.parse_grid(grid)
     kind = filming.output_kind(output)
+    form = VIDEO_FORMATS[kind].form
     from gancli.core import devices
     from gancli.video import timing
     from gancli.workflows import sampling
 
     step_ms = timing.frame_ms(kind, fps)
     total = None if duration is None else parse_walk_duration(duration) * 1000 / step_ms
-    options = sampling.WalkOptions(seeds, n, class_name, path, frames, total, loop, shape, trunc, scale)
     opened = sampling.open_model(*choose_model(source, outdir, best=best), devices.resolve_device(device))
-    walk = sampling.plan_walks(opened, options, kind)
-    filming.note_gif_rate(kind, fps, step_ms)
-    record = walk.record(opt.canonical_command(ctx), step_ms if filming.is_animation(kind) else None)
+    walk = sampling.plan_walks(
+        opened,
+        kind,
+        seeds=seeds,
+        n=n,
+        classes=class_name,
+        path=path,
+        frames=frames,
+        total=total,
+        is_loop=loop,
+        grid=shape,
+        trunc=trunc,
+        scale=scale,
+    )
+    filming.note_rounded_rate(kind, fps, step_ms)
+    record = walk.record(opt.canonical_command(ctx), step_ms if form == "film" else None)
     film = filming.FilmOutput(
         frames=walk.frames(),
         durations_ms=timing.round_durations(len(walk), step_ms, kind),

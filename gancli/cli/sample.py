@@ -98,13 +98,14 @@ def sample(
     opt.check_exclusive(n=n, seeds=seeds)
     ending = output_ending(output, form)
     check_output_parts(ctx, ending, grid, singles=singles)
-    shape: Any = {"auto": "auto", "none": None}[grid] if grid in ("auto", "none") else config.parse_grid(grid)
+    shape = config.parse_grid(grid) if grid not in ("auto", "none") else None
     most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
     chosen = list(dict.fromkeys(config.parse_seeds(seeds, most))) if seeds is not None else None
     from gancli.cli import preview as terminal
     from gancli.cli import render
     from gancli.core import devices
     from gancli.core.distributed import ALONE
+    from gancli.core.sampling import write
     from gancli.workflows import remake, sampling
 
     where = devices.resolve_device(device)
@@ -114,10 +115,18 @@ def sample(
         return
     opened = sampling.open_model(*choose_model(source, outdir, best=best), where)
     request = sampling.plan_samples(opened.model.info, chosen, n, class_name, trunc, scale)
-    files = sampling.SampleFiles(output, ending, shape, form or "png", singles, force)
+    files = write.SampleFiles(ending, None if ending == ".npz" else shape, form or "png", singles)
     with render.step_progress_bars(quiet=quiet) as track:
         target, layout = sampling.write_samples(
-            opened, request, files, command=opt.canonical_command(ctx), progress=track, world=ctx.obj or ALONE
+            opened,
+            request,
+            files,
+            output,
+            command=opt.canonical_command(ctx),
+            auto_grid=grid == "auto" and ending != ".npz",
+            force=force,
+            progress=track,
+            world=ctx.obj or ALONE,
         )
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr_console()):
         terminal.print_samples(console, opened.model, request, layout)

@@ -44,7 +44,7 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
         about = {"library_name": "gancli", "gancli": __version__, "sha256": model.digest}
         text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        samples.write_sample_grid(folder / GRID, model, draw, record, shape)
+        samples.write_samples(folder / GRID, model, draw, record, samples.SampleFiles(".png", shape))
         if run and is_regular_gif(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
         pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}

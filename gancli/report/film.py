@@ -139,7 +139,7 @@ def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> F
         below = len(found[0]) * raster.MIN_HEIGHT
         height = max(height, below) if is_alone else height
         growing = [raster.draw_growing_charts(own, moments, width, height if is_alone else below) for own in found]
-    margin = STRIP_MARGIN if options.kind == ".png" and not is_alone else 0
+    margin = STRIP_MARGIN if formats.VIDEO_FORMATS[options.kind].form == "strip" and not is_alone else 0
     return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
 
 

@@ -12,7 +12,7 @@ from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import write
 from gancli.core.sampling.generate import SampleRequest
-from gancli.core.sampling.write import GridShape
+from gancli.core.sampling.write import GridShape, SampleFiles
 from gancli.errors import ConfigError, FileFormatError, RunError
 from gancli.files import image_io, outputs, provenance
 from gancli.files.find_model import find_run_of_model, locate_model
@@ -52,7 +52,7 @@ def remake_image(
         if not is_file:
             made = target / f"{like.stem}.png"
             file = stack.enter_context(outputs.create_output_folder(target, record, force=force)) / made.name
-        write.write_sample_grid(file, model, request, record, shape, force=force)
+        write.write_samples(file, model, request, record, SampleFiles(".png", shape), force=force)
     return RemadeImage(path, model.digest, len(request), made, made.read_bytes() == before)
 
 

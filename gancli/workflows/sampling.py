@@ -1,11 +1,13 @@
 """Pictures of a model as files, and the walk between them: what `gancli sample` and `interpolate` do once all is read
 from the command line, and what gancli.generate does."""
 
+import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -19,12 +21,13 @@ from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.core.sampling import interpolate, write
 from gancli.core.sampling.generate import SampleRequest
 from gancli.core.sampling.interpolate import Walk
-from gancli.core.sampling.write import GridShape
+from gancli.core.sampling.write import GridShape, SampleFiles
 from gancli.errors import ConfigError
 from gancli.files import outputs, provenance
 from gancli.files.image_io import MOST_PIXELS, Picture
 from gancli.files.provenance import SampleRecord
 from gancli.video import gif
+from gancli.video.formats import VIDEO_FORMATS
 
 N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # left out, so many seeds are taken
 MOST_WALKS = 1024
@@ -60,57 +63,36 @@ def plan_samples(
     return request
 
 
-@dataclass(frozen=True)
-class SampleFiles:
-    """What to make of pictures.
-
-    output: a folder, or by its ending a .png or .webp (the grid alone) or an .npz; None is a new numbered folder.
-    grid: rows and columns, None for no grid. kind: of single pictures in a folder, or singles is False.
-    """
-
-    output: Path | None = None
-    ending: Literal["", ".png", ".webp", ".npz"] = ""
-    grid: GridShape | Literal["auto"] | None = "auto"
-    kind: Literal["png", "webp", "npz"] = "png"
-    singles: bool = True
-    force: bool = False
-
-    def grid_shape(self, request: SampleRequest, resolution: int) -> GridShape | None:
-        """Raises ConfigError for a grid that does not hold the pictures."""
-        if self.grid is None or self.ending == ".npz":
-            return None
-        asked = None if self.grid == "auto" else self.grid
-        return write.grid_shape(request, resolution, asked, cut=not self.ending and self.singles)
-
-
 def write_samples(
     source: OpenModel,
     request: SampleRequest,
     files: SampleFiles,
+    output: Path | None,
     *,
     command: str,
+    auto_grid: bool = False,
+    force: bool = False,
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> tuple[Path, GridShape | None]:
-    """Write the pictures, with `command` as what made them; returns where to, and the shape of the grid."""
+    """Write the pictures, with `command` as what made them; returns where to, and the shape of the grid.
+
+    output: None is a new numbered folder. auto_grid: files have the grid that suits the pictures. Raises ConfigError
+    for a grid that does not hold them, RunError.
+    """
     model = source.model
-    shape = files.grid_shape(request, model.info.spec.resolution)
-    settings: dict[str, object] = {"grid": write.format_grid(shape), "scale": request.scale}
+    if files.grid or auto_grid:
+        cut = not files.ending and files.singles
+        files = replace(files, grid=write.grid_shape(request, model.info.spec.resolution, files.grid, cut=cut))
+    settings: dict[str, object] = {"grid": write.format_grid(files.grid), "scale": request.scale}
     record = record_samples(command, source, request.seeds, request.classes, request.trunc, settings)
 
     def show(done: int) -> None:
         progress("images", done, len(request))
 
-    force = files.force
-    with outputs.reserve_output(files.output, source.place / "samples") as target:
-        if files.ending == ".npz":
-            write.write_sample_npz(target, model, request, record, force=force, progress=show, world=world)
-        elif files.ending and shape:
-            write.write_sample_grid(target, model, request, record, shape, force=force, progress=show, world=world)
-        else:
-            parts = write.FolderParts(shape, files.kind, files.singles)
-            write.write_sample_folder(target, model, request, record, parts, force=force, progress=show, world=world)
-    return target, shape
+    with outputs.reserve_output(output, source.place / "samples") as target:
+        write.write_samples(target, model, request, record, files, force=force, progress=show, world=world)
+    return target, files.grid
 
 
 def record_samples(
@@ -129,32 +111,12 @@ def record_samples(
 
 
 @dataclass(frozen=True)
-class WalkOptions:
-    """How to walk from picture to picture.
-
-    seeds: those to pass, n from 0 on if None. classes: as ModelInfo.class_indices takes them. frames: from one picture
-    to the next; total: of all, in place of that. scale: None for one that makes a film easy to see.
-    """
-
-    seeds: str | None = None
-    n: int | None = None
-    classes: str | None = None
-    path: PathName = "slerp"
-    frames: int | None = None
-    total: float | None = None
-    is_loop: bool | None = None
-    grid: GridShape = (1, 1)
-    trunc: float = 1
-    scale: int | None = None
-
-
-@dataclass(frozen=True)
 class WalkFilm:
     """Walks side by side, each past seeds of its own, in as many frames; labels: the classes that were chosen."""
 
     source: OpenModel
     walks: list[Walk]
-    seeds: list[list[int]]
+    seeds: list[int]
     labels: list[int]
     grid: GridShape
     trunc: float
@@ -168,7 +130,7 @@ class WalkFilm:
 
     def record(self, command: str, frame_ms: float | None) -> SampleRecord:
         """What makes the film; frame_ms: of a moving one."""
-        walk, seeds = self.walks[0], [seed for some in self.seeds for seed in some]
+        walk = self.walks[0]
         settings: dict[str, object] = {
             "path": walk.path,
             "frames": walk.segment_frames,
@@ -177,7 +139,7 @@ class WalkFilm:
             "scale": self.scale,
             "frame_ms": frame_ms,
         }
-        return record_samples(command, self.source, seeds, self.labels, self.trunc, settings)
+        return record_samples(command, self.source, self.seeds, self.labels, self.trunc, settings)
 
     def palette(self) -> Picture | None:
         """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
@@ -188,30 +150,44 @@ class WalkFilm:
         return gif.build_palette(itertools.islice(interpolate.render_walks(self.source.model, coarse), 0, None, every))
 
 
-def plan_walks(source: OpenModel, options: WalkOptions, kind: str) -> WalkFilm:
-    """kind: the ending of the film, ".png" for a strip, "" for a folder. Raises ConfigError."""
-    info, (rows, columns) = source.model.info, options.grid
-    labels = [] if options.classes is None else info.class_indices(options.classes)
-    n = options.n or (2 if options.path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS)
-    seeds = split_seeds(options.seeds, n, rows * columns)
-    walks = [
-        interpolate.plan_walk(
-            info,
-            some,
-            labels,
-            path=options.path,
-            segment_frames=options.frames or (config.STRIP_FRAMES if kind == ".png" else config.WALK_FRAMES),
-            is_loop=kind != ".png" if options.is_loop is None else options.is_loop,
-            trunc=options.trunc,
-        )
-        for some in seeds
-    ]
-    if options.total is not None:
-        walks = [walk.with_length(options.total) for walk in walks]
+def plan_walks(
+    source: OpenModel,
+    kind: str,
+    *,
+    seeds: str | None = None,
+    n: int | None = None,
+    classes: str | None = None,
+    path: PathName = "slerp",
+    frames: int | None = None,
+    total: float | None = None,
+    is_loop: bool | None = None,
+    grid: GridShape = (1, 1),
+    trunc: float = 1,
+    scale: int | None = None,
+) -> WalkFilm:
+    """Walks from picture to picture, one in each cell of a grid.
+
+    kind: that of the film, a key of VIDEO_FORMATS. seeds: those to pass, n from 0 on if None.
+    classes: as ModelInfo.class_indices takes them. frames: from one picture to the next; total: of all, in place of
+    that. scale: None for one that makes a film easy to see. Raises ConfigError.
+    """
+    info, cells, form = source.model.info, math.prod(grid), VIDEO_FORMATS[kind].form
+    labels = [] if classes is None else info.class_indices(classes)
+    dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS), cells)
+    plan = functools.partial(
+        interpolate.plan_walk,
+        path=path,
+        segment_frames=frames or (config.STRIP_FRAMES if form == "strip" else config.WALK_FRAMES),
+        is_loop=form != "strip" if is_loop is None else is_loop,
+        trunc=trunc,
+    )
+    walks = [plan(info, some, labels) for some in dealt]
+    if total is not None:
+        walks = [walk.with_length(total) for walk in walks]
     resolution = info.spec.resolution
-    scale = options.scale or (default_scale(rows, columns, resolution) if kind not in ("", ".png") else 1)
-    check_walk_size(rows * columns * (resolution * scale) ** 2, len(walks[0]))
-    return WalkFilm(source, walks, seeds, labels, options.grid, options.trunc, scale)
+    scale = scale or (default_scale(grid, resolution) if form == "film" else 1)
+    check_walk_size(cells * (resolution * scale) ** 2, len(walks[0]))
+    return WalkFilm(source, walks, [seed for some in dealt for seed in some], labels, grid, trunc, scale)
 
 
 def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
@@ -225,9 +201,9 @@ def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
     return [list(chosen[cell * each : (cell + 1) * each]) for cell in range(cells)]
 
 
-def default_scale(rows: int, columns: int, resolution: int) -> int:
-    wanted = WALK_PX if rows * columns == 1 else GRID_PX
-    return max(1, round(wanted / (max(rows, columns) * resolution)))
+def default_scale(grid: GridShape, resolution: int) -> int:
+    wanted = WALK_PX if grid == (1, 1) else GRID_PX
+    return max(1, round(wanted / (max(grid) * resolution)))
 
 
 def check_walk_size(frame_pixels: int, frames: int) -> None:

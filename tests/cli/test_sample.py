@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from commands import FAST, gancli, read
+from commands import gancli, read, trained
 
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.sampling import write as samples
@@ -159,7 +159,7 @@ def test_a_failure_while_writing_leaves_nothing(run: Path, monkeypatch: pytest.M
 
 
 def test_class_of_an_unconditional_model_is_refused(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--unconditional", *FAST)
+    trained(tiny_idx, "--kimg", "0.1", "--unconditional")
     result = gancli("sample", "--class", "1")
     assert result.exit_code == 2 and "unconditional" in result.stderr
     assert not Path("runs/00000-quick-tiny/samples").exists() or not list(
@@ -185,7 +185,7 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
 
 def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second starts while the first one writes."""
-    write, second = samples.write_sample_folder, []
+    write, second = samples.write_samples, []
 
     def slow(*arguments: Any, **options: Any) -> Any:
         if not second:
@@ -193,7 +193,7 @@ def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeyp
             second[0] = gancli("sample", run, "--n", "2")
         write(*arguments, **options)
 
-    monkeypatch.setattr("gancli.core.sampling.write.write_sample_folder", slow)
+    monkeypatch.setattr("gancli.core.sampling.write.write_samples", slow)
     first = gancli("sample", run, "--n", "3")
     assert first.stdout == f"3 images: {run}/samples/00000\n"
     assert second[0] is not None and second[0].stdout == f"2 images: {run}/samples/00001\n"

@@ -1,11 +1,13 @@
 """Samples of a model as files: a grid, single pictures, or one npz. Memory does not grow with their number."""
 
+import collections
+import io
 import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 import torch
@@ -24,9 +26,6 @@ from gancli.files.provenance import SampleRecord
 GridShape = tuple[int, int]  # rows, columns
 
 
-def ignore_count(_: int) -> None: ...
-
-
 def grid_shape(
     request: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False
 ) -> GridShape:
@@ -39,9 +38,8 @@ def grid_shape(
     most = max_grid_images(resolution, request.scale)
     places = math.prod(asked) if asked else len(request.first(most) if cut else request)
     if asked and places < len(request):
-        raise ConfigError(
-            f"a grid of {asked[0]}x{asked[1]} does not hold {len(request):,} images; ask for a larger one"
-        )
+        held = f"a grid of {format_grid(asked)} does not hold"
+        raise ConfigError(f"{held} {len(request):,} images; ask for a larger one")
     if not 0 < places <= most:
         size = f" of {resolution * request.scale} pixels a side" if most < config.MAX_GRID else ""
         instead = "ask for fewer, or for --grid none, or write an .npz"
@@ -79,83 +77,94 @@ def compose_grid(made: Sequence[Tensor], shape: GridShape, scale: int) -> Pictur
     return image_io.enlarge_pixels(images.make_grid(torch.cat([*made]), columns, rows), scale)
 
 
-def write_sample_grid(
-    path: Path,
-    model: Model,
-    request: SampleRequest,
-    record: SampleRecord,
-    shape: GridShape,
-    *,
-    force: bool = False,
-    progress: Callable[[int], None] = ignore_count,
-    world: World = ALONE,
-) -> None:
-    """One PNG or, by the ending, WebP. progress is told how many images are done, here and below."""
-    with outputs.create_output_file(path, None if path.suffix.lower() == ".png" else record, force=force) as file:
-        made: list[Tensor] = []
-        for batch in generate_samples(model, request, world):
-            made.append(batch.pictures)
-            progress(sum(map(len, made)))
-        text = provenance.record_to_text(record)
-        file.write(image_io.encode_picture(compose_grid(made, shape, request.scale), path, text))
-
-
 @dataclass(frozen=True)
-class FolderParts:
-    """What a folder holds: a grid of this shape or none, and single pictures or none.
+class SampleFiles:
+    """What pictures become.
 
-    kind: "png", "webp", or "npz" for single pictures in one file beside a grid.png.
+    ending: "" is a folder, ".png" and ".webp" the grid alone, ".npz" all of them in one file.
+    grid: rows and columns, or none in a folder or npz; where it does not hold all, it shows the first.
+    kind: of the pictures in a folder, "npz" for images.npz beside a grid.png; singles False: the grid alone.
     """
 
-    shape: GridShape | None
-    kind: str = "png"
+    ending: Literal["", ".png", ".webp", ".npz"] = ""
+    grid: GridShape | None = None
+    kind: Literal["png", "webp", "npz"] = "png"
     singles: bool = True
 
 
-def write_sample_folder(
+def write_samples(
     path: Path,
     model: Model,
     request: SampleRequest,
     record: SampleRecord,
-    parts: FolderParts,
+    files: SampleFiles,
     *,
     force: bool = False,
-    progress: Callable[[int], None] = ignore_count,
+    progress: Callable[[int], None] = lambda done: None,
     world: World = ALONE,
 ) -> None:
-    """grid.png, single pictures or images.npz, and provenance.json.
-
-    Where the grid does not hold all, it shows the first.
-    """
-    shown = request.first(math.prod(parts.shape) if parts.shape else 0)
+    """progress is told how many images are done; record: what made them, in PNGs themselves, else beside them."""
+    shown = request.first(math.prod(files.grid) if files.grid else 0)
+    needed = request if files.singles or files.ending else shown
     kept: list[Tensor] = []
-    with outputs.create_output_folder(path, record, force=force) as folder:
-        made = keep_first(generate_samples(model, request if parts.singles else shown, world), kept, len(shown))
-        if not parts.singles:
-            for _ in made:
-                progress(sum(map(len, kept)))
-        elif parts.kind == "npz":
-            with open(folder / "images.npz", "wb") as npz:
-                fill_sample_npz(npz, made, model.info, request, progress)
+    made = watch_samples(generate_samples(model, needed, world), kept, len(shown), progress)
+    if not files.ending:
+        with outputs.create_output_folder(path, record, force=force) as folder:
+            fill_folder(folder, made, kept, model.info, request, record, files)
+        return
+    is_png = files.ending == ".png"
+    with outputs.create_output_file(path, None if is_png else record, force=force) as file:
+        if files.ending == ".npz":
+            fill_npz(file, made, model.info, request)
         else:
-            items = single_image_items(made, folder, model.info, request, record, parts.kind)
-            for done in image_io.write_pictures(items):
-                progress(done)
-        if parts.shape:
-            own = provenance.single_image_record(record, shown.seeds, record.classes, grid=format_grid(parts.shape))
-            file = folder / ("grid.webp" if parts.kind == "webp" else "grid.png")
-            picture = compose_grid(kept, parts.shape, request.scale)
-            file.write_bytes(image_io.encode_picture(picture, file, provenance.record_to_text(own)))
+            collections.deque(made, maxlen=0)
+            file.write(encode_grid(kept, files, request, record, path))
 
 
-def keep_first(made: Iterable[SampleBatch], kept: list[Tensor], most: int) -> Iterator[SampleBatch]:
-    """Hand on what is made, and keep the first pictures."""
+def watch_samples(
+    made: Iterable[SampleBatch], kept: list[Tensor], most: int, progress: Callable[[int], None]
+) -> Iterator[SampleBatch]:
+    """Hand on what is made, keep the first pictures, and say how many are done."""
     n = 0
     for batch in made:
         if n < most:
             kept.append(batch.pictures[: most - n])
         n += len(batch.pictures)
         yield batch
+        progress(n)
+
+
+def encode_grid(
+    made: Sequence[Tensor], files: SampleFiles, request: SampleRequest, record: SampleRecord, path: Path
+) -> bytes:
+    assert files.grid, "a grid has rows and columns"
+    picture = compose_grid(made, files.grid, request.scale)
+    return image_io.encode_picture(picture, path, provenance.record_to_text(record))
+
+
+def fill_folder(
+    folder: Path,
+    made: Iterator[SampleBatch],
+    kept: list[Tensor],
+    info: ModelInfo,
+    request: SampleRequest,
+    record: SampleRecord,
+    files: SampleFiles,
+) -> None:
+    """grid.png, and single pictures or images.npz; kept: where the pictures of the grid are, once all are made."""
+    if files.singles and files.kind == "npz":
+        with open(folder / "images.npz", "wb") as npz:
+            fill_npz(npz, made, info, request)
+    elif files.singles:
+        items = single_image_items(made, folder, info, request, record, files.kind)
+        collections.deque(image_io.write_pictures(items), maxlen=0)
+    else:
+        collections.deque(made, maxlen=0)
+    if files.grid:
+        seeds = request.first(math.prod(files.grid)).seeds
+        own = provenance.single_image_record(record, seeds, record.classes, grid=format_grid(files.grid))
+        path = folder / ("grid.webp" if files.kind == "webp" else "grid.png")
+        path.write_bytes(encode_grid(kept, files, request, own, path))
 
 
 def single_image_items(
@@ -171,28 +180,7 @@ def single_image_items(
             yield file, image_io.enlarge_pixels(picture, request.scale), provenance.record_to_text(own)
 
 
-def write_sample_npz(
-    path: Path,
-    model: Model,
-    request: SampleRequest,
-    record: SampleRecord,
-    *,
-    force: bool = False,
-    progress: Callable[[int], None] = ignore_count,
-    world: World = ALONE,
-) -> None:
-    """A lone npz, what made it beside it."""
-    with outputs.create_output_file(path, record, force=force) as file:
-        fill_sample_npz(file, generate_samples(model, request, world), model.info, request, progress)
-
-
-def fill_sample_npz(
-    file: IO[bytes],
-    made: Iterable[SampleBatch],
-    info: ModelInfo,
-    request: SampleRequest,
-    progress: Callable[[int], None],
-) -> None:
+def fill_npz(file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, request: SampleRequest) -> None:
     """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]."""
     side = info.spec.resolution * request.scale
     seeds: list[int] = []
@@ -206,8 +194,8 @@ def fill_sample_npz(
                     entry.write(image_io.enlarge_pixels(picture, request.scale).tobytes())
                 seeds += batch.seeds
                 labels += batch.labels or []
-                progress(len(seeds))
         for name, values in {"seeds": seeds, "labels": labels}.items():
             if values:
-                with archive.open(f"{name}.npy", "w") as entry:
-                    np.lib.format.write_array(entry, np.asarray(values, np.int64), allow_pickle=False)
+                array = io.BytesIO()
+                np.save(array, np.asarray(values, np.int64), allow_pickle=False)
+                archive.writestr(f"{name}.npy", array.getvalue())
