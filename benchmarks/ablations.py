@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import figures
 import judge
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,6 @@ from runs import gancli, spread
 from gancli import config
 from gancli.files.run_folder import RunDir
 from gancli.presets import DEFAULT_PRESET, PRESETS
-from gancli.report import plots
 from gancli.report.series import log_axis_limits, metric_series, smooth_centred
 from gancli.wording import format_count, format_significant
 
@@ -58,12 +58,12 @@ CURES = {
     "augmentation": "--augment translation",
     "small D": "--d-width 64",
 }
-COLOURS = dict(zip(CURES, (plots.BLACK, plots.BLUE, plots.ORANGE, plots.GREEN), strict=True))
+COLOURS = dict(zip(CURES, (figures.BLACK, figures.BLUE, figures.ORANGE, figures.GREEN), strict=True))
 
 JUDGES = {
-    "relu": ("ReLU", plots.BLUE),
-    "batchnorm": ("batch norm", plots.ORANGE),
-    "autoencoder": ("autoencoder", plots.GREEN),
+    "relu": ("ReLU", figures.BLUE),
+    "batchnorm": ("batch norm", figures.ORANGE),
+    "autoencoder": ("autoencoder", figures.GREEN),
 }
 
 # The figure of the ladder, in pixels.
@@ -153,7 +153,7 @@ def watched(run: RunDir, folder: Path) -> Record:
 def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: float) -> None:
     """A row for each recipe: its multiples of the floor by each judge, and samples of its first seed."""
     height = HEAD + ROW * len(records) + FOOT
-    figure = Figure(figsize=(WIDTH / plots.DPI, height / plots.DPI), dpi=plots.DPI, facecolor="white")
+    figure = Figure(figsize=(WIDTH / figures.DPI, height / figures.DPI), dpi=figures.DPI, facecolor="white")
 
     def place(left: float, top: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH, 1 - (top + tall) / height, width / WIDTH, tall / height))
@@ -175,7 +175,7 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)
     axes.tick_params(labelsize=11)
     axes.set_xlabel("Frechet distance, multiples of the floor", fontsize=12)
-    axes.axvline(1, color=plots.BLACK, linewidth=1.4, linestyle=(0, (5, 3)))
+    axes.axvline(1, color=figures.BLACK, linewidth=1.4, linestyle=(0, (5, 3)))
     for row, (name, some) in enumerate(records.items()):
         if row:
             axes.axhline(row - 0.5, color="#e4e4e4", linewidth=0.8)
@@ -187,21 +187,21 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
         middle = HEAD + ROW * (row + 0.5)
         write(14, middle - 9, name, fontsize=12, fontweight="bold")
         kimg = [record["nimg"] / 1000 for record in some]
-        write(14, middle + 11, f"{np.mean(kimg):,.0f} kimg", fontsize=10, color=plots.GREY)
+        write(14, middle + 11, f"{np.mean(kimg):,.0f} kimg", fontsize=10, color=figures.GREY)
         strip = place(STRIP_LEFT, middle - SAMPLE / 2, SAMPLE * SHOWN, SAMPLE)
         strip.imshow(imread(strip_path(out, name, some[0]["seed"])), cmap="gray", vmin=0, vmax=1, aspect="auto")
         strip.axis("off")
     figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # where the legend begins
-    plots.add_legend(figure, axes, 1 - (HEAD - 22) / height)
+    figures.add_legend(figure, axes, 1 - (HEAD - 22) / height)
     seeds = max(map(len, records.values()))
     note = f"{format_count(seeds, 'run')} of each; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
-    plots.add_note(figure, note)
-    plots.save_figure(figure, out / "ladder.png")
+    figures.add_note(figure, note)
+    figures.save_figure(figure, out / "ladder.png")
 
 
 def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
     """The score and r_v over images seen, a curve for each run."""
-    figure, (above, below) = plots.new_figure(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
+    figure, (above, below) = figures.new_figure(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
     every = [record for some in records.values() for record in some]
     floor = every[0]["floor"]
     scores = [score for record in every for score in metric_series(record["evaluations"], SCORE)[1]]
@@ -217,13 +217,13 @@ def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
             above.plot(*metric_series(record["evaluations"], SCORE), **style, label="" if i else name)
             kimg, r_v = metric_series(record["ticks"], "r_v")
             below.plot(kimg, smooth_centred(r_v), **style)
-    plots.mark_ideals(above, [(floor, f"floor {format_significant(floor)}", plots.BLACK)])
+    figures.mark_ideals(above, [(floor, f"floor {format_significant(floor)}", figures.BLACK)])
     below.set_ylim(-0.05, 1)
     below.set_ylabel("overfitting r_v,\nfrom 0 to 1", fontsize=12)
-    plots.show_progress([above, below], every, every[0]["n_train"])
-    plots.add_legend(figure, above, 0.915)
-    plots.add_note(figure, "r_v: moving average")
-    plots.save_figure(figure, out / "cures.png")
+    figures.show_progress([above, below], every, every[0]["n_train"])
+    figures.add_legend(figure, above, 0.915)
+    figures.add_note(figure, "r_v: moving average")
+    figures.save_figure(figure, out / "cures.png")
 
 
 def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:

@@ -26,6 +26,7 @@ from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
+import figures
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
@@ -37,10 +38,10 @@ from gancli.core.data.dataset import ImageSet
 from gancli.core.networks.build import build_generator
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.core.sampling import write
+from gancli.core.sampling.generate import SampleRequest
 from gancli.core.training import run_config, trial
 from gancli.files import provenance
 from gancli.metrics.suite import METRICS
-from gancli.report import plots
 from gancli.report.series import log_axis_limits
 from gancli.workflows import evaluation
 
@@ -110,12 +111,11 @@ def step_s(point: Point) -> float:
 
 
 def sample_s(point: Point) -> float:
-    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), write.SampleRequest(range(point.n))
+    model, draw = model_of(noise(100, point.resolution, n_classes=N_CLASSES)), SampleRequest(range(point.n))
     with tempfile.TemporaryDirectory() as folder:
         record = provenance.make_sample_record("gancli sample", Path(folder), "", seeds=draw.seeds)
         started = time.perf_counter()
-        for _ in write.write_sample_npz(Path(folder, "samples.npz"), model, draw, record):
-            pass
+        write.write_samples(Path(folder, "samples.npz"), model, draw, record, write.SampleFiles(".npz"))
         return time.perf_counter() - started
 
 
@@ -163,10 +163,10 @@ def drawn(rounds: dict[Point, list[Cost]], curves: dict[Curve, list[Point]]) -> 
     grid = figure.subplots(4, 3)
     for number, (curve, points) in enumerate(curves.items()):
         x = [getattr(point, curve.varied) for point in points]
-        for below, (what, colour) in enumerate(((SECONDS, plots.BLUE), (MEMORY, plots.ORANGE))):
+        for below, (what, colour) in enumerate(((SECONDS, figures.BLUE), (MEMORY, figures.ORANGE))):
             axes = grid[2 * (number // 3) + below, number % 3]
             y = [medians(rounds[point])[what] for point in points]
-            axes.loglog(x, [y[-1] * (one / x[-1]) ** curve.power for one in x], "--", color=plots.GREY, linewidth=1.2)
+            axes.loglog(x, [y[-1] * (one / x[-1]) ** curve.power for one in x], "--", color=figures.GREY, linewidth=1.2)
             axes.loglog(x, y, "o-", color=colour, linewidth=2)
             axes.set_ylim(log_axis_limits(y))
             axes.set_title(f"{curve.title}: {what}", fontsize=12)
@@ -207,7 +207,7 @@ def main() -> None:
     points = {point: None for some in curves.values() for point in some}
     works = {point: functools.partial(in_a_process, point) for point in points}
     rounds = in_turn(works, args.rounds)
-    plots.save_figure(drawn(rounds, curves), args.out)
+    figures.save_figure(drawn(rounds, curves), args.out)
     print(cost_table(rounds, curves))
 
 

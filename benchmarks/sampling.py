@@ -18,6 +18,7 @@ from gancli.core import devices
 from gancli.core.images import to_hwc
 from gancli.core.networks import model_file
 from gancli.core.sampling import write
+from gancli.core.sampling.generate import SampleRequest, generate_samples
 from gancli.files import image_io, provenance
 from gancli.files.image_io import Picture
 
@@ -66,7 +67,7 @@ def main() -> None:
     chosen = parser.parse_args()
     devices.configure_torch(chosen.threads, "float32")
     model = model_file.load_model(chosen.model)
-    draw = write.SampleRequest(range(chosen.n))
+    draw = SampleRequest(range(chosen.n))
     settings = {"grid": "none", "scale": 1}
     record = provenance.make_sample_record(
         "gancli sample", chosen.model, model.digest, seeds=draw.seeds, settings=settings
@@ -75,12 +76,14 @@ def main() -> None:
         folder = Path(name)
         for _ in range(1 + ROUNDS):
             G = Timed(model.G)
-            wall_s = exhaust(
-                write.write_sample_npz(folder / "x.npz", model_file.Model(G, model.info, ""), draw, record)
+            started = time.perf_counter()
+            write.write_samples(
+                folder / "x.npz", model_file.Model(G, model.info, ""), draw, record, write.SampleFiles(".npz")
             )
+            wall_s = time.perf_counter() - started
             print(f"npz: {chosen.n / wall_s:,.0f} images/s, {G.spent_s / wall_s:.0%} of the time in the network")
         for scale in (1, 4, 16):
-            made = write.generate_samples(model, write.SampleRequest(range(1024 // scale)))
+            made = generate_samples(model, SampleRequest(range(1024 // scale)))
             pictures = [image_io.enlarge_pixels(one, scale) for _, some, _ in made for one in to_hwc(some)]
             rates = png_rates(folder, pictures, provenance.record_to_text(record))
             shown = ", ".join(f"{rate:,.0f}/s on {cores}" for cores, rate in rates.items())

@@ -13,12 +13,9 @@ import torch
 from gancli import events, presets
 from gancli.config import EVALUATION_IMAGES, MAX_SEEDS, MAX_TRUNC
 from gancli.core import devices
-from gancli.core.data import load as datasets
-from gancli.core.data.dataset import ImageSet
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
-from gancli.core.sampling import write
-from gancli.core.sampling.write import SampleRequest
+from gancli.core.sampling.generate import SampleRequest, generate_samples
 from gancli.core.training import finetune
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
@@ -27,6 +24,7 @@ from gancli.files.run_folder import RunDir
 from gancli.files.scores import Evaluation, Score
 from gancli.metrics.suite import check_metric_names
 from gancli.workflows import evaluation, training
+from gancli.workflows.evaluation import ScoredSource
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 
@@ -153,12 +151,12 @@ def generate(
         labels = model.info.select_classes(classes)
     else:
         labels = tuple(dict.fromkeys(model.info.class_index(str(name)) for name in classes))
-    draw = SampleRequest(chosen, labels, trunc)
-    if not 0 < len(draw) <= MAX_SEEDS or min(chosen) < 0 or not 0 <= trunc <= MAX_TRUNC:
+    request = SampleRequest(chosen, labels, trunc)
+    if not 0 < len(request) <= MAX_SEEDS or min(chosen) < 0 or not 0 <= trunc <= MAX_TRUNC:
         raise ConfigError(
             f"from 1 to {MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {MAX_TRUNC}, can be made"
         )
-    made = torch.cat([pictures for _, pictures, _ in write.generate_samples(model, draw)])
+    made = torch.cat([batch.pictures for batch in generate_samples(model, request)])
     return np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
 
 
@@ -180,31 +178,24 @@ def evaluate(
     names = check_metric_names(metrics)
     if not 0 < n <= MAX_SEEDS:
         raise ConfigError(f"n must be from 1 to {MAX_SEEDS:,}, got {n}")
-    model, title, run = None, "the model", None
-    path = fake.path if isinstance(fake, Run) else Path(fake) if isinstance(fake, str | Path) else None
-    if isinstance(fake, Model):
-        model = fake
-    elif path is not None and not find_model.is_image_source(path):
-        file, _ = find_model.locate_model(path, RUNS)
-        model, title, run = load(file), str(path), find_model.find_run_of_model(file)
-    elif path is not None:
-        title = str(path)
-    pictures = images_from_array(fake) if isinstance(fake, np.ndarray) else None
-    if data is not None:
-        real: ImageSet | None = datasets.load_dataset(str(data))
-    else:
-        real = evaluation.load_data_of_models([(title, model, run)] if model else [])
-    if real is None:
+    source = open_source(fake)
+    if data is None and not source.model:
         raise ConfigError("these are images only; say with data which real ones to compare them with")
-    if model:
-        fakes = evaluation.fakes_from_model(model, n)
-    elif pictures is not None:
-        title, fakes = "the array", evaluation.fakes_from_array(pictures, n, seed)
-    else:
-        assert path is not None
-        fakes = evaluation.fakes_from_files(path, n, evaluation.image_shape(real), seed)
-    evaluation.check_image_shape(title, fakes, real)
-    return evaluation.score_images(evaluation.build_reference(real, features, seed=seed), fakes, real, only=names)
+    reals = evaluation.load_reals([source], None if data is None else str(data))
+    (scored,) = evaluation.evaluate([source], reals, n=n, metrics=names, features=features, seed=seed)
+    return scored.evaluation
+
+
+def open_source(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
+    if isinstance(fake, Model):
+        return ScoredSource("the model", model=fake)
+    if isinstance(fake, np.ndarray):
+        return ScoredSource("the array", pictures=images_from_array(fake))
+    path = fake.path if isinstance(fake, Run) else Path(fake)
+    if find_model.is_image_source(path):
+        return ScoredSource(str(path), path)
+    file, place = find_model.locate_model(path, RUNS)
+    return ScoredSource(str(path), file, place, load(file))
 
 
 def images_from_array(pictures: ImageArray) -> torch.Tensor:

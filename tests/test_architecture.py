@@ -62,7 +62,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tensorboard": set(),
     "onnx": {"export"},
     "onnxruntime": {"export"},
-    "matplotlib": {"report"},
+    "matplotlib": set(),
     "jinja2": {"report", "export"},
     "playwright": set(),
     "pickle": set(),

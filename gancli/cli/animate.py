@@ -7,13 +7,36 @@ import typer
 
 from gancli.cli import filming
 from gancli.cli import options as opt
-from gancli.cli.sources import choose_run
+from gancli.cli.sources import choose_runs
 from gancli.config import parse_seconds
 from gancli.files import provenance
+from gancli.video.formats import output_help
 from gancli.video.timing import FilmOptions, frame_ms
 
 DEFAULT_FILM = FilmOptions()
 SIZE_ADVICE = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
+
+Duration = Annotated[
+    str | None,
+    typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
+]
+Hold = Annotated[str, typer.Option("--hold", help="How long the last frame stays.")]
+Every = Annotated[int, typer.Option("--every", min=1, help="Show every so many-th frame, and the last.")]
+Rows = Annotated[
+    int | None, typer.Option("--rows", min=1, help="Only so many rows of pictures: a smaller film.", show_default=False)
+]
+Caption = Annotated[bool, typer.Option("--caption/--no-caption", help="Name the run and the images seen below.")]
+Plots = Annotated[bool, typer.Option("--plots/--no-plots", help="Let loss, accuracy and score grow with the pictures.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help=f"{output_help()}; left out, progress.gif of the run is made "
+        "anew, or with other options, or several runs, a new one in films/.",
+        show_default=False,
+    ),
+]
 
 
 def animate(
@@ -25,34 +48,13 @@ def animate(
         ),
     ] = None,
     fps: opt.Fps = DEFAULT_FILM.fps,
-    duration: Annotated[
-        str | None,
-        typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
-    ] = None,
-    hold: Annotated[str, typer.Option("--hold", help="How long the last frame stays.")] = f"{DEFAULT_FILM.hold_s:g}s",
-    every: Annotated[
-        int, typer.Option("--every", min=1, help="Show every so many-th frame, and the last.")
-    ] = DEFAULT_FILM.every,
-    rows: Annotated[
-        int | None,
-        typer.Option("--rows", min=1, help="Only so many rows of pictures: a smaller film.", show_default=False),
-    ] = DEFAULT_FILM.rows,
-    caption: Annotated[
-        bool, typer.Option("--caption/--no-caption", help="Name the run and the images seen below.")
-    ] = DEFAULT_FILM.caption,
-    plots: Annotated[
-        bool, typer.Option("--plots/--no-plots", help="Let loss, accuracy and score grow with the pictures.")
-    ] = DEFAULT_FILM.plots,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="x.gif, .webp, .mp4, .png (a strip) or a folder of frames; left out, progress.gif of the run is made "
-            "anew, or with other options, or several runs, a new one in films/.",
-            show_default=False,
-        ),
-    ] = None,
+    duration: Duration = None,
+    hold: Hold = f"{DEFAULT_FILM.hold_s:g}s",
+    every: Every = DEFAULT_FILM.every,
+    rows: Rows = DEFAULT_FILM.rows,
+    caption: Caption = DEFAULT_FILM.caption,
+    plots: Plots = DEFAULT_FILM.plots,
+    output: Output = None,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
@@ -76,11 +78,10 @@ def animate(
     )
     from gancli.report import film as progress
 
-    chosen: list[Path | None] = [*sources] if sources else [None]
-    runs = [choose_run(source, outdir) for source in chosen]
+    runs = choose_runs(sources, outdir)
     plan = progress.plan_film(runs, options)
     if duration is None:
-        filming.note_gif_rate(kind, fps, frame_ms(kind, fps))
+        filming.note_rounded_rate(kind, fps, frame_ms(kind, fps))
     is_standard = output is None and len(runs) == 1 and options == DEFAULT_FILM
     names = [run.path.resolve().name for run in runs]
     film = filming.FilmOutput(
@@ -93,7 +94,5 @@ def animate(
     )
     if is_standard:
         output, force = runs[0].film, True
-    place = runs[0].path if len(runs) == 1 else Path()
-    filming.write_film_output(
-        film, output, place / "films" / runs[0].film.name, force=force, quiet=quiet, as_json=as_json
-    )
+    default = (runs[0].path if len(runs) == 1 else Path()) / "films" / runs[0].film.name
+    filming.write_film_output(film, output, default, force=force, quiet=quiet, as_json=as_json)

@@ -16,7 +16,6 @@ FORMATS = ("hub", "onnx")
 
 
 def export(
-    ctx: typer.Context,
     source: opt.Source = None,
     to: Annotated[
         str,
@@ -47,7 +46,6 @@ def export(
         raise ConfigError(f"cannot write {output}: --to hub makes a folder; add --to onnx for a file")
     path, place = choose_model(source, outdir, best=best)
     from gancli.cli import render
-    from gancli.core.distributed import ALONE
     from gancli.core.networks import model_file
 
     if to == "onnx":
@@ -57,7 +55,7 @@ def export(
             raise ConfigError(f'--to onnx needs the package {err.name}; pip install "gancli[onnx]"') from err
     else:
         from gancli.export import hub
-    model = model_file.load_model(path, world=ctx.obj or ALONE)
+    model = model_file.load_model(path)
     with outputs.reserve_output(output, place / "exports", "model.onnx" if to == "onnx" else "") as target:
         if to == "onnx":
             onnx.write_onnx(target, model, force=force)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancli.files import outputs, provenance
+from gancli.video import formats
 
 if TYPE_CHECKING:
     from gancli.files.image_io import Picture
@@ -29,26 +30,17 @@ class FilmOutput:
     smaller: str
 
 
-def is_animation(kind: str) -> bool:
-    """Whether frames follow each other in time, rather than side by side or in a folder."""
-    return kind not in ("", ".png")
-
-
 def output_kind(output: Path | None) -> str:
-    """What -o asks for, a GIF if it is left out."""
-    from gancli.video import formats
-
+    """What -o asks for, a key of VIDEO_FORMATS; a GIF if it is left out."""
     return ".gif" if output is None else formats.film_kind(output)
 
 
-def note_gif_rate(kind: str, fps: float, step_ms: float) -> None:
-    """Say which rate a GIF shows instead of one that it cannot."""
+def note_rounded_rate(kind: str, fps: float, step_ms: float) -> None:
+    """Say which rate a film shows instead of one that its format cannot."""
     from gancli.cli import render
 
-    if kind == ".gif" and step_ms * fps != 1000:
-        render.print_notes(
-            [f"a GIF counts hundredths of a second: {1000 / step_ms:.4g} frames a second instead of {fps:g}"]
-        )
+    if (counting := formats.VIDEO_FORMATS[kind].counting) and step_ms * fps != 1000:
+        render.print_notes([f"{counting}: {1000 / step_ms:.4g} frames a second instead of {fps:g}"])
 
 
 def write_film_output(
@@ -59,7 +51,6 @@ def write_film_output(
     default: without an output, its parent gets a numbered folder with a film of this name.
     """
     from gancli.cli import render
-    from gancli.video import formats
 
     n, record = len(film.durations_ms), film.record
     with (
@@ -79,7 +70,8 @@ def write_film_output(
             )
     if kind and (note := formats.film_size_note(path, film.smaller)):
         render.print_notes([note])
-    seconds = sum(film.durations_ms) / 1000 if is_animation(kind) else None
+    is_timed = formats.VIDEO_FORMATS[kind].form == "film"
+    seconds = sum(film.durations_ms) / 1000 if is_timed else None
     if as_json:
         render.print_json({**film.about, "frames": n, "seconds": seconds, "output": str(path)})
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gancli.cli import options as opt
-from gancli.cli.sources import choose_run
+from gancli.cli.sources import choose_runs
 from gancli.errors import ConfigError
 from gancli.files import outputs
 
@@ -43,8 +43,7 @@ def report(
     from gancli.cli import render
     from gancli.report import page
 
-    chosen: list[Path | None] = [*sources] if sources else [None]
-    runs = [choose_run(source, outdir) for source in chosen]
+    runs = choose_runs(sources, outdir)
     if output is None and len(runs) == 1:
         output, force = runs[0].report, True
     with outputs.reserve_output(output, Path("reports"), runs[0].report.name) as path:

@@ -1,8 +1,7 @@
 """gancli sample: pictures from a model."""
 
-import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -10,11 +9,12 @@ from gancli import config
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
-from gancli.files import outputs, provenance
 
 if TYPE_CHECKING:
-    from gancli.core.networks.model_file import ModelInfo
-    from gancli.core.sampling.write import SampleRequest
+    from gancli.workflows.remake import RemadeImage
+
+SampleEnding = Literal["", ".png", ".webp", ".npz"]
+RECORDED_FLAGS = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
 
 Count = Annotated[
     int | None,
@@ -96,65 +96,55 @@ def sample(
     each seed a class, balanced as its training data were.
     """
     opt.check_exclusive(n=n, seeds=seeds)
-    ending = output.suffix.lower() if output and not output.is_dir() else ""
-    check_output_kind(output, ending, form)
+    ending = output_ending(output, form)
     check_output_parts(ctx, ending, grid, singles=singles)
-    asked = None if grid in ("auto", "none") else config.parse_grid(grid)
+    shape = config.parse_grid(grid) if grid not in ("auto", "none") else None
     most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
     chosen = list(dict.fromkeys(config.parse_seeds(seeds, most))) if seeds is not None else None
     from gancli.cli import preview as terminal
-    from gancli.cli import remake, render
+    from gancli.cli import render
     from gancli.core import devices
     from gancli.core.distributed import ALONE
-    from gancli.core.networks import model_file
     from gancli.core.sampling import write
+    from gancli.workflows import remake, sampling
 
+    where = devices.resolve_device(device)
     if like is not None:
-        remake.check_like_is_alone(ctx)
-        again = remake.remake_image(like, source, output, outdir, devices.resolve_device(device), force=force)
-        remake.report_remake(like, again, as_json=as_json)
+        check_like_is_alone(ctx)
+        print_remade(like, remake.remake_image(like, source, output, outdir, where, force=force), as_json=as_json)
         return
-    path, place = choose_model(source, outdir, best=best)
-    model = model_file.load_model(path, devices.resolve_device(device), ctx.obj or ALONE)
-    classes = model.info.select_classes(class_name)
-    draw = write.SampleRequest(chosen or range(n or (8 if len(classes) > 1 else 64)), classes, trunc, scale)
-    check_sample_request(draw, model.info)
-    shape = None
-    if grid != "none" and ending != ".npz":
-        shape = write.grid_shape(draw, model.info.spec.resolution, asked, cut=not ending and singles)
-    record = provenance.make_sample_record(
-        opt.canonical_command(ctx),
-        path,
-        model.digest,
-        seeds=draw.seeds,
-        classes=[model.info.class_names[label] for label in classes],
-        trunc=trunc,
-        settings={"grid": write.format_grid(shape), "scale": scale},
-    )
-    with outputs.reserve_output(output, place / "samples") as target, render.step_progress_bars(quiet=quiet) as track:
-        if ending == ".npz":
-            work = write.write_sample_npz(target, model, draw, record, force=force)
-        elif ending and shape:
-            work = write.write_sample_grid(target, model, draw, record, shape, force=force)
-        else:
-            parts = write.FolderParts(shape, form or "png", singles)
-            work = write.write_sample_folder(target, model, draw, record, parts, force=force)
-        with contextlib.closing(work):
-            for done in work:
-                track("images", done, len(draw))
+    opened = sampling.open_model(*choose_model(source, outdir, best=best), where)
+    request = sampling.plan_samples(opened.model.info, chosen, n, class_name, trunc, scale)
+    files = write.SampleFiles(ending, None if ending == ".npz" else shape, form or "png", singles)
+    with render.step_progress_bars(quiet=quiet) as track:
+        target, layout = sampling.write_samples(
+            opened,
+            request,
+            files,
+            output,
+            command=opt.canonical_command(ctx),
+            auto_grid=grid == "auto" and ending != ".npz",
+            force=force,
+            progress=track,
+            world=ctx.obj or ALONE,
+        )
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr_console()):
-        terminal.print_samples(console, model, draw, shape or write.natural_grid_shape(draw))
+        terminal.print_samples(console, opened.model, request, layout)
     if as_json:
-        render.print_json({"model": str(path), "sha256": model.digest, "n": len(draw), "output": str(target)})
+        about = {"model": str(opened.path), "sha256": opened.model.digest}
+        render.print_json({**about, "n": len(request), "output": str(target)})
     else:
-        render.print_image_count(len(draw), target)
+        render.print_image_count(len(request), target)
 
 
-def check_output_kind(output: Path | None, ending: str, form: str | None) -> None:
+def output_ending(output: Path | None, form: str | None) -> SampleEnding:
+    """What -o names: "" for a folder, else a kind of file."""
+    ending: Any = output.suffix.lower() if output and not output.is_dir() else ""
     if ending not in ("", ".png", ".webp", ".npz"):
         raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp (a grid) or a .npz")
     if ending and form and ending != f".{form}":
         raise ConfigError(f"--format {form} and -o {output} contradict each other; leave one out")
+    return cast(SampleEnding, ending)
 
 
 def check_output_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) -> None:
@@ -165,9 +155,20 @@ def check_output_parts(ctx: typer.Context, ending: str, grid: str, *, singles: b
         raise ConfigError("--grid none leaves nothing to write; give a folder, and leave --no-singles out")
 
 
-def check_sample_request(draw: "SampleRequest", info: "ModelInfo") -> None:
-    from gancli.core.sampling import write
+def check_like_is_alone(ctx: typer.Context) -> None:
+    for name in filter(lambda name: opt.was_given(ctx, name), RECORDED_FLAGS):
+        flag = next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
+        raise ConfigError(f"--like makes a picture as it was made before, so {flag} has no say in it; leave it out")
 
-    if len(draw) > config.MAX_SEEDS:
-        raise ConfigError(f"{len(draw):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
-    write.check_grid_scale(info.spec.resolution, draw.scale)
+
+def print_remade(like: Path, made: "RemadeImage", *, as_json: bool) -> None:
+    from gancli.cli import render
+
+    if not made.is_same:
+        reason = "another version, device or kind of processor, or it was changed since"
+        render.print_stderr(f"warning: {made.output} is not {like} byte for byte: that was made by {reason}")
+    if as_json:
+        about = {"model": str(made.model), "sha256": made.sha256, "n": made.n, "output": str(made.output)}
+        render.print_json({**about, "identical": made.is_same})
+    else:
+        render.print_image_count(made.n, made.output)

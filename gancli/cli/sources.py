@@ -1,5 +1,6 @@
 """What a command is given to work on, or the newest run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gancli.files import find_model as places
@@ -11,6 +12,10 @@ def choose_model(source: Path | None, outdir: Path, *, best: bool = False) -> tu
     if source is None:
         return places.run_model(choose_run(None, outdir), best=best)
     return places.locate_model(source, outdir, best=best)
+
+
+def choose_runs(sources: Sequence[Path] | None, outdir: Path) -> list[RunDir]:
+    return [choose_run(source, outdir) for source in sources] if sources else [choose_run(None, outdir)]
 
 
 def choose_run(source: Path | None, outdir: Path) -> RunDir:

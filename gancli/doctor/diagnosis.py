@@ -7,11 +7,12 @@ import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from gancli._version import __version__
+from gancli.errors import make_printable
 from gancli.files.run_folder import disk_usage_bytes
 
 EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that an extra brings
@@ -21,77 +22,60 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that a
     "tensorboard": ("tensorboard",),
     "video": ("imageio-ffmpeg",),
 }
-PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "matplotlib", "rich", "typer")
+PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "msgspec", "rich", "typer")
 CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
 END = r"(?![\w-]|\.\w)"  # of a name of a folder
+SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys of numbers of bytes
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
-
-def package_versions() -> dict[str, str]:
-    found = {"gancli": __version__, "python": platform.python_version(), "system": platform.platform()}
-    return found | {name: package_version(name) or "missing" for name in PACKAGES}
+Report = dict[str, object]  # plain values, and dictionaries and lists of them
 
 
-def package_version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def installation_report(cache: Path, outdir: Path) -> Report:
+    versions = {"gancli": __version__, "python": platform.python_version(), "system": platform.platform()}
+    parts: dict[str, int] = {}
+    for name in sorted(os.listdir(cache)) if os.access(cache, os.R_OK) and cache.is_dir() else ():
+        part = name if name in CACHE_ENTRIES else "other"
+        parts[part] = parts.get(part, 0) + disk_usage_bytes(cache / name)
+    return {
+        "versions": versions | {name: package_version(name) or "missing" for name in PACKAGES},
+        "extras": extras_report(),
+        "environment": {name: anonymize_text(os.environ[name]) for name in VARIABLES if name in os.environ},
+        "cache": {**folder_report(cache), "bytes": sum(parts.values()), "parts": parts},
+        "outdir": folder_report(outdir),
+    }
 
 
 def extras_report() -> dict[str, str]:
     """Extra -> the versions it has, or how to get it."""
-    found = {}
+    report = {}
     for extra, packages in EXTRAS.items():
-        there = {package: package_version(package) for package in packages}
-        is_whole = all(there.values()) and all(map(can_import, packages))
-        found[extra] = (
-            ", ".join(f"{package} {there[package]}" for package in packages)
-            if is_whole
-            else f'missing; pip install "gancli[{extra}]"'
-        )
-    return found
+        versions = [f"{package} {version}" for package in packages if (version := package_version(package))]
+        is_whole = len(versions) == len(packages)
+        report[extra] = ", ".join(versions) if is_whole else f'missing; pip install "gancli[{extra}]"'
+    return report
 
 
-def can_import(package: str) -> bool:
-    return importlib.util.find_spec(package.replace("-", "_")) is not None
-
-
-def environment_values() -> dict[str, str]:
-    """What is set of the variables that change what gancli does."""
-    return {name: anonymize_text(os.environ[name]) for name in VARIABLES if name in os.environ}
-
-
-def cache_report(folder: Path) -> dict[str, Any]:
-    """Sizes in bytes, by what gancli keeps there."""
+def package_version(package: str) -> str | None:
+    """None if it is not there, or only half: without the module, which but for pillow has its name."""
+    module = {"pillow": "PIL"}.get(package, package.replace("-", "_"))
     try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        names = []
-    parts: dict[str, int] = {}
-    for name in names:
-        part = name if name in CACHE_ENTRIES else "other"
-        parts[part] = parts.get(part, 0) + disk_usage_bytes(folder / name)
-    return {"folder": anonymize_text(str(folder)), "bytes": sum(parts.values()), "parts": parts, **folder_space(folder)}
+        return metadata.version(package) if importlib.util.find_spec(module) else None
+    except metadata.PackageNotFoundError:
+        return None
 
 
-def outdir_report(folder: Path) -> dict[str, Any]:
-    return {"folder": anonymize_text(str(folder)), **folder_space(folder)}
-
-
-def folder_space(folder: Path) -> dict[str, Any]:
-    """Of the folder, or where it would be made: bytes that are free, and whether files can be written."""
+def folder_report(folder: Path) -> Report:
+    """Whether files can be written there, and how much room is free; or where it would be made."""
+    report: Report = {"folder": anonymize_text(str(folder)), "can_write": False, "free_bytes": 0}
     try:
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-        free_bytes = shutil.disk_usage(there).free
+        place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        report["free_bytes"] = shutil.disk_usage(place).free
+        with tempfile.TemporaryFile(dir=place):
+            report["can_write"] = True
     except OSError:
-        return {"free_bytes": 0, "can_write": False}
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            can_write = True
-    except OSError:
-        can_write = False
-    return {"free_bytes": free_bytes, "can_write": can_write}
+        pass
+    return report
 
 
 def anonymize_text(text: str) -> str:
@@ -99,11 +83,29 @@ def anonymize_text(text: str) -> str:
     home = os.path.expanduser("~")
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}{END}", "~", text)
-    return re.sub(rf"(?<![^/]){re.escape(user_name())}{END}", "USER", text)
-
-
-def user_name() -> str:
     try:
-        return getpass.getuser()
+        return re.sub(rf"(?<![^/]){re.escape(getpass.getuser())}{END}", "USER", text)
     except (OSError, KeyError):
-        return "USER"
+        return text
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Each section's name, and its values in two columns."""
+    for section, values in report.items():
+        if not isinstance(values, dict):
+            yield f"{section}: {values}"
+        elif rows := {key.replace("_", " "): text for key, value in values.items() if (text := show(key, value))}:
+            yield f"{section}:"
+            yield from (f"  {name:{max(map(len, rows))}}  {make_printable(text)}" for name, text in rows.items())
+
+
+def show(key: str, value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {show(key if key in SIZES else name, inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(show("", inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and key in SIZES:
+        return f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
+    return f"{value:,}" if isinstance(value, float) else str(value)

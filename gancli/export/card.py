@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.errors import GancliError, make_printable
+from gancli.files.json_values import get_number, get_section, get_text, read_json_object
 from gancli.files.run_folder import RunDir
 from gancli.files.scores import Score, read_evaluations, training_scores
-from gancli.report.series import get_number, get_section, get_text, read_json_object
+from gancli.report.series import Record
 from gancli.wording import format_significant
 
 FRONT_MATTER = """\
@@ -143,7 +143,7 @@ def limits_section(info: ModelInfo) -> str:
     )
 
 
-def config_section(run: RunDir | None) -> dict[str, Any]:
+def config_section(run: RunDir | None) -> Record:
     return read_json_object(run.config) if run else {}
 
 

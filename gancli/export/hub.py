@@ -9,6 +9,7 @@ from gancli.config import format_seeds
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import write as samples
+from gancli.core.sampling.generate import SampleRequest
 from gancli.export import card
 from gancli.files import outputs
 from gancli.files.provenance import SampleRecord
@@ -24,7 +25,7 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
 
     Raises RunError.
     """
-    draw = samples.SampleRequest(SEEDS)
+    draw = SampleRequest(SEEDS)
     shape, resolution = samples.natural_grid_shape(draw), model.info.spec.resolution
     draw = dataclasses.replace(draw, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
     record = SampleRecord(
@@ -43,8 +44,7 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
         about = {"library_name": "gancli", "gancli": __version__, "sha256": model.digest}
         text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        for _ in samples.write_sample_grid(folder / GRID, model, draw, record, shape):
-            pass
+        samples.write_samples(folder / GRID, model, draw, record, samples.SampleFiles(".png", shape))
         if run and is_regular_gif(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
         pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}

@@ -77,9 +77,9 @@ def onnx_metadata(model: Model) -> dict[str, str]:
 
 def onnx_inputs(model: Model, n: int) -> dict[str, Tensor]:
     """Those of seeds 0 to n - 1."""
-    labels = generate.sample_classes(model, list(range(n)), None)
+    labels = generate.sample_labels(model, list(range(n)), None)
     z = {"z": latents.latents_from_seeds(range(n), model.info.spec.z_dim)}
-    return z if labels is None else {**z, "labels": labels}
+    return z if labels is None else {**z, "labels": torch.tensor(labels)}
 
 
 def check_onnx(path: Path, content: bytes, model: Model) -> None:

@@ -1,6 +1,7 @@
 """Every score with its floor and a reading in plain words; a function per family, listed in metrics.METRICS."""
 
 import math
+from collections.abc import Mapping
 
 from gancli.files.scores import Score, replace_nonfinite
 from gancli.metrics import classes, memorization
@@ -18,6 +19,25 @@ MOST_LISTED = 10
 COLLAPSED_RATIO = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
 FEWEST_COMPARED = 20
 FEW_KERNEL = 2000
+
+
+def counted_score(
+    case: ScoringCase,
+    name: str,
+    value: float,
+    reading: str,
+    floor: float | None = None,
+    *,
+    measured: float | None = None,
+    floor_n: int | None = None,
+    error: float | None = None,
+    n: int | None = None,
+    is_alarm: bool = False,
+    details: Mapping[str, object] | None = None,
+) -> Score:
+    """A score of all images of a case, or of n real and n generated ones. measured: the floor at the count floor_n."""
+    n_real, n_fake = (len(case.reference.real), case.n) if n is None else (n, n)
+    return Score(name, value, reading, floor, measured, floor_n, error, n_real, n_fake, is_alarm, details or {})
 
 
 def missing_score(name: str, reading: str) -> Score:
@@ -44,19 +64,8 @@ def frechet_scores(case: ScoringCase) -> list[Score]:
     bias = expected_bias(covariance, n_real) + expected_bias(covariance, n_fake)
     measured, m = reference.frechet_floor, reference.n_floor
     floor = None if measured is None else scaled_floor(measured, m, n_real, n_fake)
-    return [
-        Score(
-            name,
-            value,
-            describe_distance(value, floor, bias),
-            floor=floor,
-            floor_measured=measured,
-            floor_n=m or None,
-            n_real=n_real,
-            n_fake=n_fake,
-            details={"expected_bias": bias},
-        )
-    ]
+    reading, details = describe_distance(value, floor, bias), {"expected_bias": bias}
+    return [counted_score(case, name, value, reading, floor, measured=measured, floor_n=m or None, details=details)]
 
 
 def describe_distance(value: float, floor: float | None, bias: float) -> str:
@@ -82,22 +91,11 @@ def kernel_scores(case: ScoringCase) -> list[Score]:
     if smaller_count(case) < FEWEST_KERNEL:
         return [too_few_score(name, FEWEST_KERNEL, case, "; look at the images instead")]
     value, error = kernel_distance(reference.train, case.values, generator=reference.generator())
-    floor = reference.kernel_floor
+    measured = reference.kernel_floor
+    floor, floor_error = measured or (None, None)
     reading = describe_kernel_distance(value, error, smaller_count(case))
-    return [
-        Score(
-            name,
-            value,
-            reading,
-            floor=floor.value if floor else None,
-            floor_measured=floor.value if floor else None,
-            floor_n=reference.n_floor if floor else None,
-            error=error,
-            n_real=len(reference.real),
-            n_fake=case.n,
-            details={"floor_error": floor.error if floor else None},
-        )
-    ]
+    m, details = reference.n_floor if measured else None, {"floor_error": floor_error}
+    return [counted_score(case, name, value, reading, floor, measured=floor, floor_n=m, error=error, details=details)]
 
 
 def describe_kernel_distance(value: float, error: float | None, n: int) -> str:
@@ -143,19 +141,11 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
             verdict += f" (at {m:,} of each)" if floors and m < n else ""
         if name == "precision" and found.coverage < COLLAPSED_RATIO:
             verdict = ", which means nothing here: hardly any real image has one nearby"
+        details = {"expected": expected.get(name), **({"value_at_floor_n": equal.recall} if name == "recall" else {})}
+        at = m if floors else None
+        reading = means[name] + verdict
         scores.append(
-            Score(
-                name,
-                value,
-                means[name] + verdict,
-                floor=floor,
-                floor_measured=floor,
-                floor_n=m if floors else None,
-                n_real=n,
-                n_fake=n,
-                details={"expected": expected.get(name)}
-                | ({"value_at_floor_n": equal.recall} if name == "recall" else {}),
-            )
+            counted_score(case, name, value, reading, floor, measured=floor, floor_n=at, n=n, details=details)
         )
     return scores
 
@@ -190,8 +180,7 @@ def class_balance_scores(case: ScoringCase) -> list[Score]:
         return [too_few_score("class_tv", needed, case)]
     value = classes.total_variation(share, classes.class_shares(case.labels, len(names)))
     short = [names[label] for label in classes.short_classes(case.counts, share)]
-    n_real = len(case.reference.real)
-    floor = classes.expected_total_variation(share, classes.effective_draws(n_real, n))
+    floor = classes.expected_total_variation(share, classes.effective_draws(len(case.reference.real), n))
     if short:
         number = "1 class" if len(short) == 1 else f"{len(short)} classes"
         reading = f"{number} missing or rare: {format_list(short, MOST_LISTED)}"
@@ -201,7 +190,7 @@ def class_balance_scores(case: ScoringCase) -> list[Score]:
     if len(names) < MANY_CLASSES:
         details["shares"] = dict(zip(names, (case.counts / n).tolist(), strict=True))
     is_alarm = bool(short) or reading.endswith("unbalanced")
-    return [Score("class_tv", value, reading, floor, n_real=n_real, n_fake=n, is_alarm=is_alarm, details=details)]
+    return [counted_score(case, "class_tv", value, reading, floor=floor, is_alarm=is_alarm, details=details)]
 
 
 def describe_class_balance(value: float, floor: float) -> str:
@@ -245,72 +234,57 @@ def mode_count_scores(case: ScoringCase) -> list[Score]:
 def memorization_scores(case: ScoringCase) -> list[Score]:
     """Against all training images given: a copy of one that was left out would go unseen."""
     reference = case.reference
-    names = ("auth_pct", "closer_than_heldout", "close_share")
     if len(reference.train) < 2:
-        return [too_few_score(name, 2, case) for name in names]
+        return [too_few_score(name, 2, case) for name in ("auth_pct", *NEARNESS)]
     found = memorization.training_neighbours(case.values, reference.train)
-    n_real, n = len(reference.train), case.n
-    held = reference.heldout_neighbours
+    return [authenticity_score(case, found), *nearness_scores(case, found)]
+
+
+NEARNESS = ("closer_than_heldout", "close_share")
+UNLIKE_DATA_READING = ": more than for unseen real images, so unlike the data"
+
+
+def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Score:
+    held = case.reference.heldout_neighbours
     n_held = 0 if held is None else len(held.distance)
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
-    noise = 100 * share_difference_error(None if floor is None else floor / 100, n, n_held)
+    noise = 100 * share_difference_error(None if floor is None else floor / 100, case.n, n_held)
     reading = f"{pct:.0f}% of the images are farther from a training image than its own neighbour is"
     verdict = UNLIKE_DATA_READING if floor and pct > 1.03 * floor + 4 * noise else describe_share(pct, floor, noise)
-    scores = [
-        Score(
-            "auth_pct",
-            pct,
-            reading + verdict,
-            floor=floor,
-            floor_measured=floor,
-            floor_n=n_held or None,
-            n_real=n_real,
-            n_fake=n,
-            is_alarm="less than" in verdict,
-            details={
-                "nearest_pairs": [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
-            },
-        )
-    ]
+    pairs = [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
+    return counted_score(
+        case,
+        "auth_pct",
+        pct,
+        reading + verdict,
+        floor,
+        measured=floor,
+        floor_n=n_held or None,
+        is_alarm="less than" in verdict,
+        details={"nearest_pairs": pairs},
+    )
+
+
+def nearness_scores(case: ScoringCase, found: memorization.Neighbours) -> list[Score]:
+    """Whether the images lie nearer to the training set than held-out ones."""
+    held, n = case.reference.heldout_neighbours, case.n
+    n_held = 0 if held is None else len(held.distance)
     if held is None or n_held < FEWEST_HELDOUT:
-        return scores + [
-            missing_score(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in names[1:]
-        ]
+        return [missing_score(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in NEARNESS]
     if n < FEWEST_COMPARED:
-        return scores + [
-            missing_score(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in names[1:]
-        ]
+        return [missing_score(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in NEARNESS]
     closer = memorization.closer_than_heldout(found.distance, held.distance)
+    closer_error = math.sqrt((1 / n + 1 / n_held) / 12)
+    near = describe_closer_share(closer, closer_error)
     close, expected = memorization.close_share(found.distance, held.distance)
-    closer_error, close_error = math.sqrt((1 / n + 1 / n_held) / 12), share_difference_error(expected, n, n_held)
-    near, share = describe_closer_share(closer, closer_error), describe_close_share(close, expected, close_error)
+    close_error = share_difference_error(expected, n, n_held)
+    share = describe_close_share(close, expected, close_error)
+    nearer, many = near.startswith("nearer"), share.endswith("pairs")
     return [
-        *scores,
-        Score(
-            "closer_than_heldout",
-            closer,
-            near,
-            floor=0.5,
-            error=closer_error,
-            n_real=n_real,
-            n_fake=n,
-            is_alarm=near.startswith("nearer"),
-        ),
-        Score(
-            "close_share",
-            close,
-            share,
-            floor=expected,
-            error=close_error,
-            n_real=n_real,
-            n_fake=n,
-            is_alarm=share.endswith("pairs"),
-        ),
+        counted_score(case, NEARNESS[0], closer, near, floor=0.5, error=closer_error, is_alarm=nearer),
+        counted_score(case, NEARNESS[1], close, share, floor=expected, error=close_error, is_alarm=many),
     ]
-
-
-UNLIKE_DATA_READING = ": more than for unseen real images, so unlike the data"
 
 
 def describe_closer_share(value: float, error: float) -> str:
@@ -335,8 +309,8 @@ def diversity_scores(case: ScoringCase) -> list[Score]:
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
         return [missing_score("diversity", "the real images do not differ from each other")]
-    n_real, reading = len(reference.real), describe_diversity(value)
-    return [Score("diversity", value, reading, floor, n_real=n_real, n_fake=case.n, is_alarm=value < 0.5)]
+    reading = describe_diversity(value)
+    return [counted_score(case, "diversity", value, reading, floor=floor, is_alarm=value < 0.5)]
 
 
 def describe_diversity(value: float) -> str:

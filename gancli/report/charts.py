@@ -1,86 +1,148 @@
-"""What curves show beside a film and in a report: losses, accuracies, scores and health, in ranges that runs share."""
+"""What plots hold: losses, accuracies, the score and health of runs, and the values that they ought to reach.
+
+One description for all drawings: raster.py makes pixels of it (loss.png, accuracy.png, score.png, curves in films),
+vector.py SVG (report.html). Tones are names for which each drawing has a colour: blue, orange, green, ink and grey, and
+run0 to run7 where runs are compared.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from gancli.errors import RunError
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir
-from gancli.files.scores import CLASS_BALANCE, COVERAGE
+from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING
 from gancli.report.series import (
+    Record,
     Values,
     axis_limits,
     drawable_points,
     drop_partial_mean,
-    get_number,
-    get_section,
-    get_text,
     log_axis_limits,
     metric_series,
+    smooth_centred,
 )
 from gancli.wording import format_significant
 
-SKY, ORANGE, GREEN = "#56B4E9", "#E69F00", "#19B989"  # after Okabe and Ito, light enough for a dark page
-WHITE, GREY = "#E6E6E6", "#969696"
+Scale = Literal["linear", "share", "log"]
+MIN_EPOCHS = 8  # below, the bold line is a moving average of the ticks
+UNSMOOTHED_POINTS = 20  # values that need no average
+BOTH = "both"  # the accuracy on real and generated images together, for which a film has no room
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its name in the legend, colour, and values [n] at kimg [n]."""
+    """One curve: its name in the legend, its tone, and values [n] at kimg [n].
+
+    means: kimg and values of its bold line, where that is no moving average. weight: how large its dots are.
+    """
 
     name: str
-    color: str
+    tone: str
     kimg: Values
     values: Values
+    means: tuple[Values, Values] | None = None
+    weight: float = 1
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value that a curve ought to reach, dashed. label: beside it, where there is room."""
+
+    value: float
+    tone: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one range. dashed: (value, colour) of what they ought to reach, called dashed_name in the legend.
+    """Curves over one range.
 
-    ranks: whether the lowest value is the best.
+    marks_name: what the marks are, in the legend. axis: what is measured, in which unit. has_dots: values are few, each
+    drawn as it is. ranks: whether the lowest value is the best.
     """
 
     title: str
-    scale: Literal["linear", "share", "log"]
-    lines: tuple[Line, ...]
-    dashed: tuple[tuple[float, str], ...]
-    dashed_name: str = "ideal"
+    scale: Scale
+    lines: tuple[Line, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    marks_name: str = "ideal"
     range: tuple[float, float] = (0.0, 1.0)
+    axis: str = ""
     hint: str = ""
+    has_dots: bool = False
     ranks: bool = False
 
+    def best(self) -> Line | None:
+        """The lowest value of all lines, the first of equal ones, as a line of one point; None without any."""
+        points = [(value, kimg) for line in self.lines for value, kimg in zip(line.values, line.kimg, strict=True)]
+        if not points:
+            return None
+        value, kimg = min(points)
+        name = f"best {format_significant(value)} at {kimg:g} kimg"
+        return Line(name, "green", np.array([kimg]), np.array([value]), weight=1.6)
 
-NamedKey = tuple[str, str, str]  # key of metrics.jsonl, name in the legend, colour
-HEALTH: tuple[tuple[str, Literal["linear", "share", "log"], tuple[NamedKey, ...], str], ...] = (
+    def thin_and_bold(
+        self, line: Line, smooth: Callable[[Values], Values] = smooth_centred
+    ) -> tuple[Line | None, Line]:
+        """The curve as it was measured and, bold, its means or moving average; only a bold one of few values."""
+        if self.has_dots or (len(line.values) <= UNSMOOTHED_POINTS and line.means is None):
+            return None, line
+        kimg, values = line.means if line.means else (line.kimg, smooth(line.values))
+        return line, replace(line, kimg=kimg, values=values)
+
+
+NamedKey = tuple[str, str, str]  # key of metrics.jsonl, name in the legend, tone
+LOSSES: tuple[NamedKey, ...] = (("d_loss", "discriminator", "blue"), ("g_loss", "generator", "orange"))
+ACCURACIES: tuple[NamedKey, ...] = (
+    ("accuracy_real", "training", "blue"),
+    ("accuracy_fake", "generated", "orange"),
+    ("accuracy", BOTH, "ink"),
+    ("accuracy_heldout", "held out", "green"),
+)
+PAIR_ACCURACIES: tuple[NamedKey, ...] = (
+    ("accuracy", "training", "blue"),
+    ("accuracy_heldout", "held out", "green"),
+)
+HEALTH: tuple[tuple[Chart, tuple[NamedKey, ...]], ...] = (
     (
-        "coverage and class balance",
-        "share",
-        ((COVERAGE.key, COVERAGE.label, SKY), (CLASS_BALANCE.key, CLASS_BALANCE.label, ORANGE)),
-        "coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is right",
+        Chart(
+            "coverage and class balance",
+            "share",
+            axis=f"{COVERAGE.label}: {COVERAGE.better} is better, {CLASS_BALANCE.label}: {CLASS_BALANCE.better}",
+            hint="coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is "
+            "right",
+            has_dots=True,
+        ),
+        ((COVERAGE.key, COVERAGE.label, "blue"), (CLASS_BALANCE.key, CLASS_BALANCE.label, "orange")),
     ),
     (
-        "variety and overfitting",
-        "linear",
-        (("diversity", "diversity", SKY), ("r_v", "r_v", ORANGE)),
-        "diversity: 1 is as varied as real images, 0 is collapse; r_v: 0 is none, at 1 D knows its images by heart",
+        Chart(
+            "variety and overfitting",
+            "linear",
+            hint="diversity: 1 is as varied as real images, 0 is collapse; r_v: 0 is none, at 1 D knows its images by "
+            "heart",
+        ),
+        (("diversity", "diversity", "blue"), ("r_v", "r_v", "orange")),
     ),
     (
-        "gradient norms",
-        "log",
-        (("d_grad", "discriminator", SKY), ("g_grad", "generator", ORANGE)),
-        "steady is healthy; a norm that explodes or vanishes is not",
+        Chart("gradient norms", "log", hint="steady is healthy; a norm that explodes or vanishes is not"),
+        (("d_grad", "discriminator", "blue"), ("g_grad", "generator", "orange")),
     ),
     (
-        "augmentation",
-        "share",
-        (("augment_strength", "strength", GREEN),),
-        "how strong adaptive augmentation is",
+        Chart("augmentation", "share", hint="how strong adaptive augmentation is"),
+        (("augment_strength", "strength", "green"),),
     ),
 )
+DRAWABLE: dict[Scale, tuple[float, float]] = {
+    "log": (1e-12, math.inf),
+    "share": (0, 1),
+    "linear": (-IMPLAUSIBLE_VALUE, IMPLAUSIBLE_VALUE),
+}
 
 
 def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
@@ -88,122 +150,140 @@ def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
 
     Raises RunError for a run without measurements.
     """
-    found = [run_charts(run) for run in runs]
-    for run, own in zip(runs, found, strict=True):
-        if not any(chart.lines for chart in own):
+    of_runs = [run_charts(run) for run in runs]
+    for run, charts in zip(runs, of_runs, strict=True):
+        if not any(chart.lines for chart in charts):
             raise RunError(f"{run.path} has no measurements to draw curves of; leave out --plots")
-    kinds = [with_common_range(same) for same in zip(*found, strict=True) if any(chart.lines for chart in same)]
-    return [list(own) for own in zip(*kinds, strict=True)]
+    kinds = [with_common_range(same) for same in zip(*of_runs, strict=True) if any(chart.lines for chart in same)]
+    kinds = [[replace(c, lines=tuple(line for line in c.lines if line.name != BOTH)) for c in same] for same in kinds]
+    return [list(charts) for charts in zip(*kinds, strict=True)]
 
 
 def report_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
-    """As of_runs, with charts of health, each run's without lines where it has none; no charts without measurements."""
-    found = [[*run_charts(run), *health_charts(run)] for run in runs]
-    titles = dict.fromkeys(chart.title for own in found for chart in own if chart.lines)
-    same = [[chart_titled(own, title) for own in found] for title in titles]
-    return [list(own) for own in zip(*map(with_common_range, same), strict=True)] or [[] for _ in runs]
+    """As film_charts, with charts of health, each run's without lines where it has none; none without measurements."""
+    of_runs = [[*run_charts(run), *health_charts(run)] for run in runs]
+    titles = dict.fromkeys(chart.title for charts in of_runs for chart in charts if chart.lines)
+    same = [[chart_titled(charts, title) for charts in of_runs] for title in titles]
+    return [list(charts) for charts in zip(*map(with_common_range, same), strict=True)] or [[] for _ in runs]
 
 
 def chart_titled(charts: Sequence[Chart], title: str) -> Chart:
-    return next((chart for chart in charts if chart.title == title), Chart(title, "linear", (), ()))
-
-
-def health_charts(run: RunDir) -> list[Chart]:
-    """Whether training is well; values a chart has no place for are missing in it."""
-    about, records = get_section(run.read_config(), "eval"), run.read_metrics()
-    records = [*drop_partial_mean(records, "tick"), *(record for record in records if record["kind"] == "eval")]
-    found = []
-    for title, scale, named, hint in HEALTH:
-        low, high = (
-            (1e-12, math.inf)
-            if scale == "log"
-            else (0, 1)
-            if scale == "share"
-            else (-IMPLAUSIBLE_VALUE, IMPLAUSIBLE_VALUE)
-        )
-        lines = (Line(name, color, *drawable_points(records, key, low, high)) for key, name, color in named)
-        floors = ((get_number(about, f"{key}_floor"), color) for key, _, color in named)
-        dashed = tuple((value, color) for value, color in floors if value is not None and low <= value <= high)
-        found.append(Chart(title, scale, tuple(line for line in lines if len(line.kimg)), dashed, "floor", hint=hint))
-    return found
+    return next((chart for chart in charts if chart.title == title), Chart(title, "linear"))
 
 
 def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) -> list[Chart]:
     """Charts of several runs -> one chart for each of their lines, with a line for each run.
 
-    Colours are the places of the runs, "0", "1" and so on; what all runs ought to reach is grey.
+    Tones are those of the runs; what all runs ought to reach is grey.
     """
-    found = []
+    compared = []
     for same in zip(*of_each, strict=True):
-        for key in dict.fromkeys((line.name, line.color) for chart in same for line in chart.lines):
-            lines, dashed = [], dict[tuple[float, str], None]()
+        model = next(chart for chart in same if chart.lines)
+        for key, tone in dict.fromkeys((line.name, line.tone) for chart in same for line in chart.lines):
+            lines, marks = [], dict[Mark, None]()
             for i, (chart, name) in enumerate(zip(same, names, strict=True)):
-                lines += [replace(line, name=name, color=str(i)) for line in chart.lines if line.name == key[0]]
-                dashed |= dict.fromkeys((value, str(i)) for value, color in chart.dashed if color in (key[1], GREY))
-            alike = {format_significant(value): value for value, _ in dashed}
-            marks = tuple((value, GREY) for value in alike.values()) if len(alike) == 1 else tuple(dashed)
-            model = next(chart for chart in same if chart.lines)
-            title = f"{model.title}: {key[0]}" if sum(len(chart.lines) > 1 for chart in same) else model.title
-            found.append(replace(model, title=title, lines=tuple(lines), dashed=marks))
-    return found
+                lines += [replace(line, name=name, tone=f"run{i}") for line in chart.lines if line.name == key]
+                marks |= {Mark(mark.value, f"run{i}"): None for mark in chart.marks if mark.tone in (tone, "grey")}
+            alike = {format_significant(mark.value): Mark(mark.value, "grey") for mark in marks}
+            title = f"{model.title}: {key}" if sum(len(chart.lines) > 1 for chart in same) else model.title
+            shown = tuple(alike.values() if len(alike) == 1 else marks)
+            compared.append(replace(model, title=title, lines=tuple(lines), marks=shown))
+    return compared
 
 
 def run_charts(run: RunDir) -> tuple[Chart, Chart, Chart]:
-    """The three charts of a run; what it did not measure is missing in them."""
+    """Loss, accuracy and score of a run; what it did not measure is missing in them."""
     config, records = run.read_config(), run.read_metrics()
-    ideals, about = get_section(config, "ideals"), get_section(config, "eval")
-    ticks = drop_partial_mean(records, "tick") or drop_partial_mean(records, "epoch")
-    evaluations = [record for record in records if record["kind"] == "eval"]
-    score = get_text(about, "score")
-
-    def lines(*named: tuple[str, str, str]) -> tuple[Line, ...]:
-        curves = (Line(name, color, *metric_series(ticks, key)) for key, name, color in named)
-        return tuple(line for line in curves if len(line.kimg))
-
-    def dashed(*ideal: tuple[float | None, str]) -> tuple[tuple[float, str], ...]:
-        return tuple((value, color) for value, color in ideal if value is not None)
-
-    can_be_negative = score.startswith("kid")
-    scored = Line(
-        "lower is better", WHITE, *drawable_points(evaluations, score, *(() if can_be_negative else (1e-12,)))
-    )
+    ideals = get_section(config, "ideals")
+    unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
+    is_of_pairs = get_text(ideals, "accuracy_of") == "pairs"
+    accuracy = get_number(ideals, "accuracy")
     return (
         Chart(
             "loss",
             "linear",
-            lines(("d_loss", "discriminator", SKY), ("g_loss", "generator", ORANGE)),
-            dashed((get_number(ideals, "d_loss"), SKY), (get_number(ideals, "g_loss"), ORANGE)),
+            measured_lines(records, LOSSES),
+            ideal_losses(ideals),
+            axis=f"loss [{unit}]" if unit else "loss",
         ),
         Chart(
             "D accuracy",
             "share",
-            lines(
-                *((("accuracy", "training", SKY),) if get_text(ideals, "accuracy_of") == "pairs" else ()),
-                ("accuracy_real", "training", SKY),
-                ("accuracy_fake", "generated", ORANGE),
-                ("accuracy_heldout", "held out", GREEN),
-            ),
-            dashed((get_number(ideals, "accuracy"), GREY)),
+            measured_lines(records, PAIR_ACCURACIES if is_of_pairs else ACCURACIES),
+            () if accuracy is None else (Mark(accuracy, "grey", f"ideal: {accuracy:.0%}"),),
+            axis=f"judged correctly [% of {'pairs' if is_of_pairs else 'images'}]",
         ),
-        Chart(
-            score,
-            "linear" if can_be_negative else "log",
-            (scored,) if len(scored.kimg) else (),
-            dashed((get_number(about, "floor"), GREY)),
-            "floor",
-            hint="the floor is what a perfect generator would get" + ("" if can_be_negative else "; logarithmic"),
-            ranks=True,
-        ),
+        score_chart(get_section(config, "eval"), records),
     )
+
+
+def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
+    """What the losses ought to reach; one mark where that is the same for both."""
+    marks = [
+        Mark(value, tone, f"ideal {key[0].upper()}: {get_text(ideals, f'{key}_name')}".removesuffix(": "))
+        for key, _, tone in LOSSES
+        if (value := get_number(ideals, key)) is not None
+    ]
+    if len({mark.value for mark in marks}) < len(marks):
+        return (Mark(marks[0].value, "grey", f"ideal: {get_text(ideals, 'd_loss_name')}"),)
+    return tuple(marks)
+
+
+def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple[Line, ...]:
+    """Curves of the ticks, or of the epochs of a run that has no ticks. Enough epochs are the means of a curve."""
+    epochs = drop_partial_mean(records, "epoch")
+    ticks = drop_partial_mean(records, "tick") or epochs
+    lines = []
+    for key, name, tone in keys:
+        means = metric_series(epochs, key)
+        line = Line(name, tone, *metric_series(ticks, key), means if len(means[0]) >= MIN_EPOCHS else None)
+        lines += [line] if len(line.kimg) else []
+    return tuple(lines)
+
+
+def score_chart(about: Record, records: Sequence[Record]) -> Chart:
+    """about: what the config says of scores. A kernel distance can be negative, so its scale is linear."""
+    score, floor = get_text(about, "score"), get_number(about, "floor")
+    is_kernel = score.startswith("kid")
+    kimg, values = drawable_points([record for record in records if record["kind"] == "eval"], score)
+    return Chart(
+        score,
+        "linear" if is_kernel else "log",
+        (Line(f"{RANKING.better} is better", "ink", kimg, values),) if len(kimg) else (),
+        () if floor is None else (Mark(floor, "grey", f"floor {format_significant(floor)}"),),
+        "floor",
+        axis=f"{'Kernel' if is_kernel else 'Frechet'} distance to the training images",
+        hint="the floor is what a perfect generator would get" + ("" if is_kernel else "; logarithmic"),
+        has_dots=True,
+        ranks=True,
+    )
+
+
+def health_charts(run: RunDir) -> list[Chart]:
+    """Whether training is well; values a chart has no place for are missing in it."""
+    about, logged = get_section(run.read_config(), "eval"), run.read_metrics()
+    records = [*drop_partial_mean(logged, "tick"), *(record for record in logged if record["kind"] == "eval")]
+    charts = []
+    for model, keys in HEALTH:
+        low, high = DRAWABLE[model.scale]
+        lines: list[Line] = []
+        marks: list[Mark] = []
+        for key, name, tone in keys:
+            line, floor = Line(name, tone, *drawable_points(records, key, low, high)), get_number(about, f"{key}_floor")
+            lines += [line] if len(line.kimg) else []
+            if len(line.kimg) and floor is not None and low <= floor <= high:
+                marks.append(Mark(floor, tone, f"floor {floor:.2f}"))
+        charts.append(replace(model, lines=tuple(lines), marks=tuple(marks), marks_name="floor"))
+    return charts
 
 
 def with_common_range(same: Sequence[Chart]) -> list[Chart]:
     """The charts with the range that shows them all, and the scale of those that have lines."""
     model = next((chart for chart in same if chart.lines), same[0])
     groups = [line.values for chart in same for line in chart.lines]
-    marks = [value for chart in same for value, _ in chart.dashed]
+    marks = [mark.value for chart in same for mark in chart.marks]
     if model.scale == "log":
-        low, high = log_axis_limits([*np.concatenate(groups), *marks])
+        low, high = log_axis_limits([*np.concatenate([*groups, np.array(marks)])])
     elif model.scale == "share":
         low, high = 0.0, 1.0
     else:

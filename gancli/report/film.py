@@ -10,11 +10,11 @@ import numpy as np
 from gancli.errors import ConfigError, RunError, make_printable
 from gancli.files import image_io
 from gancli.files.image_io import Picture
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, parse_nimg
-from gancli.report import charts, curves
+from gancli.report import charts, raster
 from gancli.report.caption import draw_caption, format_moment
 from gancli.report.lettering import PAPER
-from gancli.report.series import get_number, get_section, get_text
 from gancli.video import formats, gif
 from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
 
@@ -55,7 +55,7 @@ class Film:
 
     tracks: list[Track]
     scales: list[int]
-    growing: list[curves.GrowingCharts]  # of each track, or none
+    growing: list[raster.GrowingCharts]  # of each track, or none
     moments: list[int]
     durations_ms: list[int]
     size: tuple[int, int]
@@ -98,7 +98,7 @@ class Film:
 
     def palette(self) -> Picture:
         """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
-        drawn = curves.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
+        drawn = raster.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
         some = (
             gif.GREYS
             if self.is_grey
@@ -136,10 +136,10 @@ def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> F
     growing = []
     if options.plots:
         found = charts.film_charts(runs)
-        below = len(found[0]) * curves.MIN_HEIGHT
+        below = len(found[0]) * raster.MIN_HEIGHT
         height = max(height, below) if is_alone else height
-        growing = [curves.draw_growing_charts(own, moments, width, height if is_alone else below) for own in found]
-    margin = STRIP_MARGIN if options.kind == ".png" and not is_alone else 0
+        growing = [raster.draw_growing_charts(own, moments, width, height if is_alone else below) for own in found]
+    margin = STRIP_MARGIN if formats.VIDEO_FORMATS[options.kind].form == "strip" and not is_alone else 0
     return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
 
 

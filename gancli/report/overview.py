@@ -7,12 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gancli.errors import RunError
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, disk_usage_bytes, parse_nimg, read_jsonl
 from gancli.files.scores import ScoreAt, best_training_score
-from gancli.report.series import get_number, get_section, get_text
+from gancli.report.series import Record
 
 RunState = Literal["running", "finished", "stopped", "diverged", "killed", "broken"]
 
@@ -41,7 +42,7 @@ class Overview:
     best: ScoreAt | None = None
     fault: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         best = None
         if self.best:
             score, nimg = self.best
@@ -83,19 +84,19 @@ def last_end_state(run: RunDir) -> RunState:
     return END_STATES.get(last_progress_event(read_jsonl(run.events, skip_bad=True)), "killed")
 
 
-def last_progress_event(events: Sequence[dict[str, Any]]) -> str:
+def last_progress_event(events: Sequence[Record]) -> str:
     """The latest that is no warning: a key of ENDS where a run has ended, '' without any."""
     told = (str(line.get("event")) for line in reversed(events))
     return next((event for event in told if event != "warning"), "")
 
 
-def read_measurements(path: Path) -> list[dict[str, Any]]:
+def read_measurements(path: Path) -> list[Record]:
     """The evaluations of a metrics.jsonl, and its last line of any kind; broken lines are left out."""
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
     except OSError:
         return []
-    found = []
+    found: list[Record] = []
     for place, line in enumerate(lines):
         if place < len(lines) - 1 and b'"eval"' not in line:
             continue

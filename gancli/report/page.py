@@ -13,11 +13,12 @@ import jinja2
 
 from gancli.errors import ConfigError, make_printable
 from gancli.files import scores
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, atomic_write, read_jsonl
 from gancli.report import charts, embedded, repeat, vector
 from gancli.report.film import MOST_RUNS, run_labels
 from gancli.report.overview import END_STATES, last_progress_event
-from gancli.report.series import get_number, get_section, get_text
+from gancli.report.series import Record
 from gancli.video.timing import merge_moments
 from gancli.wording import format_count, format_duration, format_list, format_significant
 
@@ -78,9 +79,7 @@ def render_report(runs: Sequence[RunDir]) -> bytes:
     return page.encode("utf-8", "backslashreplace")
 
 
-def run_view(
-    run: RunDir, name: str, record: dict[str, Any], log: Sequence[dict[str, Any]], frames: embedded.EmbeddedFrames
-) -> dict[str, Any]:
+def run_view(run: RunDir, name: str, record: Record, log: Sequence[Record], frames: embedded.EmbeddedFrames) -> Record:
     """What the template shows of one run beside curves."""
     data, events = get_section(record, "data"), read_jsonl(run.events, skip_bad=True)
     evaluated = list(scores.read_evaluations(run))
@@ -112,14 +111,14 @@ def run_view(
     }
 
 
-def fact_rows(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]]) -> list[Row]:
+def fact_rows(record: Record, log: Sequence[Record], events: Sequence[Record]) -> list[Row]:
     """The few numbers that one looks for first."""
     nimg = max([0, *(line["nimg"] for line in log), *(get_number(event, "nimg") or 0 for event in events[-1:])])
     total, n_train = (
         get_number(get_section(record, "plan"), "total_nimg"),
         get_number(get_section(record, "data"), "n_train"),
     )
-    last: dict[str, Any] = next((line for line in reversed(log) if line["kind"] == "tick"), {})
+    last: Record = next((line for line in reversed(log) if line["kind"] == "tick"), {})
     rows = [
         ("state", end_of_run(events)),
         ("trained", f"{nimg / 1000:,.1f}{f' of {total / 1000:,.1f}' if total else ''} kimg"),
@@ -138,13 +137,13 @@ def fact_rows(record: dict[str, Any], log: Sequence[dict[str, Any]], events: Seq
     return rows
 
 
-def end_of_run(events: Sequence[dict[str, Any]]) -> str:
+def end_of_run(events: Sequence[Record]) -> str:
     """'finished', 'stopped', 'diverged', 'time is up', or 'not ended yet', as a run that was killed."""
     last = last_progress_event(events)
     return {"time": "finished: time is up"}.get(last, last if last in END_STATES else "not ended yet")
 
 
-def chart_marks(run: RunDir, last_nimg: int) -> list[dict[str, Any]]:
+def chart_marks(run: RunDir, last_nimg: int) -> list[Record]:
     """Lines across all charts: resumes and warnings."""
     return [
         {
@@ -157,7 +156,7 @@ def chart_marks(run: RunDir, last_nimg: int) -> list[dict[str, Any]]:
     ]
 
 
-def event_view(event: dict[str, Any]) -> dict[str, str]:
+def event_view(event: Record) -> dict[str, str]:
     nimg = get_number(event, "nimg")
     words = ": ".join(filter(None, [get_text(event, "name").replace("_", " "), get_text(event, "text")]))
     return {
@@ -178,14 +177,14 @@ def frames_note(frames: embedded.EmbeddedFrames) -> str:
     return "; ".join([*said, "all of them, as they are, lie in frames/"]) if said else ""
 
 
-def moment_label(nimg: int, records: Sequence[dict[str, Any]]) -> str:
+def moment_label(nimg: int, records: Sequence[Record]) -> str:
     """'12.8 kimg · epoch 2.8', without epochs where runs differ in them."""
     sizes = {get_number(get_section(record, "data"), "n_train") for record in records}
     n_train = sizes.pop() if len(sizes) == 1 else None
     return f"{nimg / 1000:,.1f} kimg" + (f" · epoch {nimg / n_train:,.1f}" if n_train and n_train > 0 else "")
 
 
-def scoring_conditions(record: dict[str, Any]) -> tuple[object, ...]:
+def scoring_conditions(record: Record) -> tuple[object, ...]:
     """Runs in which this is equal have scores that can be compared."""
     about = get_section(record, "eval")
     return (
@@ -195,7 +194,7 @@ def scoring_conditions(record: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-def evaluation_view(found: scores.StoredEvaluation, digest: str) -> dict[str, Any]:
+def evaluation_view(found: scores.StoredEvaluation, digest: str) -> Record:
     """What is shown of an evaluation: its folder, conditions, and rows of name, value, floor and reading.
 
     digest: of the data that the run was trained on.
@@ -218,7 +217,7 @@ def evaluation_view(found: scores.StoredEvaluation, digest: str) -> dict[str, An
     }
 
 
-def setting_rows(record: dict[str, Any]) -> list[dict[str, str | bool]]:
+def setting_rows(record: Record) -> list[dict[str, str | bool]]:
     """Every setting with where it comes from; those that were asked for first."""
     train, sources = get_section(record, "train"), get_section(record, "sources")
     rows: list[dict[str, str | bool]] = [
@@ -234,7 +233,7 @@ def setting_rows(record: dict[str, Any]) -> list[dict[str, str | bool]]:
     return sorted(rows, key=lambda row: not row["is_asked"])[:MOST_ROWS]
 
 
-def differing_settings(records: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+def differing_settings(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     """Settings that are not the same in all runs."""
     trains = [{"preset": get_text(record, "preset"), **get_section(record, "train")} for record in records]
     names = dict.fromkeys(name for train in trains for name in train)

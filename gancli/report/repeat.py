@@ -2,12 +2,12 @@
 
 import json
 import shlex
-from typing import Any
 
 from gancli import config
 from gancli.errors import make_printable
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import is_positive_count
-from gancli.report.series import get_number, get_section, get_text
+from gancli.report.series import Record
 from gancli.wording import format_list
 
 ASKED_SOURCES = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave
@@ -15,7 +15,7 @@ CHOSEN_BY_TRIAL = ("threads", "precision")  # settings that "auto" leaves to a t
 MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths that are named; what a foreign record may ask for
 
 
-def repeat_command(record: dict[str, Any]) -> str:
+def repeat_command(record: Record) -> str:
     """What was asked for by flags, a file or a model to start from, with the threads and precision that a trial chose.
 
     A time budget becomes the images that it was planned for. The preset, the data and the version of gancli decide the
@@ -42,7 +42,7 @@ def repeat_command(record: dict[str, Any]) -> str:
     return shlex.join([*(torchrun if is_positive_count(n) and 1 < n < MOST_PROCESSES else ["gancli"]), "train", *words])
 
 
-def repeat_caveats(record: dict[str, Any]) -> list[str]:
+def repeat_caveats(record: Record) -> list[str]:
     """Why the command does not give the same weights, bit for bit, or what else it takes."""
     train, sources = get_section(record, "train"), get_section(record, "sources")
     plan, init = get_section(record, "plan"), get_section(record, "init")

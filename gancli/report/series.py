@@ -1,28 +1,26 @@
 """metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gancli.files.json_values import get_number as get_number  # re-exported, as are the others
-from gancli.files.json_values import get_section as get_section
-from gancli.files.json_values import get_text as get_text
-from gancli.files.json_values import read_json_object as read_json_object
+from gancli.files.json_values import get_number
 
 Values = npt.NDArray[np.float64]
+Record = Mapping[str, Any]  # a JSON object as a file has it, which may be of another version or damaged
 
 
-def metric_series(records: Sequence[dict[str, Any]], key: str) -> tuple[Values, Values]:
+def metric_series(records: Sequence[Record], key: str) -> tuple[Values, Values]:
     """kimg [n] and values [n] of one measurement; lines without it are left out."""
     found = [(record["nimg"] / 1000, value) for record in records if (value := get_number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
-def drop_partial_mean(records: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
     """Means of a kind, without a last one of less than half the usual length, which few steps make."""
     found = [record for record in records if record.get("kind") == kind]
     ends = [record["nimg"] for record in found[-3:]]
@@ -31,7 +29,7 @@ def drop_partial_mean(records: Sequence[dict[str, Any]], kind: str) -> list[dict
 
 
 def drawable_points(
-    records: Sequence[dict[str, Any]], key: str, low: float = -math.inf, high: float = math.inf
+    records: Sequence[Record], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
     """As series, without values that are not finite or lie outside [low, high]."""
     kimg, values = metric_series(records, key)

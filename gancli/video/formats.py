@@ -1,89 +1,182 @@
-"""Films: frames, each shown for a time -> GIF, WebP, MP4, a strip in one PNG, or a folder of frames."""
+"""Films: frames, each shown for a time -> GIF, WebP, MP4, a strip in one PNG, or a folder of frames.
+
+All that is known of a format is its row of VIDEO_FORMATS. The table is read without numpy, for help texts and times, so
+what is heavy is imported where it is used.
+"""
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
 
-import numpy as np
-
-from gancli.errors import ConfigError, did_you_mean
+from gancli.config import MAX_FPS
+from gancli.errors import ConfigError, ContractError, did_you_mean
 from gancli.files import outputs, provenance
-from gancli.files.image_io import MOST_PIXELS, Picture, encode_png, write_pictures
 from gancli.files.provenance import FilmRecord, SampleRecord
-from gancli.video import gif, mp4, webp
-from gancli.video.frames import check_frames
 
-FILM_KINDS = (".gif", ".webp", ".mp4", ".png")
-# More than this no decoder takes; a strip any wider is not shown by browsers.
-LONGEST_SIDE = {".gif": gif.LONGEST_SIDE, ".webp": webp.LONGEST_SIDE, ".mp4": mp4.LONGEST_SIDE, ".png": 32_767}
+if TYPE_CHECKING:
+    from gancli.files.image_io import Picture
+
 LARGE_BYTES = 10_000_000
+SHORTEST_MS = 1000 // MAX_FPS
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a writer is given. frames: of one shape, as many as durations, each an array of its own, drawn one by one.
+
+    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames. text: for PNGs.
+    """
+
+    frames: "Iterator[Picture]"
+    durations_ms: Sequence[int]
+    palette: "Callable[[], Picture | None] | None" = None
+    text: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """help: what -o takes. write: a film into an open file, None for a folder of frames.
+
+    form: frames follow each other in time, side by side, or as files. longest_side: in pixels of a frame, or of a
+    strip; more than this no decoder takes, or browsers do not show. tick_ms: frames last a multiple of it, and counting
+    says so. longest_ms: the longest time of a frame. has_text: whether pictures say themselves what made them; else
+    that is written beside the film. needs: a module, and how to get it.
+    """
+
+    help: str
+    write: Callable[[IO[bytes], Film], None] | None = None
+    form: Literal["film", "strip", "folder"] = "film"
+    longest_side: int = 1 << 31
+    tick_ms: int = 1
+    counting: str = ""
+    longest_ms: int = (1 << 31) - 1
+    has_text: bool = False
+    needs: tuple[str, str] | None = None
+
+
+def write_gif(file: IO[bytes], film: Film) -> None:
+    from gancli.video import gif
+
+    gif.write_gif(file, film.frames, film.durations_ms, film.palette() if film.palette else None)
+
+
+def write_webp(file: IO[bytes], film: Film) -> None:
+    from gancli.video import webp
+
+    webp.write_webp(file, film.frames, film.durations_ms)
+
+
+def write_mp4(file: IO[bytes], film: Film) -> None:
+    from gancli.video import mp4
+
+    mp4.write_mp4(file, film.frames, film.durations_ms)
+
+
+def write_strip(file: IO[bytes], film: Film) -> None:
+    import numpy as np
+
+    from gancli.files.image_io import encode_png
+
+    file.write(encode_png(np.concatenate(list(film.frames), axis=1), film.text))
+
+
+VIDEO_FORMATS: dict[str, VideoFormat] = {
+    ".gif": VideoFormat(
+        *("x.gif", write_gif),
+        longest_side=65_535,
+        tick_ms=10,
+        counting="a GIF counts hundredths of a second",
+        longest_ms=655_350,
+    ),
+    ".webp": VideoFormat("x.webp", write_webp, longest_side=16_383, longest_ms=(1 << 24) - 1),
+    ".mp4": VideoFormat(
+        *("x.mp4", write_mp4),
+        longest_side=8_192,
+        needs=("imageio_ffmpeg", 'ffmpeg; install it: pip install "gancli[video]"'),
+    ),
+    ".png": VideoFormat("x.png (a strip)", write_strip, "strip", longest_side=32_767, has_text=True),
+    "": VideoFormat("DIR (frames)", form="folder", has_text=True),
+}
+
+
+def output_help() -> str:
+    """'x.gif, x.webp, x.mp4, x.png (a strip) or DIR (frames)'."""
+    *names, last = (row.help for row in VIDEO_FORMATS.values())
+    return f"{', '.join(names)} or {last}"
 
 
 def film_kind(path: Path) -> str:
-    """Which of KINDS a path asks for by its ending; "" is a folder of frames. Raises ConfigError for others."""
+    """Which key of VIDEO_FORMATS a path asks for by its ending; "" is a folder of frames. Raises ConfigError."""
     kind = path.suffix.lower()
     if not kind or path.is_dir():
         return ""
-    if kind not in FILM_KINDS:
-        raise ConfigError(
-            f"{path} is no film that can be written{did_you_mean(kind, FILM_KINDS)}; no ending makes a folder"
-        )
-    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError(f'{path} needs ffmpeg; install it: pip install "gancli[video]"')
+    if kind not in VIDEO_FORMATS:
+        known = [*filter(None, VIDEO_FORMATS)]
+        raise ConfigError(f"{path} is no film that can be written{did_you_mean(kind, known)}; no ending makes a folder")
+    if (needs := VIDEO_FORMATS[kind].needs) and importlib.util.find_spec(needs[0]) is None:
+        raise ConfigError(f"{path} needs {needs[1]}")
     return kind
 
 
 def write_film(
     path: Path,
-    frames: Iterable[Picture],
+    frames: "Iterable[Picture]",
     durations_ms: Sequence[int],
     *,
-    palette: Callable[[], Picture | None] | None = None,
+    palette: "Callable[[], Picture | None] | None" = None,
     record: SampleRecord | FilmRecord | None = None,
     force: bool = False,
 ) -> None:
-    """Write what film_kind says of the path, by the rule of `outputs`; films loop for ever.
+    """Write what film_kind says of the path, by the rule of `outputs`; films loop for ever. For frames, see Film.
 
-    frames: of one shape, as many as durations, each an array of its own; drawn one by one, and only a few are held.
-    durations_ms: at least 20; for a GIF in steps of 10. A strip and a folder have no time.
-    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames.
+    durations_ms: at least 20, of the format's ticks. A strip and a folder have no time.
     record: what made it, which every PNG carries, and which is written beside others.
     Raises RunError where the place is taken, ConfigError for frames too large for the format.
     """
+    from gancli.files.image_io import write_pictures
+    from gancli.video.frames import check_frames
+
     kind = film_kind(path)
+    row = VIDEO_FORMATS[kind]
     stream = check_frames(frames, len(durations_ms))
     first = next(stream)
-    stream = itertools.chain([first], stream)
     check_film_size(path, kind, first, len(durations_ms))
+    if row.form == "film":
+        check_durations(durations_ms, row)
     text = provenance.record_to_text(record) if record else None
-    if kind == "":
+    film = Film(itertools.chain([first], stream), durations_ms, palette, text)
+    if row.write is None:
         with outputs.create_output_folder(path, record, force=force) as folder:
-            for _ in write_pictures((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(stream)):
+            for _ in write_pictures((folder / f"{i:05d}.png", frame, text) for i, frame in enumerate(film.frames)):
                 pass
         return
-    with outputs.create_output_file(path, None if kind == ".png" else record, force=force) as file:
-        if kind == ".gif":
-            gif.write_gif(file, stream, durations_ms, palette() if palette else None)
-        elif kind == ".webp":
-            webp.write_webp(file, stream, durations_ms)
-        elif kind == ".mp4":
-            mp4.write_mp4(file, stream, durations_ms)
-        else:
-            file.write(encode_png(np.concatenate(list(stream), axis=1), text))
+    with outputs.create_output_file(path, None if row.has_text else record, force=force) as file:
+        row.write(file, film)
 
 
-def check_film_size(path: Path, kind: str, frame: Picture, n: int) -> None:
-    height, width = frame.shape[:2]
-    if kind == ".png" and (n * width > LONGEST_SIDE[kind] or n * width * height > MOST_PIXELS):
+def check_durations(durations_ms: Sequence[int], row: VideoFormat) -> None:
+    for duration in durations_ms:
+        if duration % row.tick_ms or not SHORTEST_MS <= duration <= row.longest_ms:
+            steps = f" in steps of {row.tick_ms}" if row.tick_ms > 1 else ""
+            raise ContractError(f"a frame lasts {SHORTEST_MS} to {row.longest_ms} ms{steps}, got {duration}")
+
+
+def check_film_size(path: Path, kind: str, frame: "Picture", n: int) -> None:
+    from gancli.files.image_io import MOST_PIXELS
+
+    (height, width), row = frame.shape[:2], VIDEO_FORMATS[kind]
+    if row.form == "strip" and (n * width > row.longest_side or n * width * height > MOST_PIXELS):
         raise ConfigError(
             f"{path} would be a strip of {n} frames of {width}x{height} pixels, {n * width} wide; at most"
-            f" {LONGEST_SIDE[kind]} wide and {MOST_PIXELS} in all are shown: ask for fewer or smaller frames, a film"
+            f" {row.longest_side} wide and {MOST_PIXELS} in all are shown: ask for fewer or smaller frames, a film"
             " (.gif, .webp), or a folder"
         )
-    if kind and max(height, width) > LONGEST_SIDE[kind]:
+    if max(height, width) > row.longest_side:
         raise ConfigError(
-            f"{path} would have frames of {width}x{height} pixels; a {kind} has at most {LONGEST_SIDE[kind]} a side:"
+            f"{path} would have frames of {width}x{height} pixels; a {kind} has at most {row.longest_side} a side:"
             " ask for smaller frames"
         )
 

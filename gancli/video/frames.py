@@ -1,21 +1,11 @@
 """What every film is made of: frames of one shape, each shown for a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from gancli.config import MAX_FPS
 from gancli.errors import ContractError
 from gancli.files.image_io import Picture, check_picture
-
-SHORTEST_MS = 1000 // MAX_FPS
-
-
-def check_durations(durations_ms: Sequence[int], *, step: int, longest: int) -> None:
-    for duration in durations_ms:
-        if duration % step or not SHORTEST_MS <= duration <= longest:
-            steps = f" in steps of {step}" if step > 1 else ""
-            raise ContractError(f"a frame lasts {SHORTEST_MS} to {longest} ms{steps}, got {duration}")
 
 
 def check_frames(frames: Iterable[Picture], n: int) -> Iterator[Picture]:

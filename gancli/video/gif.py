@@ -11,9 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from gancli.files.image_io import Picture
-from gancli.video.frames import check_durations, frame_changes
+from gancli.video.frames import frame_changes
 
-LONGEST_SIDE = 65_535
 # At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
 GREYS = np.repeat(np.linspace(0, 255, 32).round().astype(np.uint8), 3).reshape(32, 3)
 COLOURS = 256
@@ -33,7 +32,6 @@ def write_gif(
     Pillow, under imageio, holds all frames it is given until it writes, and joins equal neighbours. So each frame is
     encoded as a film of its own, and put between the header, the same for all, and the one byte that ends the film.
     """
-    check_durations(durations_ms, step=10, longest=655_350)
     stream = iter(frames)
     if palette is None:
         first = next(stream)

@@ -1,6 +1,6 @@
 """How a film runs: its options, which moments it keeps, and how long each frame stays. Plain Python.
 
-A kind of film is its ending, as films.film_kind has it.
+A kind of film is its ending, as formats.VIDEO_FORMATS has it.
 """
 
 import itertools
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gancli.config import MAX_FPS
 from gancli.errors import ConfigError
+from gancli.video.formats import VIDEO_FORMATS
 
 SLOWEST_MS = 10_000
 LONGEST_S = 600
@@ -54,15 +55,17 @@ def frame_timeline(n: int, options: FilmOptions) -> list[int]:
 
 
 def frame_ms(kind: str, fps: float) -> float:
-    """How long a frame lasts; in a GIF the nearest hundredth of a second. Raises ConfigError for rates no film has."""
+    """How long a frame lasts; in a GIF, whose ticks are longer, the nearest whole ones. Raises ConfigError for rates no
+    film has."""
     if not 1000 / SLOWEST_MS <= fps <= MAX_FPS:
         raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {MAX_FPS}, got {fps:g}")
-    return 10 * round(100 / fps) if kind == ".gif" else 1000 / fps
+    tick = VIDEO_FORMATS[kind].tick_ms
+    return tick * round(1000 / fps / tick) if tick > 1 else 1000 / fps
 
 
 def round_durations(n: int, step_ms: float, kind: str) -> list[int]:
-    """n frames of step_ms, in whole milliseconds or, in a GIF, hundredths of a second, so that no error adds up."""
-    tick = 10 if kind == ".gif" else 1
+    """n frames of step_ms, in whole ticks of the format, so that no error adds up."""
+    tick = VIDEO_FORMATS[kind].tick_ms
     ends = [tick * round(i * step_ms / tick) for i in range(n + 1)]
     return [end - start for start, end in itertools.pairwise(ends)]
 

@@ -1,8 +1,10 @@
 """Where models meet scores: images of a model or of any files, held against a data set."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,15 @@ from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
-from gancli.core.sampling.generate import BATCH, generate, generate_from_seeds
+from gancli.core.sampling.generate import BATCH, SampleRequest, generate, generate_samples
 from gancli.core.training import run_config
 from gancli.core.training.monitor import Scorer
 from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
-from gancli.files.run_folder import RunDir
-from gancli.files.scores import Evaluation
+from gancli.files.find_model import find_run_of_model
+from gancli.files.run_folder import SCORES_NAME, RunDir, atomic_files
+from gancli.files.scores import Conditions, Evaluation, nearest_pairs_name
 from gancli.metrics import features, suite
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
@@ -49,25 +52,27 @@ class FakeImages:
     shape: tuple[int, int, int]
     stream: Callable[[], Iterable[Tensor]]
     some: Callable[[Sequence[int]], Tensor]
-    requested: Tensor | None
-    class_names: tuple[str, ...]
-    about: dict[str, Any]
+    requested: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    about: Conditions = field(default_factory=dict)
 
 
-def fakes_from_model(model: Model, n: int) -> FakeImages:
+def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
     """The images of seeds 0 to n - 1, each of the class its seed stands for."""
     spec, counts = model.info.spec, model.info.class_counts
 
-    def stream() -> Iterable[Tensor]:
-        return (pictures for _, pictures, _ in generate_from_seeds(model, range(n)))
+    def some(seeds: Sequence[int]) -> Iterator[Tensor]:
+        return (batch.pictures for batch in generate_samples(model, SampleRequest(seeds), world))
 
-    def some(seeds: Sequence[int]) -> Tensor:
-        return torch.cat([pictures for _, pictures, _ in generate_from_seeds(model, seeds)])
-
-    shape = (spec.channels, spec.resolution, spec.resolution)
-    requested = latents.classes_from_seeds(range(n), counts) if counts else None
-    about = {"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest}
-    return FakeImages(n, shape, stream, some, requested, model.info.class_names, about)
+    return FakeImages(
+        n=n,
+        shape=(spec.channels, spec.resolution, spec.resolution),
+        stream=lambda: some(range(n)),
+        some=lambda seeds: torch.cat([*some(seeds)]),
+        requested=latents.classes_from_seeds(range(n), counts) if counts else None,
+        class_names=model.info.class_names,
+        about={"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest},
+    )
 
 
 def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> FakeImages:
@@ -75,7 +80,7 @@ def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int)
     files = image_files.open_images(path, shape)
     if len(files) > n:
         files = files.subset(draw_numbers(len(files), n, seed))
-    return FakeImages(len(files), shape, files.batches, files.some, files.labels, (), {})
+    return FakeImages(len(files), shape, files.batches, files.some, files.labels)
 
 
 def draw_numbers(total: int, n: int, seed: int) -> list[int]:
@@ -88,15 +93,117 @@ def fakes_from_array(pictures: Tensor, n: int, seed: int) -> FakeImages:
     if len(pictures) > n:
         pictures = pictures[draw_numbers(len(pictures), n, seed)]
 
-    def stream() -> Iterable[Tensor]:
-        return torch.split(pictures, BATCH)
-
-    def some(rows: Sequence[int]) -> Tensor:
-        return pictures[torch.tensor(rows)]
-
     return FakeImages(
-        len(pictures), (pictures.shape[1], pictures.shape[2], pictures.shape[3]), stream, some, None, (), {}
+        n=len(pictures),
+        shape=(pictures.shape[1], pictures.shape[2], pictures.shape[3]),
+        stream=lambda: torch.split(pictures, BATCH),
+        some=lambda rows: pictures[torch.tensor(rows)],
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSource:
+    """One thing to score: a model, or images in a file, a folder or an array [N,C,H,W]. place: where outputs go."""
+
+    name: str
+    path: Path | None = None
+    place: Path = Path()
+    model: Model | None = None
+    pictures: Tensor | None = None
+
+    @property
+    def run(self) -> RunDir | None:
+        """The run that the model lies in."""
+        return find_run_of_model(self.path) if self.model and self.path else None
+
+    def fakes(self, n: int, data: ImageSet, seed: int, world: World) -> FakeImages:
+        """At most n of its images, of the shape of the data. Raises DataError."""
+        if self.model:
+            fakes = fakes_from_model(self.model, n, world)
+        elif self.pictures is not None:
+            fakes = fakes_from_array(self.pictures, n, seed)
+        else:
+            assert self.path is not None
+            fakes = fakes_from_files(self.path, n, image_shape(data), seed)
+        check_image_shape(self.name, fakes, data)
+        return fakes
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """A source with the images of it that were scored, and their scores."""
+
+    source: ScoredSource
+    fakes: FakeImages
+    evaluation: Evaluation
+
+
+def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
+    """The real images to score against: `data`, or those that the models were trained on.
+
+    Raises ConfigError, DataError.
+    """
+    if data is not None:
+        return datasets.load_dataset(data)
+    models = [(source.name, source.model, source.run) for source in sources if source.model]
+    if (reals := load_data_of_models(models)) is None:
+        name = sources[0].name
+        raise ConfigError(f"{name} holds images only; say with --data which real ones to compare them with")
+    return reals
+
+
+def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
+    """What to know beside the scores."""
+    notes = list(reals.report.skipped if reals.report else reals.notes)  # what was done to pictures, training has said
+    return notes + [
+        f"{source.name} was trained on other images, so scores of copying say nothing about its own"
+        for source in sources
+        if source.model and source.model.info.data["digest"] != reals.digest
+    ]
+
+
+def evaluate(
+    sources: Sequence[ScoredSource],
+    reals: ImageSet,
+    *,
+    n: int,
+    metrics: Sequence[str],
+    features: str = "auto",
+    seed: int = 0,
+    progress: ProgressCallback = ignore_progress,
+    world: World = ALONE,
+) -> list[ScoredImages]:
+    """Score at most n images of each source. metrics: names of suite.METRICS. Raises ConfigError, DataError."""
+    reference = build_reference(reals, features, seed=seed, progress=progress, world=world)
+    fakes = [source.fakes(n, reals, seed, world) for source in sources]
+    return [
+        ScoredImages(source, some, score_images(reference, some, reals, only=metrics, progress=progress))
+        for source, some in zip(sources, fakes, strict=True)
+    ]
+
+
+def evaluations_to_json(scored: Sequence[ScoredImages]) -> dict[str, object]:
+    """What scores.json holds."""
+    models = [{"source": each.source.name, **each.evaluation.to_json()} for each in scored]
+    return models[0] if len(models) == 1 else {"models": models}
+
+
+def save_evaluations(target: Path, scored: Sequence[ScoredImages], reals: ImageSet) -> None:
+    """scores.json and the nearest pairs of each source, over those of an evaluation that is there already."""
+    before = target.glob("nearest*.png") if (target / SCORES_NAME).is_file() else ()
+    old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
+    content = json.dumps(evaluations_to_json(scored), indent=2, allow_nan=False)
+    drawn = set()
+    with atomic_files(target) as folder:
+        (folder / SCORES_NAME).write_text(f"{content}\n", encoding="utf-8")
+        for number, each in enumerate(scored, start=1):
+            name = nearest_pairs_name(number, len(scored))
+            title = f"most like training images · {each.source.name}"
+            if draw_nearest_pairs(folder / name, each.evaluation, each.fakes, reals, title):
+                drawn.add(name)
+    for path in old:
+        if path.name not in drawn:  # it belonged to the scores that are overwritten
+            path.unlink()
 
 
 def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | None:

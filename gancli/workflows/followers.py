@@ -33,9 +33,9 @@ def follow_orders(world: World) -> None:
         if what == "train":
             engine = build_follower_engine(json.loads(content), world)
         elif what == "model":
-            model = receive_model(content, order["device"], world)
+            model = receive_model(content, order["device"])
         elif what == "images" and model is not None:
-            generate.generate_in_parallel(model, json.loads(content), order["trunc"])
+            generate.generate_parts(model, json.loads(content), order["trunc"], world)
         elif what == "features":
             extractor = evaluation.share_extractor(load_extractor_once(order["name"], order["channels"]), world)
             extractor.network(safetensors.torch.load(content)["images"])
@@ -57,9 +57,9 @@ def build_follower_engine(record: dict[str, Any], world: World) -> Engine:
     return Engine(record, images, world)
 
 
-def receive_model(content: bytes, device: str, world: World) -> Model:
+def receive_model(content: bytes, device: str) -> Model:
     """A model by the content of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(content)
-        return model_file.load_model(path, devices.resolve_device(device), world)
+        return model_file.load_model(path, devices.resolve_device(device))

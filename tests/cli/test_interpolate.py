@@ -178,7 +178,7 @@ def test_a_film_is_as_long_as_asked_whether_it_loops_or_not(model: Path, options
 
 def test_as_many_frames_as_a_film_has_are_not_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those there are count: without the way back, two pictures have one segment."""
-    monkeypatch.setattr("gancli.cli.interpolate.MOST_FRAMES", 20)
+    monkeypatch.setattr("gancli.config.MAX_FRAMES", 20)
     assert made(model, "--n", "2", "--frames", "19", "--no-loop", "-o", "w").startswith("20 frames")
     refused = gancli("interpolate", model, "--n", "2", "--frames", "20", "--no-loop", "-o", "v")
     assert refused.exit_code == 2 and "21 frames are too many" in refused.stderr

@@ -12,7 +12,7 @@ from commands import FAST, gancli
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gancli.cli import remake
+from gancli.cli.sample import RECORDED_FLAGS
 from gancli.files import image_io
 
 
@@ -177,7 +177,7 @@ def test_flags_that_the_picture_decides_are_refused() -> None:
         shown = "--singles" if flag == "--no-singles" else flag
         assert result.exit_code == 2 and f"so {shown} has no say in it" in result.stderr
         refused += 1
-    assert refused == len(DECIDED) == len(remake.RECORDED_FLAGS)
+    assert refused == len(DECIDED) == len(RECORDED_FLAGS)
 
 
 BAD = {

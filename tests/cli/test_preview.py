@@ -18,6 +18,7 @@ from gancli.cli import preview
 from gancli.core.images import to_hwc
 from gancli.core.networks import model_file
 from gancli.core.sampling import write
+from gancli.core.sampling.generate import SampleRequest, generate_samples
 from gancli.files import image_io
 
 
@@ -82,14 +83,14 @@ def test_the_largest_size_that_fits_is_shown(
 def test_what_is_shown_are_the_samples(run: Path) -> None:
     model = model_file.load_model(run / "model.safetensors")
     for draw, columns, rows in (
-        (write.SampleRequest(range(64)), 3, 6),
-        (write.SampleRequest(range(9), (2, 0, 1)), 3, 6),
+        (SampleRequest(range(64)), 3, 6),
+        (SampleRequest(range(9), (2, 0, 1)), 3, 6),
     ):
         console, text = terminal(width=31)
         preview.print_samples(console, model, draw, write.natural_grid_shape(draw))
         shown = pixels(text.getvalue())
         assert shown.shape == (8 * rows, 8 * columns, 3)
-        made = [picture for _, pictures, _ in write.generate_samples(model, draw) for picture in to_hwc(pictures)]
+        made = [picture for _, pictures, _ in generate_samples(model, draw) for picture in to_hwc(pictures)]
         for i in range(rows * columns):
             row, column = divmod(i, columns)
             cell = shown[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8, 0]

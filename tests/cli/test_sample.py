@@ -185,15 +185,15 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
 
 def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second starts while the first one writes."""
-    write, second = samples.write_sample_folder, []
+    write, second = samples.write_samples, []
 
     def slow(*arguments: Any, **options: Any) -> Any:
         if not second:
             second.append(None)
             second[0] = gancli("sample", run, "--n", "2")
-        yield from write(*arguments, **options)
+        write(*arguments, **options)
 
-    monkeypatch.setattr("gancli.core.sampling.write.write_sample_folder", slow)
+    monkeypatch.setattr("gancli.core.sampling.write.write_samples", slow)
     first = gancli("sample", run, "--n", "3")
     assert first.stdout == f"3 images: {run}/samples/00000\n"
     assert second[0] is not None and second[0].stdout == f"2 images: {run}/samples/00001\n"

@@ -1,19 +1,32 @@
-"""model.safetensors: a generator and everything needed to use it, in one file."""
+"""model.safetensors: a generator and everything needed to use it, in one file.
+
+A file may be a stranger's, with a digest that is right: what it says is checked before it is used.
+"""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from gancli.config import ModelSpec
-from gancli.core.distributed import ALONE, World
-from gancli.core.networks import stored, tensor_file
-from gancli.core.networks.build import build_generator
+from gancli.config import LONGEST_NAME, ModelSpec, are_valid_names
+from gancli.core.networks import tensor_file
+from gancli.core.networks.build import build_generator, on_meta_device
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.files.run_folder import atomic_write
+
+MOST_IMAGES = 2**53  # that a float counts one by one
+
+
+class TrainedOn(TypedDict):
+    """Name and digest of a data set; that of its clusters if the classes are such."""
+
+    name: str
+    digest: str
+    clusters: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,7 @@ class ModelInfo:
     spec: ModelSpec
     preset: str
     nimg: int
-    data: dict[str, Any]  # name and digest of what it was trained on; that of its clusters if the classes are such
+    data: TrainedOn
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()  # of the training images; the frequencies that samples follow
 
@@ -54,12 +67,11 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Model:
-    """world: the processes that make its images together."""
+    """A generator ready to use, what its file says of it, and the sha256 of that."""
 
     G: nn.Module
     info: ModelInfo
     digest: str
-    world: World = ALONE
 
 
 def save_model(path: Path, G: nn.Module, info: ModelInfo) -> None:
@@ -76,22 +88,29 @@ def read_model_digest(path: Path) -> str:
     return tensor_file.read_tensor_header("model", path)["sha256"]
 
 
-def load_model(path: Path, device: torch.device | None = None, world: World = ALONE) -> Model:
+def load_model(path: Path, device: torch.device | None = None) -> Model:
     """A model ready to generate."""
     tensors, meta, digest = tensor_file.unpack_tensors("model", path)
+    info = parse_model_info(path, meta)
+    G = build_with_weights(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
+    return Model(G.to(memory_format=torch.channels_last).eval().requires_grad_(False), info, digest)
+
+
+def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
+    """From the metadata of the file. Raises FileFormatError."""
     try:
-        info = ModelInfo(
-            **{
-                **meta,
-                "spec": ModelSpec(**meta["spec"]),
-                "nimg": stored.check_images_seen(path, meta["nimg"]),
-                "class_names": stored.check_class_names(path, meta["class_names"]),
-                "class_counts": tuple(map(int, meta["class_counts"])),
-            }
-        )
+        checked = {
+            "spec": ModelSpec(**meta["spec"]),
+            "nimg": check_images_seen(path, meta["nimg"]),
+            "class_names": check_class_names(path, meta["class_names"]),
+            "class_counts": tuple(map(int, meta["class_counts"])),
+        }
+        info = ModelInfo(**{**meta, **checked})
     except (TypeError, KeyError, ValueError, OverflowError, ConfigError) as err:
         raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
-    if not all(0 <= count < 2**53 for count in info.class_counts) or (info.class_counts and not any(info.class_counts)):
+    if not all(0 <= count < MOST_IMAGES for count in info.class_counts) or (
+        info.class_counts and not any(info.class_counts)
+    ):
         raise FileFormatError(f"{path} holds class counts that cannot be right")
     known = info.data if isinstance(info.data, dict) else {}
     texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
@@ -99,5 +118,37 @@ def load_model(path: Path, device: torch.device | None = None, world: World = AL
         raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
         raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
-    G = stored.build_with_weights(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
-    return Model(G.to(memory_format=torch.channels_last).eval().requires_grad_(False), info, digest, world)
+    return info
+
+
+def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> nn.Module:
+    """The network that `build` makes, with the weights of a file instead of its own.
+
+    It has neither memory nor values until names, shapes and types were compared, however large it says it is.
+    Raises FileFormatError.
+    """
+    with on_meta_device():
+        net = build()
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in net.state_dict().items()}
+    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
+        raise FileFormatError(f"{path} holds weights that do not fit the model it describes")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise FileFormatError(f"{path} holds weights that are not finite numbers; its training had diverged")
+    net.load_state_dict(tensors, assign=True)
+    return net
+
+
+def check_images_seen(path: Path, value: object) -> int:
+    """Raises FileFormatError."""
+    if type(value) is not int or not 0 <= value < MOST_IMAGES:
+        raise FileFormatError(f"{path} holds a number of images seen that cannot be right")
+    return value
+
+
+def check_class_names(path: Path, value: object) -> tuple[str, ...]:
+    """Raises FileFormatError."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise FileFormatError(f"{path} holds class names that are not a list of texts")
+    if not are_valid_names(value):
+        raise FileFormatError(f"{path} holds classes of one name, or of more than {LONGEST_NAME} letters")
+    return tuple(value)

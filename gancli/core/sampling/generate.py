@@ -1,12 +1,16 @@
 """The one door for images: every picture and every score comes from here."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gancli.core import images
+from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
@@ -36,49 +40,72 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
     return torch.cat(pictures)
 
 
-def generate_from_seeds(
-    model: Model, seeds: Sequence[int], labels: Sequence[int] | None = None, *, trunc: float = 1
-) -> Iterator[tuple[Sequence[int], Tensor, Tensor | None]]:
-    """Images of seeds, as a stream of (seeds, uint8 [b,C,H,W], labels int64 [b] or None), b at most BATCH.
+@dataclass(frozen=True)
+class SampleRequest:
+    """Which pictures, in order: every seed in each of the classes, side by side; without classes, in its own.
 
-    Without labels, a conditional model takes the class that each seed stands for. trunc: latents.truncate.
-    The processes of the model's world make a part each. Raises LostError.
+    trunc: latents.truncate_latents. scale: by which the pixels are enlarged in files.
     """
-    world = model.world
+
+    seeds: Sequence[int]
+    classes: tuple[int, ...] = ()
+    trunc: float = 1
+    scale: int = 1
+
+    def __len__(self) -> int:
+        return len(self.seeds) * max(1, len(self.classes))
+
+    def first(self, n: int) -> "SampleRequest":
+        """The pictures of the first seeds, as many as make n pictures."""
+        return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
+
+    def part(self, start: int, stop: int) -> "SeedsAndLabels":
+        """The seeds of some of the pictures, and their classes if these are chosen."""
+        k = len(self.classes)
+        seeds = [self.seeds[i // max(1, k)] for i in range(start, min(stop, len(self)))]
+        return seeds, [self.classes[i % k] for i in range(start, min(stop, len(self)))] if k else None
+
+
+SeedsAndLabels = tuple[list[int], list[int] | None]
+
+
+class SampleBatch(NamedTuple):
+    """Pictures uint8 [b,C,H,W], b at most BATCH, their seeds, and the classes of a conditional model."""
+
+    seeds: list[int]
+    pictures: Tensor
+    labels: list[int] | None
+
+
+def generate_samples(model: Model, request: SampleRequest, world: World = ALONE) -> Iterator[SampleBatch]:
+    """The pictures of a request, as a stream. The processes of the world make a batch each. Raises LostProcessError."""
     if world.has_followers:
         device = next(model.G.parameters()).device.type
         world.tell({"order": "model", "device": device}, model_file.pack_model(model.G, model.info))
-    parts = [slice(start, start + BATCH) for start in range(0, len(seeds), BATCH)]
-    for start in range(0, len(parts), world.size):
-        turn = parts[start : start + world.size]
-        asked = [(list(seeds[part]), None if labels is None else list(labels[part])) for part in turn]
+    turn = BATCH * world.size
+    for start in range(0, len(request), turn):
+        parts = [request.part(i, i + BATCH) for i in range(start, min(start + turn, len(request)), BATCH)]
         if world.has_followers:
-            world.tell({"order": "images", "trunc": trunc}, json.dumps(asked).encode())
-        for (some, _), (pictures, classes) in zip(asked, generate_in_parallel(model, asked, trunc), strict=True):
-            yield some, pictures, classes
+            world.tell({"order": "images", "trunc": request.trunc}, json.dumps(parts).encode())
+        yield from generate_parts(model, parts, request.trunc, world)
 
 
-SeedRequest = tuple[list[int], list[int] | None]  # seeds, and classes if they are chosen
-
-
-def generate_in_parallel(
-    model: Model, asked: Sequence[SeedRequest], trunc: float
-) -> list[tuple[Tensor, Tensor | None]]:
-    """The images uint8 [b,C,H,W] and classes int64 [b] or None of each part, one part made in each process; nothing
-    but in the first one."""
-    world = model.world
-    mine = asked[min(world.rank, len(asked) - 1)]
-    classes = [sample_classes(model, *one) for one in (asked if world.rank == 0 else [mine])]
-    z = latents.truncate_latents(latents.latents_from_seeds(mine[0], model.info.spec.z_dim), trunc)
-    pictures = generate(model.G, z, classes[0])
+def generate_parts(model: Model, parts: Sequence[SeedsAndLabels], trunc: float, world: World) -> list[SampleBatch]:
+    """A batch of each part, each made in a process of its own; nothing but in the first one."""
+    seeds, labels = parts[min(world.rank, len(parts) - 1)]
+    z = latents.truncate_latents(latents.latents_from_seeds(seeds, model.info.spec.z_dim), trunc)
+    chosen = sample_labels(model, seeds, labels)
+    made = generate(model.G, z, None if chosen is None else torch.tensor(chosen))
     if world.size == 1:
-        return [(pictures, classes[0])]
-    whole = torch.cat([pictures, pictures[-1:].expand(BATCH - len(pictures), -1, -1, -1)])
-    found = world.gather(whole)
-    return [(each[: len(some)], labels) for each, (some, _), labels in zip(found, asked, classes, strict=False)]
+        return [SampleBatch(seeds, made, chosen)]
+    every = world.gather(torch.cat([made, made[-1:].expand(BATCH - len(made), -1, -1, -1)]))
+    return [
+        SampleBatch(seeds, pictures[: len(seeds)], sample_labels(model, seeds, labels))
+        for (seeds, labels), pictures in zip(parts, every, strict=False)
+    ]
 
 
-def sample_classes(model: Model, seeds: list[int], labels: list[int] | None) -> Tensor | None:
-    if not model.info.class_counts:
-        return None
-    return latents.classes_from_seeds(seeds, model.info.class_counts) if labels is None else torch.tensor(labels)
+def sample_labels(model: Model, seeds: list[int], labels: list[int] | None) -> list[int] | None:
+    """The classes that were chosen, else those that the seeds stand for; None if there are none."""
+    counts = model.info.class_counts
+    return (labels or latents.classes_from_seeds(seeds, counts).tolist()) if counts else None

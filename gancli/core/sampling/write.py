@@ -1,82 +1,57 @@
 """Samples of a model as files: a grid, single pictures, or one npz. Memory does not grow with their number."""
 
-import dataclasses
+import collections
 import io
 import math
 import zipfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gancli import config
 from gancli.core import images
+from gancli.core.distributed import ALONE, World
 from gancli.core.networks.model_file import Model, ModelInfo
-from gancli.core.sampling.generate import generate_from_seeds
+from gancli.core.sampling.generate import SampleBatch, SampleRequest, generate_samples
 from gancli.errors import ConfigError
 from gancli.files import image_io, outputs, provenance
 from gancli.files.image_io import Picture
 from gancli.files.provenance import SampleRecord
 
 GridShape = tuple[int, int]  # rows, columns
-SampleBatch = tuple[
-    Sequence[int], Tensor, list[int] | None
-]  # seeds, native uint8 [b,C,H,W], classes of a conditional model
 
 
-@dataclass(frozen=True)
-class SampleRequest:
-    """Which pictures, in order: every seed in each of the classes, side by side; without classes, in its own."""
-
-    seeds: Sequence[int]
-    classes: tuple[int, ...] = ()
-    trunc: float = 1
-    scale: int = 1
-
-    def __len__(self) -> int:
-        return len(self.seeds) * max(1, len(self.classes))
-
-    def first(self, n: int) -> "SampleRequest":
-        """The pictures of the first seeds, as many as make n pictures."""
-        return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
-
-
-def generate_samples(model: Model, draw: SampleRequest) -> Iterator[SampleBatch]:
-    several = len(draw.classes)
-    seeds = [seed for seed in draw.seeds for _ in range(several)] if several > 1 else draw.seeds
-    labels = list(draw.classes) * len(draw.seeds) if several else None
-    for some, pictures, classes in generate_from_seeds(model, seeds, labels, trunc=draw.trunc):
-        yield some, pictures, None if classes is None else classes.tolist()
-
-
-def grid_shape(draw: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False) -> GridShape:
+def grid_shape(
+    request: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False
+) -> GridShape:
     """Rows and columns of a grid: as asked, else the natural ones.
 
     cut: where all would be too much for one picture, as many full rows as it may hold.
     Raises ConfigError for what does not fit.
     """
-    across = max(1, len(draw.classes))
-    most = max_grid_images(resolution, draw.scale)
-    places = math.prod(asked) if asked else len(draw.first(most) if cut else draw)
-    if asked and places < len(draw):
-        raise ConfigError(f"a grid of {asked[0]}x{asked[1]} does not hold {len(draw):,} images; ask for a larger one")
+    across = max(1, len(request.classes))
+    most = max_grid_images(resolution, request.scale)
+    places = math.prod(asked) if asked else len(request.first(most) if cut else request)
+    if asked and places < len(request):
+        held = f"a grid of {format_grid(asked)} does not hold"
+        raise ConfigError(f"{held} {len(request):,} images; ask for a larger one")
     if not 0 < places <= most:
-        size = f" of {resolution * draw.scale} pixels a side" if most < config.MAX_GRID else ""
+        size = f" of {resolution * request.scale} pixels a side" if most < config.MAX_GRID else ""
         instead = "ask for fewer, or for --grid none, or write an .npz"
         raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
-    rows, columns = asked or natural_grid_shape(draw.first(places))
-    return (rows, columns) if asked or places == len(draw) else (places // columns, columns)
+    rows, columns = asked or natural_grid_shape(request.first(places))
+    return (rows, columns) if asked or places == len(request) else (places // columns, columns)
 
 
-def natural_grid_shape(draw: SampleRequest) -> GridShape:
+def natural_grid_shape(request: SampleRequest) -> GridShape:
     """A row for each seed and a column for each class, or a square where there are not several classes."""
-    columns = len(draw.classes) if len(draw.classes) > 1 else math.ceil(math.sqrt(len(draw)))
-    return -(-len(draw) // columns), columns
+    columns = len(request.classes) if len(request.classes) > 1 else math.ceil(math.sqrt(len(request)))
+    return -(-len(request) // columns), columns
 
 
 def max_grid_images(resolution: int, scale: int) -> int:
@@ -102,120 +77,125 @@ def compose_grid(made: Sequence[Tensor], shape: GridShape, scale: int) -> Pictur
     return image_io.enlarge_pixels(images.make_grid(torch.cat([*made]), columns, rows), scale)
 
 
-def write_sample_grid(
-    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, shape: GridShape, *, force: bool = False
-) -> Generator[int, None, None]:
-    """One PNG or, by the ending, WebP; yields how many images are done."""
-    with outputs.create_output_file(path, None if path.suffix.lower() == ".png" else record, force=force) as file:
-        made: list[Tensor] = []
-        for _, pictures, _ in generate_samples(model, draw):
-            made.append(pictures)
-            yield sum(map(len, made))
-        file.write(
-            image_io.encode_picture(compose_grid(made, shape, draw.scale), path, provenance.record_to_text(record))
-        )
-
-
 @dataclass(frozen=True)
-class FolderParts:
-    """What a folder holds: a grid of this shape or none, and single pictures or none.
+class SampleFiles:
+    """What pictures become.
 
-    kind: "png", "webp", or "npz" for single pictures in one file beside a grid.png.
+    ending: "" is a folder, ".png" and ".webp" the grid alone, ".npz" all of them in one file.
+    grid: rows and columns, or none in a folder or npz; where it does not hold all, it shows the first.
+    kind: of the pictures in a folder, "npz" for images.npz beside a grid.png; singles False: the grid alone.
     """
 
-    shape: GridShape | None
-    kind: str = "png"
+    ending: Literal["", ".png", ".webp", ".npz"] = ""
+    grid: GridShape | None = None
+    kind: Literal["png", "webp", "npz"] = "png"
     singles: bool = True
 
 
-def write_sample_folder(
-    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, parts: FolderParts, *, force: bool = False
-) -> Generator[int, None, None]:
-    """grid.png, single pictures or images.npz, and provenance.json; yields how many images are done.
-
-    Where the grid does not hold all, it shows the first.
-    """
-    shown = draw.first(math.prod(parts.shape) if parts.shape else 0)
+def write_samples(
+    path: Path,
+    model: Model,
+    request: SampleRequest,
+    record: SampleRecord,
+    files: SampleFiles,
+    *,
+    force: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+    world: World = ALONE,
+) -> None:
+    """progress is told how many images are done; record: what made them, in PNGs themselves, else beside them."""
+    shown = request.first(math.prod(files.grid) if files.grid else 0)
+    needed = request if files.singles or files.ending else shown
     kept: list[Tensor] = []
-    with outputs.create_output_folder(path, record, force=force) as folder:
-        made = keep_first(generate_samples(model, draw if parts.singles else shown), kept, len(shown))
-        if not parts.singles:
-            yield from (sum(map(len, kept)) for _ in made)
-        elif parts.kind == "npz":
-            with open(folder / "images.npz", "wb") as npz:
-                yield from fill_sample_npz(npz, made, model.info, draw)
+    made = watch_samples(generate_samples(model, needed, world), kept, len(shown), progress)
+    if not files.ending:
+        with outputs.create_output_folder(path, record, force=force) as folder:
+            fill_folder(folder, made, kept, model.info, request, record, files)
+        return
+    is_png = files.ending == ".png"
+    with outputs.create_output_file(path, None if is_png else record, force=force) as file:
+        if files.ending == ".npz":
+            fill_npz(file, made, model.info, request)
         else:
-            yield from image_io.write_pictures(single_image_items(made, folder, model.info, draw, record, parts.kind))
-        if parts.shape:
-            text = provenance.record_to_text(
-                provenance.single_image_record(record, shown.seeds, record.classes, grid=format_grid(parts.shape))
-            )
-            file = folder / ("grid.webp" if parts.kind == "webp" else "grid.png")
-            file.write_bytes(image_io.encode_picture(compose_grid(kept, parts.shape, draw.scale), file, text))
+            collections.deque(made, maxlen=0)
+            file.write(encode_grid(kept, files, request, record, path))
 
 
-def keep_first(made: Iterable[SampleBatch], kept: list[Tensor], most: int) -> Iterator[SampleBatch]:
-    """Hand on what is made, and keep the first pictures."""
+def watch_samples(
+    made: Iterable[SampleBatch], kept: list[Tensor], most: int, progress: Callable[[int], None]
+) -> Iterator[SampleBatch]:
+    """Hand on what is made, keep the first pictures, and say how many are done."""
     n = 0
-    for some, pictures, classes in made:
+    for batch in made:
         if n < most:
-            kept.append(pictures[: most - n])
-        n += len(pictures)
-        yield some, pictures, classes
+            kept.append(batch.pictures[: most - n])
+        n += len(batch.pictures)
+        yield batch
+        progress(n)
+
+
+def encode_grid(
+    made: Sequence[Tensor], files: SampleFiles, request: SampleRequest, record: SampleRecord, path: Path
+) -> bytes:
+    assert files.grid, "a grid has rows and columns"
+    picture = compose_grid(made, files.grid, request.scale)
+    return image_io.encode_picture(picture, path, provenance.record_to_text(record))
+
+
+def fill_folder(
+    folder: Path,
+    made: Iterator[SampleBatch],
+    kept: list[Tensor],
+    info: ModelInfo,
+    request: SampleRequest,
+    record: SampleRecord,
+    files: SampleFiles,
+) -> None:
+    """grid.png, and single pictures or images.npz; kept: where the pictures of the grid are, once all are made."""
+    if files.singles and files.kind == "npz":
+        with open(folder / "images.npz", "wb") as npz:
+            fill_npz(npz, made, info, request)
+    elif files.singles:
+        items = single_image_items(made, folder, info, request, record, files.kind)
+        collections.deque(image_io.write_pictures(items), maxlen=0)
+    else:
+        collections.deque(made, maxlen=0)
+    if files.grid:
+        seeds = request.first(math.prod(files.grid)).seeds
+        own = provenance.single_image_record(record, seeds, record.classes, grid=format_grid(files.grid))
+        path = folder / ("grid.webp" if files.kind == "webp" else "grid.png")
+        path.write_bytes(encode_grid(kept, files, request, own, path))
 
 
 def single_image_items(
-    made: Iterable[SampleBatch], folder: Path, info: ModelInfo, draw: SampleRequest, record: SampleRecord, kind: str
+    made: Iterable[SampleBatch], folder: Path, info: ModelInfo, request: SampleRequest, record: SampleRecord, kind: str
 ) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
     """seed0007.png, or seed0007-class3.png where seeds come in several classes; each with a record of its own."""
-    for seeds, pictures, classes in made:
+    for seeds, pictures, labels in made:
         for i, picture in enumerate(images.to_hwc(pictures)):
-            ending = f"-class{classes[i]}" if classes and len(draw.classes) > 1 else ""
-            own = provenance.single_image_record(
-                record, [seeds[i]], [info.class_names[classes[i]]] if classes else [], grid="1x1"
-            )
+            ending = f"-class{labels[i]}" if labels and len(request.classes) > 1 else ""
+            classes = [info.class_names[labels[i]]] if labels else []
+            own = provenance.single_image_record(record, [seeds[i]], classes, grid="1x1")
             file = folder / f"seed{seeds[i]:04d}{ending}.{kind}"
-            yield file, image_io.enlarge_pixels(picture, draw.scale), provenance.record_to_text(own)
+            yield file, image_io.enlarge_pixels(picture, request.scale), provenance.record_to_text(own)
 
 
-def write_sample_npz(
-    path: Path, model: Model, draw: SampleRequest, record: SampleRecord, *, force: bool = False
-) -> Generator[int, None, None]:
-    """A lone npz, what made it beside it; yields how many images are done."""
-    with outputs.create_output_file(path, record, force=force) as file:
-        yield from fill_sample_npz(file, generate_samples(model, draw), model.info, draw)
-
-
-def fill_sample_npz(
-    file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, draw: SampleRequest
-) -> Iterator[int]:
-    """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]; yields how many are done."""
-    side = info.spec.resolution * draw.scale
+def fill_npz(file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, request: SampleRequest) -> None:
+    """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]."""
+    side = info.spec.resolution * request.scale
+    seeds: list[int] = []
+    labels: list[int] = []
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        seeds: list[int] = []
-        labels: list[int] = []
         with archive.open("images.npy", "w", force_zip64=True) as entry:
-            write_npy_header(entry, (len(draw), side, side, info.spec.channels))
-            for some, pictures, classes in made:
-                if draw.scale == 1:
-                    entry.write(images.to_hwc(pictures).tobytes())
-                else:  # one by one: a batch of large ones may not fit in memory
-                    for picture in images.to_hwc(pictures):
-                        entry.write(image_io.enlarge_pixels(picture, draw.scale).tobytes())
-                seeds += some
-                labels += classes or []
-                yield len(seeds)
-        archive.writestr("seeds.npy", npy_bytes(np.asarray(seeds, np.int64)))
-        if labels:
-            archive.writestr("labels.npy", npy_bytes(np.asarray(labels, np.int64)))
-
-
-def write_npy_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    header: dict[str, Any] = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def npy_bytes(array: npt.NDArray[np.int64]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+            shape = (len(request), side, side, info.spec.channels)
+            np.lib.format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for batch in made:
+                for picture in images.to_hwc(batch.pictures):  # one by one: a batch of large ones may not fit in memory
+                    entry.write(image_io.enlarge_pixels(picture, request.scale).tobytes())
+                seeds += batch.seeds
+                labels += batch.labels or []
+        for name, values in {"seeds": seeds, "labels": labels}.items():
+            if values:
+                array = io.BytesIO()
+                np.save(array, np.asarray(values, np.int64), allow_pickle=False)
+                archive.writestr(f"{name}.npy", array.getvalue())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core.networks import stored, tensor_file
+from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import on_meta_device
 from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
@@ -45,7 +45,7 @@ def state_contents(state: TrainStep) -> tuple[dict[str, Tensor], dict[str, Any]]
 def read_checkpoint(path: Path) -> Checkpoint:
     """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
     found = Checkpoint(path, *tensor_file.unpack_tensors("checkpoint", path))
-    if stored.check_images_seen(path, found.meta.get("nimg")) != parse_nimg(path):
+    if model_file.check_images_seen(path, found.meta.get("nimg")) != parse_nimg(path):
         raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
     return found
 
@@ -73,7 +73,7 @@ def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpe
     yet a stranger's hand have made it. Raises FileFormatError."""
     meta = found.meta
     try:
-        stored.check_images_seen(found.path, meta["nimg"])
+        model_file.check_images_seen(found.path, meta["nimg"])
         if (
             not 0 < meta["lr_factor"] <= 1
             or not 0 <= meta["strength"] <= 1

@@ -11,7 +11,7 @@ from torch import nn
 
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
-from gancli.core.networks import model_file, stored
+from gancli.core.networks import model_file
 from gancli.core.networks.build import build_discriminator, build_generator
 from gancli.core.training import checkpoint, run_config
 from gancli.core.training.step import TrainStep
@@ -80,9 +80,9 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
     found, faults = checkpoint.read_newest_checkpoint(run)
     path, tensors = found.path, found.tensors
     try:
-        record, nimg = found.meta["record"], stored.check_images_seen(path, found.meta["nimg"])
+        record, nimg = found.meta["record"], model_file.check_images_seen(path, found.meta["nimg"])
         data, clusters = record["data"]["name"], record["data"].get("clusters")
-        class_names = stored.check_class_names(path, record["data"]["class_names"])
+        class_names = model_file.check_class_names(path, record["data"]["class_names"])
         train, spec = configs.config_from_values(record["train"]), run_config.model_spec(record)
     except (KeyError, TypeError, ValueError, ConfigError) as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
@@ -98,8 +98,8 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
         nimg=nimg,
         data=data,
         class_names=class_names,
-        G=stored.build_with_weights(path, lambda: build_generator(spec), averaged),
-        D=stored.build_with_weights(
+        G=model_file.build_with_weights(path, lambda: build_generator(spec), averaged),
+        D=model_file.build_with_weights(
             path,
             lambda: build_discriminator(spec, spectral_norm=train.spectral_norm),
             checkpoint.select_prefix(tensors, "D"),

@@ -304,11 +304,14 @@ class Trainer:
 
     def model_info(self) -> model_file.ModelInfo:
         data = self.record["data"]
+        known = model_file.TrainedOn(name=data["name"], digest=data["digest"])
+        if "clusters" in data:
+            known["clusters"] = data["clusters"]
         return model_file.ModelInfo(
             spec=self.engine.spec,
             preset=self.record["preset"],
             nimg=self.state.nimg,
-            data={key: data[key] for key in ("name", "digest", "clusters") if key in data},
+            data=known,
             class_names=tuple(data["class_names"]),
             class_counts=tuple(data["class_counts"]),
         )

@@ -32,9 +32,9 @@ def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make
     [[loss, accuracy, score]] = charts.film_charts([run])
     assert [line.name for line in loss.lines] == ["discriminator", "generator"]
     assert loss.lines[0].kimg.tolist() == [2, 4] and loss.lines[1].values.tolist() == [0.9]
-    assert [value for value, _ in loss.dashed] == [math.log(4), math.log(2)]
-    assert [value for value, _ in accuracy.dashed] == [0.5] and accuracy.range == (0, 1)
-    assert (score.title, score.dashed_name, score.dashed[0][0]) == ("fd_digits", "floor", 0.25)
+    assert [mark.value for mark in loss.marks] == [math.log(4), math.log(2)]
+    assert [mark.value for mark in accuracy.marks] == [0.5] and accuracy.range == (0, 1)
+    assert (score.title, score.marks_name, score.marks[0].value) == ("fd_digits", "floor", 0.25)
     assert score.lines[0].values.tolist() == [3.5]
     assert score.range[0] < 0.25 and score.range[1] > 3.5
 
@@ -81,13 +81,16 @@ def test_run_without_measurements_is_named(make_run):
 def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
     run = make_run(tick(2000), config={"ideals": damage, "eval": {"score": damage, "floor": damage}})
     [[loss, *_]] = charts.film_charts([run])
-    assert not loss.dashed and np.isfinite(loss.range).all()
+    assert not loss.marks and np.isfinite(loss.range).all()
 
 
 def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach(make_run):
     runs = [make_run(tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)) for value in (1.0, 2.0)]
     found = charts.comparison_charts(charts.report_charts(runs), ["a", "b"])
     assert found[0].title == "loss: discriminator"
-    assert [(line.name, line.color, line.values[0]) for line in found[0].lines] == [("a", "0", 1.0), ("b", "1", 2.0)]
-    assert len(found[0].dashed) == 1 and found[0].dashed[0][1] == charts.GREY
+    assert [(line.name, line.tone, line.values[0]) for line in found[0].lines] == [
+        ("a", "run0", 1.0),
+        ("b", "run1", 2.0),
+    ]
+    assert len(found[0].marks) == 1 and found[0].marks[0].tone == "grey"
     assert not [chart for chart in found if not chart.lines]

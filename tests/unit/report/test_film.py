@@ -8,7 +8,7 @@ from PIL import Image
 from gancli.errors import ConfigError, RunError
 from gancli.files import image_io
 from gancli.files.run_folder import RunDir
-from gancli.report import caption, curves, film, lettering
+from gancli.report import caption, film, lettering, raster
 from gancli.video import gif
 from gancli.video.timing import FilmOptions
 
@@ -230,14 +230,14 @@ def test_curves_stand_below_runs_side_by_side(make_run):
         measure(run, 2000)
     plain, plotted = drawn(film.plan_film(runs))[1], drawn(film.plan_film(runs, FilmOptions(plots=True)))[1]
     assert plotted.shape[1] == plain.shape[1]
-    assert plotted.shape[0] == plain.shape[0] + film.GAP + 2 * curves.MIN_HEIGHT
+    assert plotted.shape[0] == plain.shape[0] + film.GAP + 2 * raster.MIN_HEIGHT
 
 
 def test_colours_of_curves_are_in_the_palette_of_colour_pictures(make_run):
     run = make_run(0, 2000, shape=(28, 56, 3))
     measure(run, 2000)
     palette = film.plan_film([run], FilmOptions(plots=True)).palette()
-    assert {tuple(color) for color in curves.curve_colours().tolist()} <= {tuple(color) for color in palette.tolist()}
+    assert {tuple(color) for color in raster.curve_colours().tolist()} <= {tuple(color) for color in palette.tolist()}
     assert len(palette) <= 256
 
 

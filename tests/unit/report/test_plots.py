@@ -2,15 +2,13 @@ import json
 import math
 import subprocess
 import sys
-import warnings
 
-import matplotlib
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from gancli.files.run_folder import RunDir
-from gancli.report import plots
+from gancli.report import axes, charts, plots, raster
 
 IDEALS = {
     "d_loss": math.log(4),
@@ -47,20 +45,45 @@ def scored(nimg, score, **values):
     return {"kind": "eval", "nimg": nimg} | usual | values
 
 
-def score_chart(records, about=ABOUT):
-    return plots.score_chart("quick on mnist-5k", records, about, 4500)
+def texts(page):
+    return [words for words, _ in page.words]
 
 
-def texts(artist):
-    return [text.get_text() for text in artist.texts]
+def row(page, words):
+    """What is written in the line of a word: a legend."""
+    y = next(box[1] for text, box in page.words if text == words)
+    return [text for text, box in page.words if abs(box[1] - y) < 8]
 
 
-def legend_texts(figure):
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+def overlap(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def loss_chart(records):
-    return plots.draw_chart("quick on mnist-5k: losses", records, plots.LOSSES, 4500)
+@pytest.fixture
+def loss_page(make_run):
+    def page(records, config=CONFIG):
+        run = make_run(records, config)
+        return plots.plot_pages(run)[run.loss_plot]
+
+    return page
+
+
+@pytest.fixture
+def score_page(make_run):
+    def page(records, about=ABOUT):
+        run = make_run(records, CONFIG | {"eval": about})
+        return plots.plot_pages(run)[run.score_plot]
+
+    return page
+
+
+def check_nothing_overlaps(page):
+    boxes = [box for _, box in page.words]
+    assert len(boxes) > 10
+    for left, top, right, bottom in boxes:
+        assert left >= 0 and top >= 0 and right <= page.image.width and bottom <= page.image.height
+    clashes = [(a, b) for i, a in enumerate(page.words) for b in page.words[:i] if overlap(a[1], b[1])]
+    assert not clashes
 
 
 @pytest.mark.parametrize(
@@ -78,7 +101,7 @@ def test_any_number_of_measurements_gives_two_valid_pictures(make_run, records):
     assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot]
     for path in (run.loss_plot, run.accuracy_plot):
         data = path.read_bytes()
-        assert data.startswith(b"\x89PNG") and (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (900, 500)
+        assert data.startswith(b"\x89PNG") and (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1200, 750)
 
 
 def test_run_without_metrics_or_names_gives_pictures(make_run):
@@ -91,55 +114,46 @@ def test_equal_metrics_give_equal_bytes(make_run):
     run = make_run([line(2000), line(4000)])
     first = [path.read_bytes() for path in plots.draw_plots(run)]
     assert [path.read_bytes() for path in plots.draw_plots(run)] == first
-    assert all(b"Software" not in data and b"matplotlib" not in data for data in first)
+    assert all(b"tEXt" not in data and b"tIME" not in data for data in first)
 
 
-def test_chart_says_what_it_shows_and_in_which_units():
-    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
-    (above,) = axes.child_axes
-    assert "quick on mnist-5k: losses" in [text.get_text() for text in figure.texts]
-    assert axes.get_xlabel() == "images seen [kimg]"
-    assert "epochs" in [text.get_text() for text in axes.texts]
-    assert axes.get_xlim() == (0, 20)
-    figure.draw_without_rendering()
-    assert above.get_xlim() == pytest.approx((0, 20_000 / 4500))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["discriminator", "generator"]
+def test_chart_says_what_it_shows_and_in_which_units(loss_page):
+    page = loss_page([line(n) for n in range(2000, 20_001, 2000)])
+    assert {
+        "quick on mnist-5k: losses",
+        "images seen [kimg]",
+        "epochs",
+        "thin: each tick, bold: moving average",
+    } <= set(texts(page))
+    assert row(page, "loss [nats per image]") == ["loss [nats per image]", "discriminator", "generator", "ideal"]
+    places = {words: box for words, box in page.words}
+    assert abs((places["20"][0] + places["20"][2]) / 2 - raster.RIGHT) < 2, "the axis ends with the run"
+    middle = (places["4"][0] + places["4"][2]) / 2  # the last one written: epochs, of 4.444 in all
+    assert middle == pytest.approx(raster.LEFT + (raster.RIGHT - raster.LEFT) * 4 / (20_000 / 4500), abs=2)
 
 
-def test_legend_and_ideal_labels_lie_outside_the_curves():
-    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
-    axes.set_ylim(0, 2)
-    plots.mark_ideals(
-        axes, [(math.log(4), "ideal D: log 4", plots.BLUE), (math.log(2), "ideal G: log 2", plots.ORANGE)]
-    )
-    figure.draw_without_rendering()
-    area, page = axes.get_window_extent(), figure.bbox
-    outside = [figure.legends[0], *axes.texts, *figure.texts]
-    boxes = [item.get_window_extent() for item in outside]
-    assert len(boxes) == 6
-    for box in boxes:
-        assert box.x0 >= area.x1 or box.y0 >= area.y1 or box.y1 <= area.y0
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+def test_legend_and_ideal_labels_lie_outside_the_curves(loss_page):
+    page = loss_page([line(n) for n in range(2000, 20_001, 2000)])
+    assert {"ideal D: log 4", "ideal G: log 2"} <= set(texts(page))
+    bottom = raster.HEAD + raster.PANEL_HEIGHTS[0][0]
+    for _, (left, _, right, below) in page.words:
+        is_above, is_beside = below <= raster.HEAD, right <= raster.LEFT or left >= raster.RIGHT
+        assert is_above or is_beside or below > bottom
+    check_nothing_overlaps(page)
 
 
-def test_labels_of_close_ideals_do_not_overlap():
-    figure, axes = loss_chart([line(n) for n in range(2000, 20_001, 2000)])
-    axes.set_ylim(0, 40)
-    plots.mark_ideals(
-        axes, [(math.log(4), "ideal D: log 4", plots.BLUE), (math.log(2), "ideal G: log 2", plots.ORANGE)]
-    )
-    figure.draw_without_rendering()
-    a, b = [text.get_window_extent() for text in axes.texts if text.get_text().startswith("ideal")]
-    assert not a.overlaps(b)
+def test_labels_of_close_ideals_do_not_overlap(loss_page):
+    page = loss_page([line(n, d_loss=40.0) for n in range(2000, 20_001, 2000)])
+    a, b = [box for words, box in page.words if words.startswith("ideal ")]
+    assert not overlap(a, b) and abs(a[1] - b[1]) < 2 * page.size
 
 
 def test_one_ideal_of_both_losses_is_one_line():
     same = {"d_loss": math.log(2), "g_loss": math.log(2), "d_loss_name": "log 2", "g_loss_name": "log 2"}
-    assert plots.ideal_losses(same) == [(math.log(2), "ideal: log 2", plots.BLACK)]
-    assert [label for _, label, _ in plots.ideal_losses(IDEALS)] == ["ideal D: log 4", "ideal G: log 2"]
+    assert charts.ideal_losses(same) == (charts.Mark(math.log(2), "grey", "ideal: log 2"),)
+    assert [mark.label for mark in charts.ideal_losses(IDEALS)] == ["ideal D: log 4", "ideal G: log 2"]
     critic = {"d_loss": 0.0, "g_loss": None, "d_loss_name": "0", "g_loss_name": ""}
-    assert plots.ideal_losses(critic) == [(0.0, "ideal D: 0", plots.BLUE)]
+    assert charts.ideal_losses(critic) == (charts.Mark(0.0, "blue", "ideal D: 0"),)
 
 
 @pytest.mark.parametrize(
@@ -155,42 +169,44 @@ def test_one_ideal_of_both_losses_is_one_line():
     ],
     ids=str,
 )
-def test_labels_follow_the_loss(make_run, monkeypatch, more, loss, accuracy):
-    drawn = {}
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
-    plots.draw_plots(make_run([line(n) for n in (2000, 4000)], CONFIG | {"ideals": IDEALS | more}))
-    assert drawn["loss.png"].axes[0].get_ylabel() == loss
-    assert drawn["accuracy.png"].axes[0].get_ylabel() == accuracy
-    of_pairs = more.get("accuracy_of") == "pairs"
-    assert ("training and generated image" in legend_texts(drawn["accuracy.png"])) is of_pairs
+def test_labels_follow_the_loss(make_run, more, loss, accuracy):
+    run = make_run([line(n) for n in (2000, 4000)], CONFIG | {"ideals": IDEALS | more})
+    pages = plots.plot_pages(run)
+    assert loss in texts(pages[run.loss_plot]) and accuracy in texts(pages[run.accuracy_plot])
+    names = ["training", "ideal"] if more.get("accuracy_of") == "pairs" else ["training", "generated", "both", "ideal"]
+    assert row(pages[run.accuracy_plot], accuracy)[1:] == names
 
 
-def test_bold_line_is_the_epochs_once_there_are_enough():
+def test_bold_line_is_the_epochs_once_there_are_enough(make_run):
     ticks = [line(n, d_loss=1.0) for n in range(2000, 90_001, 2000)]
     epochs = [line(n, "epoch", d_loss=1.1) for n in range(4500, 90_001, 4500)]
-    _, axes = loss_chart(ticks + epochs)
-    assert set(axes.lines[1].get_ydata()) == {1.1}
-    _, axes = loss_chart(ticks + epochs[: plots.MIN_EPOCHS - 1])
-    assert set(np.round(axes.lines[1].get_ydata(), 9)) == {1.0}
+    for n, value in ((len(epochs), 1.1), (charts.MIN_EPOCHS - 1, 1.0)):
+        loss, *_ = charts.run_charts(run := make_run(ticks + epochs[:n]))
+        thin, bold = loss.thin_and_bold(loss.lines[0])
+        assert set(thin.values) == {1.0} and set(np.round(bold.values, 9)) == {value}
+        note = "thin: each tick, bold: each epoch"
+        assert (note in texts(plots.plot_pages(run)[run.loss_plot])) is (value == 1.1)
 
 
-def test_single_measurement_is_seen_as_a_point():
-    _, axes = loss_chart([line(2000)])
-    assert axes.lines[1].get_marker() == "o"
+def test_single_measurement_is_seen_as_a_point(loss_page):
+    assert count_pixels(loss_page([line(2000)]).image, "blue") > count_pixels(loss_page([]).image, "blue")
+
+
+def count_pixels(picture, tone):
+    return (np.array(picture.convert("RGB")) == ImageColor.getrgb(raster.LIGHT.tones[tone])).all(axis=-1).sum()
 
 
 def test_curves_are_drawn_in_their_colours(make_run):
     run = make_run([line(n) for n in range(2000, 90_001, 2000)])
     plots.draw_plots(run)
     with Image.open(run.loss_plot) as picture:
-        pixels = np.array(picture.convert("RGB"))
-    for color in (plots.BLUE, plots.ORANGE):
-        assert (pixels == np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])).all(axis=-1).sum() > 500
+        for tone in ("blue", "orange"):
+            assert count_pixels(picture, tone) > 1500
 
 
-def test_drawing_needs_neither_torch_nor_pyplot():
-    modules = "sys, gancli.report.film, gancli.report.pairs, gancli.report.plots"
-    code = f"import {modules}; print({{'torch', 'matplotlib.pyplot'}} & set(sys.modules))"
+def test_drawing_needs_neither_torch_nor_matplotlib():
+    modules = "sys, gancli.report.film, gancli.report.pairs, gancli.report.plots, gancli.report.page"
+    code = f"import {modules}; print({{'torch', 'matplotlib'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -203,7 +219,7 @@ def test_score_is_drawn_only_where_one_was_taken_and_an_old_picture_stays(make_r
     run = make_run([line(2000), scored(2000, 12.3)], CONFIG | {"eval": ABOUT})
     assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot, run.score_plot]
     first = run.score_plot.read_bytes()
-    assert first.startswith(b"\x89PNG") and b"matplotlib" not in first
+    assert first.startswith(b"\x89PNG")
     plots.draw_plots(run)
     assert run.score_plot.read_bytes() == first
 
@@ -217,71 +233,58 @@ def test_evaluations_leave_the_other_charts_as_they_are(make_run):
     assert run.accuracy_plot.read_bytes() == other.accuracy_plot.read_bytes()
 
 
-def test_score_chart_says_what_it_shows_and_on_how_many_images():
-    records = [line(22_000), scored(5000, 300.0), scored(20_000, 0.41), scored(22_000, 0.5)]
-    figure, above, below = score_chart(records)
-    assert {"quick on mnist-5k: Frechet distance (fd_digits)", "2,000 generated, 4,500 training images"} <= set(
-        texts(figure)
-    )
-    assert above.get_yscale() == "log"
-    assert "Frechet distance" in above.get_ylabel() and "lower is better" in above.get_ylabel()
-    assert "best 0.410 at 20 kimg" in legend_texts(figure)
-    assert "floor 0.210" in texts(above) and texts(below) == ["floor 0.95", "floor 0.03"]
-    assert above.get_xlim() == below.get_xlim() == (0, 22)
-    assert below.get_xlabel() == "images seen [kimg]"
+def test_score_chart_says_what_it_shows_and_on_how_many_images(score_page):
+    page = score_page([line(22_000), scored(5000, 300.0), scored(20_000, 0.41), scored(22_000, 0.5)])
+    said = texts(page)
+    assert {"quick on mnist-5k: Frechet distance (fd_digits)", "2,000 generated, 4,500 training images"} <= set(said)
+    above = row(page, "Frechet distance to the training images")
+    assert above[1:] == ["lower is better", "best 0.410 at 20 kimg", "floor"]
+    assert {"100", "10", "1", "floor 0.210", "floor 0.95", "floor 0.03", "images seen [kimg]"} <= set(said)
+    assert said.count("floor 0.210") == said.count("floor 0.95") == said.count("20") == 1, "one axis of kimg for both"
+    assert row(page, "coverage")[1:] == ["coverage", "class imbalance", "floor"]
 
 
-def test_kernel_distance_is_called_so():
-    figure, above, _ = score_chart([scored(5000, None, kid_digits=0.1)], {"score": "kid_digits"})
-    assert "quick on mnist-5k: Kernel distance (kid_digits)" in texts(figure)
-    assert above.get_ylabel().startswith("Kernel distance")
+def test_kernel_distance_is_called_so(score_page):
+    page = score_page([scored(5000, None, kid_digits=0.1)], {"score": "kid_digits"})
+    assert "quick on mnist-5k: Kernel distance (kid_digits)" in texts(page)
+    assert "Kernel distance to the training images" in texts(page)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
 @pytest.mark.parametrize("about", [{}, ABOUT, ABOUT | {"floor": 0.0003, "class_tv_floor": 0.93}])
-def test_nothing_in_the_score_chart_overlaps_or_leaves_the_page(n, about):
-    figure, above, below = score_chart([scored(i * 20_000, 300 * 0.7**i) for i in range(1, n + 1)], about)
-    figure.draw_without_rendering()
-    ticks = [
-        label
-        for axes in (above, below)
-        for label in axes.get_yticklabels()
-        if axes.get_ylim()[0] <= label.get_position()[1] <= axes.get_ylim()[1]
-    ]
-    items = [*figure.legends, *figure.texts, *above.texts, *below.texts, above.yaxis.label, below.xaxis.label, *ticks]
-    boxes = [item.get_window_extent() for item in items]
-    assert len(boxes) > 10
-    for box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+def test_nothing_in_the_score_chart_overlaps_or_leaves_the_page(score_page, n, about):
+    check_nothing_overlaps(score_page([scored(i * 20_000, 300 * 0.7**i) for i in range(1, n + 1)], about))
 
 
-def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best():
-    figure, above, _ = score_chart([scored(5000, 5.0), scored(10_000, 0.0), scored(15_000, -0.01)])
-    low, high = above.get_ylim()
-    curve, star = above.lines[:2]
-    assert list(curve.get_ydata()) == [5.0, low, low]
-    assert (star.get_xdata()[0], star.get_ydata()[0]) == (15.0, low)
+def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best(make_run, score_page):
+    records = [scored(5000, 5.0), scored(10_000, 0.0), scored(15_000, -0.01)]
+    score = charts.run_charts(make_run(records, CONFIG | {"eval": ABOUT}))[2]
+    (ranged,) = charts.with_common_range([score])
+    low, high = ranged.range
+    box = axes.Box(ranged, 0, 100, 0, 100)
+    assert [box.y(value) for value in ranged.lines[0].values][1:] == [100, 100] and box.y(5.0) < 50
+    assert (ranged.best().kimg[0], ranged.best().values[0]) == (15.0, -0.01)
     assert 0 < low < 0.21 < 5 < high
-    assert "best -0.0100 at 15 kimg" in legend_texts(figure)
+    assert "best -0.0100 at 15 kimg" in texts(score_page(records))
 
 
-def test_first_of_equal_scores_is_the_best():
-    figure, _, _ = score_chart([scored(5000, 7.0), scored(10_000, 7.0)])
-    assert "best 7.00 at 5 kimg" in legend_texts(figure)
+def test_first_of_equal_scores_is_the_best(score_page):
+    assert "best 7.00 at 5 kimg" in texts(score_page([scored(5000, 7.0), scored(10_000, 7.0)]))
 
 
-def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor():
+def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor(score_page, monkeypatch):
     nothing = scored(5000, None, coverage=None, class_tv=math.nan)
-    figure, above, below = score_chart([nothing, scored(9000, math.inf, coverage=57.0, class_tv=-1)])
-    assert {"no measurements yet", "floor 0.210"} <= set(texts(above)) and texts(below) == ["no measurements yet"]
-    assert legend_texts(figure) == []
+    records = [nothing, scored(9000, math.inf, coverage=57.0, class_tv=-1)]
+    monkeypatch.setattr(RunDir, "read_metrics", lambda run: records)
+    page = score_page([])
+    assert texts(page).count("no measurements yet") == 2 and "floor 0.210" in texts(page)
+    assert not {"lower is better", "coverage", "class imbalance"} & set(texts(page))
 
 
-def test_share_that_was_never_measured_is_not_in_the_legend():
-    figure, _, below = score_chart([scored(5000, 3.0, class_tv=None)])
-    assert not any("class" in name for name in legend_texts(figure))
-    assert texts(below) == ["floor 0.95"]
+def test_share_that_was_never_measured_is_not_in_the_legend(score_page):
+    page = score_page([scored(5000, 3.0, class_tv=None)])
+    assert "coverage" in texts(page) and "class imbalance" not in texts(page)
+    assert "floor 0.95" in texts(page) and "floor 0.03" not in texts(page)
 
 
 @pytest.mark.parametrize("damage", ["12", [1], math.nan, 10**400, -1], ids=["text", "list", "nan", "huge", "negative"])
@@ -296,17 +299,11 @@ def test_damaged_config_gives_pictures_without_that_part(make_run, damage):
         assert all(path.exists() for path in plots.draw_plots(run))
 
 
-def test_long_title_is_made_smaller_until_it_fits():
-    for name in ("short", "a-folder-with-quite-a-long-name-" * 3, "图" * 90):
-        figure, _ = plots.new_figure(f"quick on {name}: losses")
-        with warnings.catch_warnings(action="ignore"):
-            assert figure.texts[0].get_window_extent().x1 <= figure.bbox.x1
-    assert plots.new_figure("quick")[0].texts[0].get_fontsize() == 15
-
-
-def test_a_matplotlibrc_changes_nothing(make_run, monkeypatch):
-    run = make_run([line(1000, d_loss=1.0, g_loss=1.0)])
-    before = [path.read_bytes() for path in plots.draw_plots(run)]
-    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9}):
-        assert [path.read_bytes() for path in plots.draw_plots(run)] == before
-        assert matplotlib.rcParams["text.usetex"], "and it holds again afterwards"
+def test_long_title_is_made_smaller_until_it_fits(loss_page):
+    heights = []
+    for name in ("short", "a-folder-with-quite-a-long-name-" * 3, "a-folder-with-quite-a-long-name-" * 9, "图" * 90):
+        page = loss_page([], CONFIG | {"data": {"name": name}})
+        title, box = page.words[0]
+        assert title.startswith("quick on ") and box[2] <= page.image.width
+        heights.append(box[3] - box[1])
+    assert heights[0] > heights[1] >= heights[2]

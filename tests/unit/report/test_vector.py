@@ -4,13 +4,13 @@ import re
 import numpy as np
 import pytest
 
-from gancli.report import charts, vector
-from gancli.report.charts import Chart, Line
+from gancli.report import axes, vector
+from gancli.report.charts import Chart, Line, Mark
 
 
-def line(values, step=1.0, name="discriminator", color=charts.SKY):
+def line(values, step=1.0, name="discriminator", tone="blue"):
     values = np.array(values, np.float64)
-    return Line(name, color, step * np.arange(1, len(values) + 1), values)
+    return Line(name, tone, step * np.arange(1, len(values) + 1), values)
 
 
 def points(path):
@@ -19,7 +19,7 @@ def points(path):
 
 def test_few_values_are_dots_on_one_curve_in_shares_of_the_range():
     drawn = vector.draw_chart_svg(
-        Chart("loss", "linear", (line([0, 1, 2]),), ((1.0, charts.GREY),), range=(0, 2)), [0.5, 2], 4
+        Chart("loss", "linear", (line([0, 1, 2]),), (Mark(1.0, "grey"),), range=(0, 2)), [0.5, 2], 4
     )
     (curve,) = drawn.curves
     assert points(curve.bold) == [(250, 400), (500, 200), (750, 0)] == points(curve.dots) and curve.thin == ""
@@ -49,7 +49,7 @@ def test_the_best_score_is_marked_where_it_was():
 
 @pytest.mark.parametrize("last", [0.001, 0.3, 1, 7, 60, 60.02, 147.5, 99_999])
 def test_the_axis_has_a_few_round_steps_from_zero(last):
-    steps = vector.axis_values(last)
+    steps = axes.round_steps(last, vector.MOST_KIMG)
     assert steps[0] == 0 and 3 <= len(steps) <= vector.MOST_KIMG + 1 and steps[-1] <= last * (1 + 1e-9)
     mantissa = steps[1] / 10 ** math.floor(math.log10(steps[1]) + 1e-9)
     assert min(abs(mantissa - each) for each in (1, 2, 5)) < 1e-6

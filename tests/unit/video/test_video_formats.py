@@ -7,7 +7,7 @@ from PIL import Image
 
 from gancli.errors import ConfigError, ContractError, RunError
 from gancli.files import image_io, provenance
-from gancli.video import formats
+from gancli.video import formats, timing
 
 RECORD = provenance.FilmRecord.make("gancli animate é", ["a"], [0])
 NAMES = ["a.gif", "a.webp", "a.mp4", "a.png", "frames"]
@@ -141,6 +141,20 @@ def test_frames_too_large_for_their_film_are_refused_at_the_first(folder, name, 
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("duration", [25, 10, 0, -20, 655_360])
+def test_time_that_gif_or_browsers_cannot_keep_is_refused(folder, duration):
+    with pytest.raises(ContractError, match=f"20 to 655350 ms in steps of 10, got {duration}"):
+        formats.write_film(folder / "a.gif", [noise(8, 8)], [duration])
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("duration", [19, 0, -20, 1 << 24])
+def test_time_that_webp_or_browsers_cannot_keep_is_refused(folder, duration):
+    with pytest.raises(ContractError, match=f"20 to 16777215 ms, got {duration}"):
+        formats.write_film(folder / "a.webp", [noise(8, 8, 3)], [duration])
+    assert list(folder.iterdir()) == []
+
+
 def test_the_palette_of_a_gif_can_be_given(folder):
     palette = np.array([[0, 0, 0], [200, 0, 0]], np.uint8)
     formats.write_film(folder / "a.gif", noise(2, 8, 8, 3), [20, 20], palette=lambda: palette)
@@ -174,3 +188,26 @@ def test_large_files_are_spoken_of(tmp_path):
     assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") == "walk.gif has 14.2 MB; use fewer"
     (tmp_path / "walk.gif").write_bytes(bytes(10_000_000))
     assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") is None
+
+
+def test_a_film_format_is_one_row_and_one_file(folder, monkeypatch):
+    """As docs/extending.md says: what else is known of it is joined from the table."""
+    code = Path(formats.__file__).parents[1]
+    for kind in (".mp4", ".gif", ".webp"):
+        named = {path.name for path in code.rglob("*.py") if f'"{kind}"' in path.read_text(encoding="utf-8")}
+        also = {".mp4": set(), ".gif": {"gif.py", "decode.py", "timing.py", "filming.py"}}  # read, or the default
+        assert named - also.get(kind, {"image_io.py", "decode.py", "sample.py", "sampling.py"}) == {"formats.py"}, kind
+    assert len(formats.VIDEO_FORMATS) >= 5
+
+    def write_raw(file, film):
+        file.writelines(frame.tobytes() for frame in film.frames)
+
+    row = formats.VideoFormat("x.y4m", write_raw, longest_side=9, tick_ms=50, counting="it ticks", longest_ms=100)
+    monkeypatch.setitem(formats.VIDEO_FORMATS, ".y4m", row)
+    assert "x.y4m" in formats.output_help() and timing.frame_ms(".y4m", 12.5) == 100
+    formats.write_film(folder / "a.y4m", noise(2, 6, 8), [50, 100], record=RECORD)
+    assert (folder / "a.y4m").read_bytes() == noise(2, 6, 8).tobytes() and (folder / "a.y4m.json").is_file()
+    with pytest.raises(ConfigError, match="at most 9 a side"):
+        formats.write_film(folder / "b.y4m", [noise(10, 8)], [50])
+    with pytest.raises(ContractError, match="20 to 100 ms in steps of 50, got 60"):
+        formats.write_film(folder / "b.y4m", [noise(6, 8)], [60])

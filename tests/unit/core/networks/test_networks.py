@@ -144,11 +144,11 @@ def test_class_embedding_blends_by_weight() -> None:
 BUILD = """
 import sys
 from gancli.config import ModelSpec
-from gancli.core.models import MODELS, build_discriminator, build_generator, without_values
+from gancli.core.networks.build import MODELS, build_discriminator, build_generator, on_meta_device
 for model in MODELS:
     spec = ModelSpec(model=model, z_dim=8, g_width=8, d_width=8, resolution=16, channels=1, n_classes=3)
     for spectral_norm in (False, True):
-        with without_values():
+        with on_meta_device():
             nets = build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)
         assert all(tensor.is_meta for net in nets for tensor in net.state_dict().values())
 print([name for name in sys.modules if name.startswith("torch._dynamo")])

@@ -9,6 +9,7 @@ from gancli.config import ModelSpec
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import MODELS, build_generator
 from gancli.core.sampling import generate, latents
+from gancli.core.sampling.generate import SampleRequest, generate_samples
 from gancli.errors import ConfigError, FileFormatError
 
 
@@ -34,12 +35,12 @@ def make_model(name: str, n_classes: int = 3, resolution: int = 28) -> model_fil
 def test_a_seed_has_the_same_pixels_at_every_place_and_count(name: str) -> None:
     model = make_model(name)
     seeds = list(range(150))
-    every = torch.cat([pictures for _, pictures, _ in generate.generate_from_seeds(model, seeds)])
+    every = torch.cat([batch.pictures for batch in generate_samples(model, SampleRequest(seeds))])
     assert every.shape == (150, 1, 28, 28) and every.dtype == torch.uint8
     assert every.float().std() > 1
     compared = 0
     for some in ([7], [149, 7], list(range(7, 100)), list(reversed(seeds)), [7] * 65):
-        made = torch.cat([pictures for _, pictures, _ in generate.generate_from_seeds(model, some)])
+        made = torch.cat([batch.pictures for batch in generate_samples(model, SampleRequest(some))])
         for seed, picture in zip(some, made, strict=True):
             assert torch.equal(picture, every[seed]), f"seed {seed} in a list of {len(some)}"
             compared += 1
@@ -48,13 +49,14 @@ def test_a_seed_has_the_same_pixels_at_every_place_and_count(name: str) -> None:
 
 def test_a_seed_takes_the_class_it_stands_for() -> None:
     model = make_model("mlp")
-    classes = torch.cat([c for _, _, c in generate.generate_from_seeds(model, range(100)) if c is not None])
+    labels = [label for batch in generate_samples(model, SampleRequest(range(100))) for label in batch.labels or []]
+    classes = torch.tensor(labels)
     assert torch.equal(classes, latents.classes_from_seeds(range(100), (5, 3, 2)))
     assert classes.bincount().tolist() == [50, 30, 20]
-    ((_, chosen, labels),) = generate.generate_from_seeds(model, [4, 5], [2, 1])
-    assert labels is not None and labels.tolist() == [2, 1]
-    z = latents.latents_from_seeds([4, 5], 16)
-    assert torch.equal(chosen, generate.generate(model.G, z, torch.tensor([2, 1])))
+    (chosen,) = generate_samples(model, SampleRequest([4, 5], (2, 1)))
+    assert (chosen.seeds, chosen.labels) == ([4, 4, 5, 5], [2, 1, 2, 1])
+    z = latents.latents_from_seeds([4, 4, 5, 5], 16)
+    assert torch.equal(chosen.pictures, generate.generate(model.G, z, torch.tensor([2, 1, 2, 1])))
 
 
 def test_g_sees_one_batch_shape_only() -> None:
@@ -92,7 +94,9 @@ def test_a_model_file_brings_back_the_same_model(tmp_path: Path, n_classes: int)
     again = model_file.load_model(path)
     assert again.info == model.info and len(again.digest) == 64
     pairs = zip(
-        generate.generate_from_seeds(model, range(10)), generate.generate_from_seeds(again, range(10)), strict=True
+        generate_samples(model, SampleRequest(range(10))),
+        generate_samples(again, SampleRequest(range(10))),
+        strict=True,
     )
     for (_, before, _), (_, after, _) in pairs:
         assert torch.equal(before, after)

@@ -56,7 +56,7 @@ def test_key_frames_are_the_pictures_of_their_seeds(path: PathName, n_classes: i
     seeds = [3, 40] if path == "circle" else [3, 40, 12]
     walk = interpolate.plan_walk(model.info, seeds, path=path, segment_frames=30, trunc=0.7)
     frames = list(interpolate.render_walks(model, [walk]))
-    ((_, pictures, _),) = generate.generate_from_seeds(model, seeds, trunc=0.7)
+    ((_, pictures, _),) = generate.generate_samples(model, generate.SampleRequest(seeds, trunc=0.7))
     compared = 0
     for step, frame in zip(walk.steps(), frames, strict=True):
         if step.seed is not None:

@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from gancli.report import curves, lettering
-from gancli.report.charts import GREEN, ORANGE, SKY, Chart, Line
+from gancli.report import axes, lettering, raster
+from gancli.report.charts import Chart, Line, Mark
 
+SKY, ORANGE, GREEN = (raster.DARK.tones[tone] for tone in ("blue", "orange", "green"))
+IDEAL = (Mark(0.5, "orange"),)
 MOMENTS = [0, 500, 1000, 2000, 4000, 8000]
 
 
-def chart(kimg, values, *, scale="linear", range=(0.0, 2.0), color=SKY, dashed=((0.5, ORANGE),)):
-    line = Line("discriminator", color, np.array(kimg, float), np.array(values, float))
-    return Chart("loss", scale, (line,), dashed, range=range)
+def chart(kimg, values, *, scale="linear", range=(0.0, 2.0), tone="blue", marks=IDEAL, **more):
+    line = Line("discriminator", tone, np.array(kimg, float), np.array(values, float))
+    return Chart("loss", scale, (line,), marks, range=range, **more)
 
 
 def columns(picture, color=SKY):
@@ -21,7 +23,7 @@ def columns(picture, color=SKY):
 
 
 def grown(*charts, width=420, height=130):
-    return curves.draw_growing_charts(charts, MOMENTS, width, height)
+    return raster.draw_growing_charts(charts, MOMENTS, width, height)
 
 
 def test_page_has_the_size_asked_for_and_never_another():
@@ -62,8 +64,8 @@ def test_what_was_shown_stays_as_it_was():
 
 
 def test_a_curve_measured_more_rarely_waits_for_its_next_point():
-    often = Line("training", SKY, np.array([1.0, 2, 4, 8]), np.full(4, 0.5))
-    rarely = Line("held out", ORANGE, np.array([1.0, 8]), np.array([0.2, 0.2]))
+    often = Line("training", "blue", np.array([1.0, 2, 4, 8]), np.full(4, 0.5))
+    rarely = Line("held out", "orange", np.array([1.0, 8]), np.array([0.2, 0.2]))
     growing = grown(Chart("accuracy", "share", (often, rarely), ()))
     ends = [[columns(growing.at(kimg), color).max() for color in (SKY, ORANGE)] for kimg in (1, 4, 8)]
     (often_1, rarely_1), (often_4, rarely_4), (often_8, rarely_8) = ends
@@ -78,7 +80,7 @@ def test_moments_of_the_film_are_equal_steps_on_the_axis():
 
 
 def test_each_chart_shows_what_it_knows():
-    growing = grown(chart([1, 8], [1, 1]), chart([8], [1], color=GREEN), height=260)
+    growing = grown(chart([1, 8], [1, 1]), chart([8], [1], tone="green"), height=260)
     below = growing.boxes[1].top - 40  # past the legend, which has the colour too
     before, after = growing.at(4), growing.at(8)
     assert len(columns(before, SKY)) and not len(columns(before[below:], GREEN))
@@ -86,9 +88,9 @@ def test_each_chart_shows_what_it_knows():
 
 
 def test_higher_values_lie_higher_and_those_outside_on_the_edge():
-    box = curves.Box(chart([1], [1]), 0, 100, 20, 80)
+    box = axes.Box(chart([1], [1]), 0, 100, 20, 80)
     assert [box.y(value) for value in (-5, 0, 1, 2, 99)] == [80, 80, 50, 20, 20]
-    scored = curves.Box(chart([1], [1], scale="log", range=(0.1, 1000.0)), 0, 100, 20, 60)
+    scored = axes.Box(chart([1], [1], scale="log", range=(0.1, 1000.0)), 0, 100, 20, 60)
     assert [round(scored.y(value), 9) for value in (0.1, 1, 10, 1000)] == [60, 50, 40, 20]
 
 
@@ -107,7 +109,7 @@ def test_values_that_are_not_finite_and_charts_without_curves_are_left_out():
 
 
 def test_a_line_marks_the_moment_until_the_last():
-    growing = grown(chart([8], [1], dashed=()))
+    growing = grown(chart([8], [1], marks=()))
     [box] = growing.boxes
     for nimg in MOMENTS:
         now = round(growing.axis.x(nimg / 1000))
@@ -118,53 +120,53 @@ def test_a_line_marks_the_moment_until_the_last():
 def test_measured_values_are_faint_behind_their_average():
     values = np.full(80, 0.5)
     values[60] = 1.5
-    growing = grown(chart(np.linspace(0.1, 8, 80), values, dashed=()))
+    growing = grown(chart(np.linspace(0.1, 8, 80), values, marks=()))
     [box] = growing.boxes
     spike = growing.at(8)[round(box.y(1.4)), box.left : box.right].astype(int)
     brightest = spike[spike[:, 2].argmax()]
-    full, faint = np.array(ImageColor.getrgb(SKY)), curves.FAINT_OPACITY
+    full, faint = np.array(ImageColor.getrgb(SKY)), raster.FAINT_OPACITY
     assert (brightest <= faint * full + (1 - faint) * 0x26 + 1).all() and brightest[2] > 50
     assert (growing.at(8)[round(box.y(0.5)), box.left : box.right] == full).all(axis=1).sum() > 100
 
 
 def test_scores_are_dots():
-    def thickness(scale):
-        growing = grown(chart([4], [1], scale=scale, range=(0.1, 10.0), dashed=()))
+    def thickness(has_dots):
+        growing = grown(chart([4], [1], scale="log", range=(0.1, 10.0), marks=(), has_dots=has_dots))
         page = growing.at(8)[:, round(growing.axis.x(4))]
         return (page == ImageColor.getrgb(SKY)).all(axis=1).sum()
 
-    assert thickness("log") > thickness("linear") > 0
+    assert thickness(True) > thickness(False) > 0
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1.49), (0, 6.2), (-1, 6), (0, 7e5), (0, 3e-4)])
 def test_levels_are_round_and_have_room(low, high):
-    box = curves.Box(chart([1], [1], range=(low, high)), 0, 100, 0, 80)
-    values = curves.gridline_values(box, 24)
+    box = axes.Box(chart([1], [1], range=(low, high)), 0, 100, 0, 80)
+    values = axes.gridline_values(box, 24)
     assert 2 <= len(values) <= 5
     assert all(low <= value <= high * 1.0001 for value in values)
     assert np.diff([box.y(value) for value in values]).max() <= -24
 
 
 def test_levels_of_a_log_scale_are_powers_of_ten_first():
-    box = curves.Box(chart([1], [1], scale="log", range=(0.2, 150.0)), 0, 100, 0, 80)
-    assert sorted(curves.gridline_values(box, 24)) == [1, 10, 100]
+    box = axes.Box(chart([1], [1], scale="log", range=(0.2, 150.0)), 0, 100, 0, 80)
+    assert sorted(axes.gridline_values(box, 24)) == [1, 10, 100]
 
 
 def test_graduations_are_ones_twos_and_fives_up_to_the_end():
-    values = curves.tick_candidates(240)
+    values = axes.tick_candidates(240)
     assert {1, 2, 5, 10, 20, 50, 100, 200} <= set(values) and max(values) == 200
     assert values[:3] == [100, 10, 1]
-    assert curves.tick_candidates(0) == []
+    assert axes.tick_candidates(0) == []
 
 
 def test_film_of_a_single_moment_has_an_axis_too():
-    growing = curves.draw_growing_charts([chart([0.5], [1])], [500], 420, 130)
+    growing = raster.draw_growing_charts([chart([0.5], [1])], [500], 420, 130)
     assert len(columns(growing.at(0.5)))
 
 
 def test_palette_has_the_colours_of_curves_and_darker_shades():
-    palette = curves.curve_colours()
-    assert palette.shape == (3 * curves.SHADES, 3)
+    palette = raster.curve_colours()
+    assert palette.shape == (3 * raster.SHADES, 3)
     for color in (SKY, ORANGE, GREEN):
         assert list(ImageColor.getrgb(color)) in palette.tolist()
     assert palette.max(axis=1).min() > lettering.PAPER

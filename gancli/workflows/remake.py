@@ -1,29 +1,23 @@
-"""gancli sample --like: make a picture again from what it says of itself."""
+"""A picture of `gancli sample` made again from what it says of itself."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import typer
+import torch
 
 from gancli import config
-from gancli.cli import options as opt
-from gancli.cli.sources import choose_model
+from gancli.core.networks import model_file
+from gancli.core.networks.model_file import Model
+from gancli.core.sampling import write
+from gancli.core.sampling.generate import SampleRequest
+from gancli.core.sampling.write import GridShape, SampleFiles
 from gancli.errors import ConfigError, FileFormatError, RunError
-from gancli.files import outputs, provenance
-from gancli.files.find_model import find_run_of_model
+from gancli.files import image_io, outputs, provenance
+from gancli.files.find_model import find_run_of_model, locate_model
 from gancli.files.provenance import SampleRecord
 from gancli.files.run_folder import RunDir
-
-if TYPE_CHECKING:
-    import torch
-
-    from gancli.core.networks.model_file import Model
-    from gancli.core.sampling.write import GridShape, SampleRequest
-
-RECORDED_FLAGS = ("n", "seeds", "class_name", "trunc", "grid", "singles", "scale", "form", "best")
-DIFFERENCE_REASON = "another version, device or kind of processor, or it was changed since"
 
 
 class RemadeImage(NamedTuple):
@@ -36,60 +30,34 @@ class RemadeImage(NamedTuple):
     is_same: bool  # byte for byte
 
 
-def check_like_is_alone(ctx: typer.Context) -> None:
-    for name in filter(lambda name: opt.was_given(ctx, name), RECORDED_FLAGS):
-        flag = next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
-        raise ConfigError(f"--like makes a picture as it was made before, so {flag} has no say in it; leave it out")
-
-
 def remake_image(
-    like: Path, source: Path | None, output: Path | None, outdir: Path, device: "torch.device", *, force: bool
+    like: Path, source: Path | None, output: Path | None, outdir: Path, device: torch.device, *, force: bool
 ) -> RemadeImage:
     """Write the picture again, to a .png or into a new folder."""
-    from gancli.core.sampling import write
-
     is_file = output is not None and bool(output.suffix) and not output.is_dir()
     if output and is_file and output.suffix.lower() != ".png":
         raise ConfigError(f"cannot write {output}: --like makes a .png; give one, or a folder")
     record = read_sample_record(like)
     before = like.read_bytes()
     path, model = find_recorded_model(record, like, source, outdir, device)
-    draw, shape = request_from_record(record, like, model)
+    request, shape = request_from_record(record, like, model)
     run = find_run_of_model(path)
     if force and output and output.resolve() in (like.resolve(), like.resolve().parent):
         raise RunError(f"{output} would take the place of {like} itself; choose another -o")
-    with outputs.reserve_output(output, (run.path if run else Path()) / "samples") as target:
-        into = (
-            contextlib.nullcontext(target.parent)
-            if is_file
-            else outputs.create_output_folder(target, record, force=force)
-        )
-        name = target.name if is_file else f"{like.stem}.png"
-        with into as folder:
-            for _ in write.write_sample_grid(folder / name, model, draw, record, shape, force=force):
-                pass
-    made = target if is_file else target / name
-    return RemadeImage(path, model.digest, len(draw), made, made.read_bytes() == before)
-
-
-def report_remake(like: Path, again: RemadeImage, *, as_json: bool) -> None:
-    from gancli.cli import render
-
-    if not again.is_same:
-        render.print_stderr(
-            f"warning: {again.output} is not {like} byte for byte: that was made by {DIFFERENCE_REASON}"
-        )
-    if as_json:
-        shown = {"model": str(again.model), "sha256": again.sha256, "n": again.n, "output": str(again.output)}
-        render.print_json({**shown, "identical": again.is_same})
-    else:
-        render.print_image_count(again.n, again.output)
+    with (
+        outputs.reserve_output(output, (run.path if run else Path()) / "samples") as target,
+        contextlib.ExitStack() as stack,
+    ):
+        made = file = target
+        if not is_file:
+            made = target / f"{like.stem}.png"
+            file = stack.enter_context(outputs.create_output_folder(target, record, force=force)) / made.name
+        write.write_samples(file, model, request, record, SampleFiles(".png", shape), force=force)
+    return RemadeImage(path, model.digest, len(request), made, made.read_bytes() == before)
 
 
 def read_sample_record(like: Path) -> SampleRecord:
     """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
-    from gancli.files import image_io
-
     if like.exists() and not like.is_file():
         raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
     texts = image_io.read_png_text(like)
@@ -104,27 +72,23 @@ def read_sample_record(like: Path) -> SampleRecord:
     return record
 
 
-def request_from_record(record: SampleRecord, like: Path, model: "Model") -> "tuple[SampleRequest, GridShape]":
+def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple[SampleRequest, GridShape]:
     """The pictures of a record and their grid, held to the limits that the flags have."""
-    from gancli.core.sampling import write
-
     scale, grid = record.settings.get("scale"), record.settings.get("grid")
     if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
         raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
-        draw = write.SampleRequest(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
-        return draw, write.grid_shape(draw, model.info.spec.resolution, config.parse_grid(str(grid)))
+        request = SampleRequest(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
+        return request, write.grid_shape(request, model.info.spec.resolution, config.parse_grid(str(grid)))
     except ConfigError as err:
         raise FileFormatError(f"{like} cannot be made again: {err}") from err
 
 
 def find_recorded_model(
-    record: SampleRecord, like: Path, source: Path | None, outdir: Path, device: "torch.device"
-) -> tuple[Path, "Model"]:
+    record: SampleRecord, like: Path, source: Path | None, outdir: Path, device: torch.device
+) -> tuple[Path, Model]:
     """The model with the digest of the record: the one given, else where it was, else near the picture."""
-    from gancli.core.networks import model_file
-
     others = []
     for path in candidate_models(source, outdir) if source else nearby_models(record, like):
         try:
@@ -142,7 +106,7 @@ def find_recorded_model(
 
 def candidate_models(source: Path, outdir: Path) -> list[Path]:
     """The model given; of a run, its best one too."""
-    path, place = choose_model(source, outdir)
+    path, place = locate_model(source, outdir)
     best = RunDir(place).best_model
     return [path, best] if path.parent == place and path != best and best.is_file() else [path]
 

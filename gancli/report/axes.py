@@ -1,0 +1,67 @@
+"""Where values lie on a plot, and which of them are labelled."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gancli.report.charts import Chart
+from gancli.wording import format_significant
+
+
+@dataclass(frozen=True)
+class Box:
+    """A chart and where its plot lies, in pixels or units of a drawing; y grows downwards."""
+
+    chart: Chart
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def y(self, value: float) -> float:
+        """Values outside the range lie on its edge."""
+        low, high = self.chart.range
+        value = min(max(value, low), high)
+        if self.chart.scale == "log":
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return self.bottom - (self.bottom - self.top) * (value - low) / (high - low)
+
+
+def gridline_values(box: Box, gap: float) -> Sequence[float]:
+    """Round values for horizontal lines, at least `gap` apart."""
+    low, high = box.chart.range
+    if box.chart.scale == "log":
+        return keep_spaced([value for value in tick_candidates(high) if value >= low], box.y, gap)
+    steps = sorted(tick_candidates(high - low))
+    step = next((step for step in steps if box.y(low) - box.y(low + step) >= gap), high - low)
+    return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def round_steps(last: float, most: int) -> list[float]:
+    """Round values from 0 to the last, at most so many steps."""
+    step = min(step for step in tick_candidates(last) if last / step <= most)
+    return [i * step for i in range(int(last / step) + 1)]
+
+
+def tick_candidates(high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten up to `high`, over 24 decades: the powers first, then the fives, the twos."""
+    top = math.floor(math.log10(high)) if high > 0 else 0
+    values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
+    return [value for value in values if value <= high]
+
+
+def keep_spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
+    """Those that lie at least `gap` from all that come before them."""
+    kept: list[float] = []
+    for value in values:
+        if all(abs(place(value) - place(other)) >= gap for other in kept):
+            kept.append(value)
+    return kept
+
+
+def format_exact(chart: Chart, value: float) -> str:
+    return f"{value:.1%}" if chart.scale == "share" else format_significant(value)
+
+
+def format_tick(chart: Chart, value: float) -> str:
+    return f"{value:.0%}" if chart.scale == "share" else f"{value:g}"

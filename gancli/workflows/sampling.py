@@ -1,0 +1,214 @@
+"""Pictures of a model as files, and the walk between them: what `gancli sample` and `interpolate` do once all is read
+from the command line, and what gancli.generate does."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from gancli import config
+from gancli.config import PathName
+from gancli.core.data.load import ignore_progress
+from gancli.core.data.pixel_cache import ProgressCallback
+from gancli.core.distributed import ALONE, World
+from gancli.core.networks import model_file
+from gancli.core.networks.model_file import Model, ModelInfo
+from gancli.core.sampling import interpolate, write
+from gancli.core.sampling.generate import SampleRequest
+from gancli.core.sampling.interpolate import Walk
+from gancli.core.sampling.write import GridShape, SampleFiles
+from gancli.errors import ConfigError
+from gancli.files import outputs, provenance
+from gancli.files.image_io import MOST_PIXELS, Picture
+from gancli.files.provenance import SampleRecord
+from gancli.video import gif
+from gancli.video.formats import VIDEO_FORMATS
+
+N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # left out, so many seeds are taken
+MOST_WALKS = 1024
+WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
+PALETTE_FRAMES = 16
+
+
+class OpenModel(NamedTuple):
+    """A model, the file it was read from, and the folder that outputs go under."""
+
+    path: Path
+    place: Path
+    model: Model
+
+
+def open_model(path: Path, place: Path, device: torch.device) -> OpenModel:
+    return OpenModel(path, place, model_file.load_model(path, device))
+
+
+def plan_samples(
+    info: ModelInfo, seeds: Sequence[int] | None, n: int | None, classes: str | None, trunc: float, scale: int
+) -> SampleRequest:
+    """The pictures of these seeds, or of the first n. classes: as ModelInfo.select_classes takes them.
+
+    Raises ConfigError for what there is none of, or is too much.
+    """
+    labels = info.select_classes(classes)
+    chosen = range(n or (N_SAMPLES_IN_CLASSES if len(labels) > 1 else N_SAMPLES)) if seeds is None else seeds
+    request = SampleRequest(chosen, labels, trunc, scale)
+    if len(request) > config.MAX_SEEDS:
+        raise ConfigError(f"{len(request):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+    write.check_grid_scale(info.spec.resolution, scale)
+    return request
+
+
+def write_samples(
+    source: OpenModel,
+    request: SampleRequest,
+    files: SampleFiles,
+    output: Path | None,
+    *,
+    command: str,
+    auto_grid: bool = False,
+    force: bool = False,
+    progress: ProgressCallback = ignore_progress,
+    world: World = ALONE,
+) -> tuple[Path, GridShape | None]:
+    """Write the pictures, with `command` as what made them; returns where to, and the shape of the grid.
+
+    output: None is a new numbered folder. auto_grid: files have the grid that suits the pictures. Raises ConfigError
+    for a grid that does not hold them, RunError.
+    """
+    model = source.model
+    if files.grid or auto_grid:
+        cut = not files.ending and files.singles
+        files = replace(files, grid=write.grid_shape(request, model.info.spec.resolution, files.grid, cut=cut))
+    settings: dict[str, object] = {"grid": write.format_grid(files.grid), "scale": request.scale}
+    record = record_samples(command, source, request.seeds, request.classes, request.trunc, settings)
+
+    def show(done: int) -> None:
+        progress("images", done, len(request))
+
+    with outputs.reserve_output(output, source.place / "samples") as target:
+        write.write_samples(target, model, request, record, files, force=force, progress=show, world=world)
+    return target, files.grid
+
+
+def record_samples(
+    command: str,
+    source: OpenModel,
+    seeds: Sequence[int],
+    labels: Sequence[int],
+    trunc: float,
+    settings: dict[str, object],
+) -> SampleRecord:
+    """What makes these pictures."""
+    names = [source.model.info.class_names[label] for label in labels]
+    return provenance.make_sample_record(
+        command, source.path, source.model.digest, seeds=seeds, classes=names, trunc=trunc, settings=settings
+    )
+
+
+@dataclass(frozen=True)
+class WalkFilm:
+    """Walks side by side, each past seeds of its own, in as many frames; labels: the classes that were chosen."""
+
+    source: OpenModel
+    walks: list[Walk]
+    seeds: list[int]
+    labels: list[int]
+    grid: GridShape
+    trunc: float
+    scale: int
+
+    def __len__(self) -> int:
+        return len(self.walks[0])
+
+    def frames(self) -> Iterator[Picture]:
+        return interpolate.render_walks(self.source.model, self.walks, self.grid[1], self.scale)
+
+    def record(self, command: str, frame_ms: float | None) -> SampleRecord:
+        """What makes the film; frame_ms: of a moving one."""
+        walk = self.walks[0]
+        settings: dict[str, object] = {
+            "path": walk.path,
+            "frames": walk.segment_frames,
+            "loop": walk.is_loop,
+            "grid": write.format_grid(self.grid),
+            "scale": self.scale,
+            "frame_ms": frame_ms,
+        }
+        return record_samples(command, self.source, self.seeds, self.labels, self.trunc, settings)
+
+    def palette(self) -> Picture | None:
+        """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
+        if self.source.model.info.spec.channels == 1:
+            return None
+        coarse = [walk.with_length(PALETTE_FRAMES) for walk in self.walks]
+        every = -(-len(coarse[0]) // PALETTE_FRAMES)
+        return gif.build_palette(itertools.islice(interpolate.render_walks(self.source.model, coarse), 0, None, every))
+
+
+def plan_walks(
+    source: OpenModel,
+    kind: str,
+    *,
+    seeds: str | None = None,
+    n: int | None = None,
+    classes: str | None = None,
+    path: PathName = "slerp",
+    frames: int | None = None,
+    total: float | None = None,
+    is_loop: bool | None = None,
+    grid: GridShape = (1, 1),
+    trunc: float = 1,
+    scale: int | None = None,
+) -> WalkFilm:
+    """Walks from picture to picture, one in each cell of a grid.
+
+    kind: that of the film, a key of VIDEO_FORMATS. seeds: those to pass, n from 0 on if None.
+    classes: as ModelInfo.class_indices takes them. frames: from one picture to the next; total: of all, in place of
+    that. scale: None for one that makes a film easy to see. Raises ConfigError.
+    """
+    info, cells, form = source.model.info, math.prod(grid), VIDEO_FORMATS[kind].form
+    labels = [] if classes is None else info.class_indices(classes)
+    dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS), cells)
+    plan = functools.partial(
+        interpolate.plan_walk,
+        path=path,
+        segment_frames=frames or (config.STRIP_FRAMES if form == "strip" else config.WALK_FRAMES),
+        is_loop=form != "strip" if is_loop is None else is_loop,
+        trunc=trunc,
+    )
+    walks = [plan(info, some, labels) for some in dealt]
+    if total is not None:
+        walks = [walk.with_length(total) for walk in walks]
+    resolution = info.spec.resolution
+    scale = scale or (default_scale(grid, resolution) if form == "film" else 1)
+    check_walk_size(cells * (resolution * scale) ** 2, len(walks[0]))
+    return WalkFilm(source, walks, [seed for some in dealt for seed in some], labels, grid, trunc, scale)
+
+
+def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
+    """The seeds of each walk of a grid: those given, or n from 0 on for the first, the next n for the second, ..."""
+    if cells > MOST_WALKS or n * cells > config.MAX_SEEDS:
+        raise ConfigError(f"{cells:,} walks past {n:,} pictures each are too many; a grid holds at most {MOST_WALKS:,}")
+    chosen = range(n * cells) if seeds is None else config.parse_seeds(seeds)
+    each, left_over = divmod(len(chosen), cells)
+    if left_over:
+        raise ConfigError(f"{len(chosen)} seeds cannot be shared out to {cells} walks; give as many to each of them")
+    return [list(chosen[cell * each : (cell + 1) * each]) for cell in range(cells)]
+
+
+def default_scale(grid: GridShape, resolution: int) -> int:
+    wanted = WALK_PX if grid == (1, 1) else GRID_PX
+    return max(1, round(wanted / (max(grid) * resolution)))
+
+
+def check_walk_size(frame_pixels: int, frames: int) -> None:
+    """Refuse what would never end, or not fit in memory, before anything is generated."""
+    if frames > config.MAX_FRAMES:
+        raise ConfigError(f"{frames:,} frames are too many; a film has at most {config.MAX_FRAMES:,}")
+    if frame_pixels > MOST_PIXELS:
+        raise ConfigError(f"frames of {frame_pixels:,} pixels are too large; lower --scale or --grid")
