@@ -20,6 +20,8 @@ PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
 AUGMENT_NAMES = ("color", "translation", "cutout", "flip")
+METRIC_NAMES = ("frechet", "kid", "prdc", "classes", "fidelity", "modes", "memorization", "diversity")
+EXTRACTOR_NAMES = ("digits", "fashion", "stacked-digits", "random", "inception")
 
 RESOLUTIONS = "a multiple of 4 from 8 to 256, or 0"
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}

@@ -1,6 +1,7 @@
 """Every test runs offline, in an empty folder that is its home, on one thread."""
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -15,15 +16,33 @@ os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1",
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
+TRAINS = re.compile(  # files whose tests train, often in a process of their own
+    r"cli/test_(dry_run|errors|evaluate|fashion_mnist|init|library|log|one_picture|places|processes|render|report|sample|"
+    r"shown_commands|train)\.py|unit/core/training/test_(adam|autotune|broken_runs|finetune|trainer|trial)\.py|"
+    r"test_golden\.py"
+)
+TRAINED = {"run"}  # fixtures that do
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json from what is computed now")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what trains, so that scripts/check --fast leaves it out."""
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        if TRAINS.match(item.path.relative_to(ROOT / "tests").as_posix()) or fixtures & TRAINED:
+            item.add_marker("trains")
+
+
 @pytest.fixture(autouse=True)
 def offline_and_alone(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError("tests have no network")
@@ -42,9 +61,18 @@ def offline_and_alone(
     fonts = tmp_path_factory.getbasetemp() / "matplotlib"  # one for all tests: building its font list takes seconds
     monkeypatch.setenv("MPLCONFIGDIR", str(fonts))
     monkeypatch.chdir(tmp_path)
+    if commands := sys.modules.get("commands"):
+        commands.STORE = tmp_path_factory.getbasetemp() / "trained"
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a test's files need not outlast a power cut
+    if (engine := sys.modules.get("gancli.core.training.engine")) and not request.node.get_closest_marker("trains"):
+        monkeypatch.setattr(engine.Engine, "step", not_marked)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
         torch.set_flush_denormal(False)
+
+
+def not_marked(*_: object) -> None:
+    raise AssertionError("this test trains: mark it with `trains`, or name its file in conftest.TRAINS")
 
 
 def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:
@@ -75,8 +103,6 @@ def tiny_idx(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tiny_idx: Path) -> Path:
     """For tests/cli: a trained run of tiny_idx."""
-    from commands import FAST, gancli
+    from commands import trained
 
-    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-tiny")
+    return trained(tiny_idx, "--kimg", "0.1")

@@ -8,7 +8,7 @@ import typer
 
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
-from gancli.config import EVALUATION_IMAGES, MAX_SEEDS
+from gancli.config import EVALUATION_IMAGES, EXTRACTOR_NAMES, MAX_SEEDS, METRIC_NAMES, format_choices
 from gancli.errors import ConfigError
 from gancli.files import outputs
 from gancli.files.find_model import is_image_source
@@ -36,15 +36,13 @@ Metrics = Annotated[
     str | None,
     typer.Option(
         "--metrics",
-        help="Only some of frechet, kid, prdc, classes, fidelity, modes, memorization, diversity.",
+        help=f"Only some of {format_choices(METRIC_NAMES)}.",
         show_default=False,
     ),
 ]
 Features = Annotated[
     str,
-    typer.Option(
-        "--features", help="What the scores look through: auto, digits, fashion, stacked-digits, random, inception."
-    ),
+    typer.Option("--features", help=f"What the scores look through: auto, {format_choices(EXTRACTOR_NAMES)}."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides which images are compared.")]
 Output = Annotated[

@@ -4,8 +4,8 @@ import contextlib
 import shlex
 import signal
 import tomllib
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gancli.core.distributed import World
     from gancli.core.training.trainer import Trainer
     from gancli.workflows.training import RunPlan
+
+Settings = Mapping[str, Any]  # values as they were written, for gancli.presets to check
 
 
 @opt.with_setting_flags(after={"ctx": ["data"], "preset": configs.LENGTH_SETTINGS, "config": ()})
@@ -66,56 +68,47 @@ def train(
     """
     opt.check_exclusive(resume=resume, init=init)
     flags = {name: value for name, value in settings.items() if value is not None}
-    from_file = read_toml(config) if config else {}
+    asked = TrainRequest(preset, read_toml(config) if config else {}, flags, log, ctx.obj, as_json, quiet)
     if resume is not None and dry_run:
         raise ConfigError("--dry-run plans a new run; leave --resume out")
+    begun = None if resume is not None or dry_run else processes.find_interrupted_run(outdir)
     if resume is not None:
-        begun: RunDir | None = RunDir.find(resume, outdir)
-    else:
-        begun = None if dry_run else processes.find_interrupted_run(outdir)
+        begun = RunDir.find(resume, outdir)
     if begun:
-        resume_run(begun, preset, from_file, flags, log, ctx.obj, as_json=as_json, quiet=quiet)
+        resume_run(begun, asked)
     else:
-        plan_new_run(
-            preset, from_file, flags, init, outdir, log, ctx.obj, dry_run=dry_run, as_json=as_json, quiet=quiet
-        )
+        plan_new_run(asked, init, outdir, dry_run=dry_run)
 
 
-def plan_new_run(
-    preset: str | None,
-    from_file: dict[str, Any],
-    flags: dict[str, Any],
-    init: Path | None,
-    outdir: Path,
-    log: str | None,
-    world: "World | None",
-    *,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    name, config, sources = presets.resolve_config(preset, from_file, flags)
+@dataclass(frozen=True)
+class TrainRequest:
+    """What was typed: settings, by where they come from, and what is said on the terminal. world: see processes.py."""
+
+    preset: str | None
+    from_file: Settings
+    flags: Settings
+    log: str | None
+    world: "World | None"
+    as_json: bool
+    quiet: bool
+
+
+def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_run: bool) -> None:
+    name, config, sources = presets.resolve_config(asked.preset, asked.from_file, asked.flags)
     from gancli.cli import datareport, render
     from gancli.core.distributed import ALONE
-    from gancli.core.training import finetune as starts
+    from gancli.core.training import finetune
     from gancli.workflows import training
 
-    start = starts.load_pretrained(init, outdir) if init else None
+    quiet, job, world = asked.quiet, processes.torchrun_job_id(), asked.world or ALONE
+    start = finetune.load_pretrained(init, outdir) if init else None
     render.print_notes(start.notes if start else ())
     with render.step_progress_bars(quiet=quiet) as track:
         plan = training.plan_run(
-            name,
-            config,
-            sources,
-            start,
-            job=processes.torchrun_job_id(),
-            log=log,
-            is_survey=dry_run,
-            progress=track,
-            world=world or ALONE,
+            name, config, sources, start, job=job, log=asked.log, is_survey=dry_run, progress=track, world=world
         )
     if dry_run:
-        print_dry_run(plan, as_json=as_json, quiet=quiet)
+        print_dry_run(plan, as_json=asked.as_json, quiet=quiet)
         return
     if quiet:
         render.print_notes(plan.notes)
@@ -127,7 +120,7 @@ def plan_new_run(
             datareport.print_summary(replace(report, picture=str(run.reals)), plan.record)
         with render.step_progress_bars(quiet=quiet) as track:
             trainer = plan.create_trainer(run, track)
-        run_until_signal(trainer, as_json=as_json, quiet=quiet)
+        run_until_signal(trainer, as_json=asked.as_json, quiet=quiet)
 
 
 def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
@@ -159,31 +152,21 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 
-def resume_run(
-    run: RunDir,
-    preset: str | None,
-    from_file: dict[str, Any],
-    flags: dict[str, Any],
-    log: str | None,
-    world: "World | None",
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def resume_run(run: RunDir, asked: TrainRequest) -> None:
     from gancli.cli import render
     from gancli.core.distributed import ALONE
     from gancli.workflows import training
 
-    asked = {**from_file, **flags}
+    settings, quiet, world = {**asked.from_file, **asked.flags}, asked.quiet, asked.world or ALONE
     with run.lock():
         with render.step_progress_bars(quiet=quiet) as track:
-            trainer = training.reopen_run(run, preset, asked, log=log, progress=track, world=world or ALONE)
+            trainer = training.reopen_run(run, asked.preset, settings, log=asked.log, progress=track, world=world)
         render.print_notes(trainer.notes)
         if trainer.is_finished:
             trainer.restore_files()
         elif not quiet:
-            render.print_resume(trainer, extended="kimg" in asked or "epochs" in asked)
-        run_until_signal(trainer, as_json=as_json, quiet=quiet)
+            render.print_resume(trainer, extended="kimg" in settings or "epochs" in settings)
+        run_until_signal(trainer, as_json=asked.as_json, quiet=quiet)
 
 
 def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
@@ -235,7 +218,7 @@ def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
         restore()
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Settings:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as err:

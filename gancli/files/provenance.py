@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gancli._version import __version__
 from gancli.config import format_seeds
 from gancli.errors import FileFormatError
@@ -33,7 +35,7 @@ class SampleRecord:
     sha256: str
     seeds: str
     classes: tuple[str, ...]
-    trunc: float
+    trunc: int | float  # as it was typed: a record is made again byte for byte
     settings: dict[str, Any]
 
 
@@ -98,43 +100,39 @@ def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
     atomic_write(sidecar_path(output), (json.dumps(values, indent=2) + "\n").encode())
 
 
+class FolderRecord(msgspec.Struct):
+    """What the record of a folder says of its files."""
+
+    command: str
+    files: list[str]
+
+
 def recorded_files(folder: Path) -> set[str]:
     """The files that a folder has by its record, that among them; none if it has no record of gancli."""
     path = folder / SIDECAR_NAME
+    if not path.is_file() or path.is_symlink():
+        return set()
     try:
-        values = json.loads(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+        record = msgspec.convert(json.loads(path.read_bytes()), FolderRecord)
     except (OSError, ValueError, RecursionError):
         return set()
-    if not isinstance(values, dict) or not str(values.get("command")).startswith("gancli "):
-        return set()
-    names = values.get("files")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return set()
-    return {*names, SIDECAR_NAME}
+    return {*record.files, SIDECAR_NAME} if record.command.startswith("gancli ") else set()
 
 
 def parse_record(text: str, where: str) -> SampleRecord:
     """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
     try:
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise TypeError
-        version, names = values.get("version"), {field.name for field in dataclasses.fields(SampleRecord)}
-        if set(values) - names and isinstance(version, str) and version != __version__:
+        values = msgspec.convert(json.loads(text), dict[str, Any])
+        version = values.get("version")
+        is_known = {*values} <= {field.name for field in dataclasses.fields(SampleRecord)}
+        if not is_known and isinstance(version, str) and version != __version__:
             here = f"this one, {__version__},"
             raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
-        record = SampleRecord(**{**values, "classes": tuple(values["classes"])})
-    except (ValueError, TypeError, KeyError, RecursionError) as err:
+        if is_known:
+            return msgspec.convert(values, SampleRecord)
+    except (ValueError, RecursionError) as err:
         raise FileFormatError(f"{where} {FOREIGN_RECORD}") from err
-    strings = (record.command, record.version, record.model, record.sha256, record.seeds, *record.classes)
-    if not (
-        all(isinstance(value, str) for value in strings)
-        and isinstance(values["classes"], list)
-        and isinstance(record.trunc, int | float)
-        and isinstance(record.settings, dict)
-    ):
-        raise FileFormatError(f"{where} {FOREIGN_RECORD}")
-    return record
+    raise FileFormatError(f"{where} {FOREIGN_RECORD}")
 
 
 def single_image_record(

@@ -126,19 +126,9 @@ class RandomNet:
 
 def load_extractor(name: str, channels: int = 1) -> Extractor:
     """The extractor of that name; `channels` matters to "random" alone. Raises ConfigError, DataError."""
-    if name in ("digits", "fashion"):
-        return load_bundled_network(name)
-    if name == "stacked-digits":
-        return stacked_digits_extractor(load_bundled_network("digits"))
-    if name == "random":
-        network = RandomNet(channels)
-        return Extractor("random", network, network.digest, relative=True)
-    if name == "inception":
-        return load_inception()
-    raise ConfigError(f"unknown features {name!r}{did_you_mean(name, EXTRACTORS)}")
-
-
-EXTRACTORS = ("digits", "fashion", "stacked-digits", "random", "inception")
+    if name not in EXTRACTORS:
+        raise ConfigError(f"unknown features {name!r}{did_you_mean(name, EXTRACTORS)}")
+    return EXTRACTORS[name](channels)
 
 
 def choose_extractor(name: str, data_name: str, shape: tuple[int, int, int]) -> Extractor:
@@ -298,3 +288,17 @@ def load_inception() -> Extractor:
         return features, None
 
     return Extractor("inception", network, sha.hexdigest(), resize="bilinear to 299x299, as TensorFlow 1")
+
+
+def random_extractor(channels: int) -> Extractor:
+    network = RandomNet(channels)
+    return Extractor("random", network, network.digest, relative=True)
+
+
+EXTRACTORS: dict[str, Callable[[int], Extractor]] = {  # config.EXTRACTOR_NAMES, where torch is not needed
+    "digits": lambda channels: load_bundled_network("digits"),
+    "fashion": lambda channels: load_bundled_network("fashion"),
+    "stacked-digits": lambda channels: stacked_digits_extractor(load_bundled_network("digits")),
+    "random": random_extractor,
+    "inception": lambda channels: load_inception(),
+}

@@ -238,7 +238,7 @@ def image_shape(data: ImageSet) -> tuple[int, int, int]:
 
 def check_image_shape(name: str, fakes: FakeImages, data: ImageSet) -> None:
     if fakes.shape != image_shape(data):
-        made, wanted = ("x".join(map(str, shape)) for shape in (fakes.shape, image_shape(data)))
+        made, wanted = map(features.format_image_shape, (fakes.shape, image_shape(data)))
         raise DataError(
             f"{name} makes images of {made} (channels, height, width), but those of {data.name} are {wanted}; "
             "give --data the images it was trained on"

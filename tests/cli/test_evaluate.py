@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import FAST, gancli
+from commands import FAST, gancli, trained
 from conftest import idx_bytes
 from PIL import Image
 
@@ -46,9 +46,7 @@ def real(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(real: Path) -> Path:
-    result = gancli("train", "--data", real, "--kimg", "0.4", *FAST, "--eval-kimg", "0.4")
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-blobs")
+    return trained(real, "--kimg", "0.4", "--eval-kimg", "0.4")
 
 
 def write_pngs(folder: Path, pictures: np.ndarray) -> Path:
@@ -278,7 +276,7 @@ def test_scores_are_shown_even_if_they_cannot_be_written(real: Path) -> None:
 
 
 def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    trained(tiny_idx, "--kimg", "0.1")
     result = gancli("evaluate", run, "runs/00001-quick-tiny")
     assert (
         result.exit_code == 2

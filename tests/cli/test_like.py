@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import FAST, gancli
+from commands import gancli, trained
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -120,7 +120,7 @@ def test_the_model_is_found_where_it_was_named_recorded_or_beside_the_picture(
 
 def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--seed", "1", *FAST)
+    trained(tiny_idx, "--kimg", "0.1", "--seed", "1")
     before = sorted(Path().rglob("*"))
     result = gancli("sample", "--like", "a.png", "runs/00001-quick-tiny")
     assert result.exit_code == 1 and "runs/00001-quick-tiny/model.safetensors is another" in result.stderr
@@ -131,7 +131,7 @@ def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
 
 
 def test_of_a_run_its_best_model_is_tried_too(run: Path, tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--seed", "1", *FAST)
+    trained(tiny_idx, "--kimg", "0.1", "--seed", "1")
     shutil.copy("runs/00001-quick-tiny/model.safetensors", run / "model-best.safetensors")
     gancli("sample", run, "--n", "3", "--best", "-o", "a.png")
     shutil.move(run, "moved")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import FAST, gancli
+from commands import FAST, gancli, trained
 
 from gancli.core.training.trainer import Trainer
 
@@ -116,8 +116,7 @@ def test_nothing_can_be_written_where_it_is_not_allowed(closed: Path, tiny_idx: 
 
 
 def test_a_run_that_became_read_only_is_left_as_it_is(tiny_idx: Path) -> None:
-    run = Path("runs/00000-quick-tiny")
-    assert gancli("train", "--data", tiny_idx, "--kimg", "0.2", "-q", *FAST).exit_code == 0
+    run = trained(tiny_idx, "--kimg", "0.2")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     run.chmod(0o555)
     end = run_unprivileged("train", "--resume", run, "--kimg", "0.4", "-q")
@@ -131,9 +130,7 @@ def test_a_run_that_became_read_only_is_left_as_it_is(tiny_idx: Path) -> None:
 
 def test_a_clock_that_goes_back_is_not_noticed(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a run has written is of the future then; its twin knows nothing of it."""
-    words = ["--data", tiny_idx, "-q", *FAST]
-    run, twin = Path("runs/00000-quick-tiny"), Path("runs/00001-quick-tiny")
-    assert gancli("train", *words, "--kimg", "0.2").exit_code == 0
+    run, twin = trained(tiny_idx, "--kimg", "0.2"), Path("runs/00001-quick-tiny")
     shutil.copytree(run, twin)
     assert gancli("train", "--resume", twin, "--kimg", "0.4", "-q").exit_code == 0
     for path in [*run.rglob("*"), *Path("home").rglob("*")]:
@@ -143,4 +140,4 @@ def test_a_clock_that_goes_back_is_not_noticed(tiny_idx: Path, monkeypatch: pyte
     assert gancli("train", "--resume", run, "--kimg", "0.4", "-q").exit_code == 0
     for name in ("model.safetensors", "samples.png", "progress.gif"):
         assert (run / name).read_bytes() == (twin / name).read_bytes(), name
-    assert gancli("train", *words, "--time-budget", "2s").exit_code == 0
+    assert gancli("train", "--data", tiny_idx, "-q", *FAST, "--time-budget", "2s").exit_code == 0

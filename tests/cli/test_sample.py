@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from commands import FAST, gancli, read
+from commands import gancli, read, trained
 
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.sampling import write as samples
@@ -159,7 +159,7 @@ def test_a_failure_while_writing_leaves_nothing(run: Path, monkeypatch: pytest.M
 
 
 def test_class_of_an_unconditional_model_is_refused(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", "--unconditional", *FAST)
+    trained(tiny_idx, "--kimg", "0.1", "--unconditional")
     result = gancli("sample", "--class", "1")
     assert result.exit_code == 2 and "unconditional" in result.stderr
     assert not Path("runs/00000-quick-tiny/samples").exists() or not list(

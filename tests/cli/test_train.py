@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import FAST, gancli
+from commands import FAST, gancli, trained
 from PIL import Image
 
 from gancli import config
@@ -114,8 +114,7 @@ def test_settings_come_from_flag_then_file_then_preset(tiny_idx: Path) -> None:
 
 
 def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.6", *FAST)
-    run = Path("runs/00000-quick-tiny")
+    run = trained(tiny_idx, "--kimg", "0.6")
     before = {}
     for name in ("samples.png", "reals.png", "loss.png", "progress.gif"):
         before[name] = (run / name).read_bytes()
@@ -149,15 +148,14 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
 
 
 def test_resume_with_a_new_total_extends_by_the_runs_name(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    trained(tiny_idx, "--kimg", "0.2")
     result = gancli("train", "--resume", "00000-quick-tiny", "--kimg", "0.4", "--json")
     assert "going on from 0.2 kimg to 0.4 kimg; schedules are planned anew" in result.stderr
     assert json.loads(result.stdout)["nimg"] == 400
 
 
 def test_resume_finds_its_data_from_any_folder(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gancli("train", "--data", "tiny", "--kimg", "0.2", *FAST)
-    run = Path("runs/00000-quick-tiny").resolve()
+    run = trained(tiny_idx, "--kimg", "0.2").resolve()
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     result = gancli("train", "--resume", run, "--kimg", "0.3")
@@ -311,7 +309,7 @@ def test_nohup_is_respected() -> None:
 
 
 def test_resume_refuses_other_data_under_the_same_name(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
+    trained(tiny_idx, "--kimg", "0.2")
     pixels = tiny_idx / "train-images-idx3-ubyte"
     pixels.write_bytes(pixels.read_bytes()[:-1] + b"\x07")
     result = gancli("train", "--resume", "runs/00000-quick-tiny", "--kimg", "0.4")
@@ -330,7 +328,7 @@ def test_a_new_run_is_locked_while_it_trains(tiny_idx: Path, monkeypatch: pytest
 
 
 def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST)
+    trained(tiny_idx, "--kimg", "0.1")
     hold = "import sys; from pathlib import Path; from gancli.files.run_folder import RunDir\n"
     hold += "with RunDir(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
@@ -406,8 +404,7 @@ def test_every_numeric_setting_refuses_what_is_out_of_range(tiny_idx: Path) -> N
 
 
 def test_resume_refuses_other_settings_by_name(tiny_idx: Path) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
-    run = "runs/00000-quick-tiny"
+    run = trained(tiny_idx, "--kimg", "0.2")
     for flags, message in (
         (["--batch-size", "16"], "--batch-size 16 differs from the run's 8"),
         (["--preset", "classic"], "--preset classic differs from the run's quick"),
@@ -455,8 +452,7 @@ def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch
     ],
 )
 def test_a_damaged_run_is_refused_in_one_line(tiny_idx: Path, name: str, content: bytes, message: str) -> None:
-    gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST)
-    run = Path("runs/00000-quick-tiny")
+    run = trained(tiny_idx, "--kimg", "0.2")
     checkpoints = {path: path.read_bytes() for path in run.glob("checkpoint-*")}
     (run / name).write_bytes(content)
     result = gancli("train", "--resume", run)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import FAST, gancli, read
+from commands import FAST, gancli, read, trained
 from conftest import idx_bytes, tiny_pixels
 
 
@@ -20,9 +20,7 @@ def unlabelled() -> Path:
 
 @pytest.fixture
 def run(unlabelled: Path) -> Path:
-    result = gancli("train", "--data", unlabelled, "--kimg", "0.2", *FAST)
-    assert result.exit_code == 0, result.output
-    return Path("runs/00000-quick-plain")
+    return trained(unlabelled, "--kimg", "0.2")
 
 
 def test_a_run_on_clusters_is_resumed_and_sampled_as_one_on_classes(run: Path, unlabelled: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line as the tests call it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,31 @@ FAST = [
 
 def gancli(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+STORE = Path()  # conftest.py: the worker's folder of trained runs
+TRAINED: dict[tuple[str, ...], Path] = {}  # by name of the data and flags: its path when it was trained
+
+
+def trained(data: Path, *flags: str) -> Path:
+    """A run of data in the current folder, by FAST and the flags. Only the first test of a worker that asks trains; to
+    the others its files are copied, with the path of their own data."""
+    runs, here = Path("runs"), Path.cwd()
+    run = runs / f"{len([*runs.glob('*')]):05d}-quick-{data.name}"
+    key = (data.name, *flags)
+    if key not in TRAINED:
+        result = gancli("train", "--data", data.name, *FAST, *flags)  # relative: so checkpoints say it too
+        assert result.exit_code == 0, result.output
+        shutil.copytree(run, STORE / str(len(TRAINED)) / run.name)
+        TRAINED[key] = STORE / str(len(TRAINED)) / run.name
+        (TRAINED[key].parent / "folder").write_text(str(here))
+        return run
+    shutil.copytree(TRAINED[key], run)
+    before = (TRAINED[key].parent / "folder").read_bytes()
+    for name in ("config.json", "report.html"):
+        content = (run / name).read_bytes().replace(before, bytes(here))
+        (run / name).write_bytes(content.replace(TRAINED[key].name.encode(), run.name.encode()))
+    return run
 
 
 def read(path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from gancli import config
 from gancli.core.networks import tensor_file
 from gancli.errors import ConfigError, DamagedFileError, DataError, GancliError
 from gancli.metrics import features
@@ -126,6 +127,7 @@ def test_features_of_another_domain_or_size_are_refused_with_advice() -> None:
 
 
 def test_every_name_but_inception_loads_offline() -> None:
+    assert tuple(EXTRACTORS) == config.EXTRACTOR_NAMES
     loaded = [load_extractor(name).name for name in EXTRACTORS if name != "inception"]
     assert loaded == [name for name in EXTRACTORS if name != "inception"] and len(loaded) == 4
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from gancli import config
 from gancli.errors import ConfigError, ContractError
 from gancli.files.scores import Evaluation
 from gancli.metrics.features import Extractor, Features
@@ -194,6 +195,7 @@ def test_unknown_metrics_and_features_that_do_not_match_are_refused() -> None:
 
 
 def test_registry_holds_the_headline_set() -> None:
+    assert tuple(METRICS) == config.METRIC_NAMES
     assert set(METRICS) == {"frechet", "kid", "prdc", "classes", "fidelity", "modes", "memorization", "diversity"}
 
 
