@@ -15,7 +15,7 @@ CODE = Path(gancli.__file__).parent
 GAP = "…"
 SCORED_ONLY = {CODE / "core" / "data" / name for name in ("image_files.py", "resize.py")}
 READERS = {*(CODE / "core" / "data").glob("*.py"), CODE / "files" / "cache.py"} - SCORED_ONLY
-OURS = ("DataError", "DownloadError", "ConfigError", "RunError", "MemoryLimitError")
+OURS = ("DataError", "DownloadError", "ConfigError", "RunError", "MemoryLimitError", "SourceError")
 
 
 def errors(path: Path) -> list[set[str]]:

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import warnings
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -31,13 +32,15 @@ class UnreadError(DataError):
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Closed when nobody has it any more."""
+    """Closed when nobody has it any more. Raises DataError."""
     try:
-        return zipfile.ZipFile(path)
+        opened = zipfile.ZipFile(path)
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.strerror:
             raise DataError(f"cannot read {path}: {err.strerror}") from err
         raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED_FORMATS_HINT}") from err
+    weakref.finalize(opened, opened.fp.close)  # type: ignore[union-attr]
+    return opened
 
 
 @contextlib.contextmanager

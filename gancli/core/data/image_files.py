@@ -11,13 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
+from gancli.core.data import resize
+from gancli.core.data.archive import shorten_name
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, Pixels
 from gancli.core.data.load import open_source
-from gancli.core.data.source import ImageSource, match_shape
+from gancli.core.data.source import ImageSource, SourceError
 from gancli.errors import ContractError, DataError
+from gancli.wording import format_list
 
 BATCH = 256
 BATCH_BYTES = 1 << 25
+MOST_NAMED = 5
 
 Shape = tuple[int, int, int]
 
@@ -48,7 +52,7 @@ class ImageFiles:
         Raises DataError; about single images only after all were opened, so that it can say how many are bad.
         """
         per_batch = max(1, min(BATCH, BATCH_BYTES // math.prod(self.shape)))
-        pictures = self.source.exact_pictures(self.rows, self.shape)
+        pictures = exact_pictures(self.source, self.rows, self.shape)
         while part := list(itertools.islice(pictures, per_batch)):
             yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).contiguous()
 
@@ -73,7 +77,7 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
     rows = source.rows_to_score()
     if not rows:
         raise DataError(f"no images in {path}; {ACCEPTED_FORMATS_HINT}")
-    first = next(source.exact_pictures(rows))
+    first = next(exact_pictures(source, rows))
     height, width, channels = first.shape
     shape = shape or (channels, height, width)
     if (height, width) != shape[1:]:
@@ -84,3 +88,34 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
     except DataError as err:
         raise DataError(f"{path} holds colour images, the data grey ones; convert them to grey first") from err
     return ImageFiles(source, rows, shape, None if source.labels is None else torch.from_numpy(source.labels))
+
+
+def exact_pictures(source: ImageSource, rows: Sequence[int], shape: Shape | None = None) -> Iterator[Pixels]:
+    """uint8 [H,W,C] of those rows that can be read and have the shape (C, H, W); then DataError for the others."""
+    faults = []
+    for row in rows:
+        try:
+            picture = match_shape(resize.decode_exact(source.read(row)), shape)
+        except SourceError:
+            raise
+        except DataError as err:
+            faults.append(f"{shorten_name(source.name(row))} ({err})")
+        else:
+            yield picture
+    if faults:
+        bad = f"{len(faults):,} of {len(rows):,} images in {source.path} cannot be used"
+        raise DataError(f"{bad}: {format_list(faults, MOST_NAMED)}; repair or delete them")
+
+
+def match_shape(picture: Pixels, shape: Shape | None) -> Pixels:
+    """uint8 [H,W,1 or 3] -> [H,W,C] of this shape, or as it is. Raises DataError, its text the reason alone."""
+    height, width, channels = picture.shape
+    if shape is None or (channels, height, width) == shape:
+        return picture
+    if (height, width) != shape[1:]:
+        raise DataError(f"{width}x{height} pixels instead of {shape[2]}x{shape[1]}")
+    if channels == 1:
+        return picture.repeat(3, axis=2)
+    if (picture != picture[..., :1]).any():
+        raise DataError("colour instead of grey")
+    return picture[..., :1]

@@ -13,17 +13,15 @@ import numpy.typing as npt
 
 from gancli.core import devices
 from gancli.core.data import fast_png, resize
-from gancli.core.data.archive import UnreadError, shorten_name
+from gancli.core.data.archive import UnreadError
 from gancli.core.data.decode import ImageHeader, Pixels
 from gancli.core.data.resize import Transform
 from gancli.errors import DataError
 from gancli.files.image_io import map_in_threads
-from gancli.wording import format_list
 
 SAMPLE_IMAGES, SAMPLE_BYTES = 256, 1 << 26
 TASK_IMAGES, TASK_BYTES = 256, 1 << 23
 THREADED_BYTES = 1 << 12  # of a file; smaller ones wait longer for Python than for their decoder
-MOST_NAMED = 5
 
 ClassLabels = npt.NDArray[np.int64]
 Fault = tuple[int, str]
@@ -119,22 +117,6 @@ class ImageSource(ABC):
         except MemoryError as err:
             raise DataError(f"there is too little memory to decode {self.path}; make huge pictures smaller") from err
 
-    def exact_pictures(self, rows: Sequence[int], shape: tuple[int, int, int] | None = None) -> Iterator[Pixels]:
-        """uint8 [H,W,C] of those rows that can be read and have the shape (C, H, W); then DataError for the others."""
-        faults = []
-        for row in rows:
-            try:
-                picture = match_shape(resize.decode_exact(self.read(row)), shape)
-            except SourceError:
-                raise
-            except DataError as err:
-                faults.append(f"{shorten_name(self.name(row))} ({err})")
-            else:
-                yield picture
-        if faults:
-            bad = f"{len(faults):,} of {len(rows):,} images in {self.path} cannot be used"
-            raise DataError(f"{bad}: {format_list(faults, MOST_NAMED)}; repair or delete them")
-
 
 def decode_block(source: ImageSource, rows: range, wanted: Transform) -> DecodedBlock:
     """Decode these images; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
@@ -169,17 +151,3 @@ def decode_block(source: ImageSource, rows: range, wanted: Transform) -> Decoded
 def to_channels_first(pixels: Pixels) -> Pixels:
     """uint8 [N,R,R,C] -> [N,C,R,R]."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-
-
-def match_shape(picture: Pixels, shape: tuple[int, int, int] | None) -> Pixels:
-    """uint8 [H,W,1 or 3] -> [H,W,C] of this shape, or as it is. Raises DataError, its text the reason alone."""
-    height, width, channels = picture.shape
-    if shape is None or (channels, height, width) == shape:
-        return picture
-    if (height, width) != shape[1:]:
-        raise DataError(f"{width}x{height} pixels instead of {shape[2]}x{shape[1]}")
-    if channels == 1:
-        return picture.repeat(3, axis=2)
-    if (picture != picture[..., :1]).any():
-        raise DataError("colour instead of grey")
-    return picture[..., :1]
