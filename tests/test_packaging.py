@@ -77,7 +77,11 @@ def test_wheel_and_sdist_hold_what_they_should(tmp_path: Path) -> None:
         about = wheel.read(info).decode()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "gancli").rglob("*.py")}
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "gancli" / "metrics" / "weights").glob("*.safetensors")}
-    assert in_wheel >= modules | weights | {"gancli/py.typed"} and len(modules) > 80 and len(weights) >= 2
+    templates = {
+        "gancli/export/card.md.jinja",
+        *(f"gancli/report/template/page.{kind}" for kind in ("html", "css", "js")),
+    }
+    assert in_wheel >= modules | weights | templates | {"gancli/py.typed"} and len(modules) > 80 and len(weights) >= 2
     assert {name.split("/")[0] for name in in_wheel} == {"gancli", info.split("/")[0]}
     assert f"Version: {PROJECT['version']}" in about and "License-Expression: MIT" in about
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as sdist:

@@ -128,10 +128,11 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     from gancli.cli import datareport, preview, render
     from gancli.core.data import load, statistics
     from gancli.core.training import image_log
+    from gancli.files.run_config import to_json
     from gancli.workflows import training
 
     record, images, trained = plan.record, plan.images, plan.trained
-    n_bad, most = len(images.report.faults) if images.report else 0, record["train"]["max_bad"]
+    n_bad, most = len(images.report.faults) if images.report else 0, record.train.max_bad
     trial = None
     if n_bad <= most:
         render.print_status("trying a few steps", quiet=quiet or as_json)
@@ -142,7 +143,7 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     picture = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)
     report = replace(report, data=replace(report.data, duplicates=copies), picture=picture)
     if as_json:
-        render.print_json({**record, "report": report.to_json()})
+        render.print_json({**to_json(record), "report": report.to_json()})
     else:
         if not quiet and preview.can_show(console := render.stderr_console()):
             preview.print_sample_grid(console, grid, images.resolution)

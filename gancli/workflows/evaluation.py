@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -19,16 +19,17 @@ from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
-from gancli.core.distributed import ALONE, World
+from gancli.core.distributed import ALONE, FeaturesOrder, World
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
 from gancli.core.sampling.generate import BATCH, SampleRequest, generate, generate_samples
 from gancli.core.training import run_config
-from gancli.core.training.monitor import Scorer
+from gancli.core.training.monitor import Measurements, Scorer
 from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DataError
 from gancli.files import cache
 from gancli.files.find_model import find_run_of_model
+from gancli.files.run_config import EvalInfo, read_run_config
 from gancli.files.run_folder import SCORES_NAME, RunDir, atomic_files
 from gancli.files.scores import Conditions, Evaluation, nearest_pairs_name
 from gancli.metrics import features, suite
@@ -214,14 +215,14 @@ def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> I
     found: ImageSet | None = None
     for title, model, run in models:
         name, digest = model.info.data["name"], model.info.data["digest"]
-        record = run_config.read_run_config(run) if run else None
-        source = record["data"]["source"] if record else name
+        record = read_run_config(run.config) if run else None
+        source = record.data.source if record else name
         if not run and name not in DATASETS:
             raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
         if found is None and source not in DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
         found = found or datasets.load_dataset(
-            str(source), run_config.run_transform_options(record) if record else datasets.DEFAULT_OPTIONS
+            str(source), run_config.transform_options(record.train) if record else datasets.DEFAULT_OPTIONS
         )
         if found.digest != digest and found.name != name:
             raise ConfigError(f"{title} was trained on {name}, not on {found.name}; score them apart, or give --data")
@@ -251,8 +252,7 @@ def share_extractor(extractor: Extractor, world: World) -> Extractor:
         return extractor
 
     def network(images: Tensor) -> tuple[Tensor, Tensor | None]:
-        order = {"order": "features", "name": extractor.name, "channels": images.shape[1]}
-        world.tell(order, safetensors.torch.save({"images": images}))
+        world.tell(FeaturesOrder(extractor.name, images.shape[1]), safetensors.torch.save({"images": images}))
         values, labels = extractor.network(images.chunk(world.size)[world.rank].contiguous())
         gathered = world.gather(values.cpu())
         read = None if labels is None else world.gather(labels.cpu())
@@ -360,19 +360,20 @@ def build_scorer(
     def made(G: nn.Module, rows: Tensor) -> Tensor:
         return generate(G, z[rows], None if labels is None else labels[rows])
 
-    def measure(G: nn.Module) -> dict[str, Any]:
+    def measure(G: nn.Module) -> Measurements:
         fake = features.extract_features(
             against.extractor, (made(G, rows) for rows in torch.arange(SCORER_N_FAKES).chunk(8))
         )
-        found = suite.score_features(against, fake, metrics=[ranking, "classes"]).scores
-        return {
-            score_name: found[score_name].value,
+        scores = suite.score_features(against, fake, metrics=[ranking, "classes"]).scores
+        values = {
+            score_name: scores[score_name].value,
             "coverage": None
             if radii is None
             else coverage(reals, radii, against.some(against.scaled(fake), len(reals))),
-            "class_tv": found["class_tv"].value,
-            "short_classes": found["class_tv"].details.get("short_classes"),
+            "class_tv": scores["class_tv"].value,
         }
+        short = scores["class_tv"].details.get("short_classes")
+        return Measurements(values, None if short is None else tuple(short))
 
     about = {
         "score": score_name,
@@ -380,6 +381,5 @@ def build_scorer(
         "coverage_floor": coverage_floor(against, len(reals)),
         "class_tv_floor": floors.scores["class_tv"].floor,
         "n_fake": SCORER_N_FAKES,
-        **{name: floors.conditions[name] for name in ("n_real", "n_heldout", "features", "features_sha256")},
     }
-    return Scorer(about, measure)
+    return Scorer(msgspec.convert({**floors.conditions, **about}, EvalInfo), measure)

@@ -18,6 +18,7 @@ from commands import gancli
 from conftest import ROOT
 
 from gancli.cli import processes
+from gancli.files.run_config import read_run_config
 from gancli.files.run_folder import RunDir, parse_nimg, read_jsonl
 
 pytestmark = pytest.mark.long
@@ -129,7 +130,7 @@ def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path,
     assert "2 processes trained this run, now it is 1: numbers may differ in the last bits" in alone.stderr
     end = by_two(tmp_path, "train", "--resume", path, "--kimg", "0.5")
     assert end.exit_code == 0 and "1 processes trained this run, now it is 2" in end.stderr, end.stderr
-    assert run_in(tmp_path).read_config()["machine"]["processes"] == 2
+    assert read_run_config(run_in(tmp_path).config).machine.processes == 2
     assert parse_nimg(run_in(tmp_path).checkpoints()[0]) == 504
 
 

@@ -128,7 +128,7 @@ def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
 def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gancli.core.training import autotune
 
-    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record["machine"]["precision"] == "bf16")
+    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record.machine.precision == "bf16")
     result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, "--threads", "auto", "--precision", "auto")
     assert result.exit_code == 0, result.output
     run = Path("runs/00000-quick-tiny")
@@ -139,7 +139,7 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
     threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
     assert f"cpu, {threads}, bf16 (threads and precision: the fastest of a trial)" in result.stderr
 
-    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record["machine"]["precision"] == "float32")
+    monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record.machine.precision == "float32")
     result = gancli("train", "--resume", run, "--kimg", "0.2", "--threads", "auto")
     assert result.exit_code == 0, result.output
     assert json.loads((run / "config.json").read_text())["machine"] == machine

@@ -27,7 +27,7 @@ from gancli.files.run_folder import (
 HOLD_LOCK = """
 import sys
 from pathlib import Path
-from gancli.rundir import RunDir
+from gancli.files.run_folder import RunDir
 with RunDir(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()
@@ -36,13 +36,13 @@ with RunDir(Path(sys.argv[1])).lock():
 DIE_RENAMING = """
 import os, signal, sys
 from pathlib import Path
-from gancli import rundir
+from gancli.files import run_folder
 os.replace = os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 path = Path(sys.argv[2])
 if sys.argv[1] == "file":
-    rundir.atomic_write(path, b"new")
+    run_folder.atomic_write(path, b"new")
 else:
-    with rundir.atomic_folder(path) as folder:
+    with run_folder.atomic_folder(path) as folder:
         (folder / "new").touch()
 """
 
@@ -50,11 +50,11 @@ else:
 DIE_EXCHANGING = """
 import os, signal, sys
 from pathlib import Path
-from gancli import rundir
+from gancli.files import run_folder
 path = Path(sys.argv[1])
 path.mkdir()
 (path / "old").touch()
-with rundir.atomic_folder(path, replace=True):
+with run_folder.atomic_folder(path, replace=True):
     rename = os.rename
     def die(*paths):
         if paths[1] == path:
@@ -66,7 +66,7 @@ with rundir.atomic_folder(path, replace=True):
 HOLD_FILE = """
 import sys
 from pathlib import Path
-from gancli.rundir import atomic_file
+from gancli.files.run_folder import atomic_file
 with atomic_file(Path(sys.argv[1])) as file:
     print("held", flush=True)
     sys.stdin.read()

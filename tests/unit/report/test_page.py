@@ -9,7 +9,7 @@ import pytest
 from gancli.errors import ConfigError, RunError
 from gancli.files import image_io
 from gancli.files.run_folder import RunDir
-from gancli.report import page
+from gancli.report import page, run_view
 
 EVIL = "<script>alert('x')</script>\"'&\udc80\n"
 IDEALS = {"d_loss": 1.3863, "g_loss": 0.6931, "accuracy": 0.5, "d_loss_name": "log 4", "accuracy_of": "images"}
@@ -269,7 +269,7 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
     )
     assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
     assert "3 earlier ones are in events.jsonl" in shown
-    assert [row["name"] for row in page.setting_rows(RECORD)] == ["seed", "ada", "lr"]
+    assert [row.name for row in run_view.RunView.read(run, "", 0).settings] == ["seed", "ada", "lr"]
 
 
 def test_equal_runs_give_equal_bytes(make_run):
