@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from gancli.core.data import archive as zips
-from gancli.core.data import image_files, listing, resize
+from gancli.core.data import image_files, resize
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.core.data.image_files import open_images
+from gancli.core.data.load import open_source
 from gancli.errors import ContractError, DataError
 from gancli.files import image_io
 
@@ -229,7 +230,7 @@ def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert "" in zipfile.ZipFile(path).namelist()
     assert sum(len(batch) for batch in open_images(path).batches()) == len(GREY)
-    assert len(listing.list_pictures(path).names) == len(GREY)
+    assert len(open_source(path).for_training(conditional=True)) == len(GREY)
 
 
 def test_hostile_names_in_a_zip_are_names_and_nothing_else(tmp_path: Path) -> None:
