@@ -39,11 +39,11 @@ from gancli.core.networks.build import build_generator
 from gancli.core.networks.model_file import Model, ModelInfo
 from gancli.core.sampling import write
 from gancli.core.sampling.generate import SampleRequest
-from gancli.core.training import run_config, trial
+from gancli.core.training import trial
 from gancli.files import provenance
 from gancli.metrics.suite import METRICS
 from gancli.report.series import log_axis_limits
-from gancli.workflows import evaluation
+from gancli.workflows import evaluation, fakes
 
 ENOUGH_S = 1.0  # of steps
 PRESET = "quick"
@@ -97,7 +97,7 @@ CURVES = (
 
 def model_of(images: ImageSet) -> Model:
     """One that has learned nothing."""
-    spec = run_config.model_spec(record_of(PRESET, images, FLAGS))
+    spec = record_of(PRESET, images, FLAGS).model_spec
     info = ModelInfo(spec, PRESET, 0, {}, images.class_names, tuple(images.class_counts))
     return Model(build_generator(spec), info, "")
 
@@ -106,7 +106,7 @@ def step_s(point: Point) -> float:
     images = noise(point.images, point.resolution, n_classes=N_CLASSES)
     engine = engine_of(PRESET, images, {**FLAGS, "batch_size": point.batch})
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.time_step(engine)
+        trial.time_step(engine, point.batch)
     return point.batch / trial.measure_batch_rate(engine, point.batch, ENOUGH_S)
 
 
@@ -121,10 +121,10 @@ def sample_s(point: Point) -> float:
 
 def evaluate_s(point: Point) -> float:
     images = noise(point.images, point.resolution, 1, N_CLASSES, n_heldout=point.images // 10)
-    fakes = evaluation.fakes_from_model(model_of(images), point.n)
+    made = fakes.fakes_from_model(model_of(images), point.n)
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, GANCLI_CACHE=folder):
         started = time.perf_counter()
-        evaluation.score_images(evaluation.build_reference(images, "digits"), fakes, images, only=list(METRICS))
+        evaluation.score_images(evaluation.build_reference(images, "digits"), made, images, only=list(METRICS))
         return time.perf_counter() - started
 
 

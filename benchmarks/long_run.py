@@ -51,7 +51,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create(Path(folder), "long")
-        probe = evaluation.build_scorer(data, run_config.model_spec(record), [])
+        probe = evaluation.build_scorer(data, record.model_spec, [])
         trainer, started, part = Trainer(run, record, data, probe), time.monotonic(), 0
         print("| steps | seconds | resident MiB | open files | files of the run | MiB |\n|---|---|---|---|---|---|")
         for _ in trainer.run():

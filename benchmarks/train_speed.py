@@ -34,7 +34,6 @@ from gancli import events
 from gancli.core.data import load
 from gancli.core.data.dataset import ImageSet
 from gancli.core.networks.build import build_networks
-from gancli.core.training import run_config
 from gancli.core.training.trainer import Trainer
 from gancli.files.run_folder import RunDir
 from gancli.report import film, plots
@@ -62,7 +61,7 @@ class Contest:
     ) -> None:
         self.name, self.images, self.batch_size, self.workers = name, images, batch_size, workers
         self.flags = {**FLAGS[name], "batch_size": batch_size, "threads": threads, "eval_kimg": 0}
-        self.spec = run_config.model_spec(self.record(WARM_KIMG, 0))
+        self.spec = self.record(WARM_KIMG, 0).model_spec
         self.score: Callable[[nn.Module], Any] = (
             evaluation.build_scorer(images, self.spec, []).measure if scored else no_score
         )

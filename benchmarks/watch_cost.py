@@ -44,7 +44,7 @@ def main() -> None:
     name, config, sources = presets.resolve_config(chosen.preset, flags=flags)
     images = load.load_dataset(config.data)
     record = run_config.build_run_config(name, config, sources, images)
-    probe = evaluation.build_scorer(images, run_config.model_spec(record), record["data"]["class_counts"])
+    probe = evaluation.build_scorer(images, record.model_spec, record.data.class_counts)
     scores: list[float] = []
     health: list[float] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from gancli import presets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.training import run_config
 from gancli.core.training.engine import Engine
+from gancli.files.run_config import RunConfig
 
 Shape = Sequence[int]
 SLOW_S = 0.2  # a product that takes longer is large enough
@@ -25,7 +26,7 @@ def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n
     return ImageSet("noise", "noise", images[:n], first, images[n:], rest, names, "", ())
 
 
-def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> dict[str, Any]:
+def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> RunConfig:
     """That of a run on the CPU."""
     return run_config.build_run_config(*presets.resolve_config(preset, flags={"device": "cpu", **flags}), data)
 

@@ -43,6 +43,7 @@ from gancli.core.training.step import TrainStep
 from gancli.errors import GancliError, make_printable
 from gancli.export import card
 from gancli.files import image_io, provenance
+from gancli.files.run_config import RunConfig, read_run_config, to_json
 from gancli.files.run_folder import RunDir, read_jsonl
 from gancli.report import overview, page
 
@@ -86,7 +87,7 @@ def model() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 @cache
-def run_record() -> dict[str, Any]:
+def run_record() -> RunConfig:
     flags = {"z_dim": 4, "g_width": 4, "d_width": 4, "kimg": 1.0, "device": "cpu", "batch_size": 8}
     pixels = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
     return run_config.build_run_config(
@@ -96,10 +97,10 @@ def run_record() -> dict[str, Any]:
 
 @cache
 def saved() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    state = TrainStep(config.config_from_values(run_record()["train"]), SPEC, torch.device("cpu"))
+    state = TrainStep(run_record().train, SPEC, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
-        checkpoint.save_checkpoint(path, state, {"record": run_record(), "train_s": 1.0})
+        checkpoint.save_checkpoint(path, state, run_record(), 1.0)
         return unpacked("checkpoint", path.read_bytes())
 
 
@@ -114,19 +115,17 @@ def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[s
 def read_run(path: Path) -> None:
     """A folder whose only checkpoint is this file, as --init and --resume read it."""
     path.rename(path.with_name("checkpoint-000000000.safetensors"))
-    run, train = RunDir(path.parent), config.config_from_values(run_record()["train"])
+    run, train = RunDir(path.parent), run_record().train
     finetune.load_run_networks(run, "run")
     found, _ = checkpoint.read_newest_checkpoint(run)
-    run_config.check_against_checkpoint(
-        run, run_record(), run_config.check_run_config(found.meta.get("record"), found.path)
-    )
+    run_config.check_against_checkpoint(run, run_record(), found.record)
     checkpoint.check_checkpoint_fits(found, train, SPEC)
     checkpoint.restore_checkpoint(TrainStep(train, SPEC, torch.device("cpu")), found)
 
 
 def read_record(path: Path) -> None:
-    record = run_config.read_run_config(RunDir(path.parent))
-    run_config.model_spec(record)
+    record = read_run_config(RunDir(path.parent).config)
+    to_json(record)
     run_config.run_config_notes(record)
 
 
@@ -135,7 +134,11 @@ def look_at(path: Path) -> None:
     run = RunDir(path.parent)
     if path.name == "scores.json":
         path = path.rename(created(run.path / "scores" / "00000") / path.name)
-    for file, content in ((run.config, json.dumps(run_record()).encode()), (run.metrics, LINE), (run.events, LINE)):
+    for file, content in (
+        (run.config, json.dumps(to_json(run_record())).encode()),
+        (run.metrics, LINE),
+        (run.events, LINE),
+    ):
         if not file.exists():
             file.write_bytes(content)
     json.dumps(overview.read_overview(run).to_json(), allow_nan=False)
@@ -200,7 +203,7 @@ FILES: dict[str, Files] = {
         lambda: b'{"kind": "tick", "nimg": 100}\n' * 3,
         lambda p: RunDir(p.parent).read_metrics(),
     ),
-    "record": ("config.json", lambda: json.dumps(run_record()).encode(), read_record),
+    "record": ("config.json", lambda: json.dumps(to_json(run_record())).encode(), read_record),
     "toml": ("x.toml", lambda: b'preset = "quick"\nlr = 0.1\ntime_budget = "10m"\n', read_settings),
 }
 
@@ -265,13 +268,13 @@ def packed_again(kind: str, content: Callable[[], Any]) -> st.SearchStrategy[byt
 PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Path], object]]] = {
     "model's metadata": ("model.safetensors", lambda: packed_again("model", model), model_file.load_model),
     "checkpoint's metadata": ("x.safetensors", lambda: packed_again("checkpoint", saved), read_run),
-    "record's values": ("config.json", lambda: as_json(altered(run_record())), read_record),
+    "record's values": ("config.json", lambda: as_json(altered(to_json(run_record()))), read_record),
     "metrics' values": (
         "metrics.jsonl",
         lambda: as_json(altered({"kind": "tick", "nimg": 100, "d_loss": 1.5})).map(lambda line: line + b"\n"),
         lambda path: RunDir(path.parent).read_metrics(),
     ),
-    "record on a page": ("config.json", lambda: as_json(altered({**run_record(), "eval": EVAL})), look_at),
+    "record on a page": ("config.json", lambda: as_json(altered({**to_json(run_record()), "eval": EVAL})), look_at),
     "metrics on a page": (
         "metrics.jsonl",
         lambda: as_json(altered({"kind": "eval", "nimg": 100, "fd_x": 1.5})).map(lambda line: line + b"\n"),

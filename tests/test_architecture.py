@@ -53,7 +53,7 @@ MOST_LOOSE = 12  # modules that lie beside the packages
 # Package from outside -> the places that may import it.
 ONLY_IN: dict[str, set[str]] = {
     "imageio": {"files", "video"},
-    "msgspec": {"files", "core", "trackers"},
+    "msgspec": {"files", "core", "workflows", "trackers"},
     "imageio_ffmpeg": {"video"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gancli.core.data.dataset import ImageSet
     from gancli.core.data.statistics import DataSurvey
     from gancli.core.training.trial import Trial
+    from gancli.files.run_config import RunConfig
 
 LABEL_WIDTH = 9
 MOST_SIZES, MOST_COPIES = 3, 3
@@ -55,24 +56,24 @@ class RunReport:
         }
 
 
-def build_run_report(record: dict[str, Any], data: "ImageSet", trial: "Trial | None") -> RunReport:
+def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> RunReport:
     """The survey of the data, and what training on them will take, if that was tried."""
     from gancli.core.data.statistics import survey_dataset
     from gancli.core.training import run_config
 
-    total, budget_s = record["plan"]["total_nimg"], record["train"]["time_budget"]
+    total, budget_s = record.plan.total_nimg, record.train.time_budget
     n_shown = total if trial is None else total or trial.images(budget_s)
-    conditional = bool(record["data"]["class_names"]) and "clusters" not in record["data"]
+    conditional = bool(record.data.class_names) and record.data.clusters is None
     survey = survey_dataset(data, n_shown, conditional=conditional)
     survey = replace(survey, notes=(*survey.notes, *run_config.run_config_notes(record)))
     if trial is None:
         return RunReport(survey, None)
     train_s = round(trial.train_seconds(total) if total else budget_s, 1)
-    cost = TrainingCost(n_shown, round(trial.images_per_s, 1), train_s, trial.memory_bytes, trial.there_bytes)
+    cost = TrainingCost(n_shown or 0, round(trial.images_per_s, 1), train_s, trial.memory_bytes, trial.there_bytes)
     return RunReport(survey, cost)
 
 
-def print_summary(report: RunReport, record: dict[str, Any]) -> None:
+def print_summary(report: RunReport, record: "RunConfig") -> None:
     """The short form, on stderr."""
     data = report.data
     rows = [*plan_rows(record), *file_rows(data), *class_rows(data, most=2 * SHOWN_PER_END)]
@@ -84,7 +85,7 @@ def print_summary(report: RunReport, record: dict[str, Any]) -> None:
         print_stderr(f"warning: {line}")
 
 
-def print_full_report(report: RunReport, record: dict[str, Any]) -> None:
+def print_full_report(report: RunReport, record: "RunConfig") -> None:
     """The long form, on stdout; every bad file by its name."""
     data, files = report.data, report.data.files
     rows = [*plan_rows(record), *file_rows(data), *mode_rows(data), *class_rows(data, most=MOST_CLASSES)]
@@ -102,12 +103,12 @@ def print_full_report(report: RunReport, record: dict[str, Any]) -> None:
             print_stdout(f"  {make_printable(name)}: {reason}")
 
 
-def describe_image_changes(record: dict[str, Any]) -> str:
+def describe_image_changes(record: "RunConfig") -> str:
     """What is done to images at every step: ', mirrored, shifted and changed by cutout as in training'."""
-    train = record["train"]
-    done = [said for name, said in (("mirror", "mirrored"), ("shift", "shifted")) if train[name]]
-    if train["augment"] != "none" and train["augment_strength"]:
-        done.append(f"changed by {train['augment']}")
+    train = record.train
+    done = [what for is_on, what in ((train.mirror, "mirrored"), (train.shift, "shifted")) if is_on]
+    if train.augment != "none" and train.augment_strength:
+        done.append(f"changed by {train.augment}")
     return f", {', '.join(done[:-1])}{' and ' if done[1:] else ''}{done[-1]} as in training" if done else ""
 
 
@@ -119,34 +120,34 @@ def print_wrapped(label: str, text: str) -> None:
         label = ""
 
 
-def plan_rows(record: dict[str, Any]) -> Iterator[Row]:
-    data, machine, train = record["data"], record["machine"], record["train"]
-    total, n_classes = record["plan"]["total_nimg"], len(data["class_names"])
-    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {format_duration(train['time_budget'])}"
-    kind = "clusters in place of classes" if "clusters" in data else "classes: conditional"
+def plan_rows(record: "RunConfig") -> Iterator[Row]:
+    data, machine, train = record.data, record.machine, record.train
+    total, n_classes = record.plan.total_nimg, len(data.class_names)
+    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {format_duration(train.time_budget)}"
+    kind = "clusters in place of classes" if data.clusters else "classes: conditional"
     known = f"{n_classes} {kind}" if n_classes else "unconditional"
-    size = f"{data['resolution']}x{data['resolution']} {'grey' if data['channels'] == 1 else 'RGB'}"
-    yield "preset", f"{record['preset']}: {train['model']}, batch {train['batch_size']}, seed {train['seed']}, {length}"
-    if "init" in record:
+    size = f"{data.resolution}x{data.resolution} {'grey' if data.channels == 1 else 'RGB'}"
+    yield "preset", f"{record.preset}: {train.model}, batch {train.batch_size}, seed {train.seed}, {length}"
+    if record.init:
         from gancli.core.training import finetune
 
-        yield "init", finetune.describe_init(record["init"])
-    yield "data", f"{data['name']}: {data['n_train']:,} images of {size}, {data['n_heldout']:,} held out, {known}"
-    if train["augment"] != "none":
+        yield "init", finetune.describe_init(record.init)
+    yield "data", f"{data.name}: {data.n_train:,} images of {size}, {data.n_heldout:,} held out, {known}"
+    if train.augment != "none":
         yield "augment", describe_augmentation(record)
-    chosen = [name for name in ("threads", "precision") if train[name] == "auto"]
+    chosen = [name for name in ("threads", "precision") if getattr(train, name) == "auto"]
     tried = f" ({' and '.join(chosen)}: the fastest of a trial)" if chosen else ""
-    yield "on", f"{machine['device']}, {format_count(machine['threads'], 'thread')}, {machine['precision']}{tried}"
+    yield "on", f"{machine.device}, {format_count(machine.threads, 'thread')}, {machine.precision}{tried}"
 
 
-def describe_augmentation(record: dict[str, Any]) -> str:
+def describe_augmentation(record: "RunConfig") -> str:
     """'translation,cutout, strength 0.5, since fewer than 2,000 images are few (--augment none: off)'."""
-    train = record["train"]
-    said = f"{train['augment']}, strength {train['augment_strength']:g}"
-    if train["ada"]:
+    train = record.train
+    said = f"{train.augment}, strength {train.augment_strength:g}"
+    if train.ada:
         said += " at first, then by overfitting"
-    if record["data"]["n_train"] < train["augment_below"] and record["sources"]["augment"] not in ("flag", "file"):
-        said += f", since fewer than {train['augment_below']:,} images are few (--augment none: off)"
+    if record.data.n_train < train.augment_below and not record.is_chosen("augment"):
+        said += f", since fewer than {train.augment_below:,} images are few (--augment none: off)"
     return said
 
 

@@ -31,9 +31,9 @@ def join_processes() -> Iterator["World | None"]:
     world = worlds.join_world()
     try:
         yield world
-        world.tell({"order": "end"})
+        world.tell(worlds.EndOrder())
     except typer.Exit:
-        world.tell({"order": "end"})
+        world.tell(worlds.EndOrder())
         raise
     except BaseException as err:
         if world.claim_error_report() or not isinstance(err, Exception):
@@ -71,11 +71,13 @@ def torchrun_job_id() -> str | None:
 
 def find_interrupted_run(outdir: Path) -> RunDir | None:
     """The run that this job began before torchrun started its processes again; None if it did not, or had none yet."""
-    mine = torchrun_job_id()
-    if mine is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+    job = torchrun_job_id()
+    if job is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
+    from gancli.files.run_config import read_run_config
+
     for run in list_runs(outdir):
         with contextlib.suppress(RunError):
-            if run.read_config().get("job") == mine:
+            if read_run_config(run.config).job == job:
                 return run
     return None

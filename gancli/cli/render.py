@@ -162,13 +162,12 @@ class LogDisplay(QuietDisplay):
 def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
     """Where things are, the final numbers, and what to type next."""
     run = trainer.run_dir
-    ticks = [line for line in run.read_metrics() if line["kind"] == "tick"]
-    last = ticks[-1] if ticks else {}
+    last = trainer.monitor.ticks[-1].values if trainer.monitor.ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
-    numbers = {name: last[name] for name in names if last.get(name) is not None}
+    numbers = {name: value for name in names if (value := last.get(name)) is not None}
     files = [run.model, run.report, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
     files += [path for path in (run.score_plot, run.best_model) if path.exists()]
-    scored = trainer.watch.summary()
+    scored = trainer.monitor.summary()
     if as_json:
         print_json(
             {

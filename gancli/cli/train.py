@@ -126,12 +126,13 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
 def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli.cli import datareport, preview, render
-    from gancli.core.data import image_folder, statistics
+    from gancli.core.data import load, statistics
     from gancli.core.training import image_log
+    from gancli.files.run_config import to_json
     from gancli.workflows import training
 
     record, images, trained = plan.record, plan.images, plan.trained
-    n_bad, most = len(images.report.faults) if images.report else 0, record["train"]["max_bad"]
+    n_bad, most = len(images.report.faults) if images.report else 0, record.train.max_bad
     trial = None
     if n_bad <= most:
         render.print_status("trying a few steps", quiet=quiet or as_json)
@@ -142,13 +143,13 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     picture = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)
     report = replace(report, data=replace(report.data, duplicates=copies), picture=picture)
     if as_json:
-        render.print_json({**record, "report": report.to_json()})
+        render.print_json({**to_json(record), "report": report.to_json()})
     else:
         if not quiet and preview.can_show(console := render.stderr_console()):
             preview.print_sample_grid(console, grid, images.resolution)
         datareport.print_full_report(report, record)
     if images.report and n_bad > most:
-        way_out = image_folder.bad_files_advice(n_bad, images.report.n_files)
+        way_out = load.bad_files_advice(n_bad, images.report.n_files)
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 

@@ -5,13 +5,13 @@ The first one alone reads settings, decides and writes. The others (gancli.workf
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -22,9 +22,64 @@ from gancli.errors import ConfigError, LostProcessError
 LAUNCH_VARIABLES = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 TIMEOUT = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
 STEP_TIMEOUT = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
-ORDER_BYTES = 512  # bytes of an order
+ORDER_BYTES = 512  # of an order, without its content
 
-Order = dict[str, Any]
+
+class Order(msgspec.Struct, frozen=True, tag_field="order"):
+    """What the other processes are to do next. Some orders come with a content, which is any number of bytes."""
+
+
+class EndOrder(Order, frozen=True, tag="end"):
+    """There is nothing left to do."""
+
+
+class TrainOrder(Order, frozen=True, tag="train"):
+    """Build an Engine. Content: the run's config as JSON."""
+
+
+class StateOrder(Order, frozen=True, tag="state", kw_only=True):
+    """Take over the state of the first process. Content: its tensors, as safetensors; here is the rest of it."""
+
+    nimg: int
+    strength: float
+    lr_factor: float
+
+
+class StepOrder(Order, frozen=True, tag="step"):
+    """Train a step."""
+
+    total_nimg: int | None
+    strength: float
+
+
+class CompareOrder(Order, frozen=True, tag="compare"):
+    """Send a digest of all weights."""
+
+
+class ModelOrder(Order, frozen=True, tag="model"):
+    """Load a model onto a device. Content: its file."""
+
+    device: str
+
+
+class ImagesOrder(Order, frozen=True, tag="images"):
+    """Draw images of that model. Content: seeds and classes as JSON."""
+
+    trunc: float
+
+
+class FeaturesOrder(Order, frozen=True, tag="features"):
+    """Extract this process's part of the features of images. Content: the images, as safetensors."""
+
+    name: str
+    channels: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What is sent ahead of a content."""
+
+    order: EndOrder | TrainOrder | StateOrder | StepOrder | CompareOrder | ModelOrder | ImagesOrder | FeaturesOrder
+    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -59,14 +114,14 @@ class World:
         """Which of n things are this process's."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
-    def places(self, n: int, parts: int) -> Tensor | None:
-        """bool [n * size], which of the rows of so many batches, one after the other, are the n of this process; None
-        if all are."""
+    def row_mask(self, n: int, parts: int) -> Tensor | None:
+        """bool [n * size]: which rows are the n of this process, where `parts` whole batches lie one after the other;
+        None if all are."""
         if self.size == 1:
             return None
-        of_one = torch.zeros(n // parts * self.size, dtype=torch.bool)
-        of_one[self.rows(len(of_one))] = True
-        return of_one.repeat(parts)
+        mask = torch.zeros(n // parts * self.size, dtype=torch.bool)
+        mask[self.rows(len(mask))] = True
+        return mask.repeat(parts)
 
     def check_shares(self, batch_sizes: Sequence[int]) -> None:
         """Raises ConfigError for a batch that does not give each process as many images."""
@@ -79,7 +134,7 @@ class World:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Put the mean over all processes into each of them, by one message of their length together.
 
-        All have one type, and the same shapes everywhere. Raises LostError.
+        All have one type, and the same shapes everywhere. Raises LostProcessError.
         """
         if self.size == 1:
             return
@@ -91,30 +146,29 @@ class World:
             tensor.copy_(mean.view_as(tensor))
 
     def tell(self, order: Order, content: bytes = b"") -> None:
-        """Tell the others what to do next, by plain values of few letters, with a content of any length. Raises
-        LostError."""
+        """Tell the others what to do next. Raises LostProcessError."""
         if not self.has_followers:
             return
-        text = json.dumps({**order, "n_bytes": len(content)}).encode()
+        text = msgspec.json.encode({"order": order, "n_bytes": len(content)})
         with self.translate_dist_errors():
             dist.broadcast(torch.frombuffer(bytearray(text.ljust(ORDER_BYTES)), dtype=torch.uint8), 0)
             if content:
                 dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
 
     def receive_order(self) -> tuple[Order, bytes]:
-        """What the first process tells next. Raises LostError."""
+        """What the first process tells next, and its content. Raises LostProcessError."""
         slot = torch.empty(ORDER_BYTES, dtype=torch.uint8)
         with self.translate_dist_errors():
             dist.broadcast(slot, 0)
-            order: Order = json.loads(slot.numpy().tobytes())
-            content = torch.empty(order.pop("n_bytes"), dtype=torch.uint8)
+            message = msgspec.json.decode(slot.numpy().tobytes(), type=Message)
+            content = torch.empty(message.n_bytes, dtype=torch.uint8)
             if len(content):
                 dist.broadcast(content, 0)
-        return order, content.numpy().tobytes()
+        return message.order, content.numpy().tobytes()
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors that all have, of one shape and on the CPU, by rank; nothing but in the first process. Raises
-        LostError."""
+        LostProcessError."""
         found = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
         with self.translate_dist_errors():
             dist.gather(tensor, found or None)

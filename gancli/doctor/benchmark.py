@@ -71,7 +71,7 @@ def measure_training_rate() -> float:
     name, config, sources = presets.resolve_config("quick", {}, {"batch_ramp_kimg": 0})
     engine = Engine(run_config.build_run_config(name, config, sources, data), data)
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.time_step(engine)
+        trial.time_step(engine, engine.config.batch_size)
     rates, end = list[float](), time.monotonic() + STEPS_S
     while not rates or time.monotonic() < end:
         rates.append(trial.measure_batch_rate(engine, engine.config.batch_size, STEPS_S))

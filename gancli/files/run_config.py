@@ -1,4 +1,4 @@
-"""config.json of a run as types: everything that was decided, enough to repeat it. Read, checked and written here alone.
+"""config.json of a run as types: everything that was decided, enough to repeat it. Read, checked and written here.
 
 Needs no torch. The checkpoints and the other processes of a run carry the same values; `parse_run_config` reads all of
 them, `to_json` makes them. A key of an optional part is absent where there is no such part. Keys of a newer gancli are
@@ -31,8 +31,8 @@ class TrainingPlan(Struct, omit_defaults=True):
 
 
 class DataInfo(Struct, frozen=True, omit_defaults=True):
-    """The data set as the run trains on it. class_counts: of the training images. clusters: the digest of what stands in
-    for classes. n_skipped, n_copies: files without use, known where the images were read from files."""
+    """The data set as the run trains on it. class_counts: of the training images. clusters: the digest of what stands
+    in for classes. n_skipped, n_copies: files without use, known where the images were read from files."""
 
     name: str
     source: str
@@ -142,7 +142,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def to_json(config: RunConfig) -> dict[str, object]:
     """The plain values of config.json."""
-    values: dict[str, object] = msgspec.to_builtins(config)
+    values: dict[str, object] = msgspec.json.decode(msgspec.json.encode(config))
     return values
 
 

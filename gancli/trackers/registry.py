@@ -6,10 +6,13 @@ A tracker is told what the run is, then each event of gancli.events, and when th
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gancli.errors import ConfigError, did_you_mean
 from gancli.events import Event, RunStarted
+
+if TYPE_CHECKING:
+    from gancli.files.run_config import RunConfig
 
 NONE = "none"
 
@@ -17,9 +20,10 @@ NONE = "none"
 class Tracker(Protocol):
     """May raise anything: it is not called again then, and training goes on. To make one does nothing yet."""
 
-    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
-        """Once, before all events. record: what is in the run's config.json; run: its folder; nimg: images seen, above
-        0 if it goes on, and what was reported of later ones does not hold any more."""
+    def start(self, record: "RunConfig", run: Path, nimg: int) -> None:
+        """Once, before all events. record: what config.json holds, of which gancli.files.run_config.to_json makes plain
+        values; run: the folder; nimg: images seen, above 0 if the run goes on, and what was reported of later ones does
+        not hold any more."""
 
     def event(self, event: Event) -> None:
         """The files that an event speaks of are on disk."""
@@ -48,10 +52,10 @@ def create_tracker(name: str) -> Tracker | None:
     return TRACKERS[name]()
 
 
-def tracker_of_run(record: dict[str, Any], warn: Callable[[str], None]) -> Tracker | None:
+def tracker_of_run(record: "RunConfig", warn: Callable[[str], None]) -> Tracker | None:
     """The one that a run has, which may not be there any more; `warn` is told then."""
     try:
-        return create_tracker(record.get("log", NONE))
+        return create_tracker(record.log or NONE)
     except ConfigError as err:
         warn(f"{err}; going on without")
         return None
@@ -59,7 +63,7 @@ def tracker_of_run(record: dict[str, Any], warn: Callable[[str], None]) -> Track
 
 @contextlib.contextmanager
 def track_events(
-    tracker: Tracker | None, record: dict[str, Any], warn: Callable[[str], None]
+    tracker: Tracker | None, record: "RunConfig", warn: Callable[[str], None]
 ) -> Iterator[Callable[[Event], None]]:
     """What to call with each event of a run while the block lasts. The first failure of the tracker is the last one:
     `warn` is told, and nobody else notices."""

@@ -1,13 +1,15 @@
 """Events -> the folder `tensorboard` of a run, which `tensorboard --logdir runs` shows."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from torch.utils.tensorboard import SummaryWriter
 
 from gancli import events
 from gancli.files import image_io
+from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 
 
@@ -18,7 +20,7 @@ class TensorBoard:
         self.writer: SummaryWriter | None = None
         self.images_per_s: float | None = None
 
-    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
+    def start(self, record: RunConfig, run: Path, nimg: int) -> None:
         self.run = RunDir(run)
         self.open(nimg)
         self.summary_writer.add_text("settings", settings_table(record), nimg)
@@ -71,7 +73,8 @@ class TensorBoard:
             self.writer.close()
 
 
-def settings_table(record: dict[str, Any]) -> str:
+def settings_table(record: RunConfig) -> str:
     """The settings in Markdown."""
-    parts = {"preset": record["preset"], **record["train"], "data": record["data"]["name"], **record["machine"]}
+    train, machine = dataclasses.asdict(record.train), msgspec.structs.asdict(record.machine)
+    parts = {"preset": record.preset, **train, "data": record.data.name, **machine}
     return "\n".join(["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in parts.items())])

@@ -4,45 +4,45 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 
 from gancli.core import devices
-from gancli.core.distributed import World
+from gancli.core.distributed import EndOrder, FeaturesOrder, ImagesOrder, ModelOrder, TrainOrder, World
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import generate
 from gancli.core.training import run_config
 from gancli.core.training.engine import Engine
+from gancli.files.run_config import parse_run_config
 from gancli.metrics import features
 from gancli.metrics.features import Extractor
 from gancli.workflows import evaluation
 
 
 def follow_orders(world: World) -> None:
-    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostError when it is
-    gone."""
+    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostProcessError when
+    that process is gone."""
     engine: Engine | None = None
     model: Model | None = None
     while True:
         order, content = world.receive_order()
-        what = order["order"]
-        if what == "end":
-            return
-        if what == "train":
-            engine = build_follower_engine(json.loads(content), world)
-        elif what == "model":
-            model = receive_model(content, order["device"])
-        elif what == "images" and model is not None:
-            generate.generate_parts(model, json.loads(content), order["trunc"], world)
-        elif what == "features":
-            extractor = evaluation.share_extractor(load_extractor_once(order["name"], order["channels"]), world)
-            extractor.network(safetensors.torch.load(content)["images"])
-        elif engine is not None:
-            engine.execute_order(order, content)
-        else:
-            raise ValueError(f"an order that nobody understands: {what}")
+        match order:
+            case EndOrder():
+                return
+            case TrainOrder():
+                engine = build_follower_engine(content, world)
+            case ModelOrder():
+                model = receive_model(content, order.device)
+            case ImagesOrder() if model is not None:
+                generate.generate_parts(model, json.loads(content), order.trunc, world)
+            case FeaturesOrder():
+                extractor = evaluation.share_extractor(load_extractor_once(order.name, order.channels), world)
+                extractor.network(safetensors.torch.load(content)["images"])
+            case _ if engine is not None:
+                engine.execute_order(order, content)
+            case _:
+                raise ValueError(f"an order that comes too early: {order}")
 
 
 @functools.lru_cache(maxsize=1)
@@ -50,8 +50,9 @@ def load_extractor_once(name: str, channels: int) -> Extractor:
     return features.load_extractor(name, channels)
 
 
-def build_follower_engine(record: dict[str, Any], world: World) -> Engine:
+def build_follower_engine(content: bytes, world: World) -> Engine:
     """The same networks and images as in the first process. Raises DataError, RunError, MemoryLimitError."""
+    record = parse_run_config(json.loads(content), Path("the order to train"))
     _, images = run_config.load_run_images(record)
     run_config.check_same_data(record, images)
     return Engine(record, images, world)

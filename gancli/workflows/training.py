@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from gancli import presets
 from gancli.config import TrainConfig
 from gancli.core import devices
@@ -24,6 +26,7 @@ from gancli.core.training.trainer import Trainer
 from gancli.core.training.trial import Trial
 from gancli.errors import GancliError
 from gancli.events import Event, RunEnded, Scored, SnapshotSaved
+from gancli.files.run_config import RunConfig, read_run_config
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 from gancli.workflows import evaluation
@@ -31,11 +34,11 @@ from gancli.workflows import evaluation
 REFRESH_REST_FACTOR = 100  # times as long as a refresh took, the page is left alone after it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RunPlan:
     """A new run, decided but not begun. images: as they were loaded; trained: with the labels of training."""
 
-    record: dict[str, Any]
+    record: RunConfig
     images: ImageSet
     trained: ImageSet
     start: PretrainedNetworks | None = None
@@ -44,7 +47,7 @@ class RunPlan:
     @property
     def folder(self) -> str:
         """The name of its folder, after the number."""
-        return f"{self.record['preset']}-{folder_slug(self.images.name)}"
+        return f"{self.record.preset}-{folder_slug(self.images.name)}"
 
     @property
     def notes(self) -> list[str]:
@@ -57,14 +60,14 @@ class RunPlan:
 
         None where nothing was tried. Raises MemoryLimitError.
         """
-        self.record["machine"] = autotune.tune_machine(self.record, self.trained)["machine"]
+        self.record = autotune.tune_machine(self.record, self.trained)
         is_tried = always or trial.may_exceed_memory(self.record)
         return trial.run_trial(self.record, self.trained) if is_tried else None
 
     def create_trainer(self, run: RunDir, progress: ProgressCallback = ignore_progress) -> Trainer:
         """In a folder that is locked."""
-        probe = build_run_scorer(self.record, self.images, self.world, progress)
-        return Trainer(run, self.record, self.trained, probe, self.start, self.world)
+        scorer = build_run_scorer(self.record, self.images, self.world, progress)
+        return Trainer(run, self.record, self.trained, scorer, self.start, self.world)
 
 
 def plan_run(
@@ -98,13 +101,10 @@ def plan_run(
         images, conditional=config.conditional, clusters=config.clusters, progress=progress
     )
     record = run_config.build_run_config(preset, config, sources, trained, world.size)
-    if job:
-        record["job"] = job
-    if tracker:
-        record["log"] = log
-    world.check_shares(run_config.run_batch_sizes(record))
+    record = replace(record, job=job, log=log if tracker else None)
+    world.check_shares(run_config.run_batch_sizes(record.train))
     if init:
-        record["init"] = finetune.build_init_entry(init, record)
+        record = replace(record, init=finetune.build_init_entry(init, record))
     return RunPlan(record, images, trained, init, world)
 
 
@@ -122,29 +122,26 @@ def reopen_run(
 
     Raises ConfigError for other settings, RunError, DataError, FileFormatError.
     """
-    record = run_config.read_run_config(run)
+    record = read_run_config(run.config)
     asked = presets.parse_setting_values(asked or {})
     preset_in_file = asked.pop("preset", None)
     run_config.check_settings_unchanged(record, preset_in_file if preset is None else preset, asked)
     if log is not None:
         registry.create_tracker(log)
-        record["log"] = log
+        record = replace(record, log=log)
     record = run_config.extend_run(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
-    world.check_shares(run_config.run_batch_sizes(record))
+    world.check_shares(run_config.run_batch_sizes(record.train))
     images, trained = run_config.load_run_images(record, progress, verify=True)
     run_config.check_same_data(record, trained)
     return Trainer.resume(run, record, trained, build_run_scorer(record, images, world, progress), world)
 
 
-def build_run_scorer(
-    record: dict[str, Any], images: ImageSet, world: World, progress: ProgressCallback
-) -> Scorer | None:
+def build_run_scorer(record: RunConfig, images: ImageSet, world: World, progress: ProgressCallback) -> Scorer | None:
     """What scores the model during training, unless that is turned off."""
-    if not record["train"]["eval_kimg"]:
+    if not record.train.eval_kimg:
         return None
-    return evaluation.build_scorer(
-        images, run_config.model_spec(record), record["data"]["class_counts"], progress=progress, world=world
-    )
+    counts = record.data.class_counts
+    return evaluation.build_scorer(images, record.model_spec, counts, progress=progress, world=world)
 
 
 def draw_run_outputs(run: RunDir) -> None:

@@ -9,6 +9,7 @@ import pytest
 from commands import FAST, gancli
 
 from gancli.events import Event
+from gancli.files.run_config import RunConfig
 from gancli.trackers import registry
 
 RUN = Path("runs/00000-quick-tiny")
@@ -19,8 +20,8 @@ class Steps:
 
     seen: list[Any] = []  # noqa: RUF012
 
-    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
-        self.seen.append((record["log"], run, nimg))
+    def start(self, record: RunConfig, run: Path, nimg: int) -> None:
+        self.seen.append((record.log, run, nimg))
 
     def event(self, event: Event) -> None:
         self.seen.append(type(event).__name__)

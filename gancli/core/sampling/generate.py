@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.core import images
-from gancli.core.distributed import ALONE, World
+from gancli.core.distributed import ALONE, ImagesOrder, ModelOrder, World
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
@@ -81,12 +81,12 @@ def generate_samples(model: Model, request: SampleRequest, world: World = ALONE)
     """The pictures of a request, as a stream. The processes of the world make a batch each. Raises LostProcessError."""
     if world.has_followers:
         device = next(model.G.parameters()).device.type
-        world.tell({"order": "model", "device": device}, model_file.pack_model(model.G, model.info))
+        world.tell(ModelOrder(device), model_file.pack_model(model.G, model.info))
     turn = BATCH * world.size
     for start in range(0, len(request), turn):
         parts = [request.part(i, i + BATCH) for i in range(start, min(start + turn, len(request)), BATCH)]
         if world.has_followers:
-            world.tell({"order": "images", "trunc": request.trunc}, json.dumps(parts).encode())
+            world.tell(ImagesOrder(request.trunc), json.dumps(parts).encode())
         yield from generate_parts(model, parts, request.trunc, world)
 
 

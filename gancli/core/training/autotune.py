@@ -1,33 +1,36 @@
 """Threads and precision that this run is fastest with, found by a few real steps of it, thrown away."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from msgspec.structs import replace
 
 from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
-from gancli.core.training import run_config, trial
+from gancli.core.training import trial
 from gancli.core.training.engine import Engine
+from gancli.files.run_config import MachineInfo, RunConfig
 
 ROUNDS = 2  # so that a machine that is busy for a moment decides nothing
 MIN_MEASURE_S = 0.3  # of steps, for each value in each round
 MIN_SPEEDUP = 1.05  # times the speed of the default is what leaving it takes
 
 
-def tune_machine(record: dict[str, Any], data: ImageSet) -> dict[str, Any]:
-    """The record of a new run with what it leaves to a trial chosen; the others as they are.
+def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
+    """The config of a new run with what it leaves to a trial chosen; the rest as it is.
 
-    A run that is resumed keeps what its record says. Raises MemoryLimitError as a rehearsal does.
+    A run that is resumed keeps what its config says. Raises MemoryLimitError as a trial does.
     """
-    device = devices.resolve_device(record["machine"]["device"])
-    candidates: dict[str, Sequence[Any]] = {
+    has_bf16 = devices.has_bf16(devices.resolve_device(record.machine.device))
+    candidates: dict[str, Sequence[int | str]] = {
         "threads": candidate_thread_counts(devices.count_cores()),
-        "precision": ("float32", "bf16") if devices.has_bf16(device) else ("float32",),
+        "precision": ("float32", "bf16") if has_bf16 else ("float32",),
     }
-    chosen = [name for name in candidates if record["train"][name] == "auto"]
+    chosen = [name for name in candidates if getattr(record.train, name) == "auto"]
     if chosen:
         trial.run_trial(record, data)  # refuses a batch that there is no memory for
     for name in chosen:
-        record = choose_fastest(record, data, name, candidates[name])
+        machines = [replace(record.machine, **{name: value}) for value in candidates[name]]
+        record = replace(record, machine=choose_fastest(record, data, machines))
     return record
 
 
@@ -36,26 +39,21 @@ def candidate_thread_counts(cores: int) -> list[int]:
     return [cores, *(2**n for n in reversed(range(cores.bit_length())) if 2**n < cores)]
 
 
-def choose_fastest(record: dict[str, Any], data: ImageSet, name: str, values: Sequence[Any]) -> dict[str, Any]:
-    """The record with the fastest of these values of its machine's `name`; the first one unless another is worth it."""
-    records = {value: with_machine_setting(record, name, value) for value in values}
-    rates, tried = dict.fromkeys(values, 0.0), list(values)
+def choose_fastest(record: RunConfig, data: ImageSet, machines: Sequence[MachineInfo]) -> MachineInfo:
+    """The one that this run is fastest with; the first one unless another is worth it."""
+    rates = [0.0] * len(machines)
     for _ in range(ROUNDS):
-        for value in tried:
-            rates[value] = max(rates[value], full_batch_rate(records[value], data))
-        tried = [value for value in tried if rates[value] > max(rates.values()) / 2]
-    best = max(values, key=lambda value: rates[value])
-    return records[best if rates[best] > MIN_SPEEDUP * rates[values[0]] else values[0]]
+        enough = max(rates) / 2
+        for place, machine in enumerate(machines):
+            if rates[place] >= enough:
+                rates[place] = max(rates[place], full_batch_rate(replace(record, machine=machine), data))
+    best = rates.index(max(rates))
+    return machines[best if rates[best] > MIN_SPEEDUP * rates[0] else 0]
 
 
-def with_machine_setting(record: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
-    return {**record, "machine": {**record["machine"], name: value}}
-
-
-def full_batch_rate(record: dict[str, Any], data: ImageSet) -> float:
+def full_batch_rate(record: RunConfig, data: ImageSet) -> float:
     """At the full batch size, of this process."""
-    record = run_config.config_of_one_process(record)
-    engine = Engine({**record, "train": {**record["train"], "batch_ramp_kimg": 0.0}}, data)
+    engine, batch = Engine(record, data), trial.process_batch_size(record)
     for _ in range(2):  # one with R1 and one without, to warm up
-        trial.time_step(engine)
-    return trial.measure_batch_rate(engine, engine.config.batch_size, MIN_MEASURE_S)
+        trial.time_step(engine, batch)
+    return trial.measure_batch_rate(engine, batch, MIN_MEASURE_S)

@@ -1,10 +1,12 @@
-"""A TrainState in one file: weights, averages, optimisers, running sums and the record of the run."""
+"""A TrainStep in one file: weights, averages, optimisers, running sums and the record of the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import torch
+from msgspec import Meta, Struct
 from torch import Tensor
 
 from gancli.config import ModelSpec, TrainConfig
@@ -12,42 +14,60 @@ from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import on_meta_device
 from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
+from gancli.files.run_config import RunConfig, parse_run_config, to_json
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, parse_nimg
+
+
+class CheckpointMeta(Struct, frozen=True):
+    """What a checkpoint holds beside tensors. record: the values of config.json; train_s: seconds trained."""
+
+    record: dict[str, object]
+    train_s: Annotated[float, Meta(ge=0, le=IMPLAUSIBLE_VALUE)]
+    nimg: int
+    strength: Annotated[float, Meta(ge=0, le=1)]
+    lr_factor: Annotated[float, Meta(gt=0, le=1)]
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What `save` wrote to a file. digest: the file's own, of all of it."""
+    """What `save_checkpoint` wrote to a file. digest: the file's own, of all of it."""
 
     path: Path
     tensors: dict[str, Tensor]
-    meta: dict[str, Any]
+    meta: CheckpointMeta
     digest: str
 
+    @property
+    def record(self) -> RunConfig:
+        """Raises RunError."""
+        return parse_run_config(self.meta.record, self.path)
 
-def save_checkpoint(path: Path, state: TrainStep, meta: dict[str, Any]) -> None:
-    """meta: plain values that belong to this point of the run, such as its record and the time spent."""
-    tensors, moment = state_contents(state)
-    atomic_write(path, tensor_file.pack_tensors("checkpoint", tensors, meta | moment))
+
+def save_checkpoint(path: Path, state: TrainStep, record: RunConfig, train_s: float) -> None:
+    meta = CheckpointMeta(to_json(record), train_s, state.nimg, state.strength, state.lr_factor)
+    atomic_write(path, tensor_file.pack_tensors("checkpoint", state_tensors(state), msgspec.structs.asdict(meta)))
 
 
-def state_contents(state: TrainStep) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """All that a state is: tensors, and plain values."""
+def state_tensors(state: TrainStep) -> dict[str, Tensor]:
+    """All that a state is, but for three numbers."""
     tensors = {"tallies": state.tallies.cpu().double()}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
     for name, optimizer in state.optimizers.items():
         for place, moments in optimizer.moments.items():
             tensors |= {f"{name}.{place}.{key}": tensor for key, tensor in vars(moments).items()}
-    return tensors, {"nimg": state.nimg, "strength": state.strength, "lr_factor": state.lr_factor}
+    return tensors
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
-    found = Checkpoint(path, *tensor_file.unpack_tensors("checkpoint", path))
-    if model_file.check_images_seen(path, found.meta.get("nimg")) != parse_nimg(path):
+    tensors, values, digest = tensor_file.unpack_tensors("checkpoint", path)
+    if model_file.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
         raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
-    return found
+    try:
+        return Checkpoint(path, tensors, msgspec.convert(values, CheckpointMeta), digest)
+    except msgspec.ValidationError as err:
+        raise FileFormatError(f"{path} does not fit the run it belongs to: {err}") from err
 
 
 def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
@@ -61,25 +81,15 @@ def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, Da
         except FileFormatError:
             if path in run.checkpoints():
                 raise
-            return read_newest_checkpoint(
-                run
-            )  # the run goes on in another process, and has dropped it for newer ones since
+            return read_newest_checkpoint(run)  # the run goes on in another process, which has dropped this one
     way_out = f", or one from the model it left: --init {run.model}" if run.model.is_file() else ""
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
 
 
 def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
-    """Refuse, before anything is built, what does not fit the training of this config: its digest may be right, and
-    yet a stranger's hand have made it. Raises FileFormatError."""
-    meta = found.meta
+    """Refuse, before anything is built, what does not fit the training of this config: a stranger may have made it,
+    with a digest that is right. Raises FileFormatError."""
     try:
-        model_file.check_images_seen(found.path, meta["nimg"])
-        if (
-            not 0 < meta["lr_factor"] <= 1
-            or not 0 <= meta["strength"] <= 1
-            or not 0 <= meta["train_s"] < IMPLAUSIBLE_VALUE
-        ):
-            raise ValueError("the strength of augmentation, the factor of the learning rate or the time is impossible")
         with on_meta_device():
             fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))
         given = {name: (tensor.shape, tensor.dtype) for name, tensor in found.tensors.items()}
@@ -93,7 +103,7 @@ def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpe
         never_below_0 = [name for name in given.keys() - fixed.keys() if not name.endswith("exp_avg")]
         if any(bool((found.tensors[name] < 0).any()) for name in never_below_0):
             raise ValueError("Adam has counted or squared to less than 0")
-    except (KeyError, ValueError, TypeError) as err:
+    except ValueError as err:
         raise FileFormatError(f"{found.path} does not fit the run it belongs to: {err}") from err
 
 
@@ -114,14 +124,15 @@ def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
 
 
 def restore_checkpoint(state: TrainStep, found: Checkpoint) -> float:
-    """Put a checkpoint that `check` accepts into a state of the same config. Returns the seconds trained so far."""
-    fill_state(state, found.tensors, found.meta)
-    return float(found.meta["train_s"])
+    """Put a checkpoint that fits into a state of the same config. Returns the seconds trained so far."""
+    meta = found.meta
+    fill_state(state, found.tensors, meta.nimg, meta.strength, meta.lr_factor)
+    return meta.train_s
 
 
-def fill_state(state: TrainStep, tensors: dict[str, Tensor], moment: dict[str, Any]) -> None:
-    """Make it what `contents` were taken of."""
-    state.nimg, state.strength, state.lr_factor = moment["nimg"], float(moment["strength"]), float(moment["lr_factor"])
+def fill_state(state: TrainStep, tensors: dict[str, Tensor], nimg: int, strength: float, lr_factor: float) -> None:
+    """Make it the state that `state_tensors` were taken of."""
+    state.nimg, state.strength, state.lr_factor = nimg, strength, lr_factor
     state.tallies.copy_(tensors["tallies"])
     for name, module in state.modules.items():
         module.load_state_dict(select_prefix(tensors, name))

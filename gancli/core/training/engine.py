@@ -4,40 +4,40 @@ With several processes, each has an engine. That of the first tells the others w
 """
 
 import json
-from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from gancli import config as configs
 from gancli.core import devices, rng
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import batch_indices
-from gancli.core.distributed import ALONE, Order, World
+from gancli.core.distributed import ALONE, CompareOrder, Order, StateOrder, StepOrder, TrainOrder, World
 from gancli.core.networks import tensor_file
-from gancli.core.training import augment, checkpoint, finetune, run_config, schedules
+from gancli.core.training import augment, checkpoint, finetune, schedules
 from gancli.core.training.step import TrainStep, min_training_bytes
 from gancli.errors import LostProcessError, MemoryLimitError
+from gancli.files.run_config import RunConfig, to_json
 
 HEALTH_IMAGES = 256  # training, held-out and generated images that a tick's health is read from
 
 
 class Engine:
-    """`record` is that of the run; its plan may become known or longer meanwhile."""
+    """`record` is the config of the run; its plan may become known or longer meanwhile."""
 
     def __init__(
         self,
-        record: dict[str, Any],
+        record: RunConfig,
         data: ImageSet,
         world: World = ALONE,
         init: finetune.PretrainedNetworks | None = None,
     ) -> None:
-        self.record, self.data = record, data
-        self.config, self.spec = configs.config_from_values(record["train"]), run_config.model_spec(record)
-        devices.configure_torch(record["machine"]["threads"], record["machine"]["precision"])
-        self.device = devices.resolve_device(record["machine"]["device"])
-        world.tell({"order": "train"}, json.dumps(record).encode())
+        self.config, self.plan, self.machine, self.spec = record.train, record.plan, record.machine, record.model_spec
+        self.data = data
+        self.device = devices.resolve_device(self.machine.device)
+        devices.check_precision(self.machine.precision, self.device)
+        devices.configure_torch(self.machine.threads, self.machine.precision)
+        world.tell(TrainOrder(), json.dumps(to_json(record)).encode())
         self.world = world.on(self.device)
         self.state = self.build_state(data)
         if init is not None:
@@ -53,22 +53,15 @@ class Engine:
             sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
             raise MemoryLimitError(f"{what} {sizes}; lower the widths")
         is_changed = self.config.augment != "none" or self.config.shift > 0
-        precision = self.record["machine"]["precision"]
         background = augment.border_level(data.images) if is_changed else None
         try:
-            return TrainStep(self.config, self.spec, self.device, background, self.world, precision)
+            return TrainStep(self.config, self.spec, self.device, background, self.world, self.machine.precision)
         except RuntimeError as err:
             if not devices.is_out_of_memory(err):
                 raise
             raise MemoryLimitError(
                 f"{what} do not fit into the memory that {self.device.type} has left; make room, or lower the widths"
             ) from err
-
-    @property
-    def total_nimg(self) -> int | None:
-        """Images at the end of the plan; None while a time budget has no plan."""
-        total: int | None = self.record["plan"]["total_nimg"]
-        return total
 
     @property
     def batch_size(self) -> int:
@@ -78,24 +71,23 @@ class Engine:
     def send_state(self) -> None:
         """Give the others the state of this process."""
         if self.world.has_followers:
-            tensors, moment = checkpoint.state_contents(self.state)
-            self.world.tell(
-                {"order": "state", **moment}, safetensors.torch.save(tensor_file.contiguous_tensors(tensors))
-            )
+            state, tensors = self.state, tensor_file.contiguous_tensors(checkpoint.state_tensors(self.state))
+            order = StateOrder(nimg=state.nimg, strength=state.strength, lr_factor=state.lr_factor)
+            self.world.tell(order, safetensors.torch.save(tensors))
 
     def check_equal(self) -> None:
-        """Raises LostError if any process has another state than this one."""
+        """Raises LostProcessError if any process has another state than this one."""
         if self.world.has_followers:
-            self.world.tell({"order": "compare"})
-            mine, *others = self.gather_digests()
-            odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(mine, other)]
+            self.world.tell(CompareOrder())
+            own, *others = self.gather_digests()
+            odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(own, other)]
             if odd:
                 nimg = self.state.nimg / 1000
                 raise LostProcessError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
 
     def gather_digests(self) -> list[Tensor]:
         """Of the states of all processes, uint8 [32] each; nothing but in the first."""
-        tensors = checkpoint.state_contents(self.state)[0]
+        tensors = checkpoint.state_tensors(self.state)
         del tensors["tallies"]  # only the first process reads them, which starts them anew
         digest = bytes.fromhex(
             tensor_file.content_digest("state", tensor_file.contiguous_tensors(tensors), str(self.state.nimg))
@@ -104,30 +96,31 @@ class Engine:
 
     def execute_order(self, order: Order, content: bytes) -> None:
         """Do as the first process does."""
-        if order["order"] == "step":
-            self.record["plan"]["total_nimg"], self.state.strength = order["total_nimg"], order["strength"]
-            self.step()
-        elif order["order"] == "state":
-            checkpoint.fill_state(self.state, safetensors.torch.load(content), order)
-        elif order["order"] == "compare":
-            self.gather_digests()
-        else:
-            raise ValueError(f"an order that nobody understands: {order['order']}")
+        match order:
+            case StepOrder():
+                self.plan.total_nimg, self.state.strength = order.total_nimg, order.strength
+                self.step()
+            case StateOrder():
+                tensors = safetensors.torch.load(content)
+                checkpoint.fill_state(self.state, tensors, order.nimg, order.strength, order.lr_factor)
+            case CompareOrder():
+                self.gather_digests()
+            case _:
+                raise ValueError(f"an order that no engine understands: {order}")
 
-    def step(self) -> None:
-        """Raises MemoryLimitError, LostError."""
-        self.world.tell({"order": "step", "total_nimg": self.total_nimg, "strength": self.state.strength})
-        nimg, config, n = self.state.nimg, self.config, self.batch_size
-        mine = self.world.rows(n)
-        index = batch_indices(len(self.images), config.seed, nimg, n)[mine]
-        real, labels = (
-            self.select_images(index),
-            None if self.labels is None else self.labels[devices.move_to_device(index, self.device)],
-        )
+    def step(self, batch_size: int | None = None) -> None:
+        """Train on the next batch, of the planned size unless this process is alone and says another. Raises
+        MemoryLimitError, LostProcessError."""
+        self.world.tell(StepOrder(self.plan.total_nimg, self.state.strength))
+        nimg, config, n = self.state.nimg, self.config, batch_size or self.batch_size
+        rows = self.world.rows(n)
+        index = batch_indices(len(self.images), config.seed, nimg, n)[rows]
+        real = self.select_images(index)
+        labels = None if self.labels is None else self.labels[devices.move_to_device(index, self.device)]
         if config.mirror:
-            chosen = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
-            real = augment.mirror_images(real, devices.move_to_device(chosen[mine], self.device))
-        t, epochs = schedules.part_done(nimg, self.total_nimg), nimg / len(self.images)
+            is_mirrored = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
+            real = augment.mirror_images(real, devices.move_to_device(is_mirrored[rows], self.device))
+        t, epochs = schedules.part_done(nimg, self.plan.total_nimg), nimg / len(self.images)
         try:
             self.state.step(real, labels, t, epochs)
         except RuntimeError as err:

@@ -13,9 +13,10 @@ from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file
 from gancli.core.networks.build import build_discriminator, build_generator
-from gancli.core.training import checkpoint, run_config
+from gancli.core.training import checkpoint
 from gancli.core.training.step import TrainStep
 from gancli.errors import ConfigError, FileFormatError, RunError
+from gancli.files.run_config import InitEntry, RunConfig
 from gancli.files.run_folder import RunDir, suggest_run
 from gancli.wording import format_list
 
@@ -48,9 +49,9 @@ class PretrainedNetworks:
     clusters: str | None = None
     notes: tuple[str, ...] = ()
 
-    def known_classes(self, record: Mapping[str, Any]) -> tuple[str, ...]:
+    def known_classes(self, record: RunConfig) -> tuple[str, ...]:
         """Names by which the classes of a new run can be known again; clusters of other images are other clusters."""
-        return self.class_names if record["data"].get("clusters") == self.clusters else ()
+        return self.class_names if record.data.clusters == self.clusters else ()
 
 
 def load_pretrained(path: Path, outdir: Path) -> PretrainedNetworks:
@@ -80,14 +81,11 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
     found, faults = checkpoint.read_newest_checkpoint(run)
     path, tensors = found.path, found.tensors
     try:
-        record, nimg = found.meta["record"], model_file.check_images_seen(path, found.meta["nimg"])
-        data, clusters = record["data"]["name"], record["data"].get("clusters")
-        class_names = model_file.check_class_names(path, record["data"]["class_names"])
-        train, spec = configs.config_from_values(record["train"]), run_config.model_spec(record)
-    except (KeyError, TypeError, ValueError, ConfigError) as err:
+        record = found.record
+    except RunError as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
-    if not isinstance(data, str) or not isinstance(clusters, str | None):
-        raise FileFormatError(f"{path} does not say what it was trained on as a run of gancli does")
+    train, data, spec = record.train, record.data, record.model_spec
+    class_names = model_file.check_class_names(path, list(data.class_names))
     averaged = checkpoint.select_prefix(tensors, "G_ema") or checkpoint.select_prefix(tensors, "G")
     return PretrainedNetworks(
         source=source,
@@ -95,8 +93,8 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
         sha256=found.digest,
         spec=spec,
         spectral_norm=train.spectral_norm,
-        nimg=nimg,
-        data=data,
+        nimg=found.meta.nimg,
+        data=data.name,
         class_names=class_names,
         G=model_file.build_with_weights(path, lambda: build_generator(spec), averaged),
         D=model_file.build_with_weights(
@@ -104,7 +102,7 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
             lambda: build_discriminator(spec, spectral_norm=train.spectral_norm),
             checkpoint.select_prefix(tensors, "D"),
         ),
-        clusters=clusters,
+        clusters=data.clusters,
         notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
     )
 
@@ -137,54 +135,42 @@ def adopt_pretrained_settings(
     return dataclasses.replace(config, **values), {**sources, **dict.fromkeys(followed, "init")}
 
 
-def build_init_entry(start: PretrainedNetworks, record: dict[str, Any]) -> dict[str, Any]:
-    """What the record of a new run is to say of its start. Raises ConfigError if its images differ in size or channels.
-
-    remade: what starts anew; "D", "class embeddings", "class weights". new_classes: those whose embeddings do, beside
-    others that are known.
-    """
-    spec, class_names = run_config.model_spec(record), record["data"]["class_names"]
+def build_init_entry(start: PretrainedNetworks, record: RunConfig) -> InitEntry:
+    """What a new run starts from. Raises ConfigError if its images differ in size or channels."""
+    spec, class_names = record.model_spec, record.data.class_names
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
         wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
-        by = record["sources"]["resolution"] if record["train"]["resolution"] == spec.resolution else ""
+        by = record.sources["resolution"] if record.train.resolution == spec.resolution else ""
         made = f" by {by}" if by.startswith("preset") else ""
-        sizes = f"the images of {record['data']['name']} are {format_image_size(spec)}{made}"
+        sizes = f"the images of {record.data.name} are {format_image_size(spec)}{made}"
         sizes += f", those of {start.source} {format_image_size(start.spec)}"
         raise ConfigError(f"{sizes}; give {wanted}, or other images")
     remade = [] if start.D else ["D"]
     known = start.known_classes(record)
-    new_classes = [name for name in class_names if name not in known]
+    new_classes = tuple(name for name in class_names if name not in known)
     if bool(class_names) != bool(start.class_names):
-        remade, new_classes = [*remade, "class weights"], []
+        remade, new_classes = [*remade, "class weights"], ()
     elif new_classes == class_names and class_names:
-        remade, new_classes = [*remade, "class embeddings"], []
-    return {
-        "source": start.source,
-        "path": start.path,
-        "sha256": start.sha256,
-        "nimg": start.nimg,
-        "data": start.data,
-        "remade": remade,
-        "new_classes": new_classes,
-    }
+        remade, new_classes = [*remade, "class embeddings"], ()
+    return InitEntry(start.source, start.path, start.sha256, start.nimg, start.data, tuple(remade), new_classes)
 
 
 def format_image_size(spec: ModelSpec) -> str:
     return f"{spec.resolution}x{spec.resolution} {'grey' if spec.channels == 1 else 'RGB'}"
 
 
-def describe_init(init: Mapping[str, Any]) -> str:
+def describe_init(init: InitEntry) -> str:
     """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
-    said, classes = [REINITIALIZED[name] for name in init["remade"] if name in REINITIALIZED], init["new_classes"]
-    said += [f"embeddings of new classes start anew: {format_list(classes, MOST_NAMED)}"] if classes else []
-    return "; ".join([f"{init['source']}, {init['nimg'] / 1000:g} kimg on {init['data']}", *said])
+    notes, classes = [REINITIALIZED[name] for name in init.remade if name in REINITIALIZED], init.new_classes
+    notes += [f"embeddings of new classes start anew: {format_list(classes, MOST_NAMED)}"] if classes else []
+    return "; ".join([f"{init.source}, {init.nimg / 1000:g} kimg on {init.data}", *notes])
 
 
 @torch.no_grad()
-def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: Mapping[str, Any]) -> None:
+def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: RunConfig) -> None:
     """Put the weights of `start` into a state that is at image 0; what has no counterpart there stays as it is."""
     places = {name: place for place, name in enumerate(start.known_classes(record))}
-    rows = [(row, places[name]) for row, name in enumerate(record["data"]["class_names"]) if name in places]
+    rows = [(row, places[name]) for row, name in enumerate(record.data.class_names) if name in places]
     copy_matching_weights(state.G, start.G, rows, start.spec.z_dim)
     if start.D is not None:
         copy_matching_weights(state.D, start.D, rows, 0)

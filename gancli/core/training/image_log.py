@@ -1,8 +1,8 @@
 """The pictures a run shows of itself: frames of fixed latents, samples, and training images in the same layout."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from gancli import config as configs
-from gancli.config import ModelSpec
 from gancli.core import images, rng
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import batch_indices
@@ -20,6 +19,7 @@ from gancli.core.training import augment
 from gancli.errors import RunError
 from gancli.files import image_io
 from gancli.files.cache import cache_folder
+from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 
 COLUMNS, ROWS = 10, 8
@@ -29,15 +29,14 @@ PICTURE_PX = 600  # pictures are enlarged by a whole factor to about this width
 class ImageLogger:
     """Draws for one run; G is the generator that samples are taken from."""
 
-    def __init__(self, run: RunDir, record: dict[str, Any], spec: ModelSpec, data: ImageSet, G: nn.Module) -> None:
-        self.run, self.spec, self.data, self.G = run, spec, data, G
-        self.seed: int = record["train"]["seed"]
-        self.class_counts: list[int] = record["data"]["class_counts"]
-        self.scale = picture_scale(spec.resolution)
+    def __init__(self, run: RunDir, record: RunConfig, data: ImageSet, G: nn.Module) -> None:
+        self.run, self.data, self.G = run, data, G
+        self.seed, self.z_dim, self.class_counts = record.train.seed, record.train.z_dim, record.data.class_counts
+        self.scale = picture_scale(record.data.resolution)
 
     def picture(self) -> npt.NDArray[np.uint8]:
         """The same latents at every point of training, classes in columns when there are some."""
-        z = latents.latents_from_seeds(range(COLUMNS * ROWS), self.spec.z_dim)
+        z = latents.latents_from_seeds(range(COLUMNS * ROWS), self.z_dim)
         return images.make_grid(generate(self.G, z, self.labels()), COLUMNS)
 
     def labels(self) -> Tensor | None:
@@ -70,7 +69,7 @@ def picture_scale(resolution: int) -> int:
     return max(1, PICTURE_PX // (COLUMNS * resolution))
 
 
-def grid_labels(class_counts: list[int]) -> Tensor | None:
+def grid_labels(class_counts: Sequence[int]) -> Tensor | None:
     """The class of each place of a picture, int64 [80]; None without classes.
 
     One for each column while there are columns enough, else those that the seeds 0 to 79 stand for.
@@ -92,21 +91,20 @@ def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor
     return torch.stack([next(members[label]) for label in labels.tolist()])
 
 
-def augmented_examples(record: dict[str, Any], data: ImageSet) -> npt.NDArray[np.uint8]:
+def augmented_examples(record: RunConfig, data: ImageSet) -> npt.NDArray[np.uint8]:
     """Training images as D sees them, a class for each column: mirrored, moved as often as they will be at most, and
     augmented as at the start."""
-    train = record["train"]
+    train = record.train
 
     def named_draws(name: str) -> torch.Generator:
-        return rng.generator(train["seed"], f"as shown {name}")
+        return rng.generator(train.seed, f"as shown {name}")
 
-    chosen = select_per_class(data, grid_labels(record["data"]["class_counts"]), train["seed"])
+    chosen = select_per_class(data, grid_labels(record.data.class_counts), train.seed)
     x = images.to_float(data.images[chosen])
-    if train["mirror"]:
+    if train.mirror:
         x = augment.mirror_images(x, torch.rand(len(x), generator=named_draws("mirror")) < 0.5)
-    names = configs.parse_augment(train["augment"])
-    fill = augment.border_level(data.images)
-    x = augment.augment_for_discriminator(x, train["shift"], names, train["augment_strength"], fill, named_draws)
+    names, fill = configs.parse_augment(train.augment), augment.border_level(data.images)
+    x = augment.augment_for_discriminator(x, train.shift, names, train.augment_strength, fill, named_draws)
     return images.make_grid(images.to_uint8(x), COLUMNS)
 
 

@@ -232,7 +232,7 @@ class TrainStep:
         def draws(name: str) -> torch.Generator:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
 
-        mine = self.world.places(len(pictures), parts)
+        mine = self.world.row_mask(len(pictures), parts)
         return augment.augment_for_discriminator(
             pictures, chance, self.augmentations, self.strength, self.background, draws, mine
         )

@@ -3,11 +3,12 @@
 import shlex
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from gancli import config as configs
+from msgspec.structs import replace
+
 from gancli import events
 from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
@@ -16,10 +17,20 @@ from gancli.core.networks import model_file
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
 from gancli.core.training.image_log import ImageLogger
-from gancli.core.training.monitor import Monitor, Scorer
+from gancli.core.training.monitor import Measurements, Monitor, Scorer
 from gancli.core.training.time_budget import TimeBudget
 from gancli.errors import ConfigError, DivergedError, FileFormatError, LostProcessError, MemoryLimitError
-from gancli.files.run_folder import RunDir, append_jsonl, atomic_write, fsync_file, parse_nimg, read_jsonl, write_jsonl
+from gancli.files.run_config import RunConfig, to_json
+from gancli.files.run_folder import RunDir, atomic_write, parse_nimg
+from gancli.files.run_log import (
+    EventLine,
+    MetricsLine,
+    append_line,
+    fsync_file,
+    read_events,
+    read_metrics,
+    write_lines,
+)
 
 EndReason = Literal["finished", "time", "stopped"]
 
@@ -27,49 +38,48 @@ ROLLBACK_LR_FACTOR = 0.5  # of the learning rate is left after numbers went wron
 
 
 class Trainer:
-    """One run, from its first step or its last checkpoint to the end of its plan."""
+    """One run, from its first step or its last checkpoint to the end of its plan.
+
+    record: what config.json says; its plan is changed here alone.
+    """
 
     def __init__(
         self,
         run: RunDir,
-        record: dict[str, Any],
+        record: RunConfig,
         data: ImageSet,
-        probe: Scorer | None = None,
+        scorer: Scorer | None = None,
         init: finetune.PretrainedNetworks | None = None,
         world: World = ALONE,
     ) -> None:
-        self.run_dir, self.record, self.probe = run, record, probe
+        self.run_dir, self.scorer = run, scorer
+        self.record = replace(record, eval=scorer.about) if scorer else record
+        self.config, self.plan = record.train, record.plan
         self.engine = Engine(record, data, world, init)
-        self.config, self.state = self.engine.config, self.engine.state
+        self.state = self.engine.state
         self.notes: list[str] = []
         self.train_s = 0.0
         self.saved_nimg = -1
         self._stop = False
-        self.gallery = ImageLogger(run, record, self.engine.spec, data, self.state.G_ema)
-        about = {} if probe is None else probe.about
-        if probe is not None:
-            record["eval"] = about
-        self.watch = Monitor(about.get("score"), about.get("floor"))
+        self.image_logger = ImageLogger(run, record, data, self.state.G_ema)
+        self.monitor = Monitor(scorer.about if scorer else None)
 
     @classmethod
     def resume(
-        cls, run: RunDir, record: dict[str, Any], data: ImageSet, probe: Scorer | None = None, world: World = ALONE
+        cls, run: RunDir, record: RunConfig, data: ImageSet, scorer: Scorer | None = None, world: World = ALONE
     ) -> "Trainer":
         """Go on from the newest checkpoint that can be read; what came after it is taken back."""
         notes: list[str] = []
         found = recover_newest_checkpoint(run, notes)
-        kept = run_config.check_run_config(found.meta.get("record"), found.path)
-        notes += run_config.check_against_checkpoint(run, record, kept) + run_config.change_process_count(
-            record, world.size
-        )
-        checkpoint.check_checkpoint_fits(
-            found, configs.config_from_values(record["train"]), run_config.model_spec(record)
-        )
-        trainer = cls(run, record, data, probe, world=world)
-        trainer.notes = notes
+        kept = found.record
+        notes += run_config.check_against_checkpoint(run, record, kept)
+        record, more = run_config.change_process_count(record, world.size)
+        checkpoint.check_checkpoint_fits(found, record.train, record.model_spec)
+        trainer = cls(run, record, data, scorer, world=world)
+        trainer.notes = notes + more
         trainer.train_s = checkpoint.restore_checkpoint(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
-        if total is not None and total < nimg and total != kept["plan"]["total_nimg"]:
+        if total is not None and total < nimg and total != kept.plan.total_nimg:
             raise ConfigError(
                 f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
             )
@@ -82,7 +92,8 @@ class Trainer:
 
     @property
     def total_nimg(self) -> int | None:
-        return self.engine.total_nimg
+        """Images at the end of the plan; None while a time budget has no plan."""
+        return self.plan.total_nimg
 
     @property
     def is_finished(self) -> bool:
@@ -91,20 +102,8 @@ class Trainer:
     def run(self) -> Iterator[events.Event]:
         """Train to the end of the plan, or until `stop` or the time budget ends it."""
         state, first_nimg, spent_before = self.state, self.state.nimg, self.train_s
-        self.engine.send_state()
-        if first_nimg == 0:
-            self.gallery.save_reals()
-            self.gallery.save_frame(0)
-            self.save_snapshot()
-            self.run_dir.write_json(self.run_dir.config, self.record)  # last: what has one can be resumed
-        self.run_dir.has_saved_checkpoint = True
-        if self.has_logged_event(event="start"):
-            self.note("resume")
-        else:
-            init = self.record.get("init")
-            self.note("start", **({"text": f"starting from {finetune.describe_init(init)}"} if init else {}))
+        self.begin()
         yield events.RunStarted(self.run_dir.path, first_nimg, self.total_nimg)
-
         clock = TimeBudget(
             max(self.config.time_budget - spent_before, 1.0) if self.total_nimg is None else 0.0, first_nimg
         )
@@ -123,9 +122,24 @@ class Trainer:
                 if not devices.is_out_of_memory(err):
                     raise
                 raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.recovery_hint()}") from err
-        self.note(reason)
+        self.log_event(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
+
+    def begin(self) -> None:
+        """Write what a run has from its start on, and that it starts or goes on."""
+        self.engine.send_state()
+        if self.state.nimg == 0:
+            self.image_logger.save_reals()
+            self.image_logger.save_frame(0)
+            self.save_snapshot()
+            self.write_config()  # last: what has one can be resumed
+        self.run_dir.has_saved_checkpoint = True
+        if any(line.event == "start" for line in read_events(self.run_dir.events)):
+            self.log_event("resume")
+        else:
+            init = self.record.init
+            self.log_event("start", text=f"starting from {finetune.describe_init(init)}" if init else "")
 
     def train_until_end(self, clock: TimeBudget, spent_before: float) -> Generator[events.Event, None, EndReason]:
         """Train until something ends it, which is returned."""
@@ -136,7 +150,7 @@ class Trainer:
                 reason = "stopped" if self._stop else "time"
                 break
             before = state.nimg
-            self.step()
+            self.engine.step()
             self.train_s = spent_before + clock.elapsed_s
             # elsewhere a tick finds out: no waits
             if self.engine.device.type == "cpu" and not state.has_finite_tallies():
@@ -150,7 +164,7 @@ class Trainer:
                 yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
         if self.total_nimg is None and reason == "time":
             self.check_finite()
-            self.record["plan"]["total_nimg"] = state.nimg
+            self.plan.total_nimg = state.nimg
         yield from self.close(complete=reason != "stopped")
         return reason
 
@@ -162,7 +176,7 @@ class Trainer:
         state, nimg = self.state, self.state.nimg
         self.run_dir.check_owned()
         if state.lr_factor < 1:
-            self.note("diverged")
+            self.log_event("diverged")
             raise err
         notes: list[str] = []
         checkpoint.restore_checkpoint(state, recover_newest_checkpoint(self.run_dir, notes))
@@ -171,22 +185,20 @@ class Trainer:
         self.rewind()
         back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
         text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
-        if not self.has_logged_event(name="diverged", nimg=state.nimg):  # as it is after a kill on the way here
-            self.note("warning", name="diverged", text=text)
+        logged = read_events(self.run_dir.events)
+        if not any(line.name == "diverged" and line.nimg == state.nimg for line in logged):  # unless killed on the way
+            self.log_event("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
-
-    def step(self) -> None:
-        self.engine.step()
 
     def fix_plan(self, clock: TimeBudget) -> Iterator[events.Event]:
         """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
         sizes = schedules.batch_size_steps(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
-        self.record["plan"]["total_nimg"] = total
+        self.plan.total_nimg = total
         self.sync_metrics()
         saved = self.save_snapshot()
-        self.run_dir.write_json(self.run_dir.config, self.record)
+        self.write_config()
         yield events.PlanFixed(total, clock.images_per_s)
         yield saved
 
@@ -203,8 +215,8 @@ class Trainer:
             yield self.save_frame()
         if self.is_finished:
             return
-        if self.probe and config.eval_kimg and schedules.is_evaluation_due(before, nimg, config.eval_kimg * 1000):
-            yield from self.evaluate(self.probe)
+        if self.scorer and config.eval_kimg and schedules.is_evaluation_due(before, nimg, config.eval_kimg * 1000):
+            yield from self.evaluate(self.scorer)
         if schedules.is_due(before, nimg, config.snapshot_kimg * 1000) and self.saved_nimg != nimg:
             self.sync_metrics()
             yield self.save_snapshot()
@@ -217,12 +229,12 @@ class Trainer:
                 yield self.measure("tick")
             if not self.run_dir.frame(self.state.nimg).exists():
                 yield self.save_frame()
-            if self.probe and self.watch.last_scored_nimg != self.state.nimg:
-                yield from self.evaluate(self.probe)
+            if self.scorer and self.monitor.last_scored_nimg != self.state.nimg:
+                yield from self.evaluate(self.scorer)
         self.sync_metrics()
         yield self.save_snapshot()
 
-    def measure(self, kind: str) -> events.Measured:
+    def measure(self, kind: Literal["tick", "epoch"]) -> events.Measured:
         self.check_finite()
         values: dict[str, float | None] = {**self.state.read_tally(0 if kind == "tick" else 1)}
         if kind == "tick":
@@ -230,36 +242,37 @@ class Trainer:
             if self.config.ada:
                 values["augment_strength"] = self.state.strength
                 self.state.adapt_augment_strength(values.get("r_v"))
-        line = self.append(kind, values)
-        self.watch.follow(line)
-        return events.Measured("tick" if kind == "tick" else "epoch", line["nimg"], line["epoch"], values)
+        self.log_metrics(kind, Measurements(values))
+        return events.Measured(kind, self.state.nimg, self.epoch, values)
 
-    def append(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        nimg, epoch = self.state.nimg, round(self.state.nimg / len(self.engine.images), 4)
-        line = {"kind": kind, "nimg": nimg, "epoch": epoch, **values, "train_s": round(self.train_s, 3)}
-        append_jsonl(self.run_dir.metrics, line)
-        return line
-
-    def evaluate(self, probe: Scorer) -> Iterator[events.Event]:
+    def evaluate(self, scorer: Scorer) -> Iterator[events.Event]:
         """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
         self.check_finite()
-        found, nimg = probe.measure(self.state.G_ema), self.state.nimg
-        line = self.append("eval", found)
-        is_best = self.watch.follow(line)
+        scores, monitor, nimg = scorer.measure(self.state.G_ema), self.monitor, self.state.nimg
+        is_best = self.log_metrics("eval", scores)
         if is_best:
             self.sync_metrics()
             saved = self.save_snapshot()
             model_file.save_model(self.run_dir.best_model, self.state.G_ema, self.model_info())
             yield saved
-        name = str(self.watch.score)
-        numbers = {key: value for key, value in found.items() if isinstance(value, float | None)}
-        yield events.Scored(nimg, name, line.get(name), self.watch.floor, is_best, numbers)
+        score = scores.values.get(monitor.score)
+        yield events.Scored(nimg, monitor.score, score, monitor.floor, is_best, scores.values)
         yield from self.warn()
+
+    @property
+    def epoch(self) -> float:
+        return round(self.state.nimg / len(self.engine.images), 4)
+
+    def log_metrics(self, kind: str, scores: Measurements) -> bool:
+        """Add a line to metrics.jsonl; whether it has the best score so far."""
+        line = MetricsLine(kind, self.state.nimg, self.epoch, *scores, round(self.train_s, 3))
+        append_line(self.run_dir.metrics, line)
+        return self.monitor.follow(line)
 
     def warn(self) -> Iterator[events.Event]:
         """Say, once per run, what has been wrong for a while."""
-        for name, text in self.watch.new_warnings().items():
-            self.note("warning", name=name, text=text)
+        for name, text in self.monitor.new_warnings().items():
+            self.log_event("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
     def recovery_hint(self) -> str:
@@ -287,7 +300,7 @@ class Trainer:
 
     def save_frame(self) -> events.FrameSaved:
         self.check_finite()
-        return events.FrameSaved(self.state.nimg, self.gallery.save_frame(self.state.nimg))
+        return events.FrameSaved(self.state.nimg, self.image_logger.save_frame(self.state.nimg))
 
     def save_snapshot(self) -> events.SnapshotSaved:
         """Checkpoint, model and samples of this moment; never of weights that are not finite."""
@@ -295,43 +308,44 @@ class Trainer:
         self.check_finite()
         self.engine.check_equal()
         path = run.checkpoint(state.nimg)
-        checkpoint.save_checkpoint(path, state, {"record": self.record, "train_s": self.train_s})
+        checkpoint.save_checkpoint(path, state, self.record, self.train_s)
         run.drop_old_checkpoints()
         model_file.save_model(run.model, state.G_ema, self.model_info())
-        self.gallery.save_samples()
+        self.image_logger.save_samples()
         self.saved_nimg = state.nimg
         return events.SnapshotSaved(state.nimg, path)
 
     def model_info(self) -> model_file.ModelInfo:
-        data = self.record["data"]
-        known = model_file.TrainedOn(name=data["name"], digest=data["digest"])
-        if "clusters" in data:
-            known["clusters"] = data["clusters"]
+        data = self.record.data
+        known = model_file.TrainedOn(name=data.name, digest=data.digest)
+        if data.clusters:
+            known["clusters"] = data.clusters
         return model_file.ModelInfo(
             spec=self.engine.spec,
-            preset=self.record["preset"],
+            preset=self.record.preset,
             nimg=self.state.nimg,
             data=known,
-            class_names=tuple(data["class_names"]),
-            class_counts=tuple(data["class_counts"]),
+            class_names=data.class_names,
+            class_counts=data.class_counts,
         )
 
     def restore_files(self) -> None:
         """Make again what may be missing, or of an older moment, of what the present state can give: a run that was
         killed between its last checkpoint and its end has such files."""
-        self.gallery.restore(self.state.nimg)
+        self.image_logger.restore(self.state.nimg)
         right = model_file.pack_model(self.state.G_ema, self.model_info())
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
             atomic_write(self.run_dir.model, right)
-        self.gallery.save_samples()
-        if not any(self.has_logged_event(event=reason, nimg=self.state.nimg) for reason in ("finished", "time")):
-            self.note("finished")
+        self.image_logger.save_samples()
+        ends = [line.nimg for line in read_events(self.run_dir.events) if line.event in ("finished", "time")]
+        if self.state.nimg not in ends:
+            self.log_event("finished")
 
     def rewind(self) -> None:
         """Take back log lines, frames and half-written files that came after the checkpoint."""
         nimg, run = self.state.nimg, self.run_dir
-        lines = [line for line in run.read_metrics() if line["nimg"] <= nimg]
-        write_jsonl(run.metrics, lines)
+        lines = [line for line in read_metrics(run.metrics) if line.nimg <= nimg]
+        write_lines(run.metrics, lines)
         for path in run.frame_paths():
             if parse_nimg(path) > nimg:
                 path.unlink()
@@ -340,39 +354,38 @@ class Trainer:
         for folder in (run.path, run.frames):
             for path in folder.glob(".*.partial"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        run.write_json(run.config, self.record)
-        told = read_jsonl(run.events, skip_bad=True)
-        write_jsonl(run.events, told)
-        self.watch.restore(lines, told)
+        self.write_config()
+        logged = read_events(run.events)
+        write_lines(run.events, logged)
+        self.monitor.restore(lines, logged)
         self.restore_best(lines)
 
-    def restore_best(self, lines: list[dict[str, Any]]) -> None:
+    def restore_best(self, lines: list[MetricsLine]) -> None:
         """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
         because the run was killed beside it, or be damaged."""
-        best, path = self.watch.best, self.run_dir.best_model
+        best, path = self.monitor.best, self.run_dir.best_model
         kept = read_model_nimg(path, self.notes)
-        if best is None or kept == best[1]:
+        if best is None or kept == best.nimg:
             return
-        if best[1] == self.state.nimg:
+        if best.nimg == self.state.nimg:
             model_file.save_model(path, self.state.G_ema, self.model_info())
             return
-        self.watch.best = self.watch.score_of_model(lines, kept)  # what replaced a best that was lost before
-        if self.watch.best is None:
-            lost = f"the model of the best score, {best[0]:.4g} at {best[1] / 1000:g} kimg, is gone"
+        self.monitor.best = self.monitor.score_of_model(lines, kept)  # what replaced a best that was lost before
+        if self.monitor.best is None:
+            lost = f"the model of the best score, {best.score:.4g} at {best.nimg / 1000:g} kimg, is gone"
             self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
 
     def sync_metrics(self) -> None:
         if self.run_dir.metrics.exists():
             fsync_file(self.run_dir.metrics)
 
-    def has_logged_event(self, **values: object) -> bool:
-        """Whether events.jsonl has a line that says all of this."""
-        told = read_jsonl(self.run_dir.events, skip_bad=True)
-        return any(all(line.get(key) == value for key, value in values.items()) for line in told)
-
-    def note(self, what: str, **more: str) -> None:
+    def log_event(self, event: str, *, name: str = "", text: str = "") -> None:
+        """Add a line to events.jsonl."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        append_jsonl(self.run_dir.events, {"event": what, "nimg": self.state.nimg, **more, "time": now})
+        append_line(self.run_dir.events, EventLine(event, self.state.nimg, name, text, now))
+
+    def write_config(self) -> None:
+        self.run_dir.write_json(self.run_dir.config, to_json(self.record))
 
 
 def read_model_nimg(path: Path, notes: list[str]) -> int | None:

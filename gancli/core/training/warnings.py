@@ -1,17 +1,15 @@
 """Is training healthy? Signals of one moment, and rules that turn a run of bad ones into a warning; pure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gancli.config import ADA_LIMIT
+from gancli.files.run_log import MetricsLine
 from gancli.wording import format_list
-
-MetricsLine = Mapping[str, Any]
 
 
 def share_judged_real(real_logits: Tensor) -> float:
@@ -41,7 +39,7 @@ def rms_spread(images: Tensor, labels: Tensor | None) -> float:
 
 
 def spread_ratio(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
-    """`spread` of fakes over that of as many real images with the same labels; 1 is right, 0 is collapse.
+    """`rms_spread` of fakes over that of as many real images with the same labels; 1 is right, 0 is collapse.
 
     None if the real images do not differ. In classes of one image there is no spread to see.
     """
@@ -65,11 +63,8 @@ class History:
 
 
 STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
-LONG_WINDOW, SHORT_WINDOW, EVALUATION_WINDOW = (
-    25,
-    10,
-    4,
-)  # ticks for D, ticks for images, evaluations: no warning sooner
+LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks for D and for images: no warning sooner
+EVALUATION_WINDOW = 4
 
 
 def find_warnings(history: History) -> dict[str, str]:
@@ -91,7 +86,7 @@ def check_discriminator_wins(history: History) -> str | None:
 def check_discriminator_lost(history: History) -> str | None:
     """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
     mean, kimg = mean_of_last(history.ticks, "accuracy", LONG_WINDOW)
-    now = history.evaluations[-1].get(history.score) if history.evaluations else None
+    now = history.evaluations[-1].values.get(history.score) if history.evaluations else None
     is_good = now is not None and history.floor is not None and now < 4 * history.floor
     if mean is None or mean >= 0.52 or is_good or is_improving(history):
         return None
@@ -118,7 +113,7 @@ def check_overfitting(history: History) -> str | None:
     limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
         return None
-    is_adaptive = "augment_strength" in history.ticks[-1]
+    is_adaptive = "augment_strength" in history.ticks[-1].values
     advice = "add images" if is_adaptive else "add images, try --ada with --augment color,translation,cutout"
     return (
         f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
@@ -127,7 +122,7 @@ def check_overfitting(history: History) -> str | None:
 
 
 def check_past_best(history: History) -> str | None:
-    recent = [line.get(history.score) for line in history.evaluations[-EVALUATION_WINDOW:]]
+    recent = [line.values.get(history.score) for line in history.evaluations[-EVALUATION_WINDOW:]]
     if len(recent) < EVALUATION_WINDOW or history.best is None or history.best[0] <= 0:
         return None
     best, nimg = history.best
@@ -135,7 +130,7 @@ def check_past_best(history: History) -> str | None:
         return None
     return (
         f"past its best: {history.score} has been worse than its {best:.3g} at {nimg / 1000:.4g} kimg since "
-        f"{line_kimg(history.evaluations[-EVALUATION_WINDOW]):.4g} kimg, now {recent[-1]:.3g}; "
+        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg, now {recent[-1]:.3g}; "
         "stop here, model-best is kept"
     )
 
@@ -143,18 +138,15 @@ def check_past_best(history: History) -> str | None:
 def check_missing_classes(history: History) -> str | None:
     """Classes that were short in each of the latest evaluations."""
     recent = history.evaluations[-EVALUATION_WINDOW:]
-    short = [names if isinstance(names := line.get("short_classes"), list) else [] for line in recent]
-    names = (
-        [name for name in short[-1] if all(name in others for others in short)]
-        if len(recent) == EVALUATION_WINDOW
-        else []
-    )
+    if len(recent) < EVALUATION_WINDOW:
+        return None
+    *others, latest = (line.short_classes or () for line in recent)
+    names = [name for name in latest if all(name in other for other in others)]
     if not names:
         return None
     return (
         f"missing classes: hardly any generated image has shown {format_list(names, MOST_LISTED)} "
-        f"since {line_kimg(recent[0]):.4g} "
-        f"kimg; train with labels if there are any, {STRONGER_PENALTY}, or lower --lr"
+        f"since {recent[0].kimg:.4g} kimg; train with labels if there are any, {STRONGER_PENALTY}, or lower --lr"
     )
 
 
@@ -182,18 +174,14 @@ MOST_LISTED = 10
 
 def is_improving(history: History) -> bool:
     """Whether one of the last two evaluations was the best, the very first one aside."""
-    latest = [line["nimg"] for line in history.evaluations[-2:]]
+    latest = [line.nimg for line in history.evaluations[-2:]]
     return history.best is not None and len(history.evaluations) > 1 and history.best[1] in latest
 
 
 def mean_of_last(lines: Sequence[MetricsLine], name: str, n: int) -> tuple[float | None, float]:
     """Mean of a value over the last n lines, None where fewer have it, and the kimg at which they begin."""
-    values = [line.get(name) for line in lines[-n:]]
+    values = [line.values.get(name) for line in lines[-n:]]
     known = [value for value in values if value is not None]
     if len(known) < n:
         return None, 0.0
-    return sum(known) / n, line_kimg(lines[-n])
-
-
-def line_kimg(line: MetricsLine) -> float:
-    return float(line["nimg"]) / 1000
+    return sum(known) / n, lines[-n].kimg

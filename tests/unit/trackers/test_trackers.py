@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
+from run_configs import make_run_config
 
 from gancli import events
 from gancli.errors import ConfigError
 from gancli.files import image_io
+from gancli.files.run_config import RunConfig, to_json
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 
-RECORD = {
-    "preset": "quick",
-    "train": {"lr": 0.002, "data": "mnist"},
-    "data": {"name": "tiny"},
-    "machine": {"device": "cpu"},
-}
+RECORD = make_run_config(data={"name": "tiny"})
 
 
 class Kept:
@@ -36,7 +33,7 @@ class Kept:
         if name == self.fails_at:
             raise ValueError("no\nroom")
 
-    def start(self, record: dict[str, Any], run: Path, nimg: int) -> None:
+    def start(self, record: RunConfig, run: Path, nimg: int) -> None:
         self.note("start", record, run, nimg)
 
     def event(self, event: events.Event) -> None:
@@ -188,7 +185,7 @@ def test_the_tracker_of_the_docs_works(folder: Path, monkeypatch: pytest.MonkeyP
         assert (
             tell(registry.create_tracker("wandb"), events.RunStarted(folder, start, 128), MEASURED, scored, frame) == []
         )
-    assert begun[0] == begun[1] and begun[0]["config"] == RECORD  # the same id
+    assert begun[0] == begun[1] and begun[0]["config"] == to_json(RECORD)  # the same id
     assert logged[:4] == [
         {"nimg": 128, "tick/d_loss": 0.5},
         {"nimg": 128, "score/fd_tiny": 3.0},

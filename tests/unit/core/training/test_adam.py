@@ -106,15 +106,15 @@ TRAIN = """
 import sys
 from pathlib import Path
 from gancli import presets
-from gancli.core import clusters, data, records, rehearsal
-from gancli.core.preparation import Options
-from gancli.core.trainer import Trainer
-from gancli.rundir import RunDir
+from gancli.core.data import clusters, load
+from gancli.core.training import run_config, trial
+from gancli.core.training.trainer import Trainer
+from gancli.files.run_folder import RunDir
 flags = {"data": sys.argv[1], "kimg": 0.1, "g_width": 8, "d_width": 8, "eval_kimg": 0, "spectral_norm": True}
-name, config, sources = presets.resolve(None, flags=flags)
-images = clusters.as_trained(data.load(config.data, Options()), conditional=True, clusters=0)
-record = records.make(name, config, sources, images)
-rehearsal.rehearse(record, images)
+name, config, sources = presets.resolve_config(None, flags=flags)
+images = clusters.with_training_labels(load.load_dataset(config.data), conditional=True, clusters=0)
+record = run_config.build_run_config(name, config, sources, images)
+trial.run_trial(record, images)
 print(len(list(Trainer(RunDir.create(Path("runs"), "x"), record, images).run())))
 print([name for name in sys.modules if name in ("torch._dynamo", "torch._inductor", "sympy")])
 """

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from gancli.core.data.dataset import build_image_set
 from gancli.core.training import run_config
 from gancli.core.training.auto_settings import adapt_settings_to_data, scale_batch_size, scale_gamma
 from gancli.errors import ConfigError
+from gancli.files.run_config import RunConfig
 
 
 def followed(
@@ -129,7 +129,7 @@ def test_the_tutorials_recipe_is_never_augmented() -> None:
 
 
 def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConfig) -> None:
-    def record(n: int, **flags: object) -> dict[str, Any]:
+    def record(n: int, **flags: object) -> RunConfig:
         images = build_image_set("made", (torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None))
         return run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images)
 
@@ -138,7 +138,7 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
     assert said.startswith(
         "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
     )
-    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+    with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         record(199, ada=True)
 
 
@@ -166,5 +166,5 @@ def test_a_record_names_settings_without_effect(flags: dict[str, object], said: 
 def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
     images = build_image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
     record = run_config.build_run_config(*presets.resolve_config("quick"), images)
-    assert (record["train"]["batch_size"], record["train"]["gamma"]) == (32, 4.0)
-    assert record["sources"]["batch_size"] == record["sources"]["gamma"] == "rule"
+    assert (record.train.batch_size, record.train.gamma) == (32, 4.0)
+    assert record.sources["batch_size"] == record.sources["gamma"] == "rule"

@@ -37,11 +37,7 @@ def warned(
     """Train, and return the warnings by name; each must be given once, and be written down."""
     name, config, sources = presets.resolve_config("quick", {**SETTINGS, **settings, "data": images.source})
     record = run_config.build_run_config(name, config, sources, images)
-    probe = (
-        evaluation.build_scorer(images, run_config.model_spec(record), images.class_counts)
-        if config.eval_kimg
-        else None
-    )
+    probe = evaluation.build_scorer(images, record.model_spec, images.class_counts) if config.eval_kimg else None
     trainer = Trainer(RunDir.create(tmp_path / "runs", name), record, images, probe)
     if hook:
         hook(trainer)

@@ -3,13 +3,15 @@
 import torch
 from torch import nn
 
+from gancli.config import ModelSpec
 from gancli.core import images, rng
 from gancli.core.data.load import batch_indices
-from gancli.core.training.run_config import model_spec
 from gancli.core.training.step import TrainStep
 from gancli.presets import PRESETS
 
 STEPS, BATCH = 20, 32
+
+SPEC = ModelSpec(model="mlp", z_dim=64, g_width=256, d_width=256, resolution=28, channels=1, n_classes=0)
 
 
 def plain_recipe(G: nn.Module, D: nn.Module, batches: list[torch.Tensor], latents: list[torch.Tensor]) -> None:
@@ -40,9 +42,7 @@ def test_classic_is_the_tutorials_recipe_for_twenty_steps() -> None:
     assert (config.batch_size, config.z_dim, config.g_width, config.d_width, config.lr) == (32, 64, 256, 256, 2e-4)
     assert (config.beta1, config.beta2, config.epochs, config.ema_kimg) == (0.9, 0.999, 100, 0)
     data = torch.randint(0, 256, (300, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    shapes = {"resolution": 28, "channels": 1, "class_names": []}
-    train = {"model": config.model, "z_dim": 64, "g_width": 256, "d_width": 256}
-    state = TrainStep(config, model_spec({"train": train, "data": shapes}), torch.device("cpu"))
+    state = TrainStep(config, SPEC, torch.device("cpu"))
 
     G = nn.Sequential(
         nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 784), nn.Tanh()
@@ -80,11 +80,7 @@ def test_classic_is_the_tutorials_recipe_for_twenty_steps() -> None:
 
 def test_classic_starts_from_pytorchs_default_initialisation() -> None:
     config = PRESETS["classic"]
-    record = {
-        "train": {"model": "mlp", "z_dim": 64, "g_width": 256, "d_width": 256},
-        "data": {"resolution": 28, "channels": 1, "class_names": []},
-    }
-    state = TrainStep(config, model_spec(record), torch.device("cpu"))
+    state = TrainStep(config, SPEC, torch.device("cpu"))
     for network, fan_in in ((state.G, 64), (state.D, 784)):
         weight = next(network.parameters())
         bound = fan_in**-0.5  # nn.Linear: kaiming_uniform with a = sqrt(5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
+from run_configs import config_values
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gancli import config as configs
 from gancli import events, presets
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.data import load
@@ -21,6 +22,7 @@ from gancli.core.training import checkpoint, finetune, run_config
 from gancli.core.training.step import TrainStep
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, DamagedFileError, FileFormatError, RunError
+from gancli.files.run_config import InitEntry, RunConfig, parse_run_config, read_run_config, to_json
 from gancli.files.run_folder import RunDir, read_jsonl
 
 SPEC = ModelSpec(model="conv", z_dim=6, g_width=8, d_width=8, resolution=12, channels=1, n_classes=3)
@@ -48,14 +50,13 @@ def fresh(names: tuple[str, ...], like: finetune.PretrainedNetworks, **settings:
     return TrainStep(presets.resolve_config("quick", flags=asked)[1], spec, torch.device("cpu"))
 
 
-def record_of(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
-    train = {"model": "conv", "z_dim": 6, "g_width": 8, "d_width": 8, "resolution": 0}
-    sources = {"resolution": "preset quick"}
-    return {
-        "sources": sources,
-        "train": train,
-        "data": {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), **data},
-    }
+def record_values(names: tuple[str, ...], **data: Any) -> dict[str, Any]:
+    about = {"name": "x", "resolution": 12, "channels": 1, "class_names": list(names), "class_counts": [9] * len(names)}
+    return config_values(train={**SMALL, "kimg": 1.0}, data={**about, **data})
+
+
+def record_of(names: tuple[str, ...], **data: Any) -> RunConfig:
+    return parse_run_config(record_values(names, **data), Path("config.json"))
 
 
 def taken(state: TrainStep, init: finetune.PretrainedNetworks) -> set[str]:
@@ -225,25 +226,24 @@ def test_the_record_and_the_line_say_what_starts_anew(
 ) -> None:
     found = finetune.build_init_entry(trained(then), record_of(now))
     source = {"source": "runs/old", "path": "/x/runs/old", "sha256": "ab", "nimg": 1500, "data": "animals"}
-    assert found == {**source, "remade": remade, "new_classes": new_classes}
+    assert found == InitEntry(**source, remade=tuple(remade), new_classes=tuple(new_classes))
     assert finetune.describe_init(found).startswith(f"runs/old, 1.5 kimg on {said}")
     bare = finetune.build_init_entry(trained(then, with_D=False), record_of(now))
-    assert (bare["remade"], bare["new_classes"]) == (["D", *remade], new_classes)
+    assert (bare.remade, bare.new_classes) == (("D", *remade), tuple(new_classes))
     assert "; D starts fresh, since a model file holds G alone" in finetune.describe_init(bare)
 
 
 @pytest.mark.parametrize("data", [{"resolution": 16}, {"channels": 3}], ids=str)
 def test_images_of_another_size_are_refused_with_what_fits_them(data: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="those of runs/old 12x12 grey; give --resolution 12 --channels 1"):
+    with pytest.raises(ConfigError, match="--resolution 12 --channels 1"):
         finetune.build_init_entry(trained(), record_of(NAMES, **data))
 
 
 def test_images_of_another_size_by_a_preset_are_said_to_be() -> None:
     record = record_of(NAMES, resolution=32)
-    record["train"]["resolution"], record["sources"]["resolution"] = 32, "preset r3gan-32"
-    with pytest.raises(
-        ConfigError, match="images of x are 32x32 grey by preset r3gan-32, those of runs/old 12x12 grey"
-    ):
+    sources = record.sources | {"resolution": "preset r3gan-32"}
+    record = replace(record, train=dataclasses.replace(record.train, resolution=32), sources=sources)
+    with pytest.raises(ConfigError, match=r"32x32 .*r3gan-32.*12x12"):
         finetune.build_init_entry(trained(), record)
 
 
@@ -256,7 +256,7 @@ def begin(outdir: Path, folder: Path, init: Path | None = None, **settings: Any)
     images = load.load_dataset(config.data)
     record = run_config.build_run_config(name, config, sources, images)
     if found:
-        record["init"] = finetune.build_init_entry(found, record)
+        record = replace(record, init=finetune.build_init_entry(found, record))
     return Trainer(RunDir.create(outdir, name), record, images, init=found)
 
 
@@ -268,8 +268,8 @@ def finish(trainer: Trainer, stop_at: int | None = None) -> Trainer:
 
 
 def resume(run: RunDir) -> Trainer:
-    record = run_config.read_run_config(run)
-    return Trainer.resume(run, record, load.load_dataset(record["data"]["source"]))
+    record = read_run_config(run.config)
+    return Trainer.resume(run, record, load.load_dataset(record.data.source))
 
 
 @pytest.mark.parametrize("networks", [{}, {"model": "resnet", "spectral_norm": True}], ids=["conv", "resnet"])
@@ -286,7 +286,7 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
     ):
         for weight, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
             assert torch.equal(weight, other)
-    assert new.record["init"] == {
+    assert to_json(new.record)["init"] == {
         "source": old.run_dir.path.name,
         "path": str(old.run_dir.path),
         "sha256": tensor_file.read_tensor_header("checkpoint", path)["sha256"],
@@ -296,11 +296,11 @@ def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
         "new_classes": [],
     }
     finish(new)
-    assert new.state.nimg == 200 and new.record["plan"]["total_nimg"] == 200
+    assert new.state.nimg == 200 and new.total_nimg == 200
     assert new.run_dir.frame(0).read_bytes() == old.run_dir.frame(400).read_bytes()
     (first, *_) = read_jsonl(new.run_dir.events)
-    assert (first["event"], first["text"]) == ("start", f"starting from {finetune.describe_init(new.record['init'])}")
-    assert new.run_dir.read_config()["init"] == new.record["init"]
+    assert (first["event"], first["text"]) == ("start", f"starting from {finetune.describe_init(new.record.init)}")
+    assert read_run_config(new.run_dir.config).init == new.record.init
 
 
 @pytest.mark.parametrize("name", ["", "model.safetensors"], ids=["run", "model"])
@@ -321,7 +321,7 @@ def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no
     (one, _), (other, _) = (checkpoint.read_newest_checkpoint(run.run_dir) for run in (whole, again))
     assert one.tensors.keys() == other.tensors.keys() and len(one.tensors) > 30
     assert all(torch.equal(tensor, other.tensors[key]) for key, tensor in one.tensors.items())
-    assert one.meta["record"]["init"] == other.meta["record"]["init"] and one.meta["nimg"] == 400
+    assert one.record.init == other.record.init and one.meta.nimg == 400
     assert [p.name for p in whole.run_dir.frame_paths()] == [p.name for p in again.run_dir.frame_paths()]
 
 
@@ -337,17 +337,17 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_al
     assert newest.name in note and "starting from the checkpoint before it" in note
     for path in run.checkpoints():
         path.write_bytes(b"")
-    with pytest.raises(RunError, match=r"no checkpoint that can be read.* left: --init .*model\.safetensors"):
+    with pytest.raises(RunError, match=r"no checkpoint .*--init .*model\.safetensors"):
         finetune.load_pretrained(run.path, tmp_path)
 
 
 def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
-    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model; name its run folder instead"):
+    with pytest.raises(FileFormatError, match="checkpoint, not a model"):
         finetune.load_pretrained(run.checkpoints()[0], tmp_path)
-    with pytest.raises(DamagedFileError, match="damaged or not a safetensors file"):
+    with pytest.raises(DamagedFileError, match="damaged"):
         finetune.load_pretrained(run.samples, tmp_path)
-    with pytest.raises(RunError, match="no run folder or model file none"):
+    with pytest.raises(RunError, match="none"):
         finetune.load_pretrained(Path("none"), tmp_path)
     with pytest.raises(RunError, match="is not a run folder"):
         finetune.load_pretrained(tiny_idx, tmp_path)
@@ -363,13 +363,11 @@ def do_nothing(meta: dict[str, Any]) -> None:
     pass
 
 
-CANNOT_BE_BUILT = "holds no networks this gancli can build"
+CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold the record of a run"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
 NO_COUNT = "holds a number of images seen that cannot be right"
-NO_NAMES = "holds class names that are not a list of texts"
-TELLS_NOTHING = "does not say what it was trained on"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "no record": (lambda meta: meta.pop("record"), CANNOT_BE_BUILT),
+    "no record": (lambda meta: meta.pop("record"), "does not fit the run it belongs to: .*record"),
     "no settings": (lambda meta: meta["record"].pop("train"), CANNOT_BE_BUILT),
     "unknown setting": (lambda meta: edit(meta, "record", "train", "colour", to="red"), CANNOT_BE_BUILT),
     "data in a list": (lambda meta: edit(meta, "record", "data", to=[]), CANNOT_BE_BUILT),
@@ -379,11 +377,14 @@ FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "huge nimg": (lambda meta: edit(meta, "nimg", to=10**400), NO_COUNT),
     "nimg below 0": (lambda meta: edit(meta, "nimg", to=-5), NO_COUNT),
     "nimg as text": (lambda meta: edit(meta, "nimg", to="100"), NO_COUNT),
-    "names no list": (lambda meta: edit(meta, "record", "data", "class_names", to="abcd"), NO_NAMES),
-    "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b", "c"]), NO_NAMES),
-    "a name twice": (lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a"]), "holds classes of one"),
-    "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), TELLS_NOTHING),
-    "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), TELLS_NOTHING),
+    "names no list": (lambda meta: edit(meta, "record", "data", "class_names", to="abcd"), CANNOT_BE_BUILT),
+    "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b"]), CANNOT_BE_BUILT),
+    "a name twice": (
+        lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a", "b"]),
+        "holds classes of one",
+    ),
+    "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), CANNOT_BE_BUILT),
+    "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), CANNOT_BE_BUILT),
 }
 
 
@@ -392,12 +393,11 @@ def stranger(tmp_path: Path) -> Callable[..., Path]:
     """A run folder with one checkpoint of an untrained state, changed, under a digest that is right."""
 
     def made(change_meta: Callable[[dict[str, Any]], object], change: Callable[[Tensor], Tensor] = torch.clone) -> Path:
-        record = record_of(NAMES)
+        record = record_values(NAMES)
         path = RunDir(tmp_path).checkpoint(100)
-        checkpoint.save_checkpoint(path, fresh(NAMES, trained(), kimg=1.0), {})
-        tensors, _, _ = tensor_file.unpack_tensors("checkpoint", path)
-        train = configs.config_to_values(presets.resolve_config("quick", flags={**SMALL, "kimg": 1.0})[1])
-        meta: dict[str, Any] = {"record": {**record, "train": train}, "nimg": 100}
+        checkpoint.save_checkpoint(path, fresh(NAMES, trained(), kimg=1.0), record_of(NAMES), 0.0)
+        tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", path)
+        meta |= {"record": record, "nimg": 100}
         change_meta(meta)
         changed = {name: change(tensor) for name, tensor in tensors.items()}
         path.write_bytes(tensor_file.pack_tensors("checkpoint", changed, meta))

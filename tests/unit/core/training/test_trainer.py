@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from gancli import events, presets
 from gancli.core import devices, images
@@ -22,11 +23,13 @@ from gancli.core.networks import model_file, tensor_file
 from gancli.core.sampling import latents
 from gancli.core.sampling.generate import generate
 from gancli.core.training import checkpoint, run_config
-from gancli.core.training.monitor import Scorer
+from gancli.core.training.monitor import Measurements, Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, DivergedError, MemoryLimitError, RunError
 from gancli.files import image_io
+from gancli.files.run_config import EvalInfo, read_run_config, to_json
 from gancli.files.run_folder import RunDir, atomic_write, parse_nimg, read_jsonl
+from gancli.files.run_log import read_events
 
 SETTINGS = {
     "model": "mlp",
@@ -51,19 +54,21 @@ LONG = functools.partial(pytest.param, marks=pytest.mark.long)
 
 
 def start(
-    outdir: Path, folder: Path, preset: str = "quick", probe: Scorer | None = None, **settings: object
+    outdir: Path, folder: Path, preset: str = "quick", scorer: Scorer | None = None, **settings: object
 ) -> Trainer:
     values = {"data": str(folder), **SETTINGS, **settings}
     if "time_budget" in settings:
         del values["kimg"]
     name, config, sources = presets.resolve_config(preset, values)
     found = load.load_dataset(config.data)
-    return Trainer(RunDir.create(outdir, name), run_config.build_run_config(name, config, sources, found), found, probe)
+    return Trainer(
+        RunDir.create(outdir, name), run_config.build_run_config(name, config, sources, found), found, scorer
+    )
 
 
-def resume(run: RunDir, probe: Scorer | None = None, **total: float | None) -> Trainer:
-    record = run_config.extend_run(run_config.read_run_config(run), kimg=total.get("kimg"), epochs=total.get("epochs"))
-    return Trainer.resume(run, record, load.load_dataset(record["data"]["source"]), probe)
+def resume(run: RunDir, scorer: Scorer | None = None, **total: float | None) -> Trainer:
+    record = run_config.extend_run(read_run_config(run.config), kimg=total.get("kimg"), epochs=total.get("epochs"))
+    return Trainer.resume(run, record, load.load_dataset(record.data.source), scorer)
 
 
 def finish(trainer: Trainer, stop_at: int | None = None) -> list[events.Event]:
@@ -82,10 +87,10 @@ WHOLE: dict[str, Trainer] = {}
 def whole_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Callable[..., Trainer]:
     """Trains from start to end with these settings, once for all tests of a worker; nobody may change its folder."""
 
-    def train(preset: str = "quick", probe: Scorer | None = None, **settings: object) -> Trainer:
-        key = repr((preset, probe is None, sorted(settings.items())))
+    def train(preset: str = "quick", scorer: Scorer | None = None, **settings: object) -> Trainer:
+        key = repr((preset, scorer is None, sorted(settings.items())))
         if key not in WHOLE:
-            trainer = start(tmp_path_factory.mktemp("whole"), tiny_idx, preset, probe, **settings)
+            trainer = start(tmp_path_factory.mktemp("whole"), tiny_idx, preset, scorer, **settings)
             ended = finish(trainer)[-1]
             assert isinstance(ended, events.RunEnded) and ended.reason == "finished"
             WHOLE[key] = trainer
@@ -161,7 +166,7 @@ def test_adaptive_strength_is_logged_and_kept_by_checkpoints(tmp_path: Path, tin
 def test_adaptive_strength_without_held_out_images_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
     for path in tiny_idx.glob("t10k-*"):
         path.unlink()
-    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+    with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         start(tmp_path, tiny_idx, augment="color", ada=True)
     start(tmp_path, tiny_idx, augment="color")
 
@@ -189,7 +194,7 @@ def test_mirror_shows_half_of_the_images_flipped(
         monkeypatch.setattr(trainer.state, "step", lambda real, *_, seen=seen: seen.append(real))
         for nimg in range(0, 256, 8):
             trainer.state.nimg = nimg
-            trainer.step()
+            trainer.engine.step()
     plain, mirrored = torch.cat(shown[False]), torch.cat(shown[True])
     is_flipped = (mirrored == plain.flip(3)).flatten(1).all(1)
     is_plain = (mirrored == plain).flatten(1).all(1)
@@ -206,7 +211,7 @@ def test_images_that_do_not_fit_the_device_stay_where_they_are(
     monkeypatch.undo()
     whole = start(tmp_path, tiny_idx)
     for one in (trainer, whole):
-        one.step()
+        one.engine.step()
     assert torch.equal(next(trainer.state.G.parameters()), next(whole.state.G.parameters()))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 800))
     small, large = torch.zeros(100, dtype=torch.uint8), torch.zeros(101, dtype=torch.uint8)
@@ -286,7 +291,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert_same_run(whole_run().run_dir, parts.run_dir)
     for path in parts.run_dir.checkpoints():
         path.write_bytes(b"")
-    with pytest.raises(RunError, match="no checkpoint that can be read"):
+    with pytest.raises(RunError, match="no checkpoint"):
         resume(parts.run_dir)
     assert len(parts.run_dir.checkpoints()) == 2, "nothing is set aside while nothing better was found"
 
@@ -298,21 +303,20 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
     assert not more.is_finished
     finish(more)
     assert more.state.nimg == 800
-    assert run_config.read_run_config(more.run_dir)["train"]["kimg"] == 0.8
+    assert read_run_config(more.run_dir.config).train.kimg == 0.8
     ticks = [line["nimg"] for line in more.run_dir.read_metrics() if line["kind"] == "tick"]
     assert ticks == [104, 200, 304, 400, 504, 600, 704, 800]
     assert resume(more.run_dir).is_finished
     epochs = resume(more.run_dir, epochs=20)
     assert epochs.total_nimg == 20 * 64 and not epochs.is_finished
-    assert epochs.record["plan"]["earlier"] == [400, 800]
+    assert epochs.plan.earlier == [400, 800]
 
 
 @pytest.mark.parametrize("kimg", [0.001, 2.007, 32.112, 147.504])
 def test_a_length_in_kimg_is_as_many_images_as_it_says(tiny_idx: Path, kimg: float) -> None:
     name, config, sources = presets.resolve_config("quick", flags={"data": str(tiny_idx), "kimg": kimg})
-    assert run_config.build_run_config(name, config, sources, load.load_dataset(str(tiny_idx)))["plan"] == {
-        "total_nimg": round(kimg * 1000)
-    }
+    record = run_config.build_run_config(name, config, sources, load.load_dataset(str(tiny_idx)))
+    assert to_json(record)["plan"] == {"total_nimg": round(kimg * 1000)}
 
 
 def test_metrics_are_the_means_of_the_steps(tmp_path: Path, tiny_idx: Path) -> None:
@@ -379,9 +383,7 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     plans = [event for event in seen if isinstance(event, events.PlanFixed)]
     assert (
         len(plans) == 1
-        and plans[0].total_nimg
-        == trainer.total_nimg
-        == run_config.read_run_config(trainer.run_dir)["plan"]["total_nimg"]
+        and plans[0].total_nimg == trainer.total_nimg == read_run_config(trainer.run_dir.config).plan.total_nimg
     )
     again = resume(trainer.run_dir)
     assert again.total_nimg == trainer.total_nimg
@@ -444,28 +446,29 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     assert trainer.engine.spec.n_classes == 6
-    labels = trainer.gallery.labels()
+    labels = trainer.image_logger.labels()
     assert labels is not None and set(labels.tolist()) == {2, 3, 5}
 
 
 def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
-    record = run_config.read_run_config(trainer.run_dir)
+    kept = read_run_config(trainer.run_dir.config)
+    record: dict[str, Any] = to_json(kept)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "train": {**record["train"], "lr": 0.5}})
-    with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
+    with pytest.raises(RunError, match=r"lr = 0\.5.*0\.002"):
         resume(trainer.run_dir)
     for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
         trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
         with pytest.raises(RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint {then!r}; put"):
             resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
-    with pytest.raises(RunError, match=r"does not hold the record of a run: machine\.precision cannot be 'x'"):
+    with pytest.raises(RunError, match=r"machine\.precision.*'x'"):
         resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, record)
     assert resume(trainer.run_dir).notes == []
-    other = {**record, "machine": {**record["machine"], "torch": "1.0"}}
-    (warning,) = run_config.check_against_checkpoint(trainer.run_dir, record, other)
+    other = structs.replace(kept, machine=structs.replace(kept.machine, torch="1.0"))
+    (warning,) = run_config.check_against_checkpoint(trainer.run_dir, kept, other)
     assert "made with torch 1.0" in warning
 
 
@@ -476,12 +479,12 @@ def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(
     finish(parts, 640)
     run = parts.run_dir
     newer = ("precision", "gamma_end", "r2", "gradient_penalty", "burn_in", "lr_end", "beta2_end")
-    (last, *_), record = run.checkpoints(), run.read_config()
-    found = checkpoint.read_checkpoint(last)
-    for kept in (record, found.meta["record"]):
+    (last, *_), record = run.checkpoints(), json.loads(run.config.read_text())
+    tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", last)
+    for kept in (record, meta["record"]):
         kept["train"] = {name: value for name, value in kept["train"].items() if name not in newer}
     run.write_json(run.config, record)
-    atomic_write(last, tensor_file.pack_tensors("checkpoint", found.tensors, found.meta))
+    atomic_write(last, tensor_file.pack_tensors("checkpoint", tensors, meta))
     parts = resume(run)
     assert replace(parts.config, data="") == replace(whole.config, data="")
     finish(parts)
@@ -501,11 +504,11 @@ def test_the_record_says_what_losses_and_accuracy_mean(
 ) -> None:
     penalty = {"gamma": 0.0, "gradient_penalty": 10.0} if loss == "wasserstein" else {}
     trainer = start(tmp_path, tiny_idx, loss=loss, kimg=0.2, **penalty)
-    ideals = trainer.record["ideals"]
-    assert ideals["g_loss"] == (g_loss and pytest.approx(g_loss))
-    assert (ideals["loss_unit"], ideals["accuracy_of"]) == (unit, of)
+    ideals = trainer.record.ideals
+    assert ideals.g_loss == (g_loss and pytest.approx(g_loss))
+    assert (ideals.loss_unit, ideals.accuracy_of) == (unit, of)
     finish(trainer)
-    assert run_config.read_run_config(trainer.run_dir)["ideals"] == ideals
+    assert read_run_config(trainer.run_dir.config).ideals == ideals
     tick = next(line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick")
     assert 0 <= tick["accuracy"] <= 1 and 0 <= tick["accuracy_heldout"] <= 1
     assert ("accuracy_real" in tick) is (of == "images")
@@ -567,7 +570,7 @@ def test_a_run_whose_folder_became_another_one_leaves_that_alone(tmp_path: Path,
     trainer, other = start(tmp_path, tiny_idx), start(tmp_path / "other", tiny_idx, seed=1, kimg=0.2)
     finish(other)
     path = trainer.run_dir.path
-    with pytest.raises(RunError, match="is not the folder of this run any more"), trainer.run_dir.lock():
+    with pytest.raises(RunError, match="not the folder"), trainer.run_dir.lock():
         for event in trainer.run():
             if isinstance(event, events.SnapshotSaved) and event.nimg == 400:
                 shutil.rmtree(path)
@@ -579,7 +582,7 @@ def test_a_run_whose_folder_became_another_one_leaves_that_alone(tmp_path: Path,
 
 def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
     """Make weights NaN when so many images were seen, so often. Returns the learning rates of G and D in all steps."""
-    step, rates, left = trainer.step, list[tuple[float, ...]](), times
+    step, rates, left = trainer.engine.step, list[tuple[float, ...]](), times
 
     def spoiled() -> None:
         nonlocal left
@@ -590,7 +593,7 @@ def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPat
             with torch.no_grad():
                 next(trainer.state.G.parameters()).fill_(float("nan"))
 
-    monkeypatch.setattr(trainer, "step", spoiled)
+    monkeypatch.setattr(trainer.engine, "step", spoiled)
     return rates
 
 
@@ -653,7 +656,7 @@ def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
     said = r"diverged again, with half the learning rate, at 0\.248 kimg: .*try a lower --lr.*checkpoint-000000200"
     with pytest.raises(DivergedError, match=said):
         finish(trainer)
-    assert trainer.has_logged_event(event="diverged", nimg=trainer.state.nimg)
+    assert ("diverged", trainer.state.nimg) in [(line.event, line.nimg) for line in read_events(trainer.run_dir.events)]
     for path in trainer.run_dir.checkpoints():
         assert all(tensor.isfinite().all() for tensor in checkpoint.read_checkpoint(path).tensors.values())
     assert all(
@@ -675,7 +678,7 @@ def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_
 def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
-    record = run_config.read_run_config(trainer.run_dir)
+    record = read_run_config(trainer.run_dir.config)
     path = tiny_idx / "train-images-idx3-ubyte"
     content = bytearray(path.read_bytes())
     content[-20] ^= 255
@@ -722,7 +725,7 @@ def test_steps_get_the_schedules_time_epochs_and_batch(
 
     monkeypatch.setattr(trainer.state, "step", step)
     while not trainer.is_finished:
-        trainer.step()
+        trainer.engine.step()
     assert [n for _, n, _, _ in seen] == [4] * 10 + [8] * 15 + [16] * 30
     for nimg, _, t, epochs in seen:
         assert t == nimg / 640 and epochs == nimg / 64
@@ -744,10 +747,10 @@ def test_the_record_names_ideals_threads_and_precision(tmp_path: Path, tiny_idx:
     torch.set_num_threads(2)
     trainer = start(tmp_path, tiny_idx)
     assert torch.get_num_threads() == 1
-    assert trainer.record["machine"]["threads"] == 1 and trainer.record["machine"]["precision"] == "float32"
-    ideals = trainer.record["ideals"]
-    assert ideals["d_loss"] == pytest.approx(1.3862944) and ideals["g_loss"] == pytest.approx(0.6931472)
-    assert (ideals["d_loss_name"], ideals["g_loss_name"], ideals["accuracy"]) == ("log 4", "log 2", 0.5)
+    assert trainer.record.machine.threads == 1 and trainer.record.machine.precision == "float32"
+    ideals = trainer.record.ideals
+    assert ideals.d_loss == pytest.approx(1.3862944) and ideals.g_loss == pytest.approx(0.6931472)
+    assert (ideals.d_loss_name, ideals.g_loss_name, ideals.accuracy) == ("log 4", "log 2", 0.5)
 
 
 def weight_sum(G: torch.nn.Module) -> float:
@@ -755,16 +758,16 @@ def weight_sum(G: torch.nn.Module) -> float:
 
 
 def scored(values: list[float] | None = None) -> Scorer:
-    """A probe whose score is made of the weights, or comes from a list, one after the other."""
+    """A scorer whose score is made of the weights, or comes from a list, one after the other."""
 
-    def measure(G: torch.nn.Module) -> dict[str, Any]:
-        return {"fd_toy": values.pop(0) if values else weight_sum(G) % 1, "short_classes": []}
+    def measure(G: torch.nn.Module) -> Measurements:
+        return Measurements({"fd_toy": values.pop(0) if values else weight_sum(G) % 1}, ())
 
-    return Scorer({"score": "fd_toy", "floor": 0.1}, measure)
+    return Scorer(EvalInfo("fd_toy", 0.1), measure)
 
 
 def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 2.0, 4.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 2.0, 4.0, 2.0]), kimg=1.2, eval_kimg=0.4)
     seen = [event for event in finish(trainer) if isinstance(event, events.Scored)]
     assert [(event.nimg, event.score, event.is_best) for event in seen] == [
         (104, 5, True), (200, 3, True), (400, 2, True), (800, 4, False), (1200, 2, False)
@@ -774,8 +777,8 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
     assert [(line["nimg"], line["fd_toy"]) for line in lines] == [(event.nimg, event.score) for event in seen]
     assert model_file.load_model(trainer.run_dir.best_model).info.nimg == 400
     assert model_file.load_model(trainer.run_dir.model).info.nimg == 1200
-    assert trainer.run_dir.read_config()["eval"] == {"score": "fd_toy", "floor": 0.1}
-    summary = trainer.watch.summary()
+    assert read_run_config(trainer.run_dir.config).eval == EvalInfo("fd_toy", 0.1)
+    summary = trainer.monitor.summary()
     assert summary and summary.to_json() == {"name": "fd_toy", "value": 2, "floor": 0.1, "best": 2, "best_nimg": 400}
 
 
@@ -783,7 +786,7 @@ def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
     ticking(0.01)
-    trainer = start(tmp_path, tiny_idx, probe=scored(), time_budget=20.0, eval_kimg=0.01)
+    trainer = start(tmp_path, tiny_idx, scorer=scored(), time_budget=20.0, eval_kimg=0.01)
     for event in trainer.run():
         if isinstance(event, events.Scored) and event.nimg >= 400:
             ticking(1000.0)
@@ -792,8 +795,8 @@ def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment
 
 
 def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
-    nothing = Scorer({"score": "fd_toy", "floor": None}, lambda G: {"fd_toy": None, "short_classes": None})
-    trainer = start(tmp_path, tiny_idx, probe=nothing, kimg=0.4, eval_kimg=0.4)
+    nothing = Scorer(EvalInfo("fd_toy"), lambda G: Measurements({"fd_toy": None}))
+    trainer = start(tmp_path, tiny_idx, scorer=nothing, kimg=0.4, eval_kimg=0.4)
     finish(trainer)
     assert trainer.run_dir.read_metrics()[-1]["fd_toy"] is None
     assert not trainer.run_dir.best_model.exists()
@@ -803,18 +806,18 @@ def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_
 def test_a_resumed_run_keeps_the_best_model_of_the_uninterrupted_one(
     tmp_path: Path, tiny_idx: Path, stop_at: int, whole_run: Callable[..., Trainer]
 ) -> None:
-    whole = whole_run(probe=scored(), eval_kimg=0.1)
-    parts = start(tmp_path / "parts", tiny_idx, probe=scored(), eval_kimg=0.1)
+    whole = whole_run(scorer=scored(), eval_kimg=0.1)
+    parts = start(tmp_path / "parts", tiny_idx, scorer=scored(), eval_kimg=0.1)
     finish(parts, stop_at=stop_at)
-    again = resume(parts.run_dir, probe=scored())
+    again = resume(parts.run_dir, scorer=scored())
     finish(again)
     assert_same_run(whole.run_dir, again.run_dir)
     assert whole.run_dir.best_model.read_bytes() == again.run_dir.best_model.read_bytes()
-    assert whole.watch.best == again.watch.best is not None
+    assert whole.monitor.best == again.monitor.best is not None
 
 
 def test_a_run_killed_between_checkpoint_and_best_model_makes_it_again(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 1.0, 2.0]), kimg=1.2, eval_kimg=0.4)
     for event in trainer.run():
         if isinstance(event, events.Scored) and event.nimg == 400:
             break
@@ -822,29 +825,29 @@ def test_a_run_killed_between_checkpoint_and_best_model_makes_it_again(tmp_path:
     content = run.best_model.read_bytes()
     for damage in (None, content[:-1], (run.path / "frames" / "000000000.png").read_bytes()):
         run.best_model.unlink() if damage is None else run.best_model.write_bytes(damage)
-        again = resume(run, probe=scored([2.0, 2.0]))
+        again = resume(run, scorer=scored([2.0, 2.0]))
         assert again.state.nimg == 400 and run.best_model.read_bytes() == content
         assert len(again.notes) == (damage is not None)
 
 
 def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0, 2.0, 2.0]), kimg=1.2, eval_kimg=0.4)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 1.0, 2.0, 2.0]), kimg=1.2, eval_kimg=0.4)
     finish(trainer)
     run = trainer.run_dir
     newest, older = run.checkpoints()
     newest.write_bytes(b"")
     shutil.copy(run.model, run.best_model)  # of image 1200
-    again = resume(run, probe=scored([4.0]))
-    assert again.state.nimg == parse_nimg(older) == 1000 and again.watch.best is None
+    again = resume(run, scorer=scored([4.0]))
+    assert again.state.nimg == parse_nimg(older) == 1000 and again.monitor.best is None
     assert "the model of the best score, 1 at 0.4 kimg, is gone" in again.notes[-1]
     finish(again)
-    assert again.watch.best == (4.0, 1200) and model_file.load_model(run.best_model).info.nimg == 1200
+    assert again.monitor.best == (4.0, 1200) and model_file.load_model(run.best_model).info.nimg == 1200
 
 
 def test_the_checkpoint_of_a_best_score_is_there_before_its_model(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([5.0, 3.0, 1.0]), kimg=1.2, eval_kimg=0.4, snapshot_kimg=100)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 1.0]), kimg=1.2, eval_kimg=0.4, snapshot_kimg=100)
     real, best = model_file.save_model, trainer.run_dir.best_model
 
     def save(path: Path, *rest: Any) -> None:
@@ -857,8 +860,8 @@ def test_the_checkpoint_of_a_best_score_is_there_before_its_model(
         finish(trainer)
     monkeypatch.undo()
     assert model_file.load_model(best).info.nimg == 200
-    again = resume(trainer.run_dir, probe=scored([2.0]))
-    assert again.state.nimg == 400 and model_file.load_model(best).info.nimg == 400 and again.watch.best == (1.0, 400)
+    again = resume(trainer.run_dir, scorer=scored([2.0]))
+    assert again.state.nimg == 400 and model_file.load_model(best).info.nimg == 400 and again.monitor.best == (1.0, 400)
 
 
 def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: Path, tiny_idx: Path) -> None:
@@ -893,37 +896,37 @@ def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, t
         with open(trainer.run_dir.events, "ab") as file:
             file.write(torn)
         again = resume(trainer.run_dir)
-        again.note("here")
-    assert again.watch.warned == {"collapse"}
+        again.log_event("here")
+    assert again.monitor.warned == {"collapse"}
     assert [line["event"] for line in read_jsonl(trainer.run_dir.events)] == [
         "start", "finished", "here", "here", "here", "warning", "here"
     ]  # fmt: skip
 
 
 def test_a_resumed_run_remembers_the_ticks_before_it(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored(), kimg=0.8, eval_kimg=0.2)
+    trainer = start(tmp_path, tiny_idx, scorer=scored(), kimg=0.8, eval_kimg=0.2)
     finish(trainer)
-    again = resume(trainer.run_dir, probe=scored())
-    assert list(again.watch.ticks) == list(trainer.watch.ticks) and len(again.watch.ticks) == 8
-    assert list(again.watch.evaluations) == list(trainer.watch.evaluations)
+    again = resume(trainer.run_dir, scorer=scored())
+    assert list(again.monitor.ticks) == list(trainer.monitor.ticks) and len(again.monitor.ticks) == 8
+    assert list(again.monitor.evaluations) == list(trainer.monitor.evaluations)
 
 
 def test_the_last_evaluation_can_warn_too(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([1.0, 1.3, 1.3, 1.4, 1.5]), kimg=1.2, eval_kimg=0.4)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([1.0, 1.3, 1.3, 1.4, 1.5]), kimg=1.2, eval_kimg=0.4)
     found = [event for event in finish(trainer) if isinstance(event, events.Warned)]
     assert ("past_best", 1200) in [(event.name, event.nimg) for event in found]
 
 
 def test_what_replaced_a_lost_best_model_stays_the_best_to_beat(tmp_path: Path, tiny_idx: Path) -> None:
-    trainer = start(tmp_path, tiny_idx, probe=scored([1.0, 5.0, 5.0]), kimg=0.4, eval_kimg=0.4)
+    trainer = start(tmp_path, tiny_idx, scorer=scored([1.0, 5.0, 5.0]), kimg=0.4, eval_kimg=0.4)
     finish(trainer)
     run = trainer.run_dir
     run.best_model.unlink()
-    again = resume(run, probe=scored([3.0]), kimg=0.8)
+    again = resume(run, scorer=scored([3.0]), kimg=0.8)
     assert "is gone" in again.notes[-1]
     finish(again)
-    once_more = resume(run, probe=scored([4.0]), kimg=1.2)
-    assert once_more.watch.best == (3.0, 800) and not once_more.notes
+    once_more = resume(run, scorer=scored([4.0]), kimg=1.2)
+    assert once_more.monitor.best == (3.0, 800) and not once_more.notes
     finish(once_more)
     assert model_file.load_model(run.best_model).info.nimg == 800
 

@@ -10,9 +10,19 @@ from gancli.core.training.warnings import (
     SHORT_WINDOW,
     WARNING_RULES,
     History,
-    MetricsLine,
     find_warnings,
 )
+from gancli.files.run_log import MetricsLine
+
+
+def tick(nimg: float, **values: float | None) -> MetricsLine:
+    return MetricsLine("tick", int(nimg), values=values)
+
+
+def evaluation(nimg: float, short_classes: list[str] | None = None, **values: float | None) -> MetricsLine:
+    return MetricsLine(
+        "eval", int(nimg), values=values, short_classes=None if short_classes is None else tuple(short_classes)
+    )
 
 
 def test_accuracy_counts_positive_logits_as_real() -> None:
@@ -47,11 +57,11 @@ def test_diversity_within_classes_is_not_fooled_by_differences_between_them() ->
 
 def ticks(n: int, **values: float | None) -> list[MetricsLine]:
     healthy = {"accuracy": 0.7, "diversity": 0.95, "r_v": 0.1}
-    return [{"nimg": 2000.0 * (i + 1), **healthy, **values} for i in range(n)]
+    return [tick(2000 * (i + 1), **{**healthy, **values}) for i in range(n)]
 
 
 def evaluations(*short_classes: list[str] | None) -> list[MetricsLine]:
-    return [{"nimg": 20_000.0 * (i + 1), "short_classes": names} for i, names in enumerate(short_classes)]
+    return [evaluation(20_000 * (i + 1), names) for i, names in enumerate(short_classes)]
 
 
 BAD = {
@@ -85,15 +95,15 @@ def test_every_rule_is_tested() -> None:
 
 def test_a_single_good_tick_does_not_hide_a_bad_stretch() -> None:
     lines = ticks(SHORT_WINDOW, r_v=0.9)
-    lines[4] = {**lines[4], "r_v": 0.5}
+    lines[4] = tick(lines[4].nimg, **{**lines[4].values, "r_v": 0.5})
     assert "overfitting" in find_warnings(History(lines, []))
 
 
 def test_an_accuracy_of_one_half_is_right_where_the_score_is_near_its_floor() -> None:
     lines = ticks(LONG_WINDOW, accuracy=0.5)
-    assert not find_warnings(History(lines, [{"nimg": 2000, "fd": 3.9}], "fd", (3.9, 2000), floor=1.0))
+    assert not find_warnings(History(lines, [evaluation(2000, fd=3.9)], "fd", (3.9, 2000), floor=1.0))
     assert "discriminator_lost" in find_warnings(
-        History(lines, [{"nimg": 2000, "fd": 4.1}], "fd", (4.1, 2000), floor=1.0)
+        History(lines, [evaluation(2000, fd=4.1)], "fd", (4.1, 2000), floor=1.0)
     )
     assert "nearly all alike" in find_warnings(History(ticks(SHORT_WINDOW, diversity=0.19), []))["collapse"]
 
@@ -114,22 +124,20 @@ def test_classes_that_were_missing_in_some_evaluations_in_a_row_are_named() -> N
 
 def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
     def history(*scores: float | None) -> History:
-        lines = [{"nimg": 20_000.0 * (i + 1), "fd": value} for i, value in enumerate(scores)]
+        lines = [evaluation(20_000 * (i + 1), fd=value) for i, value in enumerate(scores)]
         return History([], lines, "fd", (2.0, 5000))
 
     found = find_warnings(history(2.6, 2.7, 2.8, 3.0))["past_best"]
     assert "fd has been worse than its 2 at 5 kimg since 20 kimg, now 3;" in found
     for healthy in ((2.6, 2.7, 2.8), (2.4, 2.7, 2.8, 3.0), (2.6, 2.7, None, 3.0)):
         assert not find_warnings(history(*healthy))
-    negative = History(
-        [], [{"nimg": 1000.0, "kid": value} for value in (-0.1, 0.2, 0.2, 0.2, 0.3)], "kid", (-0.1, 1000)
-    )
+    negative = History([], [evaluation(1000, kid=value) for value in (-0.1, 0.2, 0.2, 0.2, 0.3)], "kid", (-0.1, 1000))
     assert not find_warnings(negative), "a share of a negative best means nothing"
 
 
 @pytest.mark.parametrize(("best_nimg", "limit"), [(20_000, 0.4), (40_000, 0.9), (60_000, 0.9)])
 def test_overfitting_matters_sooner_once_the_score_no_longer_gets_better(best_nimg: int, limit: float) -> None:
-    lines = [{"nimg": nimg, "fd": 2.0 if nimg == best_nimg else 2.1} for nimg in (20_000, 40_000, 60_000)]
+    lines = [evaluation(nimg, fd=2.0 if nimg == best_nimg else 2.1) for nimg in (20_000, 40_000, 60_000)]
     for r_v, is_said in ((limit - 0.01, False), (limit + 0.01, True)):
         found = find_warnings(History(ticks(SHORT_WINDOW, r_v=r_v), lines, "fd", (2.0, best_nimg)))
         assert ("overfitting" in found) is is_said

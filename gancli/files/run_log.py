@@ -1,0 +1,106 @@
+"""metrics.jsonl and events.jsonl of a run: lines as types, read and written here alone.
+
+A log grows line by line. A last line that a crash cut short is left out when it is read.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gancli.errors import RunError
+from gancli.files.run_folder import IMPLAUSIBLE_VALUE, atomic_write, read_jsonl, write_error
+
+
+class MetricsLine(Struct, frozen=True):
+    """A line of metrics.jsonl. kind: "tick", "epoch" or "eval". values: measurements by their names, None where one
+    could not be had. short_classes: of an evaluation, the classes with far less than their share. train_s: seconds
+    trained, None in a line that does not say."""
+
+    kind: str
+    nimg: int
+    epoch: float | None = None
+    values: Mapping[str, float | None] = {}
+    short_classes: tuple[str, ...] | None = None
+    train_s: float | None = None
+
+    @property
+    def kimg(self) -> float:
+        return self.nimg / 1000
+
+    def to_json(self) -> dict[str, object]:
+        """The object of this line, time last."""
+        classes = {"short_classes": self.short_classes} if self.kind == "eval" else {}
+        times = {} if self.train_s is None else {"train_s": self.train_s}
+        return {"kind": self.kind, "nimg": self.nimg, "epoch": self.epoch, **self.values, **classes, **times}
+
+
+class EventLine(Struct, frozen=True, omit_defaults=True):
+    """A line of events.jsonl. event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged"; name
+    and text: those of a warning."""
+
+    event: str = ""
+    nimg: int | None = None
+    name: str = ""
+    text: str = ""
+    time: str = ""
+
+
+def read_metrics(path: Path) -> list[MetricsLine]:
+    """The lines of metrics.jsonl. Raises RunError."""
+    return [parse_metrics_line(values, path) for values in read_jsonl(path)]
+
+
+def parse_metrics_line(line: Mapping[str, Any], path: Path) -> MetricsLine:
+    """A line of the file `path` as a type. Raises RunError."""
+    values = dict(line)
+    kind, nimg, classes = values.pop("kind", None), values.pop("nimg", None), values.pop("short_classes", None)
+    if not isinstance(kind, str) or type(nimg) is not int or not 0 <= nimg < IMPLAUSIBLE_VALUE:
+        raise RunError(f"{path} has a line without kind or images seen (nimg); restore or delete it")
+    if not all(v is None or (isinstance(v, int | float) and abs(v) < IMPLAUSIBLE_VALUE) for v in values.values()):
+        raise RunError(f"{path} has a line with values that are not numbers; restore or delete it")
+    if not (isinstance(classes, list | None) and all(isinstance(name, str) for name in classes or [])):
+        raise RunError(f"{path} has a line with short_classes that are not names; restore or delete it")
+    epoch, train_s = values.pop("epoch", None), values.pop("train_s", None)
+    return MetricsLine(kind, nimg, epoch, values, None if classes is None else tuple(classes), train_s)
+
+
+def read_events(path: Path) -> list[EventLine]:
+    """The lines of events.jsonl that can be read: nothing but words depends on them. Raises RunError."""
+    lines = []
+    for values in read_jsonl(path, skip_bad=True):
+        with contextlib.suppress(msgspec.ValidationError):
+            lines.append(msgspec.convert(values, EventLine))
+    return lines
+
+
+def append_line(path: Path, line: MetricsLine | EventLine) -> None:
+    """Add a line to a log. Raises RunError."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line_text(line))
+    except OSError as err:
+        raise write_error(path, err) from err
+
+
+def write_lines(path: Path, lines: Iterable[MetricsLine | EventLine]) -> None:
+    """A log of these lines alone."""
+    atomic_write(path, "".join(map(line_text, lines)).encode())
+
+
+def line_text(line: MetricsLine | EventLine) -> str:
+    return json.dumps(line.to_json() if isinstance(line, MetricsLine) else msgspec.to_builtins(line)) + "\n"
+
+
+def fsync_file(path: Path) -> None:
+    """What was added to a log is on the disk after this. Raises RunError."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
+    except OSError as err:
+        raise write_error(path, err) from err
