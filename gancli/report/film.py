@@ -100,14 +100,10 @@ class Film:
     def palette(self) -> Picture:
         """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
         drawn = raster.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
-        some = (
-            gif.GREYS
-            if self.is_grey
-            else gif.build_palette(
-                self.frames([self.moments[i] for i in spaced_indices(len(self.moments), SAMPLE_FRAMES)]),
-                gif.COLOURS - len(drawn),
-            )
-        )
+        if self.is_grey:
+            return np.unique(np.concatenate([gif.GREYS, drawn]), axis=0)
+        moments = [self.moments[i] for i in spaced_indices(len(self.moments), SAMPLE_FRAMES)]
+        some = gif.build_palette(self.frames(moments), gif.COLOURS - len(drawn))
         return np.unique(np.concatenate([some, drawn]), axis=0)
 
 
