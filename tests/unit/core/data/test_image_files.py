@@ -113,9 +113,9 @@ def test_grey_images_serve_as_colour_and_colour_ones_as_grey_where_channels_are_
 
 def test_what_does_not_fit_the_data_is_refused_when_it_is_opened(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, COLOUR)
-    with pytest.raises(DataError, match="holds images of 6x8 pixels, the data 28x28; resize them to 28x28 first"):
+    with pytest.raises(DataError, match=r"6x8 .*28x28"):
         open_images(path, (3, 28, 28))
-    with pytest.raises(DataError, match="holds colour images, the data grey ones; convert them to grey first"):
+    with pytest.raises(DataError, match=r"colour .*grey"):
         open_images(path, (1, 8, 6))
 
 
@@ -509,7 +509,7 @@ def test_bytes_after_the_images_of_an_npz_are_noticed(tmp_path: Path) -> None:
     np.save(buffer, GREY)
     with zipfile.ZipFile(tmp_path / "more.npz", "w") as archive:
         archive.writestr("images.npy", buffer.getvalue() + b"more")
-    with pytest.raises(DataError, match=r"more\.npz is damaged: it holds 580 bytes of images where .* needs 576"):
+    with pytest.raises(DataError, match=r"more\.npz .*580 .*576"):
         open_images(tmp_path / "more.npz")
 
 
@@ -519,5 +519,5 @@ def test_a_long_header_in_an_npz_is_refused_before_it_is_read(tmp_path: Path, ve
     length = struct.pack("<H", 60_000) if version == 1 else struct.pack("<I", 3_000_000_000)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 100_000)
-    with pytest.raises(DataError, match=r"its header of (60,000|3,000,000,000) bytes is too long"):
+    with pytest.raises(DataError, match=r"header of (60,000|3,000,000,000) bytes"):
         open_images(tmp_path / "bomb.npz")

@@ -390,7 +390,7 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
     monkeypatch.setattr(pixel_cache, "SPARE_BYTES", 400_000_000)
-    with pytest.raises(DataError, match=r"at 8x8 needs 401 MB in .*, where 400 MB are free; free some, lower --res"):
+    with pytest.raises(DataError, match=r"401 MB .*400 MB .*--res"):
         load(folder)
 
 
@@ -412,7 +412,7 @@ def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkey
 
 def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) -> None:
     cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"cannot use the cache folder .*: Not a directory; set GANCLI_CACHE"):
+    with pytest.raises(DataError, match=r"Not a directory.*GANCLI_CACHE"):
         load(folder)
 
 
@@ -503,7 +503,7 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
         spoiled.write_bytes(b"bad")
     with pytest.raises(
         DataError,
-        match=r"holds 9 usable pictures, 3 cannot be used: 0.png \(not a picture\), .*; at least 10 are needed",
+        match=r"9 usable pictures.* 3 .*0.png \(.*10",
     ):
         load(path)
 
@@ -567,7 +567,7 @@ def test_a_lone_label_that_means_billions_of_classes_is_refused(tmp_path: Path) 
     labels = np.arange(N) % 3
     labels[7] = 2_000_000_000
     np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
-    with pytest.raises(DataError, match="labels that mean classes, 2,000,000,001 of them; at most 1,000 work"):
+    with pytest.raises(DataError, match=r"2,000,000,001 .*1,000"):
         load(tmp_path / "made.npz")
     assert load(tmp_path / "made.npz", conditional=False).labels is None
 
@@ -581,7 +581,7 @@ def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
 def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "SMALL_BYTES", 1000)
     np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
-    with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
+    with pytest.raises(DataError, match=r"made\.npz .*200 times"):
         load(tmp_path / "made.npz")
     np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
     with pytest.raises(DataError, match="holds 0 usable pictures"):
@@ -589,7 +589,7 @@ def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: p
 
 
 def test_one_picture_is_no_data_set(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"000\.png is one picture; give a folder or zip"):
+    with pytest.raises(DataError, match=r"000\.png is one picture"):
         load(folder / "a" / "000.png")
 
 
@@ -598,7 +598,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
         raise MemoryError
 
     monkeypatch.setattr(source, "decode_block", failing)
-    with pytest.raises(DataError, match=r"there is too little memory to decode .*; make huge pictures smaller"):
+    with pytest.raises(DataError, match="memory"):
         load(folder)
 
 

@@ -190,7 +190,7 @@ def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, pac
 def test_signed_numbers_are_refused() -> None:
     """Pillow would cut 16 bits at 255, and take 8 bits for unsigned ones."""
     data = deep_tiff((339, 3, 1, 2), samples=1, pixels=struct.pack("<2h", 300, -5))
-    with pytest.raises(DataError, match=r"^signed 16-bit grey instead of 8 or 16 bits of grey or RGB$"):
+    with pytest.raises(DataError, match=r"^signed 16-bit grey"):
         converted(data, Transform(2, 1, "stretch"))
     assert resize.read_image_header(data).mode == "signed 16-bit grey"
     entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 110)]
@@ -201,7 +201,7 @@ def test_signed_numbers_are_refused() -> None:
 def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
     """Pillow takes unpacked planes of 16 bits for 8 bits; packed ones go through libtiff, which does not."""
     planes = [struct.pack("<2H", *(value << 8 for value in pair)) for pair in ((10, 20), (30, 40), (50, 60))]
-    with pytest.raises(DataError, match=r"^of a layout that is not read$"):
+    with pytest.raises(DataError, match=r"^of a layout"):
         converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Transform(2, 3, "stretch"))
     packed = b"".join(map(zlib.compress, planes))
     pixels = converted(deep_tiff(samples=3, pixels=packed, packed=8, planar=2), Transform(2, 3, "stretch"))
@@ -212,7 +212,7 @@ def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
 
 
 def test_grey_and_alpha_of_16_bits_in_a_tiff_are_no_damage() -> None:
-    with pytest.raises(DataError, match=r"^of a layout that is not read$"):
+    with pytest.raises(DataError, match=r"^of a layout"):
         converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Transform(2, 1, "stretch"))
 
 
