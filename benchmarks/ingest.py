@@ -31,8 +31,8 @@ from PIL import Image
 
 from gancli import presets
 from gancli.core.data import load as data
+from gancli.core.data.cache_files import map_split
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.pixel_cache import map_split
 from gancli.core.data.resize import Transform
 from gancli.core.data.transform import TransformOptions
 from gancli.core.training import run_config

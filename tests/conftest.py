@@ -19,7 +19,7 @@ LABELS = 3
 TRAINS = re.compile(  # files whose tests train, often in a process of their own
     r"cli/test_(dry_run|errors|evaluate|fashion_mnist|init|library|log|one_picture|places|processes|render|report|sample|"
     r"shown_commands|train)\.py|unit/core/training/test_(adam|autotune|broken_runs|finetune|trainer|trial)\.py|"
-    r"test_golden\.py"
+    r"unit/core/test_distributed\.py|test_golden\.py"
 )
 TRAINED = {"run"}  # fixtures that do
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gancli
 from gancli import config
-from gancli.core.data import archive, dataset, decode, image_files, image_folder, listing, statistics, transform
+from gancli.core.data import archive, dataset, decode, labels, npz_array, statistics, transform
 from gancli.datasets import DATASETS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
@@ -15,7 +15,7 @@ CODE = Path(gancli.__file__).parent
 GAP = "…"
 SCORED_ONLY = {CODE / "core" / "data" / name for name in ("image_files.py", "resize.py")}
 READERS = {*(CODE / "core" / "data").glob("*.py"), CODE / "files" / "cache.py"} - SCORED_ONLY
-OURS = ("DataError", "DownloadError", "ConfigError", "RunError", "MemoryLimitError")
+OURS = ("DataError", "DownloadError", "ConfigError", "RunError", "MemoryLimitError", "SourceError")
 
 
 def errors(path: Path) -> list[set[str]]:
@@ -78,9 +78,9 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     told = [
         f"more than {most_mib} MiB or {most_pixels} pixels",
         f"more than {most_pixels}, or than {decode.MOST_BYTES >> 20} MiB of them",
-        f"an npz of more than {image_files.MOST_IMAGES / 1e6:.0f} million images",
+        f"an npz of more than {npz_array.MOST_IMAGES / 1e6:.0f} million images",
         f"packed more than {archive.MOST_DEFLATED} times into more than {archive.SMALL_BYTES >> 20} MiB",
-        f"at most {listing.MOST_CLASSES:,} work",
+        f"at most {labels.MOST_CLASSES:,} work",
         f"a multiple of 4 from {transform.LOWEST} to {transform.HIGHEST}",
         f"from {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
         f"Fewer than {dataset.FEWEST_IMAGES} usable",
@@ -88,7 +88,6 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
         f"at most {dataset.MOST_HELD_OUT:,}, is never trained on",
         f"Under about {statistics.FEW_IMAGES:,} images",
         f"With fewer than {statistics.FEWEST_TO_SCORE} held out",
-        f"up to {image_folder.SERIAL_FILES:,} small files",
     ]
     page = " ".join(PAGE.split())
     assert [number for number in told if number not in page] == []

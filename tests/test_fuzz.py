@@ -29,5 +29,5 @@ def test_a_refusal_for_want_of_memory_is_a_find() -> None:
 
     fuzz.refused(lambda: act(ValueError("size")))
     for cause in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
-        with pytest.raises(AssertionError, match="memory for what the file says"):
+        with pytest.raises(AssertionError, match="memory"):
             fuzz.refused(lambda cause=cause: act(cause))

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 from gancli.video.formats import VIDEO_FORMATS, output_help
+
+if TYPE_CHECKING:
+    from gancli.workflows.sampling import WalkFilm
 
 SIZE_ADVICE = "fewer frames, a lower --scale or a smaller --grid make it smaller"
 
@@ -108,12 +111,11 @@ def interpolate(
         raise ConfigError("a circle always closes; leave --no-loop out")
     shape = config.parse_grid(grid)
     kind = filming.output_kind(output)
-    form = VIDEO_FORMATS[kind].form
     from gancli.core import devices
-    from gancli.video import timing
+    from gancli.video.timing import frame_ms
     from gancli.workflows import sampling
 
-    step_ms = timing.frame_ms(kind, fps)
+    step_ms = frame_ms(kind, fps)
     total = None if duration is None else parse_walk_duration(duration) * 1000 / step_ms
     opened = sampling.open_model(*choose_model(source, outdir, best=best), devices.resolve_device(device))
     walk = sampling.plan_walks(
@@ -131,8 +133,16 @@ def interpolate(
         scale=scale,
     )
     filming.note_rounded_rate(kind, fps, step_ms)
-    record = walk.record(opt.canonical_command(ctx), step_ms if form == "film" else None)
-    film = filming.FilmOutput(
+    film = film_output(walk, opt.canonical_command(ctx), kind, step_ms)
+    default = opened.place / "walks" / "walk.gif"
+    filming.write_film_output(film, output, default, force=force, quiet=quiet, as_json=as_json)
+
+
+def film_output(walk: "WalkFilm", command: str, kind: str, step_ms: float) -> filming.FilmOutput:
+    from gancli.video import timing
+
+    record = walk.record(command, step_ms if VIDEO_FORMATS[kind].form == "film" else None)
+    return filming.FilmOutput(
         frames=walk.frames(),
         durations_ms=timing.round_durations(len(walk), step_ms, kind),
         palette=walk.palette,
@@ -140,8 +150,6 @@ def interpolate(
         about=dataclasses.asdict(record),
         smaller=SIZE_ADVICE,
     )
-    default = opened.place / "walks" / "walk.gif"
-    filming.write_film_output(film, output, default, force=force, quiet=quiet, as_json=as_json)
 
 
 def parse_walk_duration(duration: str) -> float:

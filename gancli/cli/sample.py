@@ -105,7 +105,7 @@ def sample(
     from gancli.cli import render
     from gancli.core import devices
     from gancli.core.distributed import ALONE
-    from gancli.core.sampling import write
+    from gancli.core.sampling.write import SampleFiles
     from gancli.workflows import remake, sampling
 
     where = devices.resolve_device(device)
@@ -115,21 +115,16 @@ def sample(
         return
     opened = sampling.open_model(*choose_model(source, outdir, best=best), where)
     request = sampling.plan_samples(opened.model.info, chosen, n, class_name, trunc, scale)
-    files = write.SampleFiles(ending, None if ending == ".npz" else shape, form or "png", singles)
+    files = SampleFiles(ending, shape, form or "png", singles)
+    if grid != "none" and ending != ".npz":
+        files = sampling.fit_grid(files, request, opened.model.info.spec.resolution)
+    command, world = opt.canonical_command(ctx), ctx.obj or ALONE
     with render.step_progress_bars(quiet=quiet) as track:
-        target, layout = sampling.write_samples(
-            opened,
-            request,
-            files,
-            output,
-            command=opt.canonical_command(ctx),
-            auto_grid=grid == "auto" and ending != ".npz",
-            force=force,
-            progress=track,
-            world=ctx.obj or ALONE,
+        target = sampling.write_samples(
+            opened, request, files, output, command=command, force=force, progress=track, world=world
         )
     if preview and not quiet and not as_json and terminal.can_show(console := render.stderr_console()):
-        terminal.print_samples(console, opened.model, request, layout)
+        terminal.print_samples(console, opened.model, request, files.grid)
     if as_json:
         about = {"model": str(opened.path), "sha256": opened.model.digest}
         render.print_json({**about, "n": len(request), "output": str(target)})

@@ -126,7 +126,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
 def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
     from gancli.cli import datareport, preview, render
-    from gancli.core.data import image_folder, statistics
+    from gancli.core.data import load, statistics
     from gancli.core.training import image_log
     from gancli.files.run_config import to_json
     from gancli.workflows import training
@@ -149,7 +149,7 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
             preview.print_sample_grid(console, grid, images.resolution)
         datareport.print_full_report(report, record)
     if images.report and n_bad > most:
-        way_out = image_folder.bad_files_advice(n_bad, images.report.n_files)
+        way_out = load.bad_files_advice(n_bad, images.report.n_files)
         raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
 
 

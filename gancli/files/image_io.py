@@ -72,17 +72,22 @@ def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None
         yield done
 
 
-def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def map_in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], cores: int = os.cpu_count() or 1
+) -> Iterator[Result]:
     """The function of each item, in order, worked out on all cores; only a few items are drawn ahead."""
-    cores = os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(cores) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * cores:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * cores:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for one in waiting:  # nobody will ask for them
+                one.cancel()
 
 
 def read_png(path: Path) -> Picture:

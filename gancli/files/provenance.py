@@ -36,7 +36,7 @@ class SampleRecord:
     seeds: str
     classes: tuple[str, ...]
     trunc: int | float  # as it was typed: a record is made again byte for byte
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def recorded_files(folder: Path) -> set[str]:
 def parse_record(text: str, where: str) -> SampleRecord:
     """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
     try:
-        values = msgspec.convert(json.loads(text), dict[str, Any])
+        values = msgspec.convert(json.loads(text), dict[str, object])
         version = values.get("version")
         is_known = {*values} <= {field.name for field in dataclasses.fields(SampleRecord)}
         if not is_known and isinstance(version, str) and version != __version__:

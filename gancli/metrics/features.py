@@ -3,10 +3,9 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
@@ -61,7 +60,7 @@ class Extractor:
     relative: bool = False
     resize: str | None = None
     batch: int = BATCH
-    about: dict[str, Any] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
 
 
 class SmallNet(nn.Module):

@@ -63,6 +63,12 @@ def plan_samples(
     return request
 
 
+def fit_grid(files: SampleFiles, request: SampleRequest, resolution: int) -> SampleFiles:
+    """With the grid as it was asked for, else the one that suits the pictures. Raises ConfigError if it cannot be."""
+    cut = not files.ending and files.singles
+    return replace(files, grid=write.grid_shape(request, resolution, files.grid, cut=cut))
+
+
 def write_samples(
     source: OpenModel,
     request: SampleRequest,
@@ -70,20 +76,11 @@ def write_samples(
     output: Path | None,
     *,
     command: str,
-    auto_grid: bool = False,
     force: bool = False,
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
-) -> tuple[Path, GridShape | None]:
-    """Write the pictures, with `command` as what made them; returns where to, and the shape of the grid.
-
-    output: None is a new numbered folder. auto_grid: files have the grid that suits the pictures. Raises ConfigError
-    for a grid that does not hold them, RunError.
-    """
-    model = source.model
-    if files.grid or auto_grid:
-        cut = not files.ending and files.singles
-        files = replace(files, grid=write.grid_shape(request, model.info.spec.resolution, files.grid, cut=cut))
+) -> Path:
+    """Write the pictures, with `command` as what made them; returns where to. output: None is a new numbered folder."""
     settings: dict[str, object] = {"grid": write.format_grid(files.grid), "scale": request.scale}
     record = record_samples(command, source, request.seeds, request.classes, request.trunc, settings)
 
@@ -91,8 +88,8 @@ def write_samples(
         progress("images", done, len(request))
 
     with outputs.reserve_output(output, source.place / "samples") as target:
-        write.write_samples(target, model, request, record, files, force=force, progress=show, world=world)
-    return target, files.grid
+        write.write_samples(target, source.model, request, record, files, force=force, progress=show, world=world)
+    return target
 
 
 def record_samples(

@@ -210,10 +210,7 @@ def test_sample_and_evaluate_take_the_best_model_of_a_run(run: Path) -> None:
     assert json.loads(result.stdout)["source"] == f"{run} (best)"
     (run / "model-best.safetensors").unlink()
     result = gancli("sample", run, "--best")
-    assert (
-        result.exit_code == 1
-        and "has no model-best.safetensors: it is lost, or the run was not scored" in result.stderr
-    )
+    assert result.exit_code == 1 and "has no model-best.safetensors" in result.stderr
 
 
 def test_train_tells_its_score_and_draws_it(run: Path) -> None:
@@ -249,9 +246,7 @@ def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes 
     best.write_bytes(damage) if damage else best.unlink()
     result = gancli("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert (
-        "the model of the best score, 1 at 0.2 kimg, is gone; the next evaluation, if any, starts anew" in result.stderr
-    )
+    assert "the best score, 1 at 0.2 kimg, is gone" in result.stderr
     assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
 
 
@@ -278,10 +273,7 @@ def test_scores_are_shown_even_if_they_cannot_be_written(real: Path) -> None:
 def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx: Path) -> None:
     trained(tiny_idx, "--kimg", "0.1")
     result = gancli("evaluate", run, "runs/00001-quick-tiny")
-    assert (
-        result.exit_code == 2
-        and "runs/00001-quick-tiny was trained on tiny, not on blobs; score them apart" in result.stderr
-    )
+    assert result.exit_code == 2 and "00001-quick-tiny was trained on tiny" in result.stderr
 
 
 def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> None:
@@ -362,7 +354,7 @@ def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path
     result = gancli("evaluate", run, "--data", real)
     assert result.exit_code == 1 and "makes images of 1x8x8" in result.stderr
     result = gancli("evaluate", run)
-    assert result.exit_code == 1 and "was trained on other images than blobs holds now" in result.stderr
+    assert result.exit_code == 1 and "other images than blobs" in result.stderr
     shutil.copy(run / "model.safetensors", "alone.safetensors")
     result = gancli("evaluate", "alone.safetensors")
     assert result.exit_code == 2 and "no data set is named; give --data" in result.stderr

@@ -95,7 +95,7 @@ def test_what_cannot_start_from_a_model_is_refused_in_one_line(run: Path, birds:
 
 def test_a_resumed_run_has_started_already(run: Path) -> None:
     result = gancli("train", "--resume", run, "--init", run)
-    assert result.exit_code == 2 and result.stderr == "error: --resume and --init exclude each other; give one\n"
+    assert result.exit_code == 2 and "--resume and --init" in result.stderr
 
 
 def test_an_idx_set_of_another_size_fits_if_that_is_asked_for(run: Path) -> None:

@@ -250,7 +250,7 @@ def test_pictures_of_a_stranger_stay_even_by_force(model: Path) -> None:
     for name in ("00001.png", "00500.png", "20231.png", "beach.jpg", "provenance.json"):
         (photos / name).write_text("mine")
     result = gancli("interpolate", model, "--n", "2", "--frames", "3", "-o", photos, "--force")
-    assert result.exit_code == 1 and "photos holds files that gancli did not make" in result.stderr
+    assert result.exit_code == 1 and "photos holds files" in result.stderr
     assert [path.read_text() for path in photos.iterdir()] == ["mine"] * 5
 
 

@@ -309,7 +309,7 @@ def test_a_model_with_weights_that_are_not_numbers_is_refused(run: Path) -> None
     next(iter(tensors.values())).view(-1)[0] = float("nan")
     Path("nan.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, meta))
     result = gancli("sample", "nan.safetensors")
-    assert result.exit_code == 1 and "not finite numbers; its training had diverged" in result.stderr
+    assert result.exit_code == 1 and "not finite" in result.stderr
 
 
 def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> None:
@@ -329,5 +329,5 @@ def test_a_model_of_impossible_size_is_refused_before_it_is_built(run: Path, nam
     meta["spec"][name] = value
     Path("bad.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, meta))
     result = gancli("sample", "bad.safetensors", "-o", "out")
-    assert result.exit_code == 1 and "holds a model this gancli cannot build" in result.stderr
+    assert result.exit_code == 1 and "cannot build" in result.stderr
     assert not Path("out").exists()

@@ -46,10 +46,7 @@ def test_clusters_that_came_out_otherwise_are_refused_and_nothing_is_written(run
     before = {each: each.read_bytes() for each in sorted(run.rglob("*")) if each.is_file()}
     result = gancli("train", "--resume", run, "--kimg", "0.4")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == (
-        "error: the clusters of plain came out otherwise than when this run began, as another version of torch can "
-        "make them; start a new run"
-    )
+    assert result.stderr.splitlines()[-1].startswith("error: the clusters of plain")
     assert {each: each.read_bytes() for each in sorted(run.rglob("*")) if each.is_file()} == before
 
 

@@ -3,11 +3,14 @@
 import io
 import struct
 import zlib
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from gancli.core.data.source import ImageSource
 
 Array = npt.NDArray[Any]
 
@@ -51,3 +54,23 @@ def exif(orientation: int) -> bytes:
     found = Image.Exif()
     found[274] = orientation
     return found.tobytes()
+
+
+class FilesInMemory(ImageSource):
+    """A source of files by their names."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(Path("memory"), 0)
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, row: int) -> str:
+        return [*self.files][row]
+
+    def read(self, row: int) -> bytes:
+        return self.files[self.name(row)]
+
+    def for_training(self, *, conditional: bool) -> Self:
+        return self

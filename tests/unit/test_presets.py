@@ -41,7 +41,7 @@ def test_no_augmentation_turns_off_what_a_preset_would_drive_it_by(monkeypatch: 
         assert settings == replace(adaptive, augment="none", ada=False)
         assert sources["ada"] == sources["augment"] == ("flag" if flags else "file")
     for file, flags in (({"augment": "none"}, {"ada": True}), (None, {"augment": "none", "ada": True})):
-        with pytest.raises(ConfigError, match="ada drives the strength of augmentations; name some"):
+        with pytest.raises(ConfigError, match="ada"):
             resolve_config("quick", file, flags)
 
 
@@ -74,9 +74,9 @@ def test_a_length_replaces_the_one_before_whatever_its_unit(length: str) -> None
 
 
 def test_two_lengths_in_one_place_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="--kimg and --epochs exclude each other"):
+    with pytest.raises(ConfigError, match="--kimg and --epochs"):
         resolve_config("quick", None, {"kimg": 1, "epochs": 1})
-    with pytest.raises(ConfigError, match="--epochs and --time-budget exclude each other"):
+    with pytest.raises(ConfigError, match="--epochs and --time-budget"):
         resolve_config("quick", {"time_budget": "9s", "epochs": 1})
 
 
@@ -86,14 +86,14 @@ def test_time_budget_is_read_with_units() -> None:
 
 @pytest.mark.parametrize("preset", ["quik", ["quick"], 3])
 def test_unknown_preset_lists_the_known_ones(preset: object) -> None:
-    with pytest.raises(ConfigError, match=r"unknown preset .*known: classic, quick, stacked"):
+    with pytest.raises(ConfigError, match=r"preset .*classic, quick, stacked"):
         resolve_config(None, {"preset": preset})
     with pytest.raises(ConfigError, match=r"did you mean 'quick'\?"):
         resolve_config("quik")
 
 
 def test_unknown_setting_says_where_it_stands() -> None:
-    with pytest.raises(ConfigError, match=r"'batchsize' in the configuration file \(did you mean 'batch_size'\?"):
+    with pytest.raises(ConfigError, match=r"'batchsize' in the configuration .*'batch_size'"):
         resolve_config(None, {"batchsize": 8})
     with pytest.raises(ConfigError, match="'batchsize' in the flags"):
         resolve_config(None, None, {"batchsize": 8})

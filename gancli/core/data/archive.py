@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import warnings
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,53 +31,37 @@ class UnreadError(DataError):
     """The system did not give what a file holds, though another time it might."""
 
 
-@contextlib.contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Closed when nobody has it any more. Raises DataError."""
     try:
-        archive = zipfile.ZipFile(path)
+        opened = zipfile.ZipFile(path)
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.strerror:
             raise DataError(f"cannot read {path}: {err.strerror}") from err
         raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED_FORMATS_HINT}") from err
-    with archive:
-        yield archive
-
-
-def file_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The entries that are files; zipfile itself stumbles over one without a name."""
-    return [info for info in archive.infolist() if info.filename and not info.is_dir()]
+    weakref.finalize(opened, opened.fp.close)  # type: ignore[union-attr]
+    return opened
 
 
 @contextlib.contextmanager
-def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """One entry of a zip, and DataError for what goes wrong while it is open, its text the reason alone.
-
-    Only deflate is read: what others unpack from a few bytes has no bound.
-    """
-    if info.flag_bits & 1:
-        raise DataError("encrypted")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("compressed by another method than deflate")
+def translate_zip_faults() -> Iterator[None]:
+    """What goes wrong with an entry becomes a DataError, its text the reason alone."""
     try:
-        with archive.open(info) as entry:
-            yield entry
+        yield
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.errno == errno.EIO:
             raise UnreadError(err.strerror) from err
         raise DataError("damaged") from err
 
 
-@contextlib.contextmanager
-def open_npz_array(
-    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
-) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[np.generic]]]:
-    """One array of an npz, open at its first element, with its shape and type."""
-    try:
-        with open_zip_entry(archive, info) as entry:
-            yield entry, *read_npy_header(entry)
-    except DataError as err:
-        name = shorten_name(info.filename.removesuffix(".npy"))
-        raise DataError(f"cannot use the array {name} in {path}: {err}; write it again") from err
+def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Only deflate is read: what others unpack from a few bytes has no bound. Raises DataError, the reason alone."""
+    if info.flag_bits & 1:
+        raise DataError("encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError("compressed by another method than deflate")
+    with translate_zip_faults():
+        return archive.open(info)
 
 
 def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -100,7 +85,8 @@ def read_file_bytes(path: str | Path) -> bytes:
 
 
 def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
-    data = entry.read(n_bytes)
+    with translate_zip_faults():
+        data = entry.read(n_bytes)
     if len(data) < n_bytes:
         raise DataError("truncated")
     return data

@@ -76,19 +76,31 @@ class ImageHeader:
 
 
 PixelLoader = Callable[[], Image.Image]
+Pixels = npt.NDArray[np.uint8]
 
 
-def open_image(data: bytes) -> tuple[ImageHeader, PixelLoader]:
+def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
     """What the header says, and how to load the pixels: upright, of mode L, LA, RGB or RGBA.
 
+    data: a file, or pixels [H, W] or [H, W, 1 or 3].
     16 bits become 8 by their high byte, CMYK becomes RGB. Both raise DataError, its text the reason alone.
     """
+    if isinstance(data, np.ndarray):
+        return open_array(data)
     if not data:
         raise DataError("empty")
     for one in IMAGE_FORMATS.values():
         if data.startswith(one.magic):
             return one.open(data)
     raise DataError("not a picture")
+
+
+def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
+    """The kind is npz, since that is what holds arrays."""
+    height, width = pixels.shape[:2]
+    is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
+    header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
+    return header, lambda: Image.fromarray(pixels.reshape(height, width) if is_grey else pixels)
 
 
 def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:

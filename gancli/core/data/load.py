@@ -1,9 +1,10 @@
-"""Training data by name or folder, and the resumable order in which it is shown."""
+"""Training data by name or path, and the resumable order in which they are shown."""
 
 import contextlib
 import functools
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +13,24 @@ import torch
 from torch import Tensor
 
 from gancli.core import rng
-from gancli.core.data import idx, image_folder, transform
-from gancli.core.data.dataset import ImageSet, tensors_digest
-from gancli.core.data.decode import ImageHeader
-from gancli.core.data.decode_workers import to_channels_first
-from gancli.core.data.pixel_cache import ProgressCallback
-from gancli.core.data.resize import fit_pixels
+from gancli.core.data import archive, idx, pixel_cache, transform
+from gancli.core.data.cache_files import BAD_FILES
+from gancli.core.data.data_report import DataReport
+from gancli.core.data.dataset import FEWEST_IMAGES, FEWEST_TO_HOLD_OUT, ImageSet, tensors_digest
+from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, EXTENSIONS, ImageHeader
+from gancli.core.data.npz_array import open_npz
+from gancli.core.data.picture_files import file_entries, is_picture_name, open_folder, open_pictures_of_zip
+from gancli.core.data.pixel_cache import PixelCache, ProgressCallback
+from gancli.core.data.resize import decode_image
+from gancli.core.data.source import ImageSource, to_channels_first
 from gancli.core.data.transform import TransformOptions
 from gancli.datasets import DATASETS
 from gancli.errors import DataError, did_you_mean, make_printable
+from gancli.wording import format_count, format_list
 
 DEFAULT_OPTIONS = TransformOptions()
+CHUNK_IMAGES = 256
+MOST_NAMED = 5
 
 
 def has_fixed_size(name: str) -> bool:
@@ -65,7 +73,7 @@ def load_dataset(
         found = replace(idx.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
         return fit_dataset(found, options)
     if name and os.path.exists(path):
-        return image_folder.load_pictures(path, options, progress, verify=verify)
+        return load_pictures(path, options, progress, verify=verify)
     if os.sep in name:
         raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(DATASETS)}")
     raise DataError(
@@ -76,15 +84,15 @@ def load_dataset(
 def fit_dataset(found: ImageSet, options: TransformOptions) -> ImageSet:
     """The set with every image of the size and channels that are wanted."""
     n, channels, height, width = found.images.shape
-    facts = Counter({ImageHeader("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
-    wanted = transform.choose_transform(facts, options)
+    headers = Counter({ImageHeader("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
+    wanted = transform.choose_transform(headers, options)
     if (wanted.channels, wanted.resolution, wanted.resolution) == (channels, height, width):
         return found
 
     def fit(images: Tensor) -> Tensor:
         pixels = np.empty((len(images), wanted.resolution, wanted.resolution, wanted.channels), np.uint8)
         for row, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
-            pixels[row] = fit_pixels(image, wanted)
+            pixels[row], _ = decode_image(image, wanted)
         return torch.from_numpy(to_channels_first(pixels))
 
     images, heldout = fit(found.images), fit(found.heldout_images)
@@ -93,7 +101,115 @@ def fit_dataset(found: ImageSet, options: TransformOptions) -> ImageSet:
         images=images,
         heldout_images=heldout,
         digest=tensors_digest(images, found.labels, heldout, found.heldout_labels),
-        notes=(*found.notes, *transform.transform_notes(facts, wanted, options)),
+        notes=(*found.notes, *transform.transform_notes(headers, wanted, options)),
+    )
+
+
+def open_archive(path: Path) -> ImageSource:
+    """A zip of pictures; without any, an npz."""
+    opened = archive.open_zip(path)
+    names = {info.filename: info for info in file_entries(opened)}
+    arrays = {name.removesuffix(".npy"): info for name, info in names.items() if name.endswith(".npy")}
+    if arrays and not any(map(is_picture_name, names)):
+        return open_npz(path, opened, arrays)
+    return open_pictures_of_zip(path, opened)
+
+
+# Whether a path is of this kind -> what opens it; the first that is.
+SOURCES: list[tuple[Callable[[Path], bool], Callable[[Path], ImageSource]]] = [
+    (Path.is_dir, open_folder),
+    (Path.is_file, open_archive),
+]
+
+
+def open_source(path: Path) -> ImageSource:
+    """The images at a path, still to be decoded. Raises DataError."""
+    for takes, open_it in SOURCES:
+        if takes(path):
+            return open_it(path)
+    raise DataError(f"{path} is neither a folder nor a file; {ACCEPTED_FORMATS_HINT}")
+
+
+def load_pictures(
+    path: Path, options: TransformOptions, progress: ProgressCallback, *, verify: bool = False
+) -> ImageSet:
+    """The pictures at an absolute path, through the cache. verify: as for load_dataset. Raises DataError."""
+    if path.is_file() and path.name.lower().endswith(EXTENSIONS):
+        raise DataError(f"{path} is one picture; {ACCEPTED_FORMATS_HINT}")
+    source = open_source(path).for_training(conditional=options.conditional)
+    cached = pixel_cache.load_or_build_cache(source, options, progress, verify=verify)
+    check_bad_files(source, cached, options)
+    labels, heldout_labels = (
+        None if source.labels is None else torch.from_numpy(source.labels[rows])
+        for rows in (cached.rows, cached.heldout_rows)
+    )
+    return ImageSet(
+        name=make_printable(path.name),
+        source=str(path),
+        images=cached.images,
+        labels=labels,
+        heldout_images=cached.heldout,
+        heldout_labels=heldout_labels,
+        class_names=source.class_names,
+        digest=cached.digest,
+        notes=(*source.notes, *picture_notes(source, cached, options)),
+        report=picture_report(source, cached, options),
+    )
+
+
+def check_bad_files(source: ImageSource, cached: PixelCache, options: TransformOptions) -> None:
+    n_bad = len(cached.faults)
+    if n_bad > options.max_bad:
+        bad = f"{n_bad:,} of {len(source):,} pictures in {source.path} cannot be used"
+        raise DataError(f"{bad}: {describe_bad_files(source, cached)}; {bad_files_advice(n_bad, len(source))}")
+    if len(cached.rows) < FEWEST_IMAGES:
+        bad = f", {n_bad:,} cannot be used: {describe_bad_files(source, cached)}" if n_bad else ""
+        n = format_count(len(cached.rows), "usable picture")
+        raise DataError(f"{source.path} holds {n}{bad}; at least {FEWEST_IMAGES} are needed")
+
+
+def bad_files_advice(n_bad: int, n_files: int) -> str:
+    """What to do about more bad files than may be skipped; skipping them is offered where enough others remain."""
+    skipping = f", or skip them with --max-bad {n_bad}" if n_files - n_bad >= FEWEST_IMAGES else ""
+    return f"repair or delete them{skipping}"
+
+
+def describe_bad_files(source: ImageSource, cached: PixelCache) -> str:
+    """Some of the files that cannot be used with their reasons, and where all are."""
+    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.faults]
+    where = f"; all are listed in {cached.folder / BAD_FILES}" if len(faults) > MOST_NAMED else ""
+    return format_list(faults, MOST_NAMED) + where
+
+
+def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOptions) -> list[str]:
+    """What the user should know about the pictures before they are trained on."""
+    notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.wanted, options)]
+    if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
+        notes.append("all pictures are colour files that show only grey; --channels 1 trains faster")
+    if len(source) < FEWEST_TO_HOLD_OUT:
+        n = len(cached.rows)
+        notes.append(f"{source.path.name} holds only {n} images, so none are held out to watch for overfitting")
+    return notes
+
+
+def is_colourless(cached: PixelCache) -> bool:
+    """Whether red, green and blue are equal everywhere; the first colour ends the search."""
+    chunks = (chunk.numpy() for some in (cached.images, cached.heldout) for chunk in torch.split(some, CHUNK_IMAGES))
+    return all((chunk[:, 1:] == chunk[:, :1]).all() for chunk in chunks)
+
+
+def picture_report(source: ImageSource, cached: PixelCache, options: TransformOptions) -> DataReport:
+    n_skipped = f"{format_count(len(cached.faults), 'picture')} of {len(source):,} skipped"
+    return DataReport(
+        **transform.header_summary(cached.headers),
+        fit=cached.wanted.fit,
+        background=cached.wanted.background,
+        done=tuple(transform.transform_notes(cached.headers, cached.wanted, options)),
+        n_files=len(source),
+        faults=tuple((source.name(row), reason) for row, reason in cached.faults),
+        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.faults else (),
+        duplicates=cached.duplicates,
+        cache=str(cached.folder),
     )
 
 

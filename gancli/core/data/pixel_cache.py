@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import json
 import math
-import mmap
 import os
 import shutil
 import time
@@ -15,59 +14,41 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gancli.core import devices
-from gancli.core.data import dataset, transform
+from gancli.core.data import cache_files, dataset, transform
+from gancli.core.data.cache_files import (
+    BAD_FILES,
+    CACHE_VERSION,
+    DAMAGE_ERRORS,
+    INDEX,
+    JOURNAL,
+    SPLITS,
+    CacheIndex,
+    JournalLine,
+    JournalStart,
+    map_split,
+    split_bytes,
+)
 from gancli.core.data.data_report import Copies, RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
-from gancli.core.data.decode_workers import DecodedBlock, headers_from_json, headers_to_json
 from gancli.core.data.resize import Transform
+from gancli.core.data.source import DecodedBlock, Fault, ImageSource
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError, RunError, make_printable
 from gancli.files import run_folder
 from gancli.files.cache import cache_folder
 
-CACHE_VERSION = 2  # of the layout and the split
-SPLITS = ("train", "heldout")
-BAD_FILES = "bad-files.txt"
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
 NON_PIXEL_OPTIONS = ("max_bad", "conditional")
-DAMAGE_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 ProgressCallback = Callable[[str, int, int], None]  # what is done, how much of it, of how much
-
-
-class PictureSource(Protocol):
-    """Pictures to take in. path and stamp tell whether they are the same as before."""
-
-    @property
-    def path(self) -> Path: ...
-
-    @property
-    def stamp(self) -> str: ...
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64] | None: ...
-
-    def __len__(self) -> int: ...
-
-    def name(self, row: int) -> str: ...
-
-    def sample(self) -> Counter[ImageHeader]:
-        """What some of them are."""
-
-    def blocks(self, wanted: Transform, start: int) -> Iterator[DecodedBlock]:
-        """All from `start` on, in order."""
-
-    def can_read(self, rows: Sequence[int]) -> bool:
-        """Whether any of these, which the system did not give, can be read now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,30 +62,64 @@ class PixelCache:
     rows: RowIndices
     heldout_rows: RowIndices
     digest: str
-    facts: Counter[ImageHeader]
-    faults: list[tuple[int, str]]
+    headers: Counter[ImageHeader]
+    faults: list[Fault]
     unread: list[int]
     duplicates: Copies
     notes: list[str]
 
 
 @dataclass
-class CacheState:
-    """How far an unfinished cache is: files done, rows written to each split, and what was found meanwhile.
+class CacheWriter:
+    """An unfinished cache in a folder: images done, rows written to each split, and what was found meanwhile.
 
-    unread: the rows among the faults that the system did not give.
+    held: which images of the source are held out. unread: the rows among the faults that the system did not give.
     """
 
+    folder: Path
+    held: npt.NDArray[np.bool_]
     wanted: Transform
     done: int = 0
     written: list[int] = field(default_factory=lambda: [0, 0])
-    faults: list[tuple[int, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
-    facts: Counter[ImageHeader] = field(default_factory=Counter)
+    headers: Counter[ImageHeader] = field(default_factory=Counter)
+
+    def add_line(self, line: JournalLine) -> None:
+        self.done, self.written = line.done, line.written
+        self.faults += line.faults
+        self.unread += line.unread
+        self.headers += Counter(dict(line.facts))
+
+    def write(self, block: DecodedBlock, files: Sequence[IO[bytes]]) -> JournalLine:
+        """Write the rows of the next images, each to the file of its split."""
+        good = np.ones(block.n, bool)
+        good[[place for place, _ in block.faults]] = False
+        is_held = self.held[self.done : self.done + block.n][good]
+        for file, chosen in zip(files, (~is_held, is_held), strict=True):
+            file.write(block.pixels[chosen].reshape(-1).data)
+        line = JournalLine(
+            done=self.done + block.n,
+            written=[self.written[0] + int((~is_held).sum()), self.written[1] + int(is_held.sum())],
+            faults=[(self.done + place, reason) for place, reason in block.faults],
+            unread=[self.done + place for place in block.unread],
+            facts=[*block.headers.items()],
+        )
+        self.add_line(line)
+        return line
+
+    def are_rows_there(self) -> bool:
+        """Whether the files hold what the journal says, and it is of this split."""
+        n_rows = [len(rows) for rows in split_rows(self.held[: self.done], self.faults)]
+        files = [self.folder / f"{split}.u8" for split in SPLITS]
+        return n_rows == self.written and all(
+            file.is_file() and file.stat().st_size >= split_bytes(n, self.wanted)
+            for file, n in zip(files, self.written, strict=True)
+        )
 
 
 def load_or_build_cache(
-    source: PictureSource, options: TransformOptions, progress: ProgressCallback, *, verify: bool = False
+    source: ImageSource, options: TransformOptions, progress: ProgressCallback, *, verify: bool = False
 ) -> PixelCache:
     """The cache of these pictures, made first if it is not there, is damaged, or lacks what can be read now.
 
@@ -112,13 +127,14 @@ def load_or_build_cache(
     DataError. verify: whether all pixels of a complete cache are compared with its digest, at about 1 GB/s.
     """
     root = cache_folder() / "pictures"
-    asked = [CACHE_VERSION, str(source.path), pixel_options(options)]
+    pixel_options = {k: v for k, v in dataclasses.asdict(options).items() if k not in NON_PIXEL_OPTIONS}
+    asked = [CACHE_VERSION, str(source.path), pixel_options]
     place = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     folder = root / f"{place}-{source.stamp[:16]}"
     held = dataset.heldout_mask(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
         notes = []
-        if (folder / "meta.json").exists():
+        if (folder / INDEX).exists():
             try:
                 cached = open_cache(folder, source, held, verify=verify)
                 if not source.can_read(cached.unread):
@@ -132,11 +148,6 @@ def load_or_build_cache(
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         return dataclasses.replace(open_cache(folder, source, held), notes=notes)
-
-
-def pixel_options(options: TransformOptions) -> dict[str, Any]:
-    """Those that the pixels depend on."""
-    return {name: value for name, value in dataclasses.asdict(options).items() if name not in NON_PIXEL_OPTIONS}
 
 
 def remove_cache(path: Path) -> None:
@@ -178,7 +189,7 @@ def cache_lock(path: Path, progress: ProgressCallback) -> Iterator[None]:
 
 
 def build_cache(
-    source: PictureSource,
+    source: ImageSource,
     options: TransformOptions,
     held: npt.NDArray[np.bool_],
     folder: Path,
@@ -189,120 +200,74 @@ def build_cache(
     What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
     enough.
     """
-    state = read_journal(folder, held)
-    if state is None:
+    writer = continue_cache(folder, held)
+    if writer is None:
         remove_cache(folder)
         folder.mkdir()
-        state = CacheState(transform.choose_transform(source.sample(), options))
-    decode_to_cache(source, state, held, folder, progress)
-    right = transform.choose_transform(state.facts, options)
-    if state.facts and right != state.wanted:
-        state = CacheState(right)
-        decode_to_cache(source, state, held, folder, progress)
-    rows, heldout_rows = split_rows(held, state.faults)
+        writer = CacheWriter(folder, held, transform.choose_transform(source.sample_headers(), options))
+    decode_to_cache(source, writer, progress)
+    right = transform.choose_transform(writer.headers, options)
+    if writer.headers and right != writer.wanted:
+        writer = CacheWriter(folder, held, right)
+        decode_to_cache(source, writer, progress)
+    rows, heldout_rows = split_rows(held, writer.faults)
     images, heldout = (
-        map_split(folder, split, n, state.wanted) for split, n in zip(SPLITS, state.written, strict=True)
+        map_split(folder, split, n, writer.wanted) for split, n in zip(SPLITS, writer.written, strict=True)
     )
-    meta = {
-        "version": CACHE_VERSION,
-        "path": str(source.path),
-        "wanted": dataclasses.asdict(state.wanted),
-        "files": {split: split_fingerprint(folder, split) for split in SPLITS},
-        "digest": cache_digest(source, images, heldout, rows, heldout_rows),
-        "facts": headers_to_json(state.facts),
-        "faults": state.faults,
-        "unread": state.unread,
-        "duplicates": dataclasses.asdict(find_copies(images.numpy(), heldout.numpy(), source.name, rows, heldout_rows)),
-    }
-    if state.faults:
-        lines = [f"{make_printable(source.name(row))}: {reason}\n" for row, reason in state.faults]
+    if writer.faults:
+        lines = [f"{make_printable(source.name(row))}: {reason}\n" for row, reason in writer.faults]
         run_folder.atomic_write(folder / BAD_FILES, "".join(lines).encode())
-    run_folder.atomic_write(folder / "meta.json", json.dumps(add_checksum(meta)).encode())
-    (folder / "journal").unlink()
+    index = CacheIndex(
+        version=CACHE_VERSION,
+        path=str(source.path),
+        wanted=writer.wanted,
+        files=cache_files.split_fingerprints(folder),
+        digest=cache_digest(source, images, heldout, rows, heldout_rows),
+        facts=[*writer.headers.items()],
+        faults=writer.faults,
+        unread=writer.unread,
+        duplicates=find_copies(images.numpy(), heldout.numpy(), source.name, rows, heldout_rows),
+    )
+    cache_files.write_index(folder, index)
 
 
-def decode_to_cache(
-    source: PictureSource, state: CacheState, held: npt.NDArray[np.bool_], folder: Path, progress: ProgressCallback
-) -> None:
-    """Decode what `state` has not, into the files of the two splits, noting in the journal now and then how far."""
-    n, row_bytes = len(source), split_bytes(1, state.wanted)
+def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | None:
+    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
+    if (noted := cache_files.read_journal(folder)) is None:
+        return None
+    writer = CacheWriter(folder, held, noted[0])
+    for line in noted[1]:
+        writer.add_line(line)
+    try:
+        return writer if writer.are_rows_there() else None
+    except DAMAGE_ERRORS:
+        return None
+
+
+def decode_to_cache(source: ImageSource, writer: CacheWriter, progress: ProgressCallback) -> None:
+    """Decode what the writer has not, noting in the journal now and then how far."""
+    n, row_bytes = len(source), split_bytes(1, writer.wanted)
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(open(folder / f"{split}.u8", "ab")) for split in SPLITS]
-        for file, rows in zip(files, state.written, strict=True):
+        files = [stack.enter_context(open(writer.folder / f"{split}.u8", "ab")) for split in SPLITS]
+        for file, rows in zip(files, writer.written, strict=True):
             file.truncate(rows * row_bytes)
-        check_disk_space(folder, source.path, (n - state.done) * row_bytes, state.wanted)
-        journal = stack.enter_context(open(folder / "journal", "a" if state.done else "w"))
-        if not state.done:
-            append_to_journal(journal, {"wanted": dataclasses.asdict(state.wanted)})
-        synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
-        facts = Counter[ImageHeader]()
-        for block in source.blocks(state.wanted, state.done):
-            good = np.ones(block.n, bool)
-            good[[place for place, _ in block.faults]] = False
-            is_held = held[state.done : state.done + block.n][good]
-            for split, chosen in enumerate((~is_held, is_held)):
-                files[split].write(block.pixels[chosen].reshape(-1).data)
-                state.written[split] += int(chosen.sum())
-            state.faults += [(state.done + place, reason) for place, reason in block.faults]
-            state.unread += [state.done + place for place in block.unread]
-            facts += block.facts
-            state.done += block.n
-            progress("pictures", state.done, n)
-            if time.monotonic() - synced >= SYNC_S or state.done == n:
+        check_disk_space(writer.folder, source.path, (n - writer.done) * row_bytes, writer.wanted)
+        journal = stack.enter_context(open(writer.folder / JOURNAL, "a" if writer.done else "w"))
+        if not writer.done:
+            cache_files.append_to_journal(journal, JournalStart(writer.wanted))
+        synced, waiting = time.monotonic(), JournalLine()
+        for block in source.decode(writer.wanted, writer.done):
+            line = writer.write(block, files)
+            headers = Counter(dict(waiting.facts)) + Counter(dict(line.facts))
+            line.faults, line.unread = waiting.faults + line.faults, waiting.unread + line.unread
+            line.facts, waiting = [*headers.items()], line
+            progress("pictures", writer.done, n)
+            if time.monotonic() - synced >= SYNC_S or writer.done == n:
                 for file in files:
                     file.flush()
                     os.fsync(file.fileno())
-                state.facts += facts
-                line = {"done": state.done, "written": state.written, "faults": state.faults[n_faults:]}
-                append_to_journal(journal, {**line, "unread": state.unread[n_unread:], "facts": headers_to_json(facts)})
-                synced, n_faults, n_unread = time.monotonic(), len(state.faults), len(state.unread)
-                facts = Counter()
-
-
-def append_to_journal(journal: IO[str], line: dict[str, Any]) -> None:
-    journal.write(json.dumps(add_checksum(line)) + "\n")
-    journal.flush()
-    os.fsync(journal.fileno())
-
-
-def add_checksum(values: dict[str, Any]) -> dict[str, Any]:
-    """With a checksum of themselves."""
-    return {**values, "sha256": json_checksum(values)}
-
-
-def verify_checksum(found: dict[str, Any]) -> dict[str, Any]:
-    """The values that were sealed. Raises one of DAMAGE if they are others now."""
-    values = {name: value for name, value in found.items() if name != "sha256"}
-    if found["sha256"] != json_checksum(values):
-        raise ValueError("checksum")
-    return values
-
-
-def json_checksum(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
-
-
-def read_journal(folder: Path, held: npt.NDArray[np.bool_]) -> CacheState | None:
-    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
-    try:
-        lines = [verify_checksum(line) for line in run_folder.read_jsonl(folder / "journal")]
-        if not lines:
-            return None
-        state = CacheState(transform_from_values(lines[0]["wanted"]))
-        for line in lines[1:]:
-            state.done, state.written = line["done"], line["written"]
-            state.faults += [(row, reason) for row, reason in line["faults"]]
-            state.unread += line["unread"]
-            state.facts += headers_from_json(line["facts"])
-        files = [folder / f"{split}.u8" for split in SPLITS]
-        n_rows = [len(rows) for rows in split_rows(held[: state.done], state.faults)]
-        are_whole = n_rows == state.written and all(
-            file.is_file() and file.stat().st_size >= split_bytes(n, state.wanted)
-            for file, n in zip(files, state.written, strict=True)
-        )
-    except (RunError, *DAMAGE_ERRORS):
-        return None
-    return state if are_whole else None
+                cache_files.append_to_journal(journal, waiting)
+                synced, waiting = time.monotonic(), JournalLine()
 
 
 def check_disk_space(folder: Path, path: Path, n_bytes: int, wanted: Transform) -> None:
@@ -315,62 +280,43 @@ def check_disk_space(folder: Path, path: Path, n_bytes: int, wanted: Transform) 
         )
 
 
-def open_cache(folder: Path, source: PictureSource, held: npt.NDArray[np.bool_], *, verify: bool = False) -> PixelCache:
+def open_cache(folder: Path, source: ImageSource, held: npt.NDArray[np.bool_], *, verify: bool = False) -> PixelCache:
     """A complete cache; its pixels are read if its files have another size or time, or to verify.
 
-    Raises one of DAMAGE if it is damaged.
+    Raises one of DAMAGE_ERRORS if it is damaged.
     """
-    meta = verify_checksum(json.loads((folder / "meta.json").read_bytes()))
-    wanted, faults = transform_from_values(meta["wanted"]), [(row, reason) for row, reason in meta["faults"]]
-    both = split_rows(held, faults)
-    images, heldout = (map_split(folder, split, len(rows), wanted) for split, rows in zip(SPLITS, both, strict=True))
-    is_changed = meta["files"] != {split: split_fingerprint(folder, split) for split in SPLITS}
-    if (verify or is_changed) and cache_digest(source, images, heldout, *both) != meta["digest"]:
+    index = cache_files.read_index(folder)
+    rows = split_rows(held, index.faults)
+    images, heldout = (
+        map_split(folder, split, len(some), index.wanted) for split, some in zip(SPLITS, rows, strict=True)
+    )
+    is_changed = index.files != cache_files.split_fingerprints(folder)
+    if (verify or is_changed) and cache_digest(source, images, heldout, *rows) != index.digest:
         raise ValueError("digest")
-    facts = headers_from_json(meta["facts"])
-    unread, found = meta["unread"], meta["duplicates"]
-    copies = Copies(found["n"], found["n_across"], tuple((before, later) for before, later in found["pairs"]))
-    return PixelCache(folder, wanted, images, heldout, *both, meta["digest"], facts, faults, unread, copies, [])
+    return PixelCache(
+        folder,
+        index.wanted,
+        images,
+        heldout,
+        *rows,
+        index.digest,
+        index.headers,
+        index.faults,
+        index.unread,
+        index.duplicates,
+        [],
+    )
 
 
-def split_rows(held: npt.NDArray[np.bool_], faults: Sequence[tuple[int, str]]) -> tuple[RowIndices, RowIndices]:
+def split_rows(held: npt.NDArray[np.bool_], faults: Sequence[Fault]) -> tuple[RowIndices, RowIndices]:
     """Which pictures are trained on and which are held out, without the bad ones."""
     good = np.ones(len(held), bool)
     good[[row for row, _ in faults]] = False
     return np.flatnonzero(good & ~held), np.flatnonzero(good & held)
 
 
-def map_split(folder: Path, split: str, n: int, wanted: Transform) -> Tensor:
-    """The rows of one split, read from disk as they are used; writing to them stays in memory. Raises ValueError."""
-    path, n_bytes = folder / f"{split}.u8", split_bytes(n, wanted)
-    if path.stat().st_size != n_bytes:
-        raise ValueError("size")
-    shape = (n, wanted.channels, wanted.resolution, wanted.resolution)
-    if not n:
-        return torch.empty(shape, dtype=torch.uint8)
-    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused
-    with open(path, "rb") as file:
-        pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    if n_bytes > devices.usable_memory_bytes() // 2:
-        pages.madvise(mmap.MADV_RANDOM)  # what is read ahead would push out what is needed
-    return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)
-
-
-def split_bytes(n: int, wanted: Transform) -> int:
-    return n * wanted.channels * wanted.resolution**2
-
-
-def transform_from_values(values: dict[str, Any]) -> Transform:
-    return Transform(**{**values, "background": tuple(values["background"])})
-
-
-def split_fingerprint(folder: Path, split: str) -> list[int]:
-    status = (folder / f"{split}.u8").stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
 def cache_digest(
-    source: PictureSource, images: Tensor, heldout: Tensor, rows: RowIndices, heldout_rows: RowIndices
+    source: ImageSource, images: Tensor, heldout: Tensor, rows: RowIndices, heldout_rows: RowIndices
 ) -> str:
     labels, heldout_labels = (
         None if source.labels is None else torch.from_numpy(source.labels[some]) for some in (rows, heldout_rows)

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from gancli.core.data.decode import ImageHeader, open_image
+from gancli.core.data.decode import ImageHeader, Pixels, open_image
 from gancli.errors import DataError
 
-Pixels = npt.NDArray[np.uint8]
 Fit = Literal["crop", "pad", "stretch"]
 
 EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
@@ -30,13 +28,13 @@ class Transform:
         return "L" if self.channels == 1 else "RGB"
 
 
-def read_image_header(data: bytes) -> ImageHeader:
+def read_image_header(data: bytes | Pixels) -> ImageHeader:
     """What the header says, without decoding. Raises DataError, its text the reason alone."""
     return open_image(data)[0]
 
 
-def decode_image(data: bytes, wanted: Transform) -> tuple[Pixels, ImageHeader]:
-    """One file -> uint8 [R, R, C], maybe read-only, and what the file was.
+def decode_image(data: bytes | Pixels, wanted: Transform) -> tuple[Pixels, ImageHeader]:
+    """One file, or array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], maybe read-only, and what the file was.
 
     Upright by EXIF; the first of several frames; 16 bits become 8 by their high byte, so are scaled, not clipped; CMYK
     becomes RGB; transparent places show the background; colour profiles are ignored.
@@ -46,16 +44,10 @@ def decode_image(data: bytes, wanted: Transform) -> tuple[Pixels, ImageHeader]:
     return image_to_array(fit_image(flatten_alpha(load(), wanted), wanted)), facts
 
 
-def fit_pixels(pixels: Pixels, wanted: Transform) -> Pixels:
-    """The same for an array: uint8 [H, W, 1 or 3] -> [R, R, C], maybe read-only."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return image_to_array(fit_image(image.convert(wanted.mode), wanted))
-
-
-def decode_exact(data: bytes) -> Pixels:
+def decode_exact(data: bytes | Pixels) -> Pixels:
     """The picture as it is in the file, [H, W, 1] where that is grey, else [H, W, 3]; opaque alpha is dropped.
 
-    Raises DataError as convert does, and for what 8-bit grey or RGB cannot hold: 16-bit, CMYK, transparency.
+    Raises DataError as decode_image does, and for what 8-bit grey or RGB cannot hold: 16-bit, CMYK, transparency.
     """
     facts, load = open_image(data)
     if facts.mode.startswith("16-bit"):

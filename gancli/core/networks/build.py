@@ -1,7 +1,7 @@
 """The registry of network families, and the one place that turns a spec into networks."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class SkipInitialization(TorchFunctionMode):
     """Skips the drawing of numbers that meta tensors cannot hold; for it torch would import its compiler, 2 seconds."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func in (nn.init.normal_, torch.Tensor.normal_):
             tensor = args[0] if args else (kwargs or {})["tensor"]

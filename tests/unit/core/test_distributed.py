@@ -80,7 +80,7 @@ def test_the_rows_of_two_batches_in_a_row() -> None:
 
 def test_batches_that_give_some_process_less_are_refused() -> None:
     World(0, 4).check_shares([8, 16])
-    with pytest.raises(ConfigError, match="a batch of 10 images cannot be shared equally by 4 processes"):
+    with pytest.raises(ConfigError, match=r"10 .*4 processes"):
         World(0, 4).check_shares([8, 10])
 
 

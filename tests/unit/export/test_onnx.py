@@ -79,7 +79,7 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: p
     other = model("mlp", 0)
     for parameter in other.G.parameters():
         parameter.neg_()
-    with pytest.raises(FileFormatError, match=r"x\.onnx was not written: onnxruntime differs from PyTorch by \d+ of"):
+    with pytest.raises(FileFormatError, match=r"x\.onnx .*differs .*\d"):
         exporting.write_onnx(path, other, force=False)
     assert list(tmp_path.iterdir()) == [tmp_path / "home"]
 

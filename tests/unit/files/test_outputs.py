@@ -30,7 +30,7 @@ def names(path: Path) -> list[str]:
 
 def test_a_folder_that_gancli_made_is_replaced_as_a_whole_by_force_alone(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a", "b")
-    with pytest.raises(RunError, match=r"x exists; choose another -o, or add --force to overwrite it"):
+    with pytest.raises(RunError, match=r"x exists.*--force"):
         fill(tmp_path / "x", "c")
     assert names(tmp_path / "x") == ["a", "b", "provenance.json"]
     for _ in range(2):
@@ -78,7 +78,7 @@ def link_inside(path: Path) -> None:
 def test_a_folder_with_anything_that_gancli_did_not_make_stays(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "x")
     before = content(tmp_path)
-    with pytest.raises(RunError, match=r"x holds files that gancli did not make, such as .*; choose another -o"):
+    with pytest.raises(RunError, match="x holds files"):
         fill(tmp_path / "x", "a", force=True)
     assert content(tmp_path) == before
 
@@ -104,7 +104,7 @@ def test_behind_a_link_is_the_folder_itself(tmp_path: Path) -> None:
 def test_the_current_folder_and_mount_points_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "home")
     for path in (Path(), tmp_path / "home", Path("/proc")):
-        with pytest.raises(RunError, match="a mount point or the current folder"):
+        with pytest.raises(RunError, match="mount point"):
             fill(path, "a", force=True)
     assert names(tmp_path / "home") == []
 

@@ -114,13 +114,13 @@ def test_auto_takes_the_network_made_for_the_data(data_name: str, shape: tuple[i
 
 
 def test_features_of_another_domain_or_size_are_refused_with_advice() -> None:
-    with pytest.raises(ConfigError, match="'fashion' are not for mnist; use --features digits or auto"):
+    with pytest.raises(ConfigError, match=r"'fashion' .*mnist; .*digits"):
         choose_extractor("fashion", "mnist", (1, 28, 28))
-    with pytest.raises(ConfigError, match="take 1x28x28 images, not 3x32x32; use --features auto"):
+    with pytest.raises(ConfigError, match=r"1x28x28 .*3x32x32"):
         choose_extractor("digits", "photos/", (3, 32, 32))
     with pytest.raises(ConfigError, match="did you mean 'digits'"):
         choose_extractor("digit", "mnist", (1, 28, 28))
-    with pytest.raises(DataError, match="the digits features take 1x28x28 images, not 1x32x32"):
+    with pytest.raises(DataError, match=r"1x28x28 .*1x32x32"):
         extract_features(load_extractor("digits"), pictures(2, size=32))
     with pytest.raises(GancliError, match="expected uint8"):
         extract_features(load_extractor("digits"), torch.zeros(2, 1, 28, 28))
@@ -137,7 +137,7 @@ def test_a_damaged_network_is_refused_by_name(tmp_path: Path, monkeypatch: pytes
     content[-1] ^= 1
     (tmp_path / "digits.safetensors").write_bytes(content)
     monkeypatch.setattr(features, "WEIGHTS", tmp_path)
-    with pytest.raises(DamagedFileError, match=r"digits\.safetensors is not the network of this version"):
+    with pytest.raises(DamagedFileError, match=r"digits\.safetensors"):
         load_extractor("digits")
     with pytest.raises(DataError, match=r"cannot read .*fashion\.safetensors"):
         load_extractor("fashion")
@@ -223,7 +223,7 @@ def test_inception_without_its_package_or_its_weights_says_what_to_do(monkeypatc
         raise OSError("no route to host")
 
     stand_in(monkeypatch, no_network)
-    with pytest.raises(DataError, match=r"could not be fetched \(no route to host\); use --features auto"):
+    with pytest.raises(DataError, match=r"no route to host.*--features auto"):
         load_extractor("inception")
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.delitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3")

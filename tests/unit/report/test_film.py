@@ -156,7 +156,7 @@ def test_many_runs_stand_in_two_rows(make_run, n, rows, columns):
 
 
 def test_more_runs_than_a_page_holds_are_refused(make_run):
-    with pytest.raises(ConfigError, match="at most 8 runs side by side, got 9"):
+    with pytest.raises(ConfigError, match=r"8 runs .*9"):
         film.plan_film([make_run(0)] * 9)
 
 
@@ -207,7 +207,7 @@ def test_rows_cut_the_grid_of_pictures_from_the_top(make_run):
 
 
 def test_rows_of_unknown_height_are_refused(make_run):
-    with pytest.raises(RunError, match=r"config\.json does not say how large the pictures are.*--rows"):
+    with pytest.raises(RunError, match=r"config\.json .*--rows"):
         film.plan_film([make_run(0)], FilmOptions(rows=2))
 
 

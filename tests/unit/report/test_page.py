@@ -250,7 +250,7 @@ def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
     assert "Evaluation" not in parsed(run).text
     run.frame(0).unlink()
     os.mkfifo(run.frame(0))
-    with pytest.raises(RunError, match=r"cannot read the picture .*000000000\.png"):
+    with pytest.raises(RunError, match=r"000000000\.png"):
         page.render_report([run])
 
 
@@ -282,7 +282,7 @@ def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
     assert page.write_report(run) == run.report and run.report.read_bytes() == page.render_report([run])
     before = run.report.read_bytes()
     run.frame(500).write_bytes(b"not a picture")
-    with pytest.raises(RunError, match=r"cannot read the picture .*000000500\.png"):
+    with pytest.raises(RunError, match=r"000000500\.png"):
         page.write_report(run)
     run.frame(500).unlink()
 
@@ -290,7 +290,7 @@ def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(RunError, match=r"cannot write .*report\.html: No space left"):
+    with pytest.raises(RunError, match=r"report\.html: No space"):
         page.write_report(run)
     assert run.report.read_bytes() == before
     assert not list(run.path.glob(".*.partial"))

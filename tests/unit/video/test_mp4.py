@@ -125,7 +125,7 @@ def test_when_ffmpeg_fails_its_reason_is_one_line_and_nothing_is_left(folder, mo
 
 def test_an_ffmpeg_that_cannot_run_is_named(folder, monkeypatch):
     monkeypatch.setattr(mp4, "find_ffmpeg", lambda: str(folder / "none"))
-    with pytest.raises(RunError, match=r"cannot run .*none: No such file or directory"):
+    with pytest.raises(RunError, match="none: No such file"):
         formats.write_film(folder / "a.mp4", [flat(0)], [40])
     assert list(folder.iterdir()) == []
 

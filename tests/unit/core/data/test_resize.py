@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import Array, chunk, encoded, exif, noise, png, rows, tiff
+from picture_files import Array, FilesInMemory, chunk, encoded, exif, noise, png, rows, tiff
 from PIL import Image, ImageCms
 
 from gancli.core.data import decode as picturefile
-from gancli.core.data import decode_workers, resize
+from gancli.core.data import resize
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
+from gancli.core.data.source import decode_block
 from gancli.errors import DataError
 
 COLOUR, GREY, ALPHA = noise(8, 8, 3), noise(8, 8), noise(8, 8)[::-1].copy()
@@ -189,7 +190,7 @@ def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, pac
 def test_signed_numbers_are_refused() -> None:
     """Pillow would cut 16 bits at 255, and take 8 bits for unsigned ones."""
     data = deep_tiff((339, 3, 1, 2), samples=1, pixels=struct.pack("<2h", 300, -5))
-    with pytest.raises(DataError, match=r"^signed 16-bit grey instead of 8 or 16 bits of grey or RGB$"):
+    with pytest.raises(DataError, match=r"^signed 16-bit grey"):
         converted(data, Transform(2, 1, "stretch"))
     assert resize.read_image_header(data).mode == "signed 16-bit grey"
     entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 110)]
@@ -200,7 +201,7 @@ def test_signed_numbers_are_refused() -> None:
 def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
     """Pillow takes unpacked planes of 16 bits for 8 bits; packed ones go through libtiff, which does not."""
     planes = [struct.pack("<2H", *(value << 8 for value in pair)) for pair in ((10, 20), (30, 40), (50, 60))]
-    with pytest.raises(DataError, match=r"^of a layout that is not read$"):
+    with pytest.raises(DataError, match=r"^of a layout"):
         converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Transform(2, 3, "stretch"))
     packed = b"".join(map(zlib.compress, planes))
     pixels = converted(deep_tiff(samples=3, pixels=packed, packed=8, planar=2), Transform(2, 3, "stretch"))
@@ -211,7 +212,7 @@ def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
 
 
 def test_grey_and_alpha_of_16_bits_in_a_tiff_are_no_damage() -> None:
-    with pytest.raises(DataError, match=r"^of a layout that is not read$"):
+    with pytest.raises(DataError, match=r"^of a layout"):
         converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Transform(2, 1, "stretch"))
 
 
@@ -321,7 +322,7 @@ def test_crop_takes_the_middle_square_and_no_pixel_changes(height: int, width: i
     top, left = (height - 8) // 2, (width - 8) // 2
     expected = picture[top : top + 8, left : left + 8]
     assert np.array_equal(converted(encoded(picture, "PNG"), Transform(8, 3, "crop")), expected)
-    assert np.array_equal(resize.fit_pixels(picture, Transform(8, 3, "crop")), expected)
+    assert np.array_equal(resize.decode_image(picture, Transform(8, 3, "crop"))[0], expected)
 
 
 def test_pad_shows_the_whole_picture_on_the_background() -> None:
@@ -359,8 +360,8 @@ def test_arrays_are_fitted_as_files_are() -> None:
     for wanted in (Transform(16, 3, "pad", (3, 2, 1)), Transform(16, 1, "crop"), Transform(12, 3, "stretch")):
         for picture in (noise(20, 30, 3), noise(20, 30)):
             array = picture.reshape(20, 30, -1)
-            assert np.array_equal(resize.fit_pixels(array, wanted), converted(encoded(picture, "PNG"), wanted))
-    assert resize.fit_pixels(GREY[..., None], IN_GREY).tobytes() == GREY.tobytes()
+            assert np.array_equal(resize.decode_image(array, wanted)[0], converted(encoded(picture, "PNG"), wanted))
+    assert resize.decode_image(GREY[..., None], IN_GREY)[0].tobytes() == GREY.tobytes()
 
 
 def test_interlaced_and_split_png_files_are_read() -> None:
@@ -400,7 +401,7 @@ def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Transform) -> 
             continue
         with pytest.raises(DataError, match=r"^damaged$"):
             resize.decode_image(data, wanted)
-        found = decode_workers.decode_block(["a.png"], lambda name, data=data: data, wanted)
+        found = decode_block(FilesInMemory({"a.png": data}), range(1), wanted)
         assert found.faults == [(0, "damaged")]
 
 

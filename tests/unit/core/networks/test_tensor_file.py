@@ -77,11 +77,11 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
     with pytest.raises(FileFormatError, match="not one made by gancli"):
         tensor_file.unpack_tensors("model", path)
     path.write_bytes(tensor_file.pack_tensors("checkpoint", TENSORS, META))
-    with pytest.raises(FileFormatError, match="is a gancli checkpoint, not a model"):
+    with pytest.raises(FileFormatError, match="checkpoint, not a model"):
         tensor_file.unpack_tensors("model", path)
     header = {"kind": "model", "format_version": 99, "meta": "{}", "sha256": ""}
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
-    with pytest.raises(FileFormatError, match=r"format 99, newer .*upgrade gancli"):
+    with pytest.raises(FileFormatError, match="format 99"):
         tensor_file.unpack_tensors("model", path)
     with pytest.raises(FileFormatError, match="no file"):
         tensor_file.unpack_tensors("model", tmp_path / "absent.safetensors")

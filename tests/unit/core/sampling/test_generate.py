@@ -107,7 +107,7 @@ def test_a_model_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None
     path = tmp_path / "m.safetensors"
     other = make_model("mlp", resolution=32).info
     model_file.save_model(path, model.G, other)
-    with pytest.raises(FileFormatError, match="do not fit the model it describes"):
+    with pytest.raises(FileFormatError, match="do not fit"):
         model_file.load_model(path)
 
 
@@ -117,7 +117,7 @@ def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
 ) -> None:
     model = make_model("mlp", 3)
     model_file.save_model(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
-    with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes of one name, or of more than 255 letters"):
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes"):
         model_file.load_model(tmp_path / "m.safetensors")
 
 
@@ -127,7 +127,7 @@ def test_a_model_file_whose_classes_are_not_texts_is_refused(tmp_path: Path, nam
     model_file.save_model(path, model.G, model.info)
     tensors, meta, _ = tensor_file.unpack_tensors("model", path)
     path.write_bytes(tensor_file.pack_tensors("model", tensors, {**meta, "class_names": names}))
-    with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names that are not a list of texts"):
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names"):
         model_file.load_model(path)
 
 
@@ -136,7 +136,7 @@ def test_a_model_file_with_weights_of_another_type_is_refused(tmp_path: Path, dt
     model = make_model("mlp")
     tensors = {name: weight.to(dtype) for name, weight in model.G.state_dict().items()}
     (tmp_path / "m.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, dataclasses.asdict(model.info)))
-    with pytest.raises(FileFormatError, match="weights that do not fit the model it describes"):
+    with pytest.raises(FileFormatError, match="weights that do not fit"):
         model_file.load_model(tmp_path / "m.safetensors")
 
 

@@ -138,7 +138,7 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
     assert said.startswith(
         "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
     )
-    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+    with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         record(199, ada=True)
 
 

@@ -113,7 +113,7 @@ def test_bf16_is_refused_where_there_is_none_and_not_tried(tiny_idx: Path, monke
     machine(monkeypatch, {(4, "float32"): 0.2})
     monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     assert chosen(autotune.tune_machine(*plan(tiny_idx, precision="auto"))) == (4, "float32")
-    with pytest.raises(ConfigError, match="--precision bf16 cannot be computed by cpu on this machine; use float32"):
+    with pytest.raises(ConfigError, match=r"bf16 .*float32"):
         plan(tiny_idx, precision="bf16")
 
 

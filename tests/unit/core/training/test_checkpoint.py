@@ -106,7 +106,7 @@ META: dict[str, dict[str, Any]] = {
 def test_tensors_that_are_not_those_of_the_run(found: Checkpoint, name: str) -> None:
     tensors = dict(found.tensors)
     TENSORS[name](tensors)
-    with pytest.raises(FileFormatError, match="does not fit the run it belongs to"):
+    with pytest.raises(FileFormatError, match="does not fit the run"):
         checkpoint.check_checkpoint_fits(dataclasses.replace(found, tensors=tensors), CONFIG, SPEC)
 
 
@@ -121,7 +121,7 @@ def test_values_that_no_run_has(found: Checkpoint, name: str) -> None:
 def test_networks_of_another_size_are_not_built(found: Checkpoint) -> None:
     """5 GB, were they built."""
     large, before = dataclasses.replace(SPEC, g_width=4096, d_width=4096, z_dim=4096), peak_bytes()
-    with pytest.raises(FileFormatError, match="its weights are not those of the run's networks"):
+    with pytest.raises(FileFormatError, match="weights"):
         checkpoint.check_checkpoint_fits(found, CONFIG, large)
     assert peak_bytes() - before < 1e9
 
@@ -129,6 +129,6 @@ def test_networks_of_another_size_are_not_built(found: Checkpoint) -> None:
 def test_a_name_that_tells_another_moment_is_damage(found: Checkpoint) -> None:
     other = found.path.with_name("checkpoint-000000900.safetensors")
     found.path.rename(other)
-    with pytest.raises(DamagedFileError, match="is not of the images seen that its name says"):
+    with pytest.raises(DamagedFileError, match="images seen"):
         checkpoint.read_checkpoint(other)
     assert tensor_file.unpack_tensors("checkpoint", other)

@@ -166,7 +166,7 @@ def test_adaptive_strength_is_logged_and_kept_by_checkpoints(tmp_path: Path, tin
 def test_adaptive_strength_without_held_out_images_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
     for path in tiny_idx.glob("t10k-*"):
         path.unlink()
-    with pytest.raises(ConfigError, match="--ada measures overfitting on held-out images, and there are none"):
+    with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         start(tmp_path, tiny_idx, augment="color", ada=True)
     start(tmp_path, tiny_idx, augment="color")
 
@@ -291,7 +291,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert_same_run(whole_run().run_dir, parts.run_dir)
     for path in parts.run_dir.checkpoints():
         path.write_bytes(b"")
-    with pytest.raises(RunError, match="no checkpoint that can be read"):
+    with pytest.raises(RunError, match="no checkpoint"):
         resume(parts.run_dir)
     assert len(parts.run_dir.checkpoints()) == 2, "nothing is set aside while nothing better was found"
 
@@ -456,14 +456,14 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     kept = read_run_config(trainer.run_dir.config)
     record: dict[str, Any] = to_json(kept)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "train": {**record["train"], "lr": 0.5}})
-    with pytest.raises(RunError, match=r"says lr = 0\.5, but the run's checkpoint 0\.002; put the old value back"):
+    with pytest.raises(RunError, match=r"lr = 0\.5.*0\.002"):
         resume(trainer.run_dir)
     for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
         trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
         with pytest.raises(RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint {then!r}; put"):
             resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
-    with pytest.raises(RunError, match=r"not hold the record of a run: machine\.precision: Invalid enum value 'x'"):
+    with pytest.raises(RunError, match=r"machine\.precision.*'x'"):
         resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, record)
     assert resume(trainer.run_dir).notes == []
@@ -570,7 +570,7 @@ def test_a_run_whose_folder_became_another_one_leaves_that_alone(tmp_path: Path,
     trainer, other = start(tmp_path, tiny_idx), start(tmp_path / "other", tiny_idx, seed=1, kimg=0.2)
     finish(other)
     path = trainer.run_dir.path
-    with pytest.raises(RunError, match="is not the folder of this run any more"), trainer.run_dir.lock():
+    with pytest.raises(RunError, match="not the folder"), trainer.run_dir.lock():
         for event in trainer.run():
             if isinstance(event, events.SnapshotSaved) and event.nimg == 400:
                 shutil.rmtree(path)

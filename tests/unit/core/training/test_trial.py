@@ -205,7 +205,7 @@ def test_networks_too_large_for_memory_are_refused_before_they_are_built(
     needed = 4 * (sizes["G"] + sizes["D"]) + sizes.get("G_ema", 0)
     monkeypatch.setattr("gancli.core.training.engine.TrainStep", None)
     monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: needed - 1)
-    with pytest.raises(MemoryLimitError, match=r"networks of --g-width 8 and --d-width 8 take .* GB; lower the widths"):
+    with pytest.raises(MemoryLimitError, match=r"--g-width 8 .*--d-width 8 .* GB"):
         trial.run_trial(record, images)
     monkeypatch.undo()
     monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: needed)
@@ -219,7 +219,7 @@ def test_networks_that_find_no_memory_left_are_refused(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("gancli.core.training.engine.TrainStep", make)
-    with pytest.raises(MemoryLimitError, match=r"and --d-width 8 do not fit into the memory that cpu has left; make"):
+    with pytest.raises(MemoryLimitError, match=r"--d-width 8 .*cpu"):
         trial.run_trial(*plan)
 
 

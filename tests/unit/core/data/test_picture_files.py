@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gancli.core.data import archive as zips
-from gancli.core.data import listing as sources
-from gancli.core.data.listing import Listing, list_pictures
+from gancli.core.data import labels
+from gancli.core.data.load import open_source
+from gancli.core.data.source import ImageSource
 from gancli.errors import DataError
 
 Make = Callable[[Path, dict[str, bytes]], Path]
@@ -42,9 +43,21 @@ def files(*names: str) -> dict[str, bytes]:
     return {name: name.encode() for name in names}
 
 
-def classes(found: Listing) -> dict[str, str]:
+def list_pictures(path: Path, *, conditional: bool = True) -> ImageSource:
+    return open_source(path).for_training(conditional=conditional)
+
+
+def names(found: ImageSource) -> list[str]:
+    return [found.name(row) for row in range(len(found))]
+
+
+def contents(found: ImageSource) -> list[object]:
+    return [found.read(row) for row in range(len(found))]
+
+
+def classes(found: ImageSource) -> dict[str, str]:
     assert found.labels is not None
-    return {name: found.class_names[label] for name, label in zip(found.names, found.labels, strict=True)}
+    return {name: found.class_names[label] for name, label in zip(names(found), found.labels, strict=True)}
 
 
 def refusal(path: Path) -> str:
@@ -56,11 +69,8 @@ def refusal(path: Path) -> str:
 
 def test_a_flat_set_is_sorted_and_has_no_labels(tmp_path: Path, make: Make) -> None:
     found = list_pictures(make(tmp_path, files("b.PNG", "a.jpeg", "c.Tiff", "notes.txt", ".hidden.png", ".git/d.png")))
-    assert (list(found.names), found.labels, found.class_names) == (["a.jpeg", "b.PNG", "c.Tiff"], None, ())
-    with sources.open_reader(found.path, is_zip=found.is_zip) as read:
-        assert [read(name) for name in found.names] == [b"a.jpeg", b"b.PNG", b"c.Tiff"]
-        with pytest.raises(DataError):
-            read("gone.png")
+    assert (names(found), found.labels, found.class_names) == (["a.jpeg", "b.PNG", "c.Tiff"], None, ())
+    assert contents(found) == [b"a.jpeg", b"b.PNG", b"c.Tiff"]
 
 
 def test_first_folders_are_classes_however_deep_the_pictures_lie(tmp_path: Path, make: Make) -> None:
@@ -76,8 +86,8 @@ def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make)
 
 def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Path) -> None:
     path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
-    code = "import sys; from pathlib import Path; from gancli.core.data.listing import list_pictures; "
-    code += "print(*list_pictures(Path(sys.argv[1])).class_names)"
+    code = "import sys; from pathlib import Path; from gancli.core.data.load import open_source; "
+    code += "print(*open_source(Path(sys.argv[1])).for_training(conditional=True).class_names)"
     for seed in range(3):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         child = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True)
@@ -92,10 +102,10 @@ def test_a_folder_around_everything_is_no_class(tmp_path: Path, make: Make) -> N
 
 
 @pytest.mark.parametrize(
-    "names", [("./cat/1.png", "dog/1.png"), ("/cat/1.png", "dog/1.png"), ("x//cat/1.png", "x/./dog/1.png")]
+    "paths", [("./cat/1.png", "dog/1.png"), ("/cat/1.png", "dog/1.png"), ("x//cat/1.png", "x/./dog/1.png")]
 )
-def test_classes_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, names: tuple[str, str]) -> None:
-    assert classes(list_pictures(zipped(tmp_path, files(*names)))) == dict(zip(names, ("cat", "dog"), strict=True))
+def test_classes_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path, paths: tuple[str, str]) -> None:
+    assert classes(list_pictures(zipped(tmp_path, files(*paths)))) == dict(zip(paths, ("cat", "dog"), strict=True))
 
 
 def test_backslashes_in_a_zip_part_folders(tmp_path: Path) -> None:
@@ -127,9 +137,9 @@ def test_a_link_in_a_circle_is_one_bad_file(tmp_path: Path) -> None:
     for name in ("circle.png", "circle.txt"):
         (path / name).symlink_to(path / name)
     found = list_pictures(path)
-    assert list(found.names) == ["a.png", "circle.png"]
-    with sources.open_reader(path, is_zip=False) as read, pytest.raises(DataError, match="symbolic links"):
-        read("circle.png")
+    assert names(found) == ["a.png", "circle.png"]
+    with pytest.raises(DataError, match="symbolic links"):
+        found.read(1)
 
 
 def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +156,7 @@ def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, mon
                 yield sorted(entries, key=lambda entry: entry.name)[::step]
 
         monkeypatch.setattr(os, "scandir", scanned)
-        seen.append(list(list_pictures(path).names))
+        seen.append(names(list_pictures(path)))
     assert seen[0] == seen[1] and len(seen[0]) == 1
 
 
@@ -162,7 +172,7 @@ def test_splits_are_not_taken_for_classes(tmp_path: Path, make: Make) -> None:
 
 
 def test_more_classes_than_a_model_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MOST_CLASSES", 3)
+    monkeypatch.setattr(labels, "MOST_CLASSES", 3)
     path = zipped(tmp_path, files(*(f"{n}/a.png" for n in range(4))))
     assert "class folders, 4 of them; at most 3 work: give --unconditional" in refusal(path)
 
@@ -244,7 +254,7 @@ def test_links_are_followed_once_and_dead_ones_left_out(tmp_path: Path) -> None:
     (path / "dog" / "linked.png").symlink_to(path / "dog" / "2.png")
     (path / "dog" / "folder.png").mkdir()
     os.mkfifo(path / "dog" / "pipe.png")
-    assert list(list_pictures(path).names) == ["cat/1.png", "dog/2.png", "dog/linked.png"]
+    assert names(list_pictures(path)) == ["cat/1.png", "dog/2.png", "dog/linked.png"]
 
 
 def test_names_that_are_not_text_can_be_read(tmp_path: Path) -> None:
@@ -256,8 +266,7 @@ def test_names_that_are_not_text_can_be_read(tmp_path: Path) -> None:
         Path(os.fsdecode(target)).write_bytes(b"seen")
     found = list_pictures(path)
     assert found.class_names == ("caf\\udce9", "z")
-    with sources.open_reader(path, is_zip=False) as read:
-        assert [read(name) for name in found.names] == [b"seen", b"seen"]
+    assert contents(found) == [b"seen", b"seen"]
 
 
 def test_the_stamp_follows_names_sizes_times_and_labels(tmp_path: Path) -> None:
@@ -279,8 +288,7 @@ def test_the_stamp_follows_names_sizes_times_and_labels(tmp_path: Path) -> None:
 def test_names_in_a_zip_are_only_names(tmp_path: Path) -> None:
     path = zipped(tmp_path, files("../../up.png", "/root.png", "C:\\windows.png"))
     found = list_pictures(path, conditional=False)
-    with sources.open_reader(path, is_zip=True) as read:
-        assert sorted(read(name) for name in found.names) == sorted(name.encode() for name in found.names)
+    assert contents(found) == [name.encode() for name in names(found)] and len(found) == 3
     assert sorted(os.listdir(tmp_path)) == ["home", "made.zip"]
 
 
@@ -289,10 +297,10 @@ def test_an_entry_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1_000_000))
         archive.writestr("small.png", bytes(1000))
-    with sources.open_reader(tmp_path / "made.zip", is_zip=True) as read:
-        assert read("small.png") == bytes(1000)
-        with pytest.raises(DataError, match="packed more than 200 times"):
-            read("bomb.png")
+    found = open_source(tmp_path / "made.zip")
+    assert names(found) == ["bomb.png", "small.png"] and found.read(1) == bytes(1000)
+    with pytest.raises(DataError, match="packed more than 200 times"):
+        found.read(0)
 
 
 @pytest.mark.parametrize("times", [199, 200, 201])

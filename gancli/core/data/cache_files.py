@@ -1,0 +1,139 @@
+"""The files of a pixel cache: rows of two splits, a journal while they grow, and an index that makes them complete.
+
+The index and each line of the journal carry a sha256 of themselves, so that they are believed only as they were
+written.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+from collections import Counter
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import Struct, field
+from torch import Tensor
+
+from gancli.core import devices
+from gancli.core.data.data_report import Copies
+from gancli.core.data.decode import ImageHeader
+from gancli.core.data.resize import Transform
+from gancli.core.data.source import Fault
+from gancli.errors import RunError
+from gancli.files import run_folder
+
+CACHE_VERSION = 2  # of the layout and the split
+SPLITS = ("train", "heldout")
+INDEX, JOURNAL, BAD_FILES = "meta.json", "journal", "bad-files.txt"
+DAMAGE_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError)
+
+Sealed = TypeVar("Sealed", bound=Struct)
+HeaderCounts = list[tuple[ImageHeader, int]]
+
+
+class JournalStart(Struct):
+    wanted: Transform
+
+
+class JournalLine(Struct):
+    """How far the cache is: images done and rows written to each split in all; the rest since the last line.
+
+    unread: the rows among the faults that the system did not give.
+    """
+
+    done: int = 0
+    written: list[int] = field(default_factory=lambda: [0, 0])
+    faults: list[Fault] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    facts: HeaderCounts = field(default_factory=list)
+
+
+class CacheIndex(Struct):
+    """files: size and time of each split's file, by name."""
+
+    version: int
+    path: str
+    wanted: Transform
+    files: dict[str, tuple[int, int]]
+    digest: str
+    facts: HeaderCounts
+    faults: list[Fault]
+    unread: list[int]
+    duplicates: Copies
+
+    @property
+    def headers(self) -> Counter[ImageHeader]:
+        return Counter(dict(self.facts))
+
+
+def seal_json(values: Struct) -> str:
+    """One line, with a checksum of itself."""
+    found = msgspec.to_builtins(values)
+    return json.dumps({**found, "sha256": json_checksum(found)})
+
+
+def open_seal(found: dict[str, object], kind: type[Sealed]) -> Sealed:
+    """The values that were sealed. Raises one of DAMAGE_ERRORS if they are others now."""
+    values = {name: value for name, value in found.items() if name != "sha256"}
+    if found["sha256"] != json_checksum(values):
+        raise ValueError("checksum")
+    return msgspec.convert(values, kind)
+
+
+def json_checksum(values: object) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def read_index(folder: Path) -> CacheIndex:
+    """Raises one of DAMAGE_ERRORS."""
+    return open_seal(json.loads((folder / INDEX).read_bytes()), CacheIndex)
+
+
+def write_index(folder: Path, index: CacheIndex) -> None:
+    """This completes the cache."""
+    run_folder.atomic_write(folder / INDEX, seal_json(index).encode())
+    (folder / JOURNAL).unlink()
+
+
+def read_journal(folder: Path) -> tuple[Transform, list[JournalLine]] | None:
+    """What an interrupted process noted; None if it is not known."""
+    try:
+        first, *others = run_folder.read_jsonl(folder / JOURNAL)
+        return open_seal(first, JournalStart).wanted, [open_seal(line, JournalLine) for line in others]
+    except (RunError, *DAMAGE_ERRORS):
+        return None
+
+
+def append_to_journal(journal: IO[str], line: Struct) -> None:
+    journal.write(seal_json(line) + "\n")
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def split_fingerprints(folder: Path) -> dict[str, tuple[int, int]]:
+    status = {split: (folder / f"{split}.u8").stat() for split in SPLITS}
+    return {split: (one.st_size, one.st_mtime_ns) for split, one in status.items()}
+
+
+def split_bytes(n: int, wanted: Transform) -> int:
+    return n * wanted.channels * wanted.resolution**2
+
+
+def map_split(folder: Path, split: str, n: int, wanted: Transform) -> Tensor:
+    """The rows of one split, read from disk as they are used; writing to them stays in memory. Raises ValueError."""
+    path, n_bytes = folder / f"{split}.u8", split_bytes(n, wanted)
+    if path.stat().st_size != n_bytes:
+        raise ValueError("size")
+    shape = (n, wanted.channels, wanted.resolution, wanted.resolution)
+    if not n:
+        return torch.empty(shape, dtype=torch.uint8)
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused
+    with open(path, "rb") as file:
+        pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    if n_bytes > devices.usable_memory_bytes() // 2:
+        pages.madvise(mmap.MADV_RANDOM)  # what is read ahead would push out what is needed
+    return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)
