@@ -43,7 +43,7 @@ from gancli.core.training import trial
 from gancli.files import provenance
 from gancli.metrics.suite import METRICS
 from gancli.report.series import log_axis_limits
-from gancli.workflows import evaluation
+from gancli.workflows import evaluation, fakes
 
 ENOUGH_S = 1.0  # of steps
 PRESET = "quick"
@@ -121,10 +121,10 @@ def sample_s(point: Point) -> float:
 
 def evaluate_s(point: Point) -> float:
     images = noise(point.images, point.resolution, 1, N_CLASSES, n_heldout=point.images // 10)
-    fakes = evaluation.fakes_from_model(model_of(images), point.n)
+    made = fakes.fakes_from_model(model_of(images), point.n)
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, GANCLI_CACHE=folder):
         started = time.perf_counter()
-        evaluation.score_images(evaluation.build_reference(images, "digits"), fakes, images, only=list(METRICS))
+        evaluation.score_images(evaluation.build_reference(images, "digits"), made, images, only=list(METRICS))
         return time.perf_counter() - started
 
 

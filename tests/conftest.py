@@ -16,12 +16,14 @@ os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1",
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
-TRAINS = re.compile(  # files whose tests train, often in a process of their own
-    r"cli/test_(dry_run|errors|evaluate|fashion_mnist|init|library|log|one_picture|places|processes|render|report|sample|"
-    r"shown_commands|train)\.py|unit/core/training/test_(adam|autotune|broken_runs|finetune|trainer|trial)\.py|"
-    r"unit/core/test_distributed\.py|test_golden\.py"
+SLOW = re.compile(  # files whose tests train or take seconds otherwise, as processes of their own do
+    r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|library|log|one_picture|places|preview|"
+    r"processes|render|report|runs|sample|shown_commands|train)\.py|"
+    r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|precision|trainer|trial)\.py|"
+    r"unit/(core/test_distributed|core/data/test_pixel_cache|export/test_onnx|metrics/test_frechet)\.py|"
+    r"test_(benchmarks|fault_injection|fuzz|golden|packaging)\.py"
 )
-TRAINED = {"run"}  # fixtures that do
+SLOW_FIXTURES = {"run"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,11 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains, so that scripts/check --fast leaves it out."""
+    """Mark what is slow, so that scripts/check --fast leaves it out."""
     for item in items:
         fixtures = {*getattr(item, "fixturenames", ())}
-        if TRAINS.match(item.path.relative_to(ROOT / "tests").as_posix()) or fixtures & TRAINED:
-            item.add_marker("trains")
+        if SLOW.match(item.path.relative_to(ROOT / "tests").as_posix()) or fixtures & SLOW_FIXTURES:
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +66,7 @@ def offline_and_alone(
     if commands := sys.modules.get("commands"):
         commands.STORE = tmp_path_factory.getbasetemp() / "trained"
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a test's files need not outlast a power cut
-    if (engine := sys.modules.get("gancli.core.training.engine")) and not request.node.get_closest_marker("trains"):
+    if (engine := sys.modules.get("gancli.core.training.engine")) and not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(engine.Engine, "step", not_marked)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
@@ -72,7 +74,7 @@ def offline_and_alone(
 
 
 def not_marked(*_: object) -> None:
-    raise AssertionError("this test trains: mark it with `trains`, or name its file in conftest.TRAINS")
+    raise AssertionError("this test trains: mark it as slow, or name its file in conftest.SLOW")
 
 
 def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:

@@ -17,6 +17,7 @@ from gancli.cli.app import app
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = {"gancli --version", "gancli --help"}
 OTHERS = {"--rdzv-id", "--nnodes", "--max-restarts", "--signal", "--strict"}  # of torchrun, timeout and twine
+OTHERS |= {"--update-golden"}  # of pytest
 LARGEST_PICTURE = 200_000
 
 

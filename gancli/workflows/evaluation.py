@@ -3,8 +3,8 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli.config import ModelSpec
-from gancli.core import images, rng
-from gancli.core.data import image_files
+from gancli.core import images
 from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
@@ -22,7 +21,7 @@ from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, FeaturesOrder, World
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
-from gancli.core.sampling.generate import BATCH, SampleRequest, generate, generate_samples
+from gancli.core.sampling.generate import generate
 from gancli.core.training import run_config
 from gancli.core.training.monitor import Measurements, Scorer
 from gancli.datasets import DATASETS
@@ -31,75 +30,22 @@ from gancli.files import cache
 from gancli.files.find_model import find_run_of_model
 from gancli.files.run_config import EvalInfo, read_run_config
 from gancli.files.run_folder import SCORES_NAME, RunDir, atomic_files
-from gancli.files.scores import Conditions, Evaluation, nearest_pairs_name
+from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING, Evaluation, nearest_pairs_name
 from gancli.metrics import features, suite
 from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
 from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
 from gancli.report import pairs
+from gancli.workflows.fakes import (
+    FakeImages,
+    check_image_shape,
+    fakes_from_array,
+    fakes_from_files,
+    fakes_from_model,
+    image_shape,
+)
 
 SCORER_N_FAKES = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class FakeImages:
-    """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
-
-    requested: int64 [n], the classes they were asked to show, None if none was; class_names: theirs, () if unknown.
-    about: plain values that tell where they come from.
-    """
-
-    n: int
-    shape: tuple[int, int, int]
-    stream: Callable[[], Iterable[Tensor]]
-    some: Callable[[Sequence[int]], Tensor]
-    requested: Tensor | None = None
-    class_names: tuple[str, ...] = ()
-    about: Conditions = field(default_factory=dict)
-
-
-def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
-    """The images of seeds 0 to n - 1, each of the class its seed stands for."""
-    spec, counts = model.info.spec, model.info.class_counts
-
-    def some(seeds: Sequence[int]) -> Iterator[Tensor]:
-        return (batch.pictures for batch in generate_samples(model, SampleRequest(seeds), world))
-
-    return FakeImages(
-        n=n,
-        shape=(spec.channels, spec.resolution, spec.resolution),
-        stream=lambda: some(range(n)),
-        some=lambda seeds: torch.cat([*some(seeds)]),
-        requested=latents.classes_from_seeds(range(n), counts) if counts else None,
-        class_names=model.info.class_names,
-        about={"preset": model.info.preset, "nimg": model.info.nimg, "sha256": model.digest},
-    )
-
-
-def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> FakeImages:
-    """At most n images, drawn at random where there are more, of a folder, a zip or an npz; their shape is checked."""
-    files = image_files.open_images(path, shape)
-    if len(files) > n:
-        files = files.subset(draw_numbers(len(files), n, seed))
-    return FakeImages(len(files), shape, files.batches, files.some, files.labels)
-
-
-def draw_numbers(total: int, n: int, seed: int) -> list[int]:
-    """n different numbers below total, in order."""
-    return sorted(torch.randperm(total, generator=rng.generator(seed, "files"))[:n].tolist())
-
-
-def fakes_from_array(pictures: Tensor, n: int, seed: int) -> FakeImages:
-    """At most n images, drawn at random where there are more, of uint8 [N,C,H,W] in memory."""
-    if len(pictures) > n:
-        pictures = pictures[draw_numbers(len(pictures), n, seed)]
-
-    return FakeImages(
-        n=len(pictures),
-        shape=(pictures.shape[1], pictures.shape[2], pictures.shape[3]),
-        stream=lambda: torch.split(pictures, BATCH),
-        some=lambda rows: pictures[torch.tensor(rows)],
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +88,36 @@ class ScoredImages:
 def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
     """The real images to score against: `data`, or those that the models were trained on.
 
-    Raises ConfigError, DataError.
+    Raises ConfigError if these are not one data set, or cannot be told; DataError if it is gone or has changed.
     """
-    if data is not None:
-        return datasets.load_dataset(data)
-    models = [(source.name, source.model, source.run) for source in sources if source.model]
-    if (reals := load_data_of_models(models)) is None:
+    reals = None if data is None else datasets.load_dataset(data)
+    for source in sources if data is None else ():
+        if source.model:
+            reals = load_data_of_model(source.model, source.name, source.run, reals)
+    if reals is None:
         name = sources[0].name
         raise ConfigError(f"{name} holds images only; say with --data which real ones to compare them with")
     return reals
+
+
+def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: ImageSet | None) -> ImageSet:
+    """What a model was trained on; it must be what is loaded already for another one."""
+    name, digest = model.info.data["name"], model.info.data["digest"]
+    record = read_run_config(run.config) if run else None
+    source = record.data.source if record else name
+    if not run and name not in DATASETS:
+        raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
+    if loaded is None:
+        if source not in DATASETS and not Path(source).exists():
+            raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
+        options = run_config.transform_options(record.train) if record else datasets.DEFAULT_OPTIONS
+        loaded = datasets.load_dataset(source, options)
+    if loaded.digest != digest and loaded.name != name:
+        raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them apart, or give --data")
+    if loaded.digest != digest:
+        others = f"{title} was trained on other images than {loaded.name} holds now"
+        raise DataError(f"{others}; say which ones with --data")
+    return loaded
 
 
 def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
@@ -205,45 +172,6 @@ def save_evaluations(target: Path, scored: Sequence[ScoredImages], reals: ImageS
     for path in old:
         if path.name not in drawn:  # it belonged to the scores that are overwritten
             path.unlink()
-
-
-def load_data_of_models(models: Iterable[tuple[str, Model, RunDir | None]]) -> ImageSet | None:
-    """The data set that models, each with its name and the run that it lies in, were trained on; None without models.
-
-    Raises ConfigError if it is not one, or cannot be told; DataError if it is gone or has changed.
-    """
-    found: ImageSet | None = None
-    for title, model, run in models:
-        name, digest = model.info.data["name"], model.info.data["digest"]
-        record = read_run_config(run.config) if run else None
-        source = record.data.source if record else name
-        if not run and name not in DATASETS:
-            raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
-        if found is None and source not in DATASETS and not Path(source).exists():
-            raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
-        found = found or datasets.load_dataset(
-            str(source), run_config.transform_options(record.train) if record else datasets.DEFAULT_OPTIONS
-        )
-        if found.digest != digest and found.name != name:
-            raise ConfigError(f"{title} was trained on {name}, not on {found.name}; score them apart, or give --data")
-        if found.digest != digest:
-            raise DataError(
-                f"{title} was trained on other images than {found.name} holds now; say which ones with --data"
-            )
-    return found
-
-
-def image_shape(data: ImageSet) -> tuple[int, int, int]:
-    return data.channels, data.resolution, data.resolution
-
-
-def check_image_shape(name: str, fakes: FakeImages, data: ImageSet) -> None:
-    if fakes.shape != image_shape(data):
-        made, wanted = map(features.format_image_shape, (fakes.shape, image_shape(data)))
-        raise DataError(
-            f"{name} makes images of {made} (channels, height, width), but those of {data.name} are {wanted}; "
-            "give --data the images it was trained on"
-        )
 
 
 def share_extractor(extractor: Extractor, world: World) -> Extractor:
@@ -344,16 +272,12 @@ def build_scorer(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Scorer:
-    """A score of PROBE_N samples for use during training, with its floors measured beforehand."""
+    """The scores of SCORER_N_FAKES samples that training takes, with their floors measured beforehand."""
     against = build_reference(data, progress=progress, world=world)
     z = latents.latents_from_seeds(range(SCORER_N_FAKES), spec.z_dim)
     labels = latents.classes_from_seeds(range(SCORER_N_FAKES), class_counts) if spec.n_classes else None
-    as_many = against.real[torch.arange(SCORER_N_FAKES) % len(against.real)]  # floors do not depend on what is scored
-    for ranking in ("frechet", "kid"):
-        floors = suite.score_features(against, as_many, metrics=[ranking, "classes"])
-        score_name = next(iter(floors.scores))
-        if floors.scores[score_name].value is not None:
-            break
+    ranking, floors = choose_ranking(against)
+    name = next(iter(floors.scores))
     reals = against.some(against.train, SCORER_N_FAKES)
     radii = squared_radii(reals).sqrt() if len(reals) >= FEWEST_PRDC else None
 
@@ -361,25 +285,30 @@ def build_scorer(
         return generate(G, z[rows], None if labels is None else labels[rows])
 
     def measure(G: nn.Module) -> Measurements:
-        fake = features.extract_features(
-            against.extractor, (made(G, rows) for rows in torch.arange(SCORER_N_FAKES).chunk(8))
-        )
+        batches = (made(G, rows) for rows in torch.arange(SCORER_N_FAKES).chunk(8))
+        fake = features.extract_features(against.extractor, batches)
         scores = suite.score_features(against, fake, metrics=[ranking, "classes"]).scores
-        values = {
-            score_name: scores[score_name].value,
-            "coverage": None
-            if radii is None
-            else coverage(reals, radii, against.some(against.scaled(fake), len(reals))),
-            "class_tv": scores["class_tv"].value,
-        }
-        short = scores["class_tv"].details.get("short_classes")
+        covered = None if radii is None else coverage(reals, radii, against.some(against.scaled(fake), len(reals)))
+        balance = scores[CLASS_BALANCE.key]
+        values = {name: scores[name].value, COVERAGE.key: covered, CLASS_BALANCE.key: balance.value}
+        short = balance.details.get("short_classes")
         return Measurements(values, None if short is None else tuple(short))
 
     about = {
-        "score": score_name,
-        "floor": floors.scores[score_name].floor,
-        "coverage_floor": coverage_floor(against, len(reals)),
-        "class_tv_floor": floors.scores["class_tv"].floor,
+        "score": name,
+        RANKING.floor_key: floors.scores[name].floor,
+        COVERAGE.floor_key: coverage_floor(against, len(reals)),
+        CLASS_BALANCE.floor_key: floors.scores[CLASS_BALANCE.key].floor,
         "n_fake": SCORER_N_FAKES,
     }
     return Scorer(msgspec.convert({**floors.conditions, **about}, EvalInfo), measure)
+
+
+def choose_ranking(against: Reference) -> tuple[str, Evaluation]:
+    """The metric that ranks models in training, and the floors beside it, which do not depend on what is scored."""
+    as_many = against.real[torch.arange(SCORER_N_FAKES) % len(against.real)]
+    for ranking in ("frechet", "kid"):
+        floors = suite.score_features(against, as_many, metrics=[ranking, "classes"])
+        if next(iter(floors.scores.values())).value is not None:
+            break
+    return ranking, floors

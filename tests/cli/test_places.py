@@ -13,6 +13,7 @@ import pytest
 from commands import FAST, gancli, trained
 
 from gancli.core.training.trainer import Trainer
+from gancli.events import Event
 
 
 @pytest.mark.long
@@ -53,14 +54,14 @@ def test_a_folder_whose_name_is_no_text_is_named_as_it_is(tiny_idx: Path) -> Non
 
 
 def test_a_run_whose_folder_is_deleted_ends_with_one_line(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Trainer.step
+    save_due_outputs = Trainer.save_due_outputs
 
-    def deleting(self: Trainer) -> None:
-        step(self)
+    def deleting(self: Trainer, before: int) -> Iterator[Event]:
         if self.state.nimg == 120:
             shutil.rmtree(self.run_dir.path)
+        yield from save_due_outputs(self, before)
 
-    monkeypatch.setattr(Trainer, "step", deleting)
+    monkeypatch.setattr(Trainer, "save_due_outputs", deleting)
     result = gancli("train", "--data", tiny_idx, "--kimg", "0.4", "-q", *FAST)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()

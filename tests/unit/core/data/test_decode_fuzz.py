@@ -210,6 +210,7 @@ def test_a_tiff_with_wild_offsets_is_refused() -> None:
     assert attempt(tiff()) is None
 
 
+@pytest.mark.slow
 def test_damage_is_silent_in_a_fresh_process() -> None:
     """Without pytest's filters: no warning and no word on stderr, but for libtiff's of what it unpacks, from its C."""
     code = (

@@ -84,6 +84,7 @@ def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make)
     assert found.class_names == ("0", "9", "10")
 
 
+@pytest.mark.slow
 def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Path) -> None:
     path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
     code = "import sys; from pathlib import Path; from gancli.core.data.load import open_source; "

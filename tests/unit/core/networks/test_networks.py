@@ -155,6 +155,7 @@ print([name for name in sys.modules if name.startswith("torch._dynamo")])
 """
 
 
+@pytest.mark.slow
 def test_shapes_alone_cost_no_compiler() -> None:
     """torch draws normal numbers for meta tensors through its compiler, which takes seconds to import."""
     end = subprocess.run([sys.executable, "-c", BUILD], capture_output=True, text=True, check=True)

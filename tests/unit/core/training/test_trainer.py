@@ -376,10 +376,10 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
-    ticking(0.01)
+    ticking(0.02)
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     assert trainer.total_nimg is None
-    seen = finish(trainer, stop_at=2000)
+    seen = finish(trainer, stop_at=1000)
     plans = [event for event in seen if isinstance(event, events.PlanFixed)]
     assert (
         len(plans) == 1
@@ -395,7 +395,7 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
 def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
-    ticking(0.01)
+    ticking(0.02)
     whole = start(tmp_path / "a", tiny_idx, time_budget=20.0, shift=1.0)
     copied = None
     for event in whole.run():
@@ -428,13 +428,13 @@ def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
 def test_a_time_budget_run_stopped_early_keeps_its_budget(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
-    ticking(0.01)
+    ticking(0.02)
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     finish(trainer, stop_at=100)
     again = resume(trainer.run_dir)
     assert again.total_nimg is None and again.state.nimg < 200
     ended = finish(again)[-1]
-    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 500
     assert 15 < again.train_s <= 20.5
 
 
@@ -640,11 +640,11 @@ def test_nothing_is_written_of_a_moment_that_went_wrong(
 def test_a_budget_is_used_up_by_a_run_that_went_back(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticking(0.01)
+    ticking(0.02)
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     spoil(trainer, 240, 1, monkeypatch)
     ended = finish(trainer)[-1]
-    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000 and trainer.state.lr_factor == 0.5
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 500 and trainer.state.lr_factor == 0.5
     assert 15 < trainer.train_s < 20.5  # this clock goes more slowly once there is a plan, being read less often
 
 
