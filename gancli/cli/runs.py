@@ -12,7 +12,6 @@ from gancli.files.run_folder import RunDir, list_run_folders
 from gancli.wording import format_significant
 
 if TYPE_CHECKING:
-    from gancli.files.scores import ScoreAt
     from gancli.report.overview import Overview
 
 WIDE_COLUMNS = 200  # columns where nobody looks: a file, or another program
@@ -73,35 +72,13 @@ HEADINGS = ("run", "state", "kimg", "best score", "size", "preset", "data")
 
 
 def run_cells(each: "Overview") -> tuple[str, ...]:
-    """One text for each of HEADINGS."""
+    """One text for each of HEADINGS: kimg as '240', or '48 of 240' of a run that is not complete."""
+    nimg, total, best, kimg, score = each.nimg, each.total_nimg, each.best, "", ""
+    if nimg is not None:
+        kimg = f"{nimg / 1000:g}" + (f" of {total / 1000:g}" if total and nimg < total else "")
+    if best:
+        times = best.score.times_floor
+        score = f"{best.score.name} {format_significant(best.score.value)}"
+        score += "" if times is None else f", {times:.3g} times its floor"
     state = each.state + (f": {each.fault}" if each.fault else "")
-    return (
-        each.path.name,
-        state,
-        format_length(each),
-        format_best_score(each.best),
-        format_megabytes(each),
-        each.preset,
-        each.data,
-    )
-
-
-def format_length(each: "Overview") -> str:
-    """'240', or '48 of 240' of a run that is not complete."""
-    if each.nimg is None:
-        return ""
-    rest = f" of {each.total_nimg / 1000:g}" if each.total_nimg and each.nimg < each.total_nimg else ""
-    return f"{each.nimg / 1000:g}{rest}"
-
-
-def format_best_score(best: "ScoreAt | None") -> str:
-    """'fd_digits 1.32, 5.0 times its floor'."""
-    if best is None:
-        return ""
-    score = best.score
-    times = "" if score.times_floor is None else f", {score.times_floor:.3g} times its floor"
-    return f"{score.name} {format_significant(score.value)}{times}"
-
-
-def format_megabytes(each: "Overview") -> str:
-    return f"{each.size_bytes / 1e6:,.1f} MB"
+    return each.path.name, state, kimg, score, f"{each.size_bytes / 1e6:,.1f} MB", each.preset, each.data

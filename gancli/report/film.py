@@ -14,6 +14,7 @@ from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, parse_nimg
 from gancli.report import charts, raster
 from gancli.report.caption import draw_caption, format_moment
+from gancli.report.embedded import spaced_indices
 from gancli.report.lettering import PAPER
 from gancli.video import formats, gif
 from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
@@ -99,11 +100,10 @@ class Film:
     def palette(self) -> Picture:
         """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
         drawn = raster.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
-        some = (
-            gif.GREYS
-            if self.is_grey
-            else gif.build_palette(self.frames(sample_moments(self.moments)), gif.COLOURS - len(drawn))
-        )
+        if self.is_grey:
+            return np.unique(np.concatenate([gif.GREYS, drawn]), axis=0)
+        moments = [self.moments[i] for i in spaced_indices(len(self.moments), SAMPLE_FRAMES)]
+        some = gif.build_palette(self.frames(moments), gif.COLOURS - len(drawn))
         return np.unique(np.concatenate([some, drawn]), axis=0)
 
 
@@ -198,8 +198,3 @@ def arrange_parts(parts: Sequence[Picture]) -> Picture:
         top, left = i // per_row * (height + GAP), i % per_row * (width + GAP)
         page[top : top + height, left : left + width] = part
     return page
-
-
-def sample_moments(moments: Sequence[int]) -> list[int]:
-    places = np.linspace(0, len(moments) - 1, SAMPLE_FRAMES).round().astype(int)
-    return [moments[i] for i in np.unique(places)]

@@ -178,7 +178,7 @@ def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: 
         canvas.write(axis.x(kimg), bottom + 26, f"{kimg:g}", anchor="ms")
     canvas.write((LEFT + RIGHT) / 2, bottom + 58, "images seen [kimg]", "ink", "ms")
     canvas.write(PLOT_WIDTH - 16, bottom + FOOT - 10, note, anchor="rs", size=14)
-    if n_train and n_train > 0:
+    if n_train and n_train >= 1:
         draw_epochs(canvas, axis, last_kimg * 1000 / n_train)
     for i, box in enumerate(boxes):
         draw_box(canvas, box)

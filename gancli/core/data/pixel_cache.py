@@ -11,10 +11,9 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -30,15 +29,17 @@ from gancli.core.data.cache_files import (
     JOURNAL,
     SPLITS,
     CacheIndex,
+    CacheWriter,
     JournalLine,
     JournalStart,
     map_split,
     split_bytes,
+    split_rows,
 )
 from gancli.core.data.data_report import Copies, RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
-from gancli.core.data.source import DecodedBlock, Fault, ImageSource
+from gancli.core.data.source import Fault, ImageSource
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError, RunError, make_printable
 from gancli.files import run_folder
@@ -67,55 +68,6 @@ class PixelCache:
     unread: list[int]
     duplicates: Copies
     notes: list[str]
-
-
-@dataclass
-class CacheWriter:
-    """An unfinished cache in a folder: images done, rows written to each split, and what was found meanwhile.
-
-    held: which images of the source are held out. unread: the rows among the faults that the system did not give.
-    """
-
-    folder: Path
-    held: npt.NDArray[np.bool_]
-    wanted: Transform
-    done: int = 0
-    written: list[int] = field(default_factory=lambda: [0, 0])
-    faults: list[Fault] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)
-    headers: Counter[ImageHeader] = field(default_factory=Counter)
-
-    def add_line(self, line: JournalLine) -> None:
-        self.done, self.written = line.done, line.written
-        self.faults += line.faults
-        self.unread += line.unread
-        self.headers += Counter(dict(line.facts))
-
-    def write(self, block: DecodedBlock, files: Sequence[IO[bytes]]) -> JournalLine:
-        """Write the rows of the next images, each to the file of its split."""
-        good = np.ones(block.n, bool)
-        good[[place for place, _ in block.faults]] = False
-        is_held = self.held[self.done : self.done + block.n][good]
-        for file, chosen in zip(files, (~is_held, is_held), strict=True):
-            file.write(block.pixels[chosen].reshape(-1).data)
-        line = JournalLine(
-            done=self.done + block.n,
-            written=[self.written[0] + int((~is_held).sum()), self.written[1] + int(is_held.sum())],
-            faults=[(self.done + place, reason) for place, reason in block.faults],
-            unread=[self.done + place for place in block.unread],
-            facts=[*block.headers.items()],
-        )
-        self.add_line(line)
-        return line
-
-    def are_rows_there(self) -> bool:
-        """Whether the files hold what the journal says, and it is of this split."""
-        n_rows = [len(rows) for rows in split_rows(self.held[: self.done], self.faults)]
-        files = [self.folder / f"{split}.u8" for split in SPLITS]
-        return n_rows == self.written and all(
-            file.is_file() and file.stat().st_size >= split_bytes(n, self.wanted)
-            for file, n in zip(files, self.written, strict=True)
-        )
 
 
 def load_or_build_cache(
@@ -200,7 +152,7 @@ def build_cache(
     What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
     enough.
     """
-    writer = continue_cache(folder, held)
+    writer = cache_files.continue_cache(folder, held)
     if writer is None:
         remove_cache(folder)
         folder.mkdir()
@@ -229,19 +181,6 @@ def build_cache(
         duplicates=find_copies(images.numpy(), heldout.numpy(), source.name, rows, heldout_rows),
     )
     cache_files.write_index(folder, index)
-
-
-def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | None:
-    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
-    if (noted := cache_files.read_journal(folder)) is None:
-        return None
-    writer = CacheWriter(folder, held, noted[0])
-    for line in noted[1]:
-        writer.add_line(line)
-    try:
-        return writer if writer.are_rows_there() else None
-    except DAMAGE_ERRORS:
-        return None
 
 
 def decode_to_cache(source: ImageSource, writer: CacheWriter, progress: ProgressCallback) -> None:
@@ -306,13 +245,6 @@ def open_cache(folder: Path, source: ImageSource, held: npt.NDArray[np.bool_], *
         index.duplicates,
         [],
     )
-
-
-def split_rows(held: npt.NDArray[np.bool_], faults: Sequence[Fault]) -> tuple[RowIndices, RowIndices]:
-    """Which pictures are trained on and which are held out, without the bad ones."""
-    good = np.ones(len(held), bool)
-    good[[row for row, _ in faults]] = False
-    return np.flatnonzero(good & ~held), np.flatnonzero(good & held)
 
 
 def cache_digest(

@@ -293,6 +293,7 @@ def test_damaged_config_gives_pictures_without_that_part(make_run, damage):
     broken = dict.fromkeys(ABOUT, damage) | {"score": "fd_digits"}
     configs = [
         {"preset": damage, "data": damage, "ideals": damage, "eval": damage},
+        {"data": {"name": damage, "n_train": 1e-300}, "ideals": IDEALS},
         {"data": {"name": damage, "n_train": damage}, "ideals": dict.fromkeys(IDEALS, damage), "eval": broken},
     ]
     for config in configs:
