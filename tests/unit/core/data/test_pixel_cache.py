@@ -246,6 +246,29 @@ def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
     assert len([note for note in found.notes if "were damaged" in note]) == (name == "meta.json")
 
 
+def test_an_index_written_before_it_was_a_type_is_read(tmp_path: Path) -> None:
+    """By commit 99fe6c4, from an npz of 500 images: its checksum is of the text as it was written then."""
+    header = {"kind": "npz", "width": 32, "height": 32, "mode": "RGB", "is_grey": False, "is_oriented": False}
+    header |= {"has_profile": False, "has_alpha": False, "has_more_frames": False}
+    index = {
+        "version": 2,
+        "path": "/tmp/w/data_bench/n.npz",
+        "wanted": {"resolution": 32, "channels": 3, "fit": "crop", "background": [0, 0, 0]},
+        "files": {"train": [1382400, 1795953430207519917], "heldout": [153600, 1795953430223028047]},
+        "digest": "6084c93c36afb5453c74287341be4610839f3f7d6d89ca1fc769b1071fe9de1e",
+        "facts": [[header, 500]],
+        "faults": [],
+        "unread": [],
+        "duplicates": {"n": 0, "n_across": 0, "pairs": []},
+        "sha256": "9bca1ff8355502bf1fa998972bfef7da267e4a21152893248f892f6dbbb8850c",
+    }
+    (tmp_path / "meta.json").write_text(json.dumps(index))
+    found = cache_files.read_index(tmp_path)
+    assert found.wanted == Transform(32, 3) and found.duplicates == Copies()
+    assert found.headers == {ImageHeader("npz", 32, 32, "RGB", is_grey=False): 500}
+    assert cache_files.seal_json(found) == json.dumps(index), "and would be written so today"
+
+
 @pytest.mark.parametrize("name", ["", "meta.json", "journal", "train.u8"])
 def test_a_folder_for_a_file_or_a_file_for_a_folder_is_cleared_away(folder: Path, cache: Path, name: str) -> None:
     load(folder)
