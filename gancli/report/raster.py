@@ -270,13 +270,11 @@ def draw_stroke(
     box: Box, line: Line, axis: Axis, width: int, color: str, *, thickness: float, radius: float = 0, opacity: float = 1
 ) -> Stroke:
     """thickness of the curve and radius of its points, in pixels; at least so that the joints are round."""
-    top = box.top - MARGIN
-    path = [
-        (kimg, (SUPERSAMPLING * (axis.x(kimg) + 0.5), SUPERSAMPLING * (box.y(value) - top + 0.5)))
-        for kimg, value in zip(line.kimg, line.values, strict=True)
-        if math.isfinite(value)
-    ]
-    image = Image.new("F", (SUPERSAMPLING * width, SUPERSAMPLING * (box.bottom + MARGIN - top)), math.inf)
+    points = [(kimg, box.y(value)) for kimg, value in zip(line.kimg, line.values, strict=True) if math.isfinite(value)]
+    heights = [round(y) for _, y in points] or [box.bottom]
+    top, bottom = min(heights) - MARGIN, max(heights) + MARGIN
+    path = [(kimg, (SUPERSAMPLING * (axis.x(kimg) + 0.5), SUPERSAMPLING * (y - top + 0.5))) for kimg, y in points]
+    image = Image.new("F", (SUPERSAMPLING * width, SUPERSAMPLING * (bottom - top)), math.inf)
     draw = ImageDraw.Draw(image)
     for i in reversed(range(len(path))):  # what was there first goes on top
         kimg, point = path[i]
