@@ -29,6 +29,7 @@ from runs import gancli, spread
 
 from gancli import config
 from gancli.files.run_folder import RunDir
+from gancli.files.run_log import read_metric_records
 from gancli.presets import DEFAULT_PRESET, PRESETS
 from gancli.report.series import log_axis_limits, metric_series, smooth_centred
 from gancli.wording import format_count, format_significant
@@ -135,7 +136,7 @@ def judged(run: RunDir, folder: Path) -> Record:
 
 def watched(run: RunDir, folder: Path) -> Record:
     """What was measured on the way, and the scores of the last generator."""
-    measured = run.read_metrics()
+    measured = read_metric_records(run)
 
     def column(kind: str, key: str) -> list[Record]:
         return [{"nimg": one["nimg"], key: one.get(key)} for one in measured if one["kind"] == kind]

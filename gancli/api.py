@@ -20,7 +20,9 @@ from gancli.core.training import finetune
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
 from gancli.files import find_model
+from gancli.files.run_config import read_run_config, to_json
 from gancli.files.run_folder import RunDir
+from gancli.files.run_log import read_metric_records
 from gancli.files.scores import Evaluation, Score
 from gancli.metrics.suite import check_metric_names
 from gancli.workflows import evaluation, training
@@ -40,14 +42,14 @@ class Run:
     path: Path
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Everything that was decided, as in config.json."""
-        return RunDir.open(self.path).read_config()
+        return to_json(read_run_config(RunDir.open(self.path).config))
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: kind "tick", "epoch" or "eval", nimg, and numbers."""
-        return RunDir.open(self.path).read_metrics()
+        return read_metric_records(RunDir.open(self.path))
 
     def model(self, *, best: bool = False, device: str = "cpu") -> Model:
         """Its generator: the last one, or the one with the best score."""

@@ -45,6 +45,7 @@ from gancli.export import card
 from gancli.files import image_io, provenance
 from gancli.files.run_config import RunConfig, read_run_config, to_json
 from gancli.files.run_folder import RunDir, read_jsonl
+from gancli.files.run_log import read_metrics
 from gancli.report import overview, page
 
 MORE_BYTES = 2**31
@@ -201,7 +202,7 @@ FILES: dict[str, Files] = {
     "metrics": (
         "metrics.jsonl",
         lambda: b'{"kind": "tick", "nimg": 100}\n' * 3,
-        lambda p: RunDir(p.parent).read_metrics(),
+        lambda p: read_metrics(p),
     ),
     "record": ("config.json", lambda: json.dumps(to_json(run_record())).encode(), read_record),
     "toml": ("x.toml", lambda: b'preset = "quick"\nlr = 0.1\ntime_budget = "10m"\n', read_settings),
@@ -272,7 +273,7 @@ PLAIN: dict[str, tuple[str, Callable[[], st.SearchStrategy[bytes]], Callable[[Pa
     "metrics' values": (
         "metrics.jsonl",
         lambda: as_json(altered({"kind": "tick", "nimg": 100, "d_loss": 1.5})).map(lambda line: line + b"\n"),
-        lambda path: RunDir(path.parent).read_metrics(),
+        lambda path: read_metrics(path),
     ),
     "record on a page": ("config.json", lambda: as_json(altered({**to_json(run_record()), "eval": EVAL})), look_at),
     "metrics on a page": (

@@ -169,10 +169,10 @@ class World:
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors that all have, of one shape and on the CPU, by rank; nothing but in the first process. Raises
         LostProcessError."""
-        found = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
+        gathered = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
         with self.translate_dist_errors():
-            dist.gather(tensor, found or None)
-        return found
+            dist.gather(tensor, gathered or None)
+        return gathered
 
     @contextlib.contextmanager
     def translate_dist_errors(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from gancli.core.networks.model_file import Model
 from gancli.errors import GancliError, make_printable
 from gancli.files.json_values import get_number, get_section, get_text, read_json_object
 from gancli.files.run_folder import RunDir
+from gancli.files.run_log import read_metric_records
 from gancli.files.scores import Score, read_evaluations, training_scores
 from gancli.report.series import Record
 from gancli.wording import format_significant
@@ -64,7 +65,7 @@ def evaluation_scores(model: Model, run: RunDir | None) -> CardScores | None:
 def scores_in_training(model: Model, run: RunDir | None, about: Record) -> CardScores:
     """The scores that training took of the model after as many images. about: what the config says of them."""
     try:
-        lines = run.read_metrics() if run else []
+        lines = read_metric_records(run) if run else []
     except GancliError:
         lines = []
     of_model = [line for line in lines if (line["kind"], line["nimg"]) == ("eval", model.info.nimg)]

@@ -6,7 +6,6 @@ ignored, settings that it has more are refused.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from msgspec import Meta, Struct
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.errors import ConfigError, RunError
+from gancli.files.run_folder import RunDir
 
 Count = Annotated[int, Meta(ge=1, le=2**53)]
 CountOrZero = Annotated[int, Meta(ge=0, le=2**53)]
@@ -148,15 +148,7 @@ def to_json(config: RunConfig) -> dict[str, object]:
 
 def read_run_config(path: Path) -> RunConfig:
     """From config.json. Raises RunError."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise RunError(f"cannot read {path}: {err}") from err
-    except RecursionError as err:
-        raise RunError(f"cannot read {path}: it is nested too deeply") from err
-    if not isinstance(values, dict):
-        raise RunError(f"{path} does not hold a JSON object")
-    return parse_run_config(values, path)
+    return parse_run_config(RunDir(path.parent).read_config(), path)
 
 
 def parse_run_config(values: Any, path: Path) -> RunConfig:

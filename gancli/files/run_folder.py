@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +91,8 @@ def create_folder(path: Path) -> None:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """The folder `new` takes the name of the folder `path`, which goes. If killed in between, `tidy` brings it back."""
+    """The folder `new` takes the name of the folder `path`, which goes. A kill in between is undone by
+    `clean_leftovers`."""
     old = new.with_suffix(".old")
     with hold_lock(path):
         try:
@@ -264,22 +265,22 @@ class RunDir:
 
     def frame_paths(self) -> list[Path]:
         """Frames in order of images seen."""
-        found = [p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem)]
-        return sorted(found, key=parse_nimg)
+        return sorted((p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem)), key=parse_nimg)
 
     def checkpoint(self, nimg: int) -> Path:
         return self.path / f"checkpoint-{nimg:09d}.safetensors"
 
     def checkpoints(self) -> list[Path]:
         """Checkpoints, newest first."""
-        found = [p for p in self.path.glob("checkpoint-*.safetensors") if re.fullmatch(r"checkpoint-\d{9,}", p.stem)]
-        return sorted(found, key=parse_nimg, reverse=True)
+        paths = [p for p in self.path.glob("checkpoint-*.safetensors") if re.fullmatch(r"checkpoint-\d{9,}", p.stem)]
+        return sorted(paths, key=parse_nimg, reverse=True)
 
     def drop_old_checkpoints(self) -> None:
         for path in self.checkpoints()[CHECKPOINTS_KEPT:]:
             path.unlink(missing_ok=True)
 
     def read_config(self) -> dict[str, Any]:
+        """The plain values of config.json, whoever wrote them; gancli.files.run_config checks them. Raises RunError."""
         try:
             record = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
@@ -292,22 +293,6 @@ class RunDir:
 
     def write_json(self, path: Path, record: object) -> None:
         atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        lines = read_jsonl(self.metrics)
-        for line in lines:
-            numbers = [value for key, value in line.items() if key not in ("kind", "short_classes")]
-            names = line.get("short_classes") or []
-            if type(line.get("nimg")) is not int or not 0 <= line["nimg"] < IMPLAUSIBLE_VALUE or "kind" not in line:
-                raise RunError(f"{self.metrics} has a line without kind or images seen (nimg); restore or delete it")
-            if not all(
-                value is None or (isinstance(value, (int, float)) and abs(value) < IMPLAUSIBLE_VALUE)
-                for value in numbers
-            ):
-                raise RunError(f"{self.metrics} has a line with values that are not numbers; restore or delete it")
-            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-                raise RunError(f"{self.metrics} has a line with short_classes that are not names; restore or delete it")
-        return lines
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -410,37 +395,14 @@ def list_run_folders(outdir: Path) -> list[RunDir]:
 
 def disk_usage_bytes(path: Path) -> int:
     """Of a file, or of all files below a folder; links are not followed, and what goes meanwhile counts nothing."""
-    found = 0
+    total = 0
     files = (
         [os.path.join(place, name) for place, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
     )
     for file in files:
         with contextlib.suppress(OSError):
-            found += os.lstat(file).st_size
-    return found
-
-
-def append_jsonl(path: Path, record: dict[str, Any]) -> None:
-    """Add a line to a log. Raises RunError."""
-    try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-    except OSError as err:
-        raise write_error(path, err) from err
-
-
-def write_jsonl(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """A log of these lines alone."""
-    atomic_write(path, "".join(json.dumps(record) + "\n" for record in records).encode())
-
-
-def fsync_file(path: Path) -> None:
-    """What was added to a log is on the disk after this. Raises RunError."""
-    try:
-        with open(path, "a", encoding="utf-8") as file:
-            os.fsync(file.fileno())
-    except OSError as err:
-        raise write_error(path, err) from err
+            total += os.lstat(file).st_size
+    return total
 
 
 def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:

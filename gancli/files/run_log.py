@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gancli.errors import RunError
-from gancli.files.run_folder import IMPLAUSIBLE_VALUE, atomic_write, read_jsonl, write_error
+from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, read_jsonl, write_error
 
 
 class MetricsLine(Struct, frozen=True):
@@ -35,9 +35,15 @@ class MetricsLine(Struct, frozen=True):
 
     def to_json(self) -> dict[str, object]:
         """The object of this line, time last."""
-        classes = {"short_classes": self.short_classes} if self.kind == "eval" else {}
-        times = {} if self.train_s is None else {"train_s": self.train_s}
-        return {"kind": self.kind, "nimg": self.nimg, "epoch": self.epoch, **self.values, **classes, **times}
+        classes = self.short_classes if self.short_classes is None else list(self.short_classes)
+        return {
+            "kind": self.kind,
+            "nimg": self.nimg,
+            **({} if self.epoch is None else {"epoch": self.epoch}),
+            **self.values,
+            **({"short_classes": classes} if self.kind == "eval" else {}),
+            **({} if self.train_s is None else {"train_s": self.train_s}),
+        }
 
 
 class EventLine(Struct, frozen=True, omit_defaults=True):
@@ -54,6 +60,11 @@ class EventLine(Struct, frozen=True, omit_defaults=True):
 def read_metrics(path: Path) -> list[MetricsLine]:
     """The lines of metrics.jsonl. Raises RunError."""
     return [parse_metrics_line(values, path) for values in read_jsonl(path)]
+
+
+def read_metric_records(run: RunDir) -> list[dict[str, Any]]:
+    """The same as plain objects. Raises RunError."""
+    return [line.to_json() for line in read_metrics(run.metrics)]
 
 
 def parse_metrics_line(line: Mapping[str, Any], path: Path) -> MetricsLine:

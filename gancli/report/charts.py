@@ -15,6 +15,7 @@ import numpy as np
 from gancli.errors import RunError
 from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir
+from gancli.files.run_log import read_metric_records
 from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING
 from gancli.report.series import (
     Record,
@@ -193,7 +194,7 @@ def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) 
 
 def run_charts(run: RunDir) -> tuple[Chart, Chart, Chart]:
     """Loss, accuracy and score of a run; what it did not measure is missing in them."""
-    config, records = run.read_config(), run.read_metrics()
+    config, records = run.read_config(), read_metric_records(run)
     ideals = get_section(config, "ideals")
     unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
     is_of_pairs = get_text(ideals, "accuracy_of") == "pairs"
@@ -261,7 +262,7 @@ def score_chart(about: Record, records: Sequence[Record]) -> Chart:
 
 def health_charts(run: RunDir) -> list[Chart]:
     """Whether training is well; values a chart has no place for are missing in it."""
-    about, logged = get_section(run.read_config(), "eval"), run.read_metrics()
+    about, logged = get_section(run.read_config(), "eval"), read_metric_records(run)
     records = [*drop_partial_mean(logged, "tick"), *(record for record in logged if record["kind"] == "eval")]
     charts = []
     for model, keys in HEALTH:

@@ -8,6 +8,7 @@ import numpy as np
 from gancli.files.image_io import write_png
 from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir
+from gancli.files.run_log import read_metric_records
 from gancli.report import charts
 from gancli.report.charts import Chart
 from gancli.report.raster import Canvas, draw_plot
@@ -26,7 +27,7 @@ def draw_plots(run: RunDir) -> list[Path]:
 
 def plot_pages(run: RunDir) -> dict[Path, Canvas]:
     """Evaluations have no part in the plots of losses and accuracy, nor in how far these reach."""
-    config, records = run.read_config(), run.read_metrics()
+    config, records = run.read_config(), read_metric_records(run)
     data, about = get_section(config, "data"), get_section(config, "eval")
     n_train = get_number(data, "n_train")
     subject = " on ".join(filter(None, [get_text(config, "preset"), get_text(data, "name")]))

@@ -9,6 +9,7 @@ from gancli.errors import make_printable
 from gancli.files import scores
 from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, read_jsonl
+from gancli.files.run_log import read_metric_records
 from gancli.files.scores import StoredEvaluation
 from gancli.report import embedded
 from gancli.report.embedded import EmbeddedFrames, EmbeddedPicture
@@ -66,7 +67,9 @@ class RunView:
         """frames_room: bytes for its frames. Raises RunError."""
         frames = embedded.embed_frames(run, frames_room)
         events = read_jsonl(run.events, skip_bad=True)
-        return cls(run, name, frames, run.read_config(), run.read_metrics(), events, list(scores.read_evaluations(run)))
+        return cls(
+            run, name, frames, run.read_config(), read_metric_records(run), events, list(scores.read_evaluations(run))
+        )
 
     @property
     def folder(self) -> str:

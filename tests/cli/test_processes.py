@@ -71,7 +71,7 @@ def run_in(folder: Path) -> RunDir:
 def test_only_one_run_is_made_and_it_says_how_many_made_it(whole: Path) -> None:
     record = run_in(whole).read_config()
     assert record["machine"]["processes"] == 2
-    assert {line["kind"] for line in run_in(whole).read_metrics()} == {"epoch", "tick", "eval"}
+    assert {line["kind"] for line in read_jsonl(run_in(whole).metrics)} == {"epoch", "tick", "eval"}
 
 
 def test_the_networks_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:

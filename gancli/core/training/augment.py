@@ -90,15 +90,15 @@ def augment_for_discriminator(
     strength: float,
     fill: Tensor,
     draws: Callable[[str], torch.Generator],
-    mine: Tensor | None = None,
+    row_mask: Tensor | None = None,
 ) -> Tensor:
     """Images as D sees them: moved by -1, 0 or 1 pixels each way with this chance, then augmented by these names.
 
-    draws: a CPU generator for "shift" and for each name. mine: bool [M], which of M images these are, if they are not
-    all that numbers are drawn for.
+    draws: a CPU generator for "shift" and for each name. row_mask: bool [M], which of M images these are, if
+    they are not all that numbers are drawn for.
     """
-    n = len(images) if mine is None else len(mine)
-    rows = slice(None) if mine is None else mine
+    n = len(images) if row_mask is None else len(row_mask)
+    rows = slice(None) if row_mask is None else row_mask
     if shift_chance:
         generator = draws("shift")
         chosen = torch.rand(n, 1, generator=generator) < shift_chance

@@ -86,25 +86,25 @@ def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, Da
     raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
 
 
-def check_checkpoint_fits(found: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
+def check_checkpoint_fits(kept: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
     """Refuse, before anything is built, what does not fit the training of this config: a stranger may have made it,
     with a digest that is right. Raises FileFormatError."""
     try:
         with on_meta_device():
             fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))
-        given = {name: (tensor.shape, tensor.dtype) for name, tensor in found.tensors.items()}
+        given = {name: (tensor.shape, tensor.dtype) for name, tensor in kept.tensors.items()}
         if {name: kind for name, kind in given.items() if name not in moments} != fixed:
             raise ValueError("its weights are not those of the run's networks")
         seen = {name.rpartition(".")[0] for name in given.keys() - fixed.keys()}  # the weights Adam has moments of
         if given != fixed | {name: kind for name, kind in moments.items() if name.rpartition(".")[0] in seen}:
             raise ValueError("Adam's moments are not those of the run's networks")
-        if not all(bool(tensor.isfinite().all()) for tensor in found.tensors.values()):
+        if not all(bool(tensor.isfinite().all()) for tensor in kept.tensors.values()):
             raise ValueError("it holds numbers that are not finite")
         never_below_0 = [name for name in given.keys() - fixed.keys() if not name.endswith("exp_avg")]
-        if any(bool((found.tensors[name] < 0).any()) for name in never_below_0):
+        if any(bool((kept.tensors[name] < 0).any()) for name in never_below_0):
             raise ValueError("Adam has counted or squared to less than 0")
     except ValueError as err:
-        raise FileFormatError(f"{found.path} does not fit the run it belongs to: {err}") from err
+        raise FileFormatError(f"{kept.path} does not fit the run it belongs to: {err}") from err
 
 
 TensorShapes = dict[str, tuple[torch.Size, torch.dtype]]
@@ -123,10 +123,10 @@ def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in fixed.items()}, moments
 
 
-def restore_checkpoint(state: TrainStep, found: Checkpoint) -> float:
+def restore_checkpoint(state: TrainStep, kept: Checkpoint) -> float:
     """Put a checkpoint that fits into a state of the same config. Returns the seconds trained so far."""
-    meta = found.meta
-    fill_state(state, found.tensors, meta.nimg, meta.strength, meta.lr_factor)
+    meta = kept.meta
+    fill_state(state, kept.tensors, meta.nimg, meta.strength, meta.lr_factor)
     return meta.train_s
 
 

@@ -78,10 +78,10 @@ def load_pretrained(path: Path, outdir: Path) -> PretrainedNetworks:
 
 
 def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
-    found, faults = checkpoint.read_newest_checkpoint(run)
-    path, tensors = found.path, found.tensors
+    kept, faults = checkpoint.read_newest_checkpoint(run)
+    path, tensors = kept.path, kept.tensors
     try:
-        record = found.record
+        record = kept.record
     except RunError as err:
         raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
     train, data, spec = record.train, record.data, record.model_spec
@@ -90,10 +90,10 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
     return PretrainedNetworks(
         source=source,
         path=str(run.path.absolute()),
-        sha256=found.digest,
+        sha256=kept.digest,
         spec=spec,
         spectral_norm=train.spectral_norm,
-        nimg=found.meta.nimg,
+        nimg=kept.meta.nimg,
         data=data.name,
         class_names=class_names,
         G=model_file.build_with_weights(path, lambda: build_generator(spec), averaged),
@@ -120,8 +120,8 @@ def adopt_pretrained_settings(
         kept["spectral_norm"] = start.spectral_norm
     kept |= {"resolution": spec.resolution, "channels": str(spec.channels)}
     auto = {"resolution": 0, "channels": "auto"}
-    said = [name for name in kept if sources[name] in ("flag", "file") and getattr(config, name) != auto.get(name)]
-    for name in said:
+    asked_for = [name for name in kept if sources[name] in ("flag", "file") and getattr(config, name) != auto.get(name)]
+    for name in asked_for:
         asked = getattr(config, name)
         if asked != kept[name] and not (name == "d_width" and start.D is None):
             way_out = "leave it out"
@@ -130,7 +130,7 @@ def adopt_pretrained_settings(
             raise ConfigError(
                 f"{configs.flag_name(name)} {asked} differs from the {kept[name]} of {start.source}; {way_out}"
             )
-    followed = kept.keys() - {*said} - ({"resolution", "channels"} if has_own_size else set())
+    followed = kept.keys() - {*asked_for} - ({"resolution", "channels"} if has_own_size else set())
     values = {name: kept[name] for name in followed}
     return dataclasses.replace(config, **values), {**sources, **dict.fromkeys(followed, "init")}
 

@@ -24,7 +24,7 @@ class TrainStep:
     epoch.
     strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
-    background: [C], what augmentations leave where nothing is (see augment.background); black unless told.
+    background: [C], what augmentations leave where nothing is (see augment.background); black by default.
     world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
     precision: of the networks in a step, "float32" or "bf16"; the rest is always float32, on a GPU then by
     products in TF32.
@@ -70,17 +70,17 @@ class TrainStep:
         Fakes take the labels of the real batch, so they follow the training frequencies.
         """
         config, n = self.config, len(real) * self.world.size
-        mine = self.world.rows(n)
+        rows = self.world.rows(n)
         self.set_optimizer_rates(t)
         gamma = config.gamma * schedules.cosine_schedule(1.0, config.gamma_end, t / config.burn_in)
         chance = schedules.shift_chance(t, epochs, config.shift)
 
         x = images.to_float(real)
         with torch.set_grad_enabled(config.share_latents):
-            fake = self.output(self.G, self.latents("z", n)[mine], labels)
+            fake = self.output(self.G, self.latents("z", n)[rows], labels)
         d_loss, real_logits, fake_logits, penalties = self.d_step(x, fake.detach(), labels, chance, gamma)
         if not config.share_latents:
-            fake = self.output(self.G, self.latents("z_G", n)[mine], labels)
+            fake = self.output(self.G, self.latents("z_G", n)[rows], labels)
         g_loss = self.g_step(fake, x, labels, chance)
 
         self.nimg += n
@@ -165,11 +165,11 @@ class TrainStep:
     def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
         """net(x, labels), computed in the precision of the run and returned in that of x."""
         if self.precision == "float32":
-            found: Tensor = net(x, labels)
-            return found
+            out: Tensor = net(x, labels)
+            return out
         with torch.autocast(self.device.type, torch.bfloat16):
-            found = net(x, labels)
-        return found.to(x.dtype)
+            out = net(x, labels)
+        return out.to(x.dtype)
 
     def interpolates(self, x: Tensor, fake: Tensor) -> Tensor:
         n = len(x) * self.world.size
@@ -210,7 +210,7 @@ class TrainStep:
         """
         x = images.to_float(real)
         fake = forward_in_chunks(self.G, self.latents("health", len(x)), labels)
-        found = {"diversity": warnings.spread_ratio(x, fake, labels)}
+        signals = {"diversity": warnings.spread_ratio(x, fake, labels)}
         if len(heldout):
             unseen = forward_in_chunks(self.D, images.to_float(heldout), heldout_labels)
             seen, faked = forward_in_chunks(self.D, x, labels), forward_in_chunks(self.D, fake, labels)
@@ -218,9 +218,9 @@ class TrainStep:
                 beside = forward_in_chunks(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
                 unseen = unseen - forward_in_chunks(self.D, beside, heldout_labels)
                 seen, faked = seen - faked, torch.zeros_like(faked)
-            found["accuracy_heldout"] = warnings.share_judged_real(unseen)
-            found["r_v"] = warnings.r_v(seen, unseen, faked)
-        return found
+            signals["accuracy_heldout"] = warnings.share_judged_real(unseen)
+            signals["r_v"] = warnings.r_v(seen, unseen, faked)
+        return signals
 
     def latents(self, stream: str, n: int) -> Tensor:
         z = torch.randn(n, self.config.z_dim, generator=rng.generator(self.config.seed, stream, self.nimg))
@@ -232,9 +232,9 @@ class TrainStep:
         def draws(name: str) -> torch.Generator:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
 
-        mine = self.world.row_mask(len(pictures), parts)
+        row_mask = self.world.row_mask(len(pictures), parts)
         return augment.augment_for_discriminator(
-            pictures, chance, self.augmentations, self.strength, self.background, draws, mine
+            pictures, chance, self.augmentations, self.strength, self.background, draws, row_mask
         )
 
     def adapt_augment_strength(self, r_v: float | None) -> None:

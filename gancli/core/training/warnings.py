@@ -69,8 +69,7 @@ EVALUATION_WINDOW = 4
 
 def find_warnings(history: History) -> dict[str, str]:
     """What is wrong for a while now, by name: what was seen, since when, and what to try."""
-    found = {name: rule(history) for name, rule in WARNING_RULES.items()}
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, rule in WARNING_RULES.items() if (text := rule(history))}
 
 
 def check_discriminator_wins(history: History) -> str | None:

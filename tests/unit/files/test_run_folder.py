@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gancli.errors import RunError
-from gancli.files import run_folder
+from gancli.files import run_folder, run_log
 from gancli.files.run_folder import (
     RunDir,
     atomic_file,
@@ -23,6 +23,7 @@ from gancli.files.run_folder import (
     next_numbered_path,
     read_jsonl,
 )
+from gancli.files.run_log import MetricsLine
 
 HOLD_LOCK = """
 import sys
@@ -473,7 +474,8 @@ def test_a_log_that_cannot_be_written_is_named(
         raise OSError(number, "no")
 
     monkeypatch.setattr("builtins.open", refuse)
-    for write in (lambda: run_folder.append_jsonl(place / "log", {}), lambda: run_folder.fsync_file(place / "log")):
+    line = MetricsLine("tick", 0)
+    for write in (lambda: run_log.append_line(place / "log", line), lambda: run_log.fsync_file(place / "log")):
         with pytest.raises(RunError, match=f"cannot write .*/log: {said}"):
             write()
 
@@ -495,7 +497,8 @@ def test_newest_of_nothing_says_what_to_type(place: Path) -> None:
 def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
     records = [{"nimg": 1, "loss": 0.5}, {"nimg": 2, "loss": 0.25}]
     for record in records:
-        run_folder.append_jsonl(place / "log", record)
+        with open(place / "log", "a") as file:
+            file.write(json.dumps(record) + "\n")
     assert read_jsonl(place / "log") == records
     for cut in range(1, len(json.dumps(records[1])) + 1):
         (place / "torn").write_bytes((place / "log").read_bytes()[:-cut])

@@ -275,7 +275,8 @@ def test_first_of_equal_scores_is_the_best(score_page):
 def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor(score_page, monkeypatch):
     nothing = scored(5000, None, coverage=None, class_tv=math.nan)
     records = [nothing, scored(9000, math.inf, coverage=57.0, class_tv=-1)]
-    monkeypatch.setattr(RunDir, "read_metrics", lambda run: records)
+    monkeypatch.setattr(charts, "read_metric_records", lambda run: records)
+    monkeypatch.setattr(plots, "read_metric_records", lambda run: records)
     page = score_page([])
     assert texts(page).count("no measurements yet") == 2 and "floor 0.210" in texts(page)
     assert not {"lower is better", "coverage", "class imbalance"} & set(texts(page))

@@ -100,7 +100,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Calla
 
 
 def without_times(run: RunDir) -> list[dict[str, object]]:
-    return [{key: value for key, value in line.items() if key != "train_s"} for line in run.read_metrics()]
+    return [{key: value for key, value in line.items() if key != "train_s"} for line in read_jsonl(run.metrics)]
 
 
 def assert_same_run(a: RunDir, b: RunDir) -> None:
@@ -153,7 +153,7 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
 def test_adaptive_strength_is_logged_and_kept_by_checkpoints(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, augment="color", augment_strength=0.4, ada=True, kimg=0.65, snapshot_kimg=0.3)
     finish(trainer)
-    ticks = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    ticks = [line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick"]
     strength, expected = 0.4, []
     for line in ticks:
         expected.append(strength)
@@ -304,7 +304,7 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
     finish(more)
     assert more.state.nimg == 800
     assert read_run_config(more.run_dir.config).train.kimg == 0.8
-    ticks = [line["nimg"] for line in more.run_dir.read_metrics() if line["kind"] == "tick"]
+    ticks = [line["nimg"] for line in read_jsonl(more.run_dir.metrics) if line["kind"] == "tick"]
     assert ticks == [104, 200, 304, 400, 504, 600, 704, 800]
     assert resume(more.run_dir).is_finished
     epochs = resume(more.run_dir, epochs=20)
@@ -323,7 +323,7 @@ def test_metrics_are_the_means_of_the_steps(tmp_path: Path, tiny_idx: Path) -> N
     """One line per tick and epoch, each the mean over its steps, so their weighted sums agree."""
     trainer = start(tmp_path, tiny_idx, kimg=0.64, tick_kimg=0.064)
     finish(trainer)
-    lines = trainer.run_dir.read_metrics()
+    lines = read_jsonl(trainer.run_dir.metrics)
     ticks = [line for line in lines if line["kind"] == "tick"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert [line["nimg"] for line in ticks] == [line["nimg"] for line in epochs] == list(range(64, 641, 64))
@@ -349,7 +349,7 @@ def test_events_tell_what_is_already_on_disk(tmp_path: Path, tiny_idx: Path) -> 
         if isinstance(event, events.SnapshotSaved | events.FrameSaved):
             assert event.path.is_file()
         if isinstance(event, events.Measured):
-            assert trainer.run_dir.read_metrics()[-1]["nimg"] == event.nimg
+            assert read_jsonl(trainer.run_dir.metrics)[-1]["nimg"] == event.nimg
     assert kinds >= {events.RunStarted, events.Measured, events.FrameSaved, events.SnapshotSaved, events.RunEnded}
     assert len(trainer.run_dir.checkpoints()) == 2
     notes = [json.loads(line)["event"] for line in trainer.run_dir.events.read_text().splitlines()]
@@ -420,7 +420,7 @@ def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
     again = resume(RunDir(copied))
     assert again.state.nimg == 200
     finish(again)
-    ticks = [line["nimg"] for line in whole.run_dir.read_metrics() if line["kind"] == "tick"]
+    ticks = [line["nimg"] for line in read_jsonl(whole.run_dir.metrics) if line["kind"] == "tick"]
     assert ticks == [104, 200, 304, 400]
     assert_same_run(whole.run_dir, again.run_dir)
 
@@ -509,7 +509,7 @@ def test_the_record_says_what_losses_and_accuracy_mean(
     assert (ideals.loss_unit, ideals.accuracy_of) == (unit, of)
     finish(trainer)
     assert read_run_config(trainer.run_dir.config).ideals == ideals
-    tick = next(line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick")
+    tick = next(line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick")
     assert 0 <= tick["accuracy"] <= 1 and 0 <= tick["accuracy_heldout"] <= 1
     assert ("accuracy_real" in tick) is (of == "images")
 
@@ -631,7 +631,7 @@ def test_nothing_is_written_of_a_moment_that_went_wrong(
     seen = finish(trainer)
     (warned,) = [event for event in seen if isinstance(event, events.Warned) and event.name == "diverged"]
     assert warned.nimg == back_at and trainer.state.nimg == 1200 and trainer.state.lr_factor == 0.5
-    assert [line["nimg"] for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"] == sorted(
+    assert [line["nimg"] for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick"] == sorted(
         {event.nimg for event in seen if isinstance(event, events.Measured) and event.kind == "tick"}
     )
     assert resume(trainer.run_dir).is_finished
@@ -739,7 +739,7 @@ def test_resume_takes_back_what_came_after_and_keeps_the_time(tmp_path: Path, ti
         log.write('{"kind": "tick", "nimg": 400}\n{"kind": "ti')
     again = resume(trainer.run_dir)
     assert not trainer.run_dir.frame(700).exists()
-    assert max(line["nimg"] for line in trainer.run_dir.read_metrics()) == 304
+    assert max(line["nimg"] for line in read_jsonl(trainer.run_dir.metrics)) == 304
     assert again.train_s == trainer.train_s > 0
 
 
@@ -773,7 +773,7 @@ def test_the_best_scored_model_is_kept_and_every_score_logged(tmp_path: Path, ti
         (104, 5, True), (200, 3, True), (400, 2, True), (800, 4, False), (1200, 2, False)
     ]  # fmt: skip
     assert {event.floor for event in seen} == {0.1}
-    lines = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "eval"]
+    lines = [line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "eval"]
     assert [(line["nimg"], line["fd_toy"]) for line in lines] == [(event.nimg, event.score) for event in seen]
     assert model_file.load_model(trainer.run_dir.best_model).info.nimg == 400
     assert model_file.load_model(trainer.run_dir.model).info.nimg == 1200
@@ -790,7 +790,7 @@ def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment
     for event in trainer.run():
         if isinstance(event, events.Scored) and event.nimg >= 400:
             ticking(1000.0)
-    lines = [line["nimg"] for line in trainer.run_dir.read_metrics() if line["kind"] == "eval"]
+    lines = [line["nimg"] for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "eval"]
     assert lines[-1] == trainer.state.nimg and len(lines) == len(set(lines)) > 3
 
 
@@ -798,7 +798,7 @@ def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_
     nothing = Scorer(EvalInfo("fd_toy"), lambda G: Measurements({"fd_toy": None}))
     trainer = start(tmp_path, tiny_idx, scorer=nothing, kimg=0.4, eval_kimg=0.4)
     finish(trainer)
-    assert trainer.run_dir.read_metrics()[-1]["fd_toy"] is None
+    assert read_jsonl(trainer.run_dir.metrics)[-1]["fd_toy"] is None
     assert not trainer.run_dir.best_model.exists()
 
 
@@ -954,7 +954,7 @@ def test_warnings_are_given_once_in_a_run_however_often_it_is_resumed(tmp_path: 
 def test_ticks_tell_the_health_of_their_moment(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.4)
     finish(trainer)
-    lines = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    lines = [line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick"]
     assert len(lines) == 4
     for line in lines:
         assert 0 <= line["accuracy_heldout"] <= 1 and 0 < line["diversity"] < 2
@@ -966,7 +966,7 @@ def test_without_held_out_images_there_is_no_health_on_them(tmp_path: Path, tiny
         path.unlink()
     trainer = start(tmp_path, tiny_idx, kimg=0.2)
     finish(trainer)
-    (_, line) = [line for line in trainer.run_dir.read_metrics() if line["kind"] == "tick"]
+    (_, line) = [line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick"]
     assert "r_v" not in line and "accuracy_heldout" not in line and line["diversity"] > 0
 
 
@@ -976,4 +976,4 @@ def test_labelled_training_images_with_unlabelled_held_out_ones_can_be_trained_o
     (tiny_idx / "t10k-labels-idx1-ubyte").unlink()
     trainer = start(tmp_path, tiny_idx, kimg=0.2)
     finish(trainer)
-    assert trainer.engine.spec.n_classes == 3 and "r_v" not in trainer.run_dir.read_metrics()[-1]
+    assert trainer.engine.spec.n_classes == 3 and "r_v" not in read_jsonl(trainer.run_dir.metrics)[-1]
