@@ -96,7 +96,7 @@ def watched(engine: Engine) -> Iterator[Stopwatch]:
     """Time the phases of the steps within."""
     now = engine.state
     places = [
-        ("data", engine, ["step", "taken"]),
+        ("data", engine, ["step", "select_images"]),
         ("data", engines, ["batch_indices"]),
         ("data", images, ["to_float"]),
         ("augmentation", now, ["augment"]),
@@ -105,7 +105,7 @@ def watched(engine: Engine) -> Iterator[Stopwatch]:
         ("D step", now, ["d_step"]),
         ("G step", now, ["g_step"]),
         *(("optimiser", optimizer, ["step", "zero_grad"]) for optimizer in now.optimizers.values()),
-        ("EMA", ema, ["update"]),
+        ("EMA", ema, ["update_ema"]),
         ("statistics", now, ["step"]),
         ("statistics", state, ["grad_norm"]),
     ]

@@ -7,11 +7,12 @@ import argparse
 import itertools
 import statistics
 
+from msgspec.structs import replace
+
 from gancli import presets
 from gancli.core import devices
 from gancli.core.data import clusters, load
 from gancli.core.training import autotune, run_config
-from gancli.core.training.autotune import with_machine_setting
 
 
 def main() -> None:
@@ -28,8 +29,8 @@ def main() -> None:
     rates: dict[tuple[str, int], list[float]] = {pair: [] for pair in pairs}
     for _ in range(chosen.rounds):
         for precision, threads in pairs:
-            tried = with_machine_setting(with_machine_setting(record, "precision", precision), "threads", threads)
-            rates[precision, threads].append(autotune.full_batch_rate(tried, trained))
+            machine = replace(record.machine, precision=precision, threads=threads)
+            rates[precision, threads].append(autotune.full_batch_rate(replace(record, machine=machine), trained))
     for (precision, threads), found in rates.items():
         low, middle, high = min(found), statistics.median(found), max(found)
         print(f"{name}, {precision}, {threads} threads: {middle:,.0f} images/s ({low:,.0f} to {high:,.0f})")
