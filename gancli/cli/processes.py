@@ -74,10 +74,8 @@ def find_interrupted_run(outdir: Path) -> RunDir | None:
     job = torchrun_job_id()
     if job is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
-    from gancli.files.run_config import read_run_config
-
     for run in list_runs(outdir):
         with contextlib.suppress(RunError):
-            if read_run_config(run.config).job == job:
+            if run.read_config().get("job") == job:
                 return run
     return None

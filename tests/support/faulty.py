@@ -27,13 +27,13 @@ faults = [tuple(fault.split()) for fault in os.environ["FAULTS"].split(",") if f
 step = Engine.step
 
 
-def faulty(self: Engine) -> None:
+def faulty(self: Engine, batch_size: int | None = None) -> None:
     start = os.environ["TORCHELASTIC_RESTART_COUNT"]
     for fault in list(faults):
         if fault[0] == start and fault[2:] == (str(self.world.rank), str(self.state.nimg)):
             faults.remove(fault)
             go_wrong(self, fault[1])
-    step(self)
+    step(self, batch_size)
 
 
 def go_wrong(engine: Engine, what: str) -> None:
