@@ -17,6 +17,7 @@ from gancli.core import rng
 from gancli.core.data import load
 from gancli.metrics import features, suite
 from gancli.metrics.reference import Reference
+from gancli.metrics.scores import Score
 
 COLUMNS = ("fd_fashion", "fd_random", "precision", "recall", "coverage", "class_tv", "auth_pct", "diversity")
 PARTS = {
@@ -64,8 +65,8 @@ def main() -> None:
         for name in PARTS
     }
 
-    def scores(images: Tensor) -> dict[str, suite.Score]:
-        found: dict[str, suite.Score] = {}
+    def scores(images: Tensor) -> dict[str, Score]:
+        found: dict[str, Score] = {}
         for name, parts in PARTS.items():
             fake = features.extract_features(references[name].extractor, images)
             found |= suite.score_features(references[name], fake, metrics=parts).scores

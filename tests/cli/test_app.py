@@ -11,14 +11,14 @@ import pytest
 SLOW = """
 import signal, sys, time
 from pathlib import Path
-from gancli import outputs
 from gancli.cli import app
+from gancli.files import outputs
 
 @app.app.command()
 def slow():
-    with outputs.place(None, Path("walks")) as path, outputs.new_folder(path, force=False) as folder:
+    with outputs.reserve_output(None, Path("walks")) as path, outputs.create_output_folder(path, force=False) as folder:
         (folder / "half").touch()
-        with outputs.new_file(Path("x.gif"), force=False):
+        with outputs.create_output_file(Path("x.gif"), force=False):
             try:
                 print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, flush=True)
                 time.sleep(60)
