@@ -15,9 +15,9 @@ from torch import Tensor
 
 from gancli.core import rng
 from gancli.core.data import load
+from gancli.files.scores import Score
 from gancli.metrics import features, suite
 from gancli.metrics.reference import Reference
-from gancli.metrics.scores import Score
 
 COLUMNS = ("fd_fashion", "fd_random", "precision", "recall", "coverage", "class_tv", "auth_pct", "diversity")
 PARTS = {
