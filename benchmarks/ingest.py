@@ -146,10 +146,10 @@ def train(folder: Path, n: int, kimg: float) -> None:
             RunDir.create(Path(outdir), name), run_config.build_run_config(name, config, sources, made), made
         )
         for _ in range(5):
-            trainer.step()
+            trainer.engine.step()
         started, cpu, before = time.perf_counter(), time.process_time(), trainer.state.nimg
         while not trainer.is_finished:
-            trainer.step()
+            trainer.engine.step()
         took, cpu, seen = time.perf_counter() - started, time.process_time() - cpu, trainer.state.nimg - before
     print(json.dumps({"images_per_s": seen / took, "per_cpu_s": seen / cpu, "anonymous_mib": anonymous_mib()}))
 

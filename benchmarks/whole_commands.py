@@ -32,10 +32,11 @@ def end(*_):
     {END}
 from gancli.__main__ import main
 from gancli.core.training.{{0}} import {{1}}
-{{1}}.step = end
+{{1}}.{{2}} = end
 main()
 """
-UNTIL_A_STEP, UNTIL_ONE_OF_THE_RUN = UNTIL.format("step", "TrainStep"), UNTIL.format("trainer", "Trainer")
+UNTIL_A_STEP = UNTIL.format("step", "TrainStep", "step")
+UNTIL_ONE_OF_THE_RUN = UNTIL.format("trainer", "Trainer", "train_until_end")
 
 
 def starts(data: str, folder: Path) -> Commands:
