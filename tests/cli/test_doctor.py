@@ -93,7 +93,7 @@ def test_a_place_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch)
     assert "folder      runs\n" in outdir and "can write   no\n" in outdir
 
 
-@pytest.mark.trains
+@pytest.mark.slow
 def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STEPS_S", "PRODUCT_S"):
         monkeypatch.setattr(benchmark, name, 0.0)
@@ -104,7 +104,7 @@ def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "quick images per s " in shown and "float32 gflop per s " in shown
 
 
-@pytest.mark.trains
+@pytest.mark.slow
 def test_the_measured_step_is_that_of_quick_on_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(benchmark, "STEPS_S", 0.0)
