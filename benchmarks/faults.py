@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gancli.core import rng
 from gancli.core.data import load
+from gancli.files.scores import Score
 from gancli.metrics import features, suite
 from gancli.metrics.reference import Reference
 
@@ -64,8 +65,8 @@ def main() -> None:
         for name in PARTS
     }
 
-    def scores(images: Tensor) -> dict[str, suite.Score]:
-        found: dict[str, suite.Score] = {}
+    def scores(images: Tensor) -> dict[str, Score]:
+        found: dict[str, Score] = {}
         for name, parts in PARTS.items():
             fake = features.extract_features(references[name].extractor, images)
             found |= suite.score_features(references[name], fake, metrics=parts).scores

@@ -3,11 +3,11 @@
     python benchmarks/ingest.py [--n 100000] [--pairs 2]
     python benchmarks/ingest.py --large [--gib 4] [--pairs 3]
 
-The first makes n grey PNGs of 28x28 in ten class folders and times a cold `data.load`, which lists, checks and decodes
-them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers in batches of 256,
-in pairs of changing order and in three ways: as ImageFolder comes (with ToTensor, so RGB floats), with a loader that
-gives the same grey bytes as gancli, and with both made 32x32. The second makes a cache of so many GiB, trains on it and
-on a small one of the same shape, turn by turn, and tells images/s and the anonymous memory of each process.
+The first makes n grey PNGs of 28x28 in ten class folders and times a cold `load.load_dataset`, which lists, checks and
+decodes them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers in batches
+of 256, in pairs of changing order and in three ways: as ImageFolder comes (with ToTensor, so RGB floats), with a loader
+that gives the same grey bytes as gancli, and with both made 32x32. The second makes a cache of so many GiB, trains
+on it and on a small one of the same shape, turn by turn, and tells images/s and the anonymous memory of each process.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def measured(name: str, work: Callable[[], int]) -> tuple[float, float]:
 
 
 def ours(folder: Path, resolution: int) -> tuple[float, float]:
-    """A first `data.load`, with a new cache; and a second one."""
+    """A first `load.load_dataset`, with a new cache; and a second one."""
 
     def load() -> int:
         found = data.load_dataset(str(folder), TransformOptions(resolution=resolution))
@@ -146,10 +146,10 @@ def train(folder: Path, n: int, kimg: float) -> None:
             RunDir.create(Path(outdir), name), run_config.build_run_config(name, config, sources, made), made
         )
         for _ in range(5):
-            trainer.step()
+            trainer.engine.step()
         started, cpu, before = time.perf_counter(), time.process_time(), trainer.state.nimg
         while not trainer.is_finished:
-            trainer.step()
+            trainer.engine.step()
         took, cpu, seen = time.perf_counter() - started, time.process_time() - cpu, trainer.state.nimg - before
     print(json.dumps({"images_per_s": seen / took, "per_cpu_s": seen / cpu, "anonymous_mib": anonymous_mib()}))
 

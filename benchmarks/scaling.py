@@ -97,7 +97,7 @@ def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[
         here.receive_order()  # of the training that begins
     engine = Engine(record_of(preset, data, flags), data, here)
     spent_s, sent = [0.0], [0]
-    for name in ("tell", "hear", "average"):
+    for name in ("tell", "receive_order", "average"):
         setattr(World, name, timed(getattr(World, name), spent_s, sent))
     engine.send_state() if here.rank == 0 else engine.execute_order(*here.receive_order())
     for number in range(steps + 4):

@@ -35,6 +35,7 @@ from gancli.core.data import load
 from gancli.core.data.dataset import ImageSet
 from gancli.core.networks.build import build_networks
 from gancli.core.training.trainer import Trainer
+from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 from gancli.report import film, plots
 from gancli.workflows import evaluation
@@ -66,7 +67,7 @@ class Contest:
             evaluation.build_scorer(images, self.spec, []).measure if scored else no_score
         )
 
-    def record(self, kimg: float, seed: int) -> dict[str, Any]:
+    def record(self, kimg: float, seed: int) -> RunConfig:
         return record_of("classic", self.images, {**self.flags, "kimg": kimg, "seed": seed})
 
     def theirs(self, kimg: float, seed: int) -> Trained:

@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create(Path(folder), name)
         trainer = Trainer(run, record, images, Scorer(probe.about, timed(probe.measure, scores)))
-        trainer.signals = timed(trainer.signals, health)  # type: ignore[method-assign]
+        trainer.engine.signals = timed(trainer.engine.signals, health)  # type: ignore[method-assign]
         start = time.perf_counter()
         for _ in trainer.run():
             pass

@@ -3,7 +3,7 @@
     python benchmarks/whole_commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
 
 Start-up is timed up to the moment named, at which the process ends: `import torch`, that and loading the data by
-gancli's `data.load`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second
+gancli's `load_dataset`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second
 before it makes a run, so its first step of all and the first one of the run are told apart. `gancli sample` and
 `gancli evaluate` work on the model of a short run of each preset. Each command runs once before it is measured, so
 that what is kept in the cache is there. Memory is that of the whole process at its peak. Ratios are to the second
@@ -31,18 +31,19 @@ UNTIL = f"""
 def end(*_):
     {END}
 from gancli.__main__ import main
-from gancli.core.{{0}} import {{1}}
-{{1}}.step = end
+from gancli.core.training.{{0}} import {{1}}
+{{1}}.{{2}} = end
 main()
 """
-UNTIL_A_STEP, UNTIL_ONE_OF_THE_RUN = UNTIL.format("state", "TrainState"), UNTIL.format("trainer", "Trainer")
+UNTIL_A_STEP = UNTIL.format("step", "TrainStep", "step")
+UNTIL_ONE_OF_THE_RUN = UNTIL.format("trainer", "Trainer", "train_until_end")
 
 
 def starts(data: str, folder: Path) -> Commands:
     train = ("train", "--data", data, "--outdir", folder)
     return {
         "`import torch`": ("-c", f"import torch; {END}"),
-        LOADED: ("-c", f"import torch; from gancli.core.data import load; load.load({data!r}); {END}"),
+        LOADED: ("-c", f"import torch; from gancli.core.data import load; load.load_dataset({data!r}); {END}"),
         "`import torch`, and an Adam made": ("-c", f"{ADAM}; {END}"),
         "`gancli --help`": ("-m", "gancli", "--help"),
         "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),

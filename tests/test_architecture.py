@@ -75,7 +75,7 @@ ONLY_IN: dict[str, set[str]] = {
 
 
 def module_name(path: Path) -> str:
-    """gancli/core/models/__init__.py -> core.models; gancli/__init__.py -> the empty name."""
+    """gancli/core/data/__init__.py -> core.data; gancli/__init__.py -> the empty name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

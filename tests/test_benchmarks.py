@@ -204,7 +204,7 @@ def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkey
         nets[1].register_forward_hook(lambda D, args, _: shown.append(len(args[0])))
         return nets
 
-    monkeypatch.setattr(train_speed, "build", build)
+    monkeypatch.setattr(train_speed, "build_networks", build)
     assert contest.theirs(0.2, 1).images_per_s > 0
     assert sum(shown) == 3 * (150 + 64)  # an epoch and two batches: D sees real, fake, and the fakes of the G step
     for trained, fresh in zip(nets, models.build_networks(contest.spec, 1), strict=True):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOutput:
-    """What films.write_film takes, and what to say of it.
+    """What formats.write_film takes, and what to say of it.
 
     record: what made it; none for a run's own film, which the run folder tells of. about: for JSON. smaller: what would
     shrink a large one.

@@ -53,7 +53,8 @@ def encode_picture(picture: Picture, path: Path, text: Mapping[str, str] | None 
 
 
 def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None]]) -> Iterator[int]:
-    """Write many (path, picture, text) as `encode` does, large ones on all cores; yields how many are done, in order.
+    """Write many (path, picture, text) as `encode_picture` does, in order, large ones on all cores; yields how many
+    are done.
 
     Each file is written where it is named: put them in a folder that appears when it is complete (atomic_folder).
     """

@@ -206,7 +206,7 @@ def extract_cached(
     folder: Path,
     progress: Callable[[int], None] | None = None,
 ) -> Features:
-    """`extract`, kept in `folder` under the digests of the data and of the network.
+    """`extract_features`, kept in `folder` under the digests of the data and of the network.
 
     data_digest must stand for these very images (name the split in it). A damaged file, or one under another's name, is
     made again; one that cannot be written is done without.

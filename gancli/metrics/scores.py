@@ -1,4 +1,4 @@
-"""Every score with its floor and a reading in plain words; a function per family, listed in metrics.METRICS."""
+"""Every score with its floor and a reading in plain words; a function per family, listed in suite.METRICS."""
 
 import math
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ def repeat_command(record: Record) -> str:
     """What was asked for by flags, a file or a model to start from, with the threads and precision that a trial chose.
 
     A time budget becomes the images that it was planned for. The preset, the data and the version of gancli decide the
-    rest. What a foreign record lacks is left out; what this command cannot say, `caveats` do.
+    rest. What a foreign record lacks is left out; what this command cannot say, `repeat_caveats` do.
     """
     train, sources, machine = (get_section(record, key) for key in ("train", "sources", "machine"))
     asked = {"preset": get_text(record, "preset"), "data": get_text(get_section(record, "data"), "source")}

@@ -230,7 +230,7 @@ def score_images(
     only: Sequence[str],
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
-    """Score images against a reference of `data`; only: names of metrics.METRICS."""
+    """Score images against a reference of `data`; only: names of suite.METRICS."""
 
     def show(done: int) -> None:
         progress("features of generated images", done, fakes.n)

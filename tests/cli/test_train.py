@@ -274,7 +274,7 @@ def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
 
 
 def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`interrupt` ignores all further ones while what is half-written is cleared away."""
+    """`raise_interrupt` ignores all further ones while what is half-written is cleared away."""
     trainer, before = Stoppable(), signal.getsignal(signal.SIGINT)
     try:
         with stop_on_signals(trainer):  # type: ignore[arg-type]

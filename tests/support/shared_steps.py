@@ -1,4 +1,4 @@
-"""Trains every recipe below for some steps, alone or under torchrun, and saves what came of it: see test_world.py.
+"""Trains every recipe below for some steps, alone or under torchrun, and saves what came: see test_distributed.py.
 
 usage: shared_steps.py FOLDER
 """

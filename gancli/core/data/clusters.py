@@ -47,7 +47,7 @@ def with_training_labels(
 
 
 def make_thumbnails(images: Tensor, progress: ProgressCallback = ignore_progress) -> Tensor:
-    """uint8 [N,C,H,W] -> uint8 [N, C SIDE SIDE], each pixel the mean of an area."""
+    """uint8 [N,C,H,W] -> uint8 [N, C THUMBNAIL_SIDE^2], each pixel the mean of an area."""
     n, (channels, *_) = len(images), images.shape[1:]
     small = torch.empty(n, channels * THUMBNAIL_SIDE**2, dtype=torch.uint8)
     step = max(1, CHUNK_BYTES // images[:1].nbytes) if n else 1
@@ -95,7 +95,7 @@ def centre_distances(points: Tensor, means: Tensor) -> Tensor:
 
 
 def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
-    """`distances`, the squared lengths of the points [N] being known."""
+    """`centre_distances`, the squared lengths of the points [N] being known."""
     return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 

@@ -6,7 +6,7 @@ EMBEDDING_DIM = 16  # numbers that tell G its class, beside z
 
 
 class ClassEmbedding(nn.Module):
-    """A network calls its own `embed`, and a layer that reads z and the class reads z first (see finetune.py).
+    """A network calls its own `embed`, and a layer that reads z and the class reads z first (see training/finetune.py).
 
     labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
 

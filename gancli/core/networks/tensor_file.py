@@ -30,7 +30,7 @@ def contiguous_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Tensors, metadata and digest of a file that `pack` made; anything else is refused by name."""
+    """Tensors, metadata and digest of a file that `pack_tensors` made; anything else is refused by name."""
     header = read_tensor_header(kind, path)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
@@ -49,7 +49,7 @@ def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
-    """What `pack` says of the tensors, "meta" and "sha256" among it, from the beginning of the file alone."""
+    """What `pack_tensors` says of the tensors, "meta" and "sha256" among it, from the beginning of the file alone."""
     if path.exists() and not path.is_file():
         raise FileFormatError(f"{path} is not a file")
     try:

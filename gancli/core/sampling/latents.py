@@ -70,10 +70,10 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the whole great circle through a (t = 0, 1, ...) and b (t = turn(a, b)), both exact, at an even pace.
+    """Walk the whole great circle through a (t = 0, 1, ...) and b (t = arc_fraction(a, b)) at an even pace.
 
-    a, b: [..., z_dim]. The length goes from a's to b's and back, smoothly (`toward`). Raises ContractError for rows of
-    equal or opposite directions, through which no one great circle goes.
+    a, b: [..., z_dim], both met exactly. The length goes from a's to b's and back, smoothly (`circle_weight`). Raises
+    ContractError for rows of equal or opposite directions, through which no one great circle goes.
     """
     omega = angle_between(a, b)
     if bool((omega.sin() < NEARLY_PARALLEL).any()):

@@ -35,7 +35,7 @@ def mirror_images(images: Tensor, chosen: Tensor) -> Tensor:
 
 
 # The rest is DiffAugment (Zhao et al. 2020, 2006.10738), each with the ranges of its code. Every function takes images
-# [N,C,H,W], draws from U(0, 1) [N, DRAWS], and the level [C] that stands for nothing there.
+# [N,C,H,W], draws from U(0, 1) [N, DRAWS_PER_IMAGE], and the level [C] that stands for nothing there.
 
 
 def random_color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ AUGMENTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def augment_images(name: str, images: Tensor, strength: float, draws: Tensor, fill: Tensor) -> Tensor:
-    """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS + 1]."""
+    """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS_PER_IMAGE + 1]."""
     chosen = (draws[:, 0] < strength).view(-1, 1, 1, 1)
     return torch.where(chosen, AUGMENTS[name](images, draws[:, 1:], fill), images)
 

@@ -42,10 +42,10 @@ def adapt_settings_to_data(
 ) -> tuple[TrainConfig, dict[str, str]]:
     """The settings for data of a kind; what a flag or a file says stays. A value that moves comes from "rule".
 
-    sources: setting -> where its value is from, as presets.resolve gives it. preset: the settings before flag and
-    file; where it names a resolution, its values hold up to that. n_train: training images; augmentation that is not
-    asked for is for few of them. is_watched: whether there are held-out images to
-    see overfitting by; without them the strength of augmentation cannot follow it, and is the default of the setting.
+    sources: setting -> where its value is from, as presets.resolve_config gives it. preset: the settings before flag
+    and file; where it names a resolution, its values hold up to that. n_train: training images; augmentation that is
+    not asked for is for few of them. is_watched: whether there are held-out images to see overfitting by; without
+    them the strength of augmentation cannot follow it, and is the default of the setting.
     """
     chosen = {name for name, where in sources.items() if where in ("flag", "file")}
     measured = preset.resolution or MEASURED_SIDE

@@ -295,6 +295,6 @@ def collect_gradients(net: nn.Module) -> list[Tensor]:
 
 
 def forward_in_chunks(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """net(x, labels) [N,...], PIECE rows at a time."""
+    """net(x, labels) [N,...], CHUNK_ROWS rows at a time."""
     rows = [slice(i, i + CHUNK_ROWS) for i in range(0, len(x), CHUNK_ROWS)]
     return torch.cat([net(x[some], None if labels is None else labels[some]) for some in rows])

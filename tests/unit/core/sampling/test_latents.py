@@ -25,7 +25,7 @@ def test_latents_are_standard_normal() -> None:
 
 
 def test_latent_of_a_seed_never_changes() -> None:
-    """python -c "from gancli.core.sampling import latents; print(latents.from_seeds([7], 64)[0, :3].tolist())" """
+    """latents_from_seeds([7], 64)[0, :3].tolist() of gancli.core.sampling.latents."""
     expected = torch.tensor([-0.16882579028606415, 1.433154582977295, 0.07234378904104233])
     torch.testing.assert_close(latents.latents_from_seeds([7], 64)[0, :3], expected, atol=1e-6, rtol=0)
 

@@ -1,5 +1,6 @@
 """A step in bf16: what is computed in it, and what never is."""
 
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,14 +117,17 @@ def d_losses(state: TrainStep, steps: int) -> list[float]:
     return losses
 
 
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("model", ["conv", "resnet"])
-def test_the_loss_falls_as_it_does_in_float32(model: str) -> None:
+def test_the_loss_falls_as_it_does_in_float32(model: str, seed: int) -> None:
+    """A single step says little: once D is nearly right, some steps stand far out, in float32 as in bf16."""
     falling = {}
     for precision in ("float32", "bf16"):
-        state = made(precision, model=model, gamma=0.1, lr=2e-3)
+        state = made(precision, model=model, seed=seed, gamma=0.1, lr=2e-3)
         state.opt_G.step = lambda: None  # type: ignore[method-assign]
         falling[precision] = d_losses(state, 80)
-    assert falling["bf16"][-1] < 0.75 * falling["bf16"][0]
+    for losses in falling.values():
+        assert statistics.median(losses[-20:]) < 0.75 * losses[0]
     assert falling["bf16"] != falling["float32"]
     for low, full in zip(falling["bf16"][:10], falling["float32"][:10], strict=True):
         assert low == pytest.approx(full, rel=0.05)
