@@ -31,9 +31,9 @@ def join_processes() -> Iterator["World | None"]:
     world = worlds.join_world()
     try:
         yield world
-        world.tell(worlds.EndOrder())
+        worlds.leave_world(world)
     except typer.Exit:
-        world.tell(worlds.EndOrder())
+        worlds.leave_world(world)
         raise
     except BaseException as err:
         if world.claim_error_report() or not isinstance(err, Exception):

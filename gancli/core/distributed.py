@@ -213,3 +213,11 @@ def join_world() -> World:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())  # see `on`
     return World(rank, size, store=store)
+
+
+def leave_world(world: World) -> None:
+    """Tell the others that this is the end, and close the connections: threads of gloo that still run while Python exits
+    can abort the process."""
+    world.tell(EndOrder())
+    with contextlib.suppress(RuntimeError):
+        dist.destroy_process_group()
