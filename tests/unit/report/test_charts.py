@@ -84,8 +84,8 @@ def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
     assert not loss.marks and np.isfinite(loss.range).all()
 
 
-def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach(make_run):
-    runs = [make_run(tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)) for value in (1.0, 2.0)]
+def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach():
+    runs = [(CONFIG, [tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)]) for value in (1.0, 2.0)]
     found = charts.comparison_charts(charts.report_charts(runs), ["a", "b"])
     assert found[0].title == "loss: discriminator"
     assert [(line.name, line.tone, line.values[0]) for line in found[0].lines] == [

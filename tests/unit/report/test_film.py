@@ -162,11 +162,11 @@ def test_more_runs_than_a_page_holds_are_refused(make_run):
 
 def test_labels_tell_the_runs_apart(make_run, tmp_path):
     quick, classic, again = make_run(0), make_run(0, config=CLASSIC), make_run(0)
-    assert film.run_labels([quick, classic]) == ["quick · mnist-5k", "classic · mnist-5k"]
-    assert film.run_labels([quick, again]) == ["00000-quick", "00002-quick"]
+    assert film.run_labels([quick, classic], [CONFIG, CLASSIC]) == ["quick · mnist-5k", "classic · mnist-5k"]
+    assert film.run_labels([quick, again], [CONFIG] * 2) == ["00000-quick", "00002-quick"]
     other = RunDir.create(tmp_path / "others", "quick")
     other.write_json(other.config, CONFIG)
-    assert film.run_labels([quick, other]) == [str(quick.path), str(other.path)]
+    assert film.run_labels([quick, other], [CONFIG] * 2) == [str(quick.path), str(other.path)]
 
 
 def test_every_keeps_the_ends_and_skips_between(make_run):

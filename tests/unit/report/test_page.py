@@ -269,7 +269,7 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
     )
     assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
     assert "3 earlier ones are in events.jsonl" in shown
-    assert [row.name for row in run_view.RunView.read(run, "", 0).settings] == ["seed", "ada", "lr"]
+    assert [row.name for row in run_view.RunView.read(run, run.read_config(), "", 0).settings] == ["seed", "ada", "lr"]
 
 
 def test_equal_runs_give_equal_bytes(make_run):
