@@ -1,11 +1,10 @@
-import json
 import math
 
 import numpy as np
 import pytest
+import run_folders
 
 from gancli.errors import RunError
-from gancli.files.run_folder import RunDir
 from gancli.report import charts
 
 IDEALS = {"d_loss": math.log(4), "g_loss": math.log(2), "accuracy": 0.5}
@@ -19,10 +18,7 @@ def tick(nimg, d_loss=1.2, **values):
 @pytest.fixture
 def make_run(tmp_path):
     def make(*records, config=CONFIG):
-        run = RunDir.create(tmp_path / "runs", "quick")
-        run.write_json(run.config, config)
-        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return run
+        return run_folders.make_run(tmp_path / "runs", config, records)
 
     return make
 

@@ -1,13 +1,12 @@
-import json
 import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import run_folders
 from PIL import Image, ImageColor
 
-from gancli.files.run_folder import RunDir
 from gancli.report import axes, charts, plots, raster
 
 IDEALS = {
@@ -28,10 +27,7 @@ def line(nimg, kind="tick", **values):
 @pytest.fixture
 def make_run(tmp_path):
     def make(records, config=CONFIG):
-        run = RunDir.create(tmp_path / "runs", "quick")
-        run.write_json(run.config, config)
-        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return run
+        return run_folders.make_run(tmp_path / "runs", config, records)
 
     return make
 
