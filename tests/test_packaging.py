@@ -54,7 +54,7 @@ def test_the_doctor_knows_every_extra_for_users() -> None:
 def test_check_refuses_unknown_arguments() -> None:
     end = subprocess.run([sys.executable, ROOT / "scripts" / "check", "--al"], capture_output=True, text=True)
     assert end.returncode == 2
-    assert "usage: scripts/check [--all]" in end.stderr and not end.stdout
+    assert "usage: scripts/check [--fast | --all]" in end.stderr and not end.stdout
 
 
 def test_command_reference_is_up_to_date_at_any_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:

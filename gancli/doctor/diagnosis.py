@@ -94,16 +94,22 @@ def report_lines(report: Report) -> Iterator[str]:
     for section, values in report.items():
         if not isinstance(values, dict):
             yield f"{section}: {values}"
-        elif rows := {key.replace("_", " "): text for key, value in values.items() if (text := show(key, value))}:
+        elif rows := {label(key): text for key, value in values.items() if (text := show(key, value))}:
             yield f"{section}:"
             yield from (f"  {name:{max(map(len, rows))}}  {make_printable(text)}" for name, text in rows.items())
 
 
+def label(key: str) -> str:
+    """'memory_bytes' -> 'memory', 'quick_images_per_s' -> 'quick images/s'."""
+    name = "size" if key == "bytes" else key.removesuffix("_bytes")
+    return name.replace("_per_s", "/s").replace("_", " ")
+
+
 def show(key: str, value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {show(key if key in SIZES else name, inner)}" for name, inner in value.items())
+        return ", ".join(f"{label(name)} {show(key if key in SIZES else name, inner)}" for name, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(show("", inner) for inner in value)
+        return ("; " if any(isinstance(inner, dict) for inner in value) else " and ").join(show("", v) for v in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and key in SIZES:

@@ -6,6 +6,7 @@ unknown here are ignored, and those of config.json itself kept; settings of a ne
 """
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,7 +144,9 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def to_json(config: RunConfig) -> dict[str, object]:
     """The plain values of config.json."""
-    values: dict[str, object] = msgspec.json.decode(msgspec.json.encode(config))
+    values: dict[str, object] = json.loads(
+        json.dumps(msgspec.to_builtins(config))
+    )  # texts may hold surrogates, as paths do
     return values
 
 

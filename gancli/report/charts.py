@@ -16,7 +16,7 @@ from gancli.errors import RunError
 from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir
 from gancli.files.run_log import read_metric_records
-from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING
+from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING, TRAINING_SCORES
 from gancli.report.series import (
     Record,
     Values,
@@ -114,7 +114,6 @@ HEALTH: tuple[tuple[Chart, tuple[NamedKey, ...]], ...] = (
         Chart(
             "coverage and class balance",
             "share",
-            axis=f"{COVERAGE.label}: {COVERAGE.better} is better, {CLASS_BALANCE.label}: {CLASS_BALANCE.better}",
             hint="coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is "
             "right",
             has_dots=True,
@@ -273,8 +272,10 @@ def health_charts(run: RunDir) -> list[Chart]:
             line, floor = Line(name, tone, *drawable_points(records, key, low, high)), get_number(about, f"{key}_floor")
             lines += [line] if len(line.kimg) else []
             if len(line.kimg) and floor is not None and low <= floor <= high:
-                marks.append(Mark(floor, tone, f"floor {floor:.2f}"))
-        charts.append(replace(model, lines=tuple(lines), marks=tuple(marks), marks_name="floor"))
+                marks.append(Mark(floor, tone, f"floor {100 * floor:.3g}%"))
+        names = {line.name for line in lines}
+        axis = ", ".join(f"{row.label}: {row.better} is better" for row in TRAINING_SCORES if row.label in names)
+        charts.append(replace(model, lines=tuple(lines), marks=tuple(marks), marks_name="floor", axis=axis))
     return charts
 
 

@@ -260,7 +260,8 @@ def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable
     """Each curve: its values faint behind their moving average, or a dot for each where they are few."""
     for line in box.chart.lines:
         thin, bold = box.chart.thin_and_bold(line, smooth)
-        color, radius = theme.tones[line.tone], theme.dot * line.weight if box.chart.has_dots else 0
+        is_single = theme is LIGHT and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
+        color, radius = theme.tones[line.tone], theme.dot * line.weight if box.chart.has_dots or is_single else 0
         if thin:
             yield draw_stroke(box, thin, axis, width, color, thickness=0.6 * theme.bold, opacity=FAINT_OPACITY)
         yield draw_stroke(box, bold, axis, width, color, thickness=theme.bold, radius=radius)

@@ -90,7 +90,7 @@ def test_a_place_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(diagnosis.tempfile, "TemporaryFile", refuse)
     assert found("--no-speed")["outdir"]["can_write"] is False
     outdir = gancli("doctor", "--no-speed").stdout.partition("outdir:")[2]
-    assert "folder      runs\n" in outdir and "can write   no\n" in outdir
+    assert "folder     runs\n" in outdir and "can write  no\n" in outdir
 
 
 def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert speed["device"] == devices.resolve_device("auto").type
     assert speed["quick_images_per_s"] > 0 and speed["float32_gflop_per_s"] > 0
     shown = gancli("doctor", "--quiet").stdout
-    assert "quick images per s " in shown and "float32 gflop per s " in shown
+    assert "quick images/s " in shown and "float32 gflop/s " in shown
 
 
 def test_the_measured_step_is_that_of_quick_on_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_whatever_is_wrong_with_torch_is_said_without_names(
 def test_places_that_cannot_be_asked_about_and_odd_names_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANCLI_CACHE", "x" * 400 + "\x1b[2J\n")
     shown = gancli("doctor", "--no-speed", "--outdir", "y" * 400)
-    assert shown.exit_code == 0 and shown.stdout.count("can write   no\n") == 2
+    assert shown.exit_code == 0 and shown.stdout.count("can write  no\n") == 2
     assert "\x1b" not in shown.stdout and len(shown.stdout.splitlines()) < 60
 
 

@@ -215,7 +215,7 @@ def test_paragraphs_are_as_wide_as_the_terminal(
 def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     code = "import os, signal; from gancli.core.training import trial; from gancli.cli.app import app\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
-    code += "trial.time_step = lambda engine: os.kill(os.getpid(), signal.SIGINT)\napp()"
+    code += "trial.time_step = lambda *_: os.kill(os.getpid(), signal.SIGINT)\napp()"
     command = [sys.executable, "-c", code, "train", "--data", str(animals), "-n", *FAST]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
     assert done.returncode == 130 and "Traceback" not in done.stderr

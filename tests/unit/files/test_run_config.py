@@ -25,6 +25,7 @@ INIT = {"source": "old", "path": "/old", "sha256": "ab", "nimg": 5, "data": "tin
         {"init": INIT, "eval": EVAL},
         {"data": {"class_names": ["a", "b"], "class_counts": [3, 0], "clusters": "ab", "n_skipped": 0, "n_copies": 2}},
         {"train": {"lr": 1, "threads": "auto"}},
+        {"data": {"source": "/pics\udcff"}},  # a path with a byte that is not UTF-8
     ],
 )
 def test_what_is_written_is_what_was_read(tmp_path: Path, changes: dict[str, Any]) -> None:

@@ -239,8 +239,8 @@ def test_score_chart_says_what_it_shows_and_on_how_many_images(score_page):
     assert {"quick on mnist-5k: Frechet distance (fd_digits)", "2,000 generated, 4,500 training images"} <= set(said)
     above = row(page, "Frechet distance to the training images")
     assert above[1:] == ["lower is better", "best 0.410 at 20 kimg", "floor"]
-    assert {"100", "10", "1", "floor 0.210", "floor 0.95", "floor 0.03", "images seen [kimg]"} <= set(said)
-    assert said.count("floor 0.210") == said.count("floor 0.95") == said.count("20") == 1, "one axis of kimg for both"
+    assert {"100", "10", "1", "floor 0.210", "floor 95%", "floor 3%", "images seen [kimg]"} <= set(said)
+    assert said.count("floor 0.210") == said.count("floor 95%") == said.count("20") == 1, "one axis of kimg for both"
     assert row(page, "coverage")[1:] == ["coverage", "class imbalance", "floor"]
 
 
@@ -285,7 +285,7 @@ def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor(score_pa
 def test_share_that_was_never_measured_is_not_in_the_legend(score_page):
     page = score_page([scored(5000, 3.0, class_tv=None)])
     assert "coverage" in texts(page) and "class imbalance" not in texts(page)
-    assert "floor 0.95" in texts(page) and "floor 0.03" not in texts(page)
+    assert "floor 95%" in texts(page) and "floor 3%" not in texts(page)
 
 
 @pytest.mark.parametrize("damage", ["12", [1], math.nan, 10**400, -1], ids=["text", "list", "nan", "huge", "negative"])
