@@ -147,14 +147,14 @@ def load_pictures(
         heldout_images=cached.heldout,
         heldout_labels=pixel_cache.row_labels(source, cached.heldout_rows),
         class_names=source.class_names,
-        digest=cached.digest,
+        digest=cached.index.digest,
         notes=(*source.notes, *picture_notes(source, cached, options)),
         report=picture_report(source, cached, options),
     )
 
 
 def check_bad_files(source: ImageSource, cached: PixelCache, options: TransformOptions) -> None:
-    n_bad = len(cached.faults)
+    n_bad = len(cached.index.faults)
     if n_bad > options.max_bad:
         bad = f"{n_bad:,} of {len(source):,} pictures in {source.path} cannot be used"
         raise DataError(f"{bad}: {describe_bad_files(source, cached)}; {bad_files_advice(n_bad, len(source))}")
@@ -172,15 +172,15 @@ def bad_files_advice(n_bad: int, n_files: int) -> str:
 
 def describe_bad_files(source: ImageSource, cached: PixelCache) -> str:
     """Some of the files that cannot be used with their reasons, and where all are."""
-    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.faults]
+    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.index.faults]
     where = f"; all are listed in {cached.folder / BAD_FILES}" if len(faults) > MOST_NAMED else ""
     return format_list(faults, MOST_NAMED) + where
 
 
 def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOptions) -> list[str]:
     """What the user should know about the pictures before they are trained on."""
-    notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.target, options)]
-    if cached.target.channels == 3 and not options.channels and is_colourless(cached):
+    notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
+    if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
         notes.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
         n = len(cached.rows)
@@ -195,16 +195,16 @@ def is_colourless(cached: PixelCache) -> bool:
 
 
 def picture_report(source: ImageSource, cached: PixelCache, options: TransformOptions) -> DataReport:
-    n_skipped = f"{format_count(len(cached.faults), 'picture')} of {len(source):,} skipped"
+    n_skipped = f"{format_count(len(cached.index.faults), 'picture')} of {len(source):,} skipped"
     return DataReport(
         **transform.header_summary(cached.headers),
-        fit=cached.target.fit,
-        background=cached.target.background,
-        done=tuple(transform.transform_notes(cached.headers, cached.target, options)),
+        fit=cached.index.target.fit,
+        background=cached.index.target.background,
+        done=tuple(transform.transform_notes(cached.headers, cached.index.target, options)),
         n_files=len(source),
-        faults=tuple((source.name(row), reason) for row, reason in cached.faults),
-        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.faults else (),
-        duplicates=cached.duplicates,
+        faults=tuple((source.name(row), reason) for row, reason in cached.index.faults),
+        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.index.faults else (),
+        duplicates=cached.index.duplicates,
         cache=str(cached.folder),
     )
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import math
@@ -37,10 +38,10 @@ from gancli.core.data.cache_files import (
     split_path,
     split_rows,
 )
-from gancli.core.data.data_report import Copies, RowIndices, find_copies
+from gancli.core.data.data_report import RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
-from gancli.core.data.source import Fault, ImageSource
+from gancli.core.data.source import ImageSource
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError, RunError, make_printable
 from gancli.files import run_folder
@@ -58,17 +59,16 @@ class PixelCache:
     """A complete cache. images, heldout: uint8 [N,C,R,R] on disk. rows, heldout_rows: which of the source they are."""
 
     folder: Path
-    target: Transform
+    index: CacheIndex
     images: Tensor
     heldout: Tensor
     rows: RowIndices
     heldout_rows: RowIndices
-    digest: str
-    headers: Counter[ImageHeader]
-    faults: list[Fault]
-    unread: list[int]
-    duplicates: Copies
-    notes: list[str]
+    notes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def headers(self) -> Counter[ImageHeader]:
+        return self.index.headers
 
 
 def load_or_build_cache(
@@ -86,15 +86,15 @@ def load_or_build_cache(
     folder = root / f"{place}-{source.stamp[:16]}"
     held = dataset.heldout_mask(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
-        notes = []
+        notes: tuple[str, ...] = ()
         if (folder / INDEX).exists():
             try:
                 cached = open_cache(folder, source, held, verify=verify)
-                if not source.can_read(cached.unread):
+                if not source.can_read(cached.index.unread):
                     return cached
-                notes = ["files that could not be read before can be read now, so all pictures were decoded again"]
+                notes = ("files that could not be read before can be read now, so all pictures were decoded again",)
             except DAMAGE_ERRORS:
-                notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
+                notes = (f"the pictures kept in {folder} were damaged, so they were decoded again",)
             remove_cache(folder)
         build_cache(source, options, held, folder, progress)
         for other in root.glob(f"{place}-*"):
@@ -233,19 +233,7 @@ def open_cache(folder: Path, source: ImageSource, held: npt.NDArray[np.bool_], *
     is_changed = index.files != cache_files.split_fingerprints(folder)
     if (verify or is_changed) and cache_digest(source, images, heldout, *rows) != index.digest:
         raise ValueError("digest")
-    return PixelCache(
-        folder,
-        index.target,
-        images,
-        heldout,
-        *rows,
-        index.digest,
-        index.headers,
-        index.faults,
-        index.unread,
-        index.duplicates,
-        [],
-    )
+    return PixelCache(folder, index, images, heldout, *rows)
 
 
 def cache_digest(
