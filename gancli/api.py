@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from gancli import events, presets
-from gancli.config import EVALUATION_IMAGES, MAX_SEEDS, MAX_TRUNC
+from gancli.config import EVALUATION_IMAGES, MAX_SEEDS
 from gancli.core import devices
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
-from gancli.core.sampling.generate import SampleRequest, generate_samples
+from gancli.core.sampling.generate import generate_samples
 from gancli.core.training import finetune
 from gancli.core.training.trainer import Trainer
 from gancli.errors import ConfigError, ContractError
@@ -25,7 +25,7 @@ from gancli.files.run_folder import RunDir
 from gancli.files.run_log import read_metric_records
 from gancli.files.scores import Evaluation, Score
 from gancli.metrics.suite import check_metric_names
-from gancli.workflows import evaluation, training
+from gancli.workflows import evaluation, sampling, training
 from gancli.workflows.evaluation import ScoredSource
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
@@ -148,16 +148,8 @@ def generate(
     """
     if n is not None and seeds is not None:
         raise ConfigError("n and seeds exclude each other; give one")
-    chosen = range(64 if n is None else n) if seeds is None else [int(seed) for seed in seeds]
-    if isinstance(classes, str | None):
-        labels = model.info.select_classes(classes)
-    else:
-        labels = tuple(dict.fromkeys(model.info.class_index(str(name)) for name in classes))
-    request = SampleRequest(chosen, labels, trunc)
-    if not 0 < len(request) <= MAX_SEEDS or min(chosen) < 0 or not 0 <= trunc <= MAX_TRUNC:
-        raise ConfigError(
-            f"from 1 to {MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {MAX_TRUNC}, can be made"
-        )
+    chosen = None if seeds is None else [int(seed) for seed in seeds]
+    request = sampling.plan_samples(model.info, chosen, sampling.N_SAMPLES if n is None else n, classes, trunc)
     made = torch.cat([batch.pictures for batch in generate_samples(model, request)])
     return np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
 
@@ -180,7 +172,7 @@ def evaluate(
     names = check_metric_names(metrics)
     if not 0 < n <= MAX_SEEDS:
         raise ConfigError(f"n must be from 1 to {MAX_SEEDS:,}, got {n}")
-    source = open_source(fake)
+    source = open_fake(fake)
     if data is None and not source.model:
         raise ConfigError("these are images only; say with data which real ones to compare them with")
     reals = evaluation.load_reals([source], None if data is None else str(data))
@@ -188,16 +180,13 @@ def evaluate(
     return scored.evaluation
 
 
-def open_source(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
+def open_fake(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
     if isinstance(fake, Model):
         return ScoredSource("the model", model=fake)
     if isinstance(fake, np.ndarray):
         return ScoredSource("the array", pictures=images_from_array(fake))
     path = fake.path if isinstance(fake, Run) else Path(fake)
-    if find_model.is_image_source(path):
-        return ScoredSource(str(path), path)
-    file, place = find_model.locate_model(path, RUNS)
-    return ScoredSource(str(path), file, place, load(file))
+    return evaluation.open_scored_source(path, RUNS, devices.resolve_device("cpu"))
 
 
 def images_from_array(pictures: ImageArray) -> torch.Tensor:

@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", NO_COLOR="1", TERM="dumb", COLUMNS="100")
+os.environ.update(OMP_NUM_THREADS="1", NO_COLOR="1", TERM="dumb", COLUMNS="100")
 
 import numpy as np
 import torch

@@ -12,7 +12,7 @@ import pytest
 # Read once, when their libraries are imported: no colours, no forced terminal, no second thread.
 for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):
     os.environ.pop(name, None)
-os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1", MPLBACKEND="agg")
+os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1")
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
@@ -28,7 +28,11 @@ SLOW_FIXTURES = {"run"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json from what is computed now")
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write tests/golden/*.json and tests/cli/errors.txt from what is computed now",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,8 +65,6 @@ def offline_and_alone(
     home.mkdir()
     for variable in ("HOME", "GANCLI_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(home))
-    fonts = tmp_path_factory.getbasetemp() / "matplotlib"  # one for all tests: building its font list takes seconds
-    monkeypatch.setenv("MPLCONFIGDIR", str(fonts))
     monkeypatch.chdir(tmp_path)
     if commands := sys.modules.get("commands"):
         commands.STORE = tmp_path_factory.getbasetemp() / "trained"

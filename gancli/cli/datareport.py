@@ -106,10 +106,10 @@ def print_full_report(report: RunReport, record: "RunConfig") -> None:
 def describe_image_changes(record: "RunConfig") -> str:
     """What is done to images at every step: ', mirrored, shifted and changed by cutout as in training'."""
     train = record.train
-    done = [what for is_on, what in ((train.mirror, "mirrored"), (train.shift, "shifted")) if is_on]
+    changes = [what for is_on, what in ((train.mirror, "mirrored"), (train.shift, "shifted")) if is_on]
     if train.augment != "none" and train.augment_strength:
-        done.append(f"changed by {train.augment}")
-    return f", {', '.join(done[:-1])}{' and ' if done[1:] else ''}{done[-1]} as in training" if done else ""
+        changes.append(f"changed by {train.augment}")
+    return f", {', '.join(changes[:-1])}{' and ' if changes[1:] else ''}{changes[-1]} as in training" if changes else ""
 
 
 def print_wrapped(label: str, text: str) -> None:
@@ -143,12 +143,12 @@ def plan_rows(record: "RunConfig") -> Iterator[Row]:
 def describe_augmentation(record: "RunConfig") -> str:
     """'translation,cutout, strength 0.5, since fewer than 2,000 images are few (--augment none: off)'."""
     train = record.train
-    said = f"{train.augment}, strength {train.augment_strength:g}"
+    text = f"{train.augment}, strength {train.augment_strength:g}"
     if train.ada:
-        said += " at first, then by overfitting"
+        text += " at first, then by overfitting"
     if record.data.n_train < train.augment_below and not record.is_chosen("augment"):
-        said += f", since fewer than {train.augment_below:,} images are few (--augment none: off)"
-    return said
+        text += f", since fewer than {train.augment_below:,} images are few (--augment none: off)"
+    return text
 
 
 def file_rows(data: "DataSurvey") -> Iterator[Row]:

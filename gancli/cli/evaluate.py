@@ -2,22 +2,15 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gancli.cli import options as opt
-from gancli.cli.sources import choose_model
+from gancli.cli.sources import choose_run
 from gancli.config import EVALUATION_IMAGES, EXTRACTOR_NAMES, MAX_SEEDS, METRIC_NAMES, format_choices
-from gancli.errors import ConfigError
 from gancli.files import outputs
-from gancli.files.find_model import is_image_source
 from gancli.files.run_folder import create_numbered
-
-if TYPE_CHECKING:
-    import torch
-
-    from gancli.workflows.evaluation import ScoredSource
 
 Sources = Annotated[
     list[Path] | None,
@@ -80,7 +73,9 @@ def evaluate(
     names = suite.check_metric_names(names)
     where = devices.resolve_device(device)
     chosen: list[Path | None] = [*sources] if sources else [None]
-    entries = [open_source(source, outdir, best, where) for source in chosen]
+    entries = [
+        evaluation.open_scored_source(source or choose_run(None, outdir), outdir, where, best=best) for source in chosen
+    ]
     if output is not None:
         outputs.check_not_taken(output, force=force)
     reals = evaluation.load_reals(entries, data)
@@ -102,17 +97,3 @@ def evaluate(
         training.refresh_report(run, lambda text: render.print_notes([text]))
     if not as_json:
         render.print_stdout(f"written to {shlex.quote(str(target))}")
-
-
-def open_source(source: Path | None, outdir: Path, best: bool, device: "torch.device") -> "ScoredSource":
-    """Images, or a model; outputs go below the run of a model, else the current folder."""
-    from gancli.core.networks import model_file
-    from gancli.workflows.evaluation import ScoredSource
-
-    if source is not None and is_image_source(source):
-        if best:
-            raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
-        return ScoredSource(str(source), source)
-    path, place = choose_model(source, outdir, best=best)
-    name = f"{source or place}{' (best)' if best else ''}"
-    return ScoredSource(name, path, place, model_file.load_model(path, device))

@@ -1,8 +1,8 @@
 """config.json of a run as types: everything that was decided, enough to repeat it. Read, checked and written here.
 
 Needs no torch. The checkpoints and the other processes of a run carry the same values; `parse_run_config` reads all of
-them, `to_json` makes them. A key of an optional part is absent where there is no such part. Keys of a newer gancli are
-ignored, settings that it has more are refused.
+them, `to_json` makes them. A key of an optional part is absent where there is no such part. Keys that are
+unknown here are ignored, and those of config.json itself kept; settings of a newer gancli are refused.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.errors import ConfigError, RunError
+from gancli.files.json_values import read_json_object
 from gancli.files.run_folder import RunDir
 
 Count = Annotated[int, Meta(ge=1, le=2**53)]
@@ -23,8 +24,8 @@ CountOrZero = Annotated[int, Meta(ge=0, le=2**53)]
 Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 
-class TrainingPlan(Struct, omit_defaults=True):
-    """The one part that changes in a run. total_nimg: images at its end, None until a time budget was measured.
+class TrainingPlan(Struct, frozen=True, omit_defaults=True):
+    """The one part that is replaced in a run. total_nimg: images at its end, None until a time budget was measured.
     earlier: the totals before the run was extended, of which the first images kept to the schedules."""
 
     total_nimg: Count | None
@@ -73,7 +74,7 @@ class Ideals(Struct, frozen=True):
     accuracy: Number | None
     d_loss_name: str | None = None
     g_loss_name: str | None = None
-    loss_unit: str = ""
+    loss_unit: str = "nats per image"
     accuracy_of: str = "images"
 
 
@@ -147,6 +148,13 @@ def to_json(config: RunConfig) -> dict[str, object]:
         json.dumps(msgspec.to_builtins(config))
     )  # texts may hold surrogates, as paths do
     return values
+
+
+def write_run_config(run: RunDir, config: RunConfig) -> None:
+    """To config.json. Keys in it that are unknown here are kept, each where it stands."""
+    values, present = to_json(config), read_json_object(run.config)
+    kept = {key: value for key, value in present.items() if key in values or key not in RunConfig.__struct_fields__}
+    run.write_json(run.config, kept | values)
 
 
 def read_run_config(path: Path) -> RunConfig:

@@ -51,7 +51,7 @@ class EventLine(Struct, frozen=True, omit_defaults=True):
     and text: those of a warning."""
 
     event: str = ""
-    nimg: int | None = None
+    nimg: int | float | None = None
     name: str = ""
     text: str = ""
     time: str = ""
@@ -94,18 +94,29 @@ def append_line(path: Path, line: MetricsLine | EventLine) -> None:
     """Add a line to a log. Raises RunError."""
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(line_text(line))
+            values = line.to_json() if isinstance(line, MetricsLine) else msgspec.to_builtins(line)
+            file.write(json.dumps(values) + "\n")
     except OSError as err:
         raise write_error(path, err) from err
 
 
-def write_lines(path: Path, lines: Iterable[MetricsLine | EventLine]) -> None:
-    """A log of these lines alone."""
-    atomic_write(path, "".join(map(line_text, lines)).encode())
+def drop_later_metrics(path: Path, nimg: int) -> list[MetricsLine]:
+    """Take back the lines of metrics.jsonl after so many images. Returns those left. Raises RunError."""
+    records = [(values, parse_metrics_line(values, path)) for values in read_jsonl(path)]
+    left = [(values, line) for values, line in records if line.nimg <= nimg]
+    write_records(path, [values for values, _ in left])
+    return [line for _, line in left]
 
 
-def line_text(line: MetricsLine | EventLine) -> str:
-    return json.dumps(line.to_json() if isinstance(line, MetricsLine) else msgspec.to_builtins(line)) + "\n"
+def drop_bad_events(path: Path) -> list[EventLine]:
+    """Leave in events.jsonl what is an object, also of a shape unknown here. Returns what can be read of it."""
+    write_records(path, read_jsonl(path, skip_bad=True))
+    return read_events(path)
+
+
+def write_records(path: Path, records: Iterable[Mapping[str, object]]) -> None:
+    """A log of these lines alone, which keep what no type here knows."""
+    atomic_write(path, "".join(json.dumps(record) + "\n" for record in records).encode())
 
 
 def fsync_file(path: Path) -> None:

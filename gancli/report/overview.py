@@ -81,8 +81,8 @@ def read_overview(run: RunDir) -> Overview:
 
 def last_progress_event(events: Sequence[Record]) -> str:
     """The latest that is no warning: a key of END_STATES where a run has ended, '' without any."""
-    told = (str(line.get("event")) for line in reversed(events))
-    return next((event for event in told if event != "warning"), "")
+    latest_first = (str(line.get("event")) for line in reversed(events))
+    return next((event for event in latest_first if event != "warning"), "")
 
 
 def read_measurements(path: Path) -> list[Record]:

@@ -31,7 +31,7 @@ def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
 def drawable_points(
     records: Sequence[Record], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
-    """As series, without values that are not finite or lie outside [low, high]."""
+    """As metric_series, without values that are not finite or lie outside [low, high]."""
     kimg, values = metric_series(records, key)
     kept = np.isfinite(values) & (values >= low) & (values <= high)
     return kimg[kept], values[kept]

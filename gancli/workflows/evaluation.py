@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from gancli.config import ModelSpec
 from gancli.core import images
-from gancli.core.data import load as datasets
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import ignore_progress
+from gancli.core.data.load import DEFAULT_OPTIONS, ignore_progress, load_dataset
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, FeaturesOrder, World
+from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
 from gancli.core.sampling import latents
 from gancli.core.sampling.generate import generate
@@ -26,8 +26,7 @@ from gancli.core.training import run_config
 from gancli.core.training.monitor import Measurements, Scorer
 from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DataError
-from gancli.files import cache
-from gancli.files.find_model import find_run_of_model
+from gancli.files import cache, find_model
 from gancli.files.run_config import EvalInfo, read_run_config
 from gancli.files.run_folder import SCORES_NAME, RunDir, atomic_files
 from gancli.files.scores import CLASS_BALANCE, COVERAGE, RANKING, Evaluation, nearest_pairs_name
@@ -61,7 +60,7 @@ class ScoredSource:
     @property
     def run(self) -> RunDir | None:
         """The run that the model lies in."""
-        return find_run_of_model(self.path) if self.model and self.path else None
+        return find_model.find_run_of_model(self.path) if self.model and self.path else None
 
     def fakes(self, n: int, data: ImageSet, seed: int, world: World) -> FakeImages:
         """At most n of its images, of the shape of the data. Raises DataError."""
@@ -85,12 +84,28 @@ class ScoredImages:
     evaluation: Evaluation
 
 
+def open_scored_source(
+    source: Path | RunDir, outdir: Path, device: torch.device, *, best: bool = False
+) -> ScoredSource:
+    """A run, or what a path holds: images, or a model. Outputs go below the run of a model, else the current folder."""
+    if isinstance(source, Path) and find_model.is_image_source(source):
+        if best:
+            raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
+        return ScoredSource(str(source), source)
+    if isinstance(source, RunDir):
+        path, place = find_model.run_model(source, best=best)
+        source = place
+    else:
+        path, place = find_model.locate_model(source, outdir, best=best)
+    return ScoredSource(f"{source}{' (best)' if best else ''}", path, place, model_file.load_model(path, device))
+
+
 def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
     """The real images to score against: `data`, or those that the models were trained on.
 
     Raises ConfigError if these are not one data set, or cannot be told; DataError if it is gone or has changed.
     """
-    reals = None if data is None else datasets.load_dataset(data)
+    reals = None if data is None else load_dataset(data)
     for source in sources if data is None else ():
         if source.model:
             reals = load_data_of_model(source.model, source.name, source.run, reals)
@@ -110,8 +125,8 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
     if loaded is None:
         if source not in DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
-        options = run_config.transform_options(record.train) if record else datasets.DEFAULT_OPTIONS
-        loaded = datasets.load_dataset(source, options)
+        options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
+        loaded = load_dataset(source, options)
     if loaded.digest != digest and loaded.name != name:
         raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them apart, or give --data")
     if loaded.digest != digest:

@@ -48,17 +48,33 @@ def open_model(path: Path, place: Path, device: torch.device) -> OpenModel:
 
 
 def plan_samples(
-    info: ModelInfo, seeds: Sequence[int] | None, n: int | None, classes: str | None, trunc: float, scale: int
+    info: ModelInfo,
+    seeds: Sequence[int] | None,
+    n: int | None,
+    classes: str | Sequence[str | int] | None,
+    trunc: float = 1,
+    scale: int = 1,
 ) -> SampleRequest:
-    """The pictures of these seeds, or of the first n. classes: as ModelInfo.select_classes takes them.
+    """The pictures of these seeds, or of the first n. classes: names or numbers, or as ModelInfo.select_classes takes
+    them.
 
     Raises ConfigError for what there is none of, or is too much.
     """
-    labels = info.select_classes(classes)
-    chosen = range(n or (N_SAMPLES_IN_CLASSES if len(labels) > 1 else N_SAMPLES)) if seeds is None else seeds
+    if isinstance(classes, str | None):
+        labels = info.select_classes(classes)
+    else:
+        labels = tuple(dict.fromkeys(info.class_index(str(name)) for name in classes))
+    if n is None:
+        n = N_SAMPLES_IN_CLASSES if len(labels) > 1 else N_SAMPLES
+    chosen = range(n) if seeds is None else seeds
     request = SampleRequest(chosen, labels, trunc, scale)
     if len(request) > config.MAX_SEEDS:
         raise ConfigError(f"{len(request):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+    if not len(request) or min(chosen) < 0 or not 0 <= trunc <= config.MAX_TRUNC:
+        raise ConfigError(
+            f"from 1 to {config.MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {config.MAX_TRUNC}, can be "
+            "made"
+        )
     write.check_grid_scale(info.spec.resolution, scale)
     return request
 

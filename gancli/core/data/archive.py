@@ -19,7 +19,7 @@ from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.errors import DataError, make_printable
 
 LARGEST_BYTES = 1 << 28
-MOST_DEFLATED = 200  # times; a picture is packed already, and what packs better than this is a bomb
+MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb: a picture is packed already
 SMALL_BYTES = 1 << 24
 LONGEST_HEADER = 1 << 14
 LONGEST_NAME = 60

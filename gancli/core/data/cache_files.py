@@ -39,7 +39,7 @@ HeaderCounts = list[tuple[ImageHeader, int]]
 
 
 class JournalStart(Struct):
-    wanted: Transform
+    target: Transform = msgspec.field(name="wanted")
 
 
 class JournalLine(Struct):
@@ -52,7 +52,7 @@ class JournalLine(Struct):
     written: list[int] = msgspec.field(default_factory=lambda: [0, 0])
     faults: list[Fault] = msgspec.field(default_factory=list)
     unread: list[int] = msgspec.field(default_factory=list)
-    facts: HeaderCounts = msgspec.field(default_factory=list)
+    header_counts: HeaderCounts = msgspec.field(default_factory=list, name="facts")
 
 
 class CacheIndex(Struct):
@@ -60,29 +60,29 @@ class CacheIndex(Struct):
 
     version: int
     path: str
-    wanted: Transform
+    target: Transform = msgspec.field(name="wanted")
     files: dict[str, tuple[int, int]]
     digest: str
-    facts: HeaderCounts
+    header_counts: HeaderCounts = msgspec.field(name="facts")
     faults: list[Fault]
     unread: list[int]
     duplicates: Copies
 
     @property
     def headers(self) -> Counter[ImageHeader]:
-        return Counter(dict(self.facts))
+        return Counter(dict(self.header_counts))
 
 
 def seal_json(values: Struct) -> str:
     """One line, with a checksum of itself."""
-    found = msgspec.to_builtins(values)
-    return json.dumps({**found, "sha256": json_checksum(found)})
+    fields = msgspec.to_builtins(values)
+    return json.dumps({**fields, "sha256": json_checksum(fields)})
 
 
-def open_seal(found: dict[str, object], kind: type[Sealed]) -> Sealed:
+def open_seal(sealed: dict[str, object], kind: type[Sealed]) -> Sealed:
     """The values that were sealed. Raises one of DAMAGE_ERRORS if they are others now."""
-    values = {name: value for name, value in found.items() if name != "sha256"}
-    if found["sha256"] != json_checksum(values):
+    values = {name: value for name, value in sealed.items() if name != "sha256"}
+    if sealed["sha256"] != json_checksum(values):
         raise ValueError("checksum")
     return msgspec.convert(values, kind)
 
@@ -106,7 +106,7 @@ def read_journal(folder: Path) -> tuple[Transform, list[JournalLine]] | None:
     """What an interrupted process noted; None if it is not known."""
     try:
         first, *others = run_folder.read_jsonl(folder / JOURNAL)
-        return open_seal(first, JournalStart).wanted, [open_seal(line, JournalLine) for line in others]
+        return open_seal(first, JournalStart).target, [open_seal(line, JournalLine) for line in others]
     except (RunError, *DAMAGE_ERRORS):
         return None
 
@@ -120,7 +120,7 @@ class CacheWriter:
 
     folder: Path
     held: npt.NDArray[np.bool_]
-    wanted: Transform
+    target: Transform
     done: int = 0
     written: list[int] = field(default_factory=lambda: [0, 0])
     faults: list[Fault] = field(default_factory=list)
@@ -131,7 +131,7 @@ class CacheWriter:
         self.done, self.written = line.done, line.written
         self.faults += line.faults
         self.unread += line.unread
-        self.headers += Counter(dict(line.facts))
+        self.headers += Counter(dict(line.header_counts))
 
     def write(self, block: DecodedBlock, files: Sequence[IO[bytes]]) -> JournalLine:
         """Write the rows of the next images, each to the file of its split."""
@@ -145,7 +145,7 @@ class CacheWriter:
             written=[self.written[0] + int((~is_held).sum()), self.written[1] + int(is_held.sum())],
             faults=[(self.done + place, reason) for place, reason in block.faults],
             unread=[self.done + place for place in block.unread],
-            facts=[*block.headers.items()],
+            header_counts=[*block.headers.items()],
         )
         self.add_line(line)
         return line
@@ -153,9 +153,9 @@ class CacheWriter:
     def are_rows_there(self) -> bool:
         """Whether the files hold what the journal says, and it is of this split."""
         n_rows = [len(rows) for rows in split_rows(self.held[: self.done], self.faults)]
-        files = [self.folder / f"{split}.u8" for split in SPLITS]
+        files = [split_path(self.folder, split) for split in SPLITS]
         return n_rows == self.written and all(
-            file.is_file() and file.stat().st_size >= split_bytes(n, self.wanted)
+            file.is_file() and file.stat().st_size >= split_bytes(n, self.target)
             for file, n in zip(files, self.written, strict=True)
         )
 
@@ -187,20 +187,24 @@ def append_to_journal(journal: IO[str], line: Struct) -> None:
 
 
 def split_fingerprints(folder: Path) -> dict[str, tuple[int, int]]:
-    status = {split: (folder / f"{split}.u8").stat() for split in SPLITS}
+    status = {split: split_path(folder, split).stat() for split in SPLITS}
     return {split: (one.st_size, one.st_mtime_ns) for split, one in status.items()}
 
 
-def split_bytes(n: int, wanted: Transform) -> int:
-    return n * wanted.channels * wanted.resolution**2
+def split_path(folder: Path, split: str) -> Path:
+    return folder / f"{split}.u8"
 
 
-def map_split(folder: Path, split: str, n: int, wanted: Transform) -> Tensor:
+def split_bytes(n: int, target: Transform) -> int:
+    return n * target.channels * target.resolution**2
+
+
+def map_split(folder: Path, split: str, n: int, target: Transform) -> Tensor:
     """The rows of one split, read from disk as they are used; writing to them stays in memory. Raises ValueError."""
-    path, n_bytes = folder / f"{split}.u8", split_bytes(n, wanted)
+    path, n_bytes = split_path(folder, split), split_bytes(n, target)
     if path.stat().st_size != n_bytes:
         raise ValueError("size")
-    shape = (n, wanted.channels, wanted.resolution, wanted.resolution)
+    shape = (n, target.channels, target.resolution, target.resolution)
     if not n:
         return torch.empty(shape, dtype=torch.uint8)
     flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused

@@ -101,5 +101,5 @@ def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Te
 
 def assign_clusters(small: Tensor, means: Tensor) -> Tensor:
     """The cluster of each thumbnail, int64 [N]."""
-    found = [centre_distances(part.double(), means).argmin(1) for part in torch.split(small, CHUNK_THUMBNAILS)]
-    return torch.cat(found) if len(small) else torch.zeros(0, dtype=torch.int64)
+    parts = [centre_distances(part.double(), means).argmin(1) for part in torch.split(small, CHUNK_THUMBNAILS)]
+    return torch.cat(parts) if len(small) else torch.zeros(0, dtype=torch.int64)

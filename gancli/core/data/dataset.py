@@ -22,10 +22,10 @@ class ImageSet:
     """Images to train on and images never trained on, decoded; in memory, or mapped from the cache.
 
     images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
-    without labels. name is the data set that was used in the end (a folder's own name), source what `load` takes to
-    bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the user
-    should be told once, report facts about the files they came from, None where they came from none;
-    is_clustered says that the labels are of clusters (core/data/clusters.py), which the digest leaves out.
+    without labels. name is the data set that was used in the end (a folder's own name), source what `load_dataset`
+    takes to bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the
+    user should be told once, report facts about the files they came from, None where they came from none; is_clustered
+    says that the labels are of clusters (core/data/clusters.py), which the digest leaves out.
     """
 
     name: str

@@ -107,7 +107,7 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     file = fast_png.parse_png(data)
     check_pixel_count(file.width, file.height, len(file.mode) * max(file.depth // 8, 1))
     turn = exif_orientation(file.chunks.get(b"eXIf"))
-    facts = ImageHeader(
+    header = ImageHeader(
         "PNG",
         *((file.height, file.width) if turn > 4 else (file.width, file.height)),
         mode="1-bit" if file.mode == "L" and file.depth == 1 else mode_name(file.mode, is_deep=file.depth == 16),
@@ -117,7 +117,7 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
         has_alpha="A" in file.mode or b"tRNS" in file.chunks,
         has_more_frames=file.chunks.get(b"acTL", b"")[:4] > b"\0\0\0\1",
     )
-    return facts, lambda: rotate_upright(file.load(), turn)
+    return header, lambda: rotate_upright(file.load(), turn)
 
 
 def open_jpeg(data: bytes) -> tuple[ImageHeader, PixelLoader]:
@@ -145,7 +145,7 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
         layout = file_layout(image)
         is_signed = SIGNED_FORMAT in tag_values(tags, SAMPLE_FORMAT)
         is_misread = layout != "I;12" and ";16" not in layout and max(tag_values(tags, BITS), default=8) > 8
-        facts = ImageHeader(
+        header = ImageHeader(
             kind,
             *(image.size[::-1] if turn > 4 and not is_tiff else image.size),
             mode="signed " * is_signed + file_mode_name(image.mode, layout),
@@ -159,7 +159,7 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
     def load() -> Image.Image:
         with translate_pillow_errors():
             if image.mode in UNSUPPORTED_MODES or is_signed:
-                raise DataError(f"{facts.mode} instead of 8 or 16 bits of grey or RGB")
+                raise DataError(f"{header.mode} instead of 8 or 16 bits of grey or RGB")
             if is_misread:  # such as 16 bits in a plane for each colour, which Pillow takes for 8
                 raise DataError(UNSUPPORTED_LAYOUT)
             image.load()
@@ -171,15 +171,15 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
                     loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow leaves it so
             return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns a TIFF itself
 
-    return facts, load
+    return header, load
 
 
 def has_too_many_scans(data: bytes) -> bool:
     """Whether a JPEG has more than MOST_SCANS, by its segments; what follows its end does not count."""
     n, at = 0, 2
-    while n <= MOST_SCANS and (found := SEGMENT.search(data, at)) and found[0] != END_OF_IMAGE:
-        n += found[0] == START_OF_SCAN
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    while n <= MOST_SCANS and (marker := SEGMENT.search(data, at)) and marker[0] != END_OF_IMAGE:
+        n += marker[0] == START_OF_SCAN
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return n > MOST_SCANS
 
 
@@ -229,19 +229,21 @@ def translate_pillow_errors() -> Iterator[None]:
     except (DataError, MemoryError):
         raise
     except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
-        said = str(err).lower()
-        is_unread = any(words in said for words in ("unknown pixel mode", "unsupported", "cannot handle"))
-        raise DataError("truncated" if "truncated" in said else UNSUPPORTED_LAYOUT if is_unread else "damaged") from err
+        message = str(err).lower()
+        is_unread = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
+        raise DataError(
+            "truncated" if "truncated" in message else UNSUPPORTED_LAYOUT if is_unread else "damaged"
+        ) from err
 
 
 def exif_orientation(exif: bytes | None) -> int:
     """1 to 8; 1, upright, where EXIF says nothing or is damaged."""
     if not exif:
         return 1
-    found = Image.Exif()
+    tags = Image.Exif()
     try:
-        found.load(exif)
-        return valid_orientation(found.get(ORIENTATION))
+        tags.load(exif)
+        return valid_orientation(tags.get(ORIENTATION))
     except Exception:  # as above; a picture can do without it
         return 1
 

@@ -131,7 +131,7 @@ def inflate_rows(packed: bytes, n_bytes: int) -> bytes:
 
 
 def read_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks KEPT_CHUNKS, by name; those of IDAT joined."""
+    """Those of KEPT_CHUNKS, by name; those of IDAT joined."""
     chunks: dict[bytes, bytes] = {}
     packed, at, name = [], len(MAGIC), b""
     while name != b"IEND":

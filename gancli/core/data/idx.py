@@ -10,14 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli.core.data.archive import MOST_DEFLATED, SMALL_BYTES
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.errors import DataError
 
 UINT8_CODE = 8
 CHUNK_BYTES = 1 << 20
 LARGEST_BYTES = 1 << 34
-MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb
-SMALL_BYTES = 1 << 24
 
 
 def load_idx_folder(name: str, folder: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
@@ -74,8 +73,8 @@ def read_idx(path: Path, ndim: int) -> Tensor:
             header = file.read(4 + 4 * ndim)
             if len(header) < 4 + 4 * ndim:
                 raise DataError(f"{path} is damaged: it ends within its header")
-            zero, kind, found, *shape = struct.unpack(f">HBB{ndim}I", header)
-            if (zero, kind, found) != (0, UINT8_CODE, ndim):
+            zero, kind, n_dims, *shape = struct.unpack(f">HBB{ndim}I", header)
+            if (zero, kind, n_dims) != (0, UINT8_CODE, ndim):
                 raise DataError(f"{path} is not IDX with {ndim} dimensions of bytes: it starts with {header[:4].hex()}")
             size, dims = math.prod(shape), "x".join(map(str, shape))
             if not 0 < size <= LARGEST_BYTES:

@@ -83,18 +83,17 @@ def labels_from_dataset_json(path: Path, names: Sequence[str], data: bytes, base
     """The labels of StyleGAN's dataset.json: whole numbers from 0; null for none."""
     where = f"{base}{LABELS_FILE} in {path}"
     try:
-        found = json.loads(data)["labels"]
-        if found is None:
+        entries = json.loads(data)["labels"]
+        if entries is None:
             return None, (), ()
-        known = {base + normalize_name(name): label for name, label in found}
+        known = {base + normalize_name(name): label for name, label in entries}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise DataError(f'{where} is damaged, or not {{"labels": [[name, class], ...]}}; repair or delete it') from err
     missing = [name for name in names if name not in known]
     if missing:
         raise DataError(
             f"{where} has no label for {format_count(len(missing), 'picture')}, "
-            f"such as {shorten_name(missing[0])}; "
-            "add them, or give --unconditional"
+            f"such as {shorten_name(missing[0])}; add them, or give --unconditional"
         )
     values = [known[name] for name in names]
     if not all(type(value) is int and 0 <= value <= MOST_LABEL for value in values):

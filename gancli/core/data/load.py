@@ -51,7 +51,7 @@ def absolute_path(name: str) -> Path:
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
-    """A Progress that shows nothing."""
+    """A ProgressCallback that shows nothing."""
 
 
 def load_dataset(
@@ -70,8 +70,8 @@ def load_dataset(
         return fit_dataset(DATASETS[name].load(), options)
     path = absolute_path(name)
     if find_idx_folder(name):
-        found = replace(idx.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
-        return fit_dataset(found, options)
+        images = replace(idx.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
+        return fit_dataset(images, options)
     if name and os.path.exists(path):
         return load_pictures(path, options, progress, verify=verify)
     if os.sep in name:
@@ -81,27 +81,27 @@ def load_dataset(
     )
 
 
-def fit_dataset(found: ImageSet, options: TransformOptions) -> ImageSet:
+def fit_dataset(data: ImageSet, options: TransformOptions) -> ImageSet:
     """The set with every image of the size and channels that are wanted."""
-    n, channels, height, width = found.images.shape
+    n, channels, height, width = data.images.shape
     headers = Counter({ImageHeader("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
-    wanted = transform.choose_transform(headers, options)
-    if (wanted.channels, wanted.resolution, wanted.resolution) == (channels, height, width):
-        return found
+    target = transform.choose_transform(headers, options)
+    if (target.channels, target.resolution, target.resolution) == (channels, height, width):
+        return data
 
     def fit(images: Tensor) -> Tensor:
-        pixels = np.empty((len(images), wanted.resolution, wanted.resolution, wanted.channels), np.uint8)
+        pixels = np.empty((len(images), target.resolution, target.resolution, target.channels), np.uint8)
         for row, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
-            pixels[row], _ = decode_image(image, wanted)
+            pixels[row], _ = decode_image(image, target)
         return torch.from_numpy(to_channels_first(pixels))
 
-    images, heldout = fit(found.images), fit(found.heldout_images)
+    images, heldout = fit(data.images), fit(data.heldout_images)
     return replace(
-        found,
+        data,
         images=images,
         heldout_images=heldout,
-        digest=tensors_digest(images, found.labels, heldout, found.heldout_labels),
-        notes=(*found.notes, *transform.transform_notes(headers, wanted, options)),
+        digest=tensors_digest(images, data.labels, heldout, data.heldout_labels),
+        notes=(*data.notes, *transform.transform_notes(headers, target, options)),
     )
 
 
@@ -139,26 +139,22 @@ def load_pictures(
     source = open_source(path).for_training(conditional=options.conditional)
     cached = pixel_cache.load_or_build_cache(source, options, progress, verify=verify)
     check_bad_files(source, cached, options)
-    labels, heldout_labels = (
-        None if source.labels is None else torch.from_numpy(source.labels[rows])
-        for rows in (cached.rows, cached.heldout_rows)
-    )
     return ImageSet(
         name=make_printable(path.name),
         source=str(path),
         images=cached.images,
-        labels=labels,
+        labels=pixel_cache.row_labels(source, cached.rows),
         heldout_images=cached.heldout,
-        heldout_labels=heldout_labels,
+        heldout_labels=pixel_cache.row_labels(source, cached.heldout_rows),
         class_names=source.class_names,
-        digest=cached.digest,
+        digest=cached.index.digest,
         notes=(*source.notes, *picture_notes(source, cached, options)),
         report=picture_report(source, cached, options),
     )
 
 
 def check_bad_files(source: ImageSource, cached: PixelCache, options: TransformOptions) -> None:
-    n_bad = len(cached.faults)
+    n_bad = len(cached.index.faults)
     if n_bad > options.max_bad:
         bad = f"{n_bad:,} of {len(source):,} pictures in {source.path} cannot be used"
         raise DataError(f"{bad}: {describe_bad_files(source, cached)}; {bad_files_advice(n_bad, len(source))}")
@@ -176,15 +172,15 @@ def bad_files_advice(n_bad: int, n_files: int) -> str:
 
 def describe_bad_files(source: ImageSource, cached: PixelCache) -> str:
     """Some of the files that cannot be used with their reasons, and where all are."""
-    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.faults]
+    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.index.faults]
     where = f"; all are listed in {cached.folder / BAD_FILES}" if len(faults) > MOST_NAMED else ""
     return format_list(faults, MOST_NAMED) + where
 
 
 def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOptions) -> list[str]:
     """What the user should know about the pictures before they are trained on."""
-    notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.wanted, options)]
-    if cached.wanted.channels == 3 and not options.channels and is_colourless(cached):
+    notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
+    if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
         notes.append("all pictures are colour files that show only grey; --channels 1 trains faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
         n = len(cached.rows)
@@ -199,16 +195,16 @@ def is_colourless(cached: PixelCache) -> bool:
 
 
 def picture_report(source: ImageSource, cached: PixelCache, options: TransformOptions) -> DataReport:
-    n_skipped = f"{format_count(len(cached.faults), 'picture')} of {len(source):,} skipped"
+    n_skipped = f"{format_count(len(cached.index.faults), 'picture')} of {len(source):,} skipped"
     return DataReport(
         **transform.header_summary(cached.headers),
-        fit=cached.wanted.fit,
-        background=cached.wanted.background,
-        done=tuple(transform.transform_notes(cached.headers, cached.wanted, options)),
+        fit=cached.index.target.fit,
+        background=cached.index.target.background,
+        done=tuple(transform.transform_notes(cached.headers, cached.index.target, options)),
         n_files=len(source),
-        faults=tuple((source.name(row), reason) for row, reason in cached.faults),
-        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.faults else (),
-        duplicates=cached.duplicates,
+        faults=tuple((source.name(row), reason) for row, reason in cached.index.faults),
+        skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.index.faults else (),
+        duplicates=cached.index.duplicates,
         cache=str(cached.folder),
     )
 

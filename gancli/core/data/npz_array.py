@@ -94,8 +94,8 @@ def open_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.Zip
         shape, dtype = read_npy_header(entry)
         n_bytes = info.file_size - entry.tell()
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:] or shape[3:] not in ((), (1,), (3,)):
-        wanted = "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
-        raise DataError(f"{shorten_name(known[0])} in {path} {wanted}; got {dtype} {list(shape)}")
+        requirement = "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
+        raise DataError(f"{shorten_name(known[0])} in {path} {requirement}; got {dtype} {list(shape)}")
     n, row_bytes = shape[0], math.prod(shape[1:])
     if n > MOST_IMAGES or row_bytes > LARGEST_BYTES:
         most = f"{MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are the most that is read"
@@ -114,6 +114,6 @@ def read_npz_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo,
         if shape == (n,) and dtype.kind in "iu":
             labels = np.frombuffer(read_exactly(entry, n * dtype.itemsize), dtype)
     if labels is None or (n and not 0 <= labels.min() <= labels.max() < 1 << 31):
-        wanted = f"must be whole numbers from 0, one for each of {n:,} images"
-        raise DataError(f"labels in {path} {wanted}; got {dtype} {list(shape)}")
+        requirement = f"must be whole numbers from 0, one for each of {n:,} images"
+        raise DataError(f"labels in {path} {requirement}; got {dtype} {list(shape)}")
     return labels.astype(np.int64)

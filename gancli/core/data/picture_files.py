@@ -64,19 +64,19 @@ class PictureFiles(ImageSource):
             holds = f"; it has {format_list(others, MOST_NAMED)} files" if others else ""
             raise DataError(f"no pictures in {self.path}{holds}; {ACCEPTED_FORMATS_HINT}")
         try:
-            found, class_names, notes = labels.find_labels(self.path, names, self.read_beside)
+            class_labels, class_names, notes = labels.find_labels(self.path, names, self.read_beside)
         except DataError:
             if conditional:
                 raise
-            found, class_names, notes = None, (), ()
+            class_labels, class_names, notes = None, (), ()
         if others:
             unread = format_list(others, MOST_NAMED)
             notes = (f"not read, since they are no pictures by their names: {unread}", *notes)
         stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
         stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
-        if found is not None:
-            stamp.update("\0".join(class_names).encode() + found.tobytes())
-        return replace(self, labels=found, class_names=class_names, notes=notes, stamp=stamp.hexdigest())
+        if class_labels is not None:
+            stamp.update("\0".join(class_names).encode() + class_labels.tobytes())
+        return replace(self, labels=class_labels, class_names=class_names, notes=notes, stamp=stamp.hexdigest())
 
     def rows_to_score(self) -> Sequence[int]:
         """Without the grids that samples are shown in, unless there is nothing else."""
@@ -106,7 +106,7 @@ class PictureZip(PictureFiles):
 
 def open_folder(path: Path) -> PictureFolder:
     """Links to folders are followed; folders of an evaluation are left out. Raises DataError."""
-    found: dict[str, tuple[int, int]] = {}
+    pictures: dict[str, tuple[int, int]] = {}
     others = Counter[str]()
     run_folder, seen, waiting = "", set(), [""]
     while waiting:
@@ -129,18 +129,20 @@ def open_folder(path: Path) -> PictureFolder:
             try:
                 if is_picture and entry.is_file():
                     status = entry.stat()
-                    found[below + entry.name] = status.st_size, status.st_mtime_ns
+                    pictures[below + entry.name] = status.st_size, status.st_mtime_ns
                 elif entry.is_dir():
                     waiting.append(f"{below}{entry.name}/")
                 elif entry.name != labels.LABELS_FILE:
                     others[file_extension(entry.name)] += 1
             except OSError:  # such as a link in a circle
                 if is_picture:
-                    found[below + entry.name] = 0, 0  # reading it tells what is wrong
+                    pictures[below + entry.name] = 0, 0  # reading it tells what is wrong
                 else:
                     others[file_extension(entry.name)] += 1
-    names = sorted(found)
-    files = FileList(names, [found[one][0] for one in names], [found[one][1] for one in names], others, run_folder)
+    names = sorted(pictures)
+    files = FileList(
+        names, [pictures[one][0] for one in names], [pictures[one][1] for one in names], others, run_folder
+    )
     return PictureFolder(path, sum(files.sizes) // max(len(names), 1), files=files)
 
 

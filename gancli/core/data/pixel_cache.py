@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import math
@@ -34,12 +35,13 @@ from gancli.core.data.cache_files import (
     JournalStart,
     map_split,
     split_bytes,
+    split_path,
     split_rows,
 )
-from gancli.core.data.data_report import Copies, RowIndices, find_copies
+from gancli.core.data.data_report import RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
-from gancli.core.data.source import Fault, ImageSource
+from gancli.core.data.source import ImageSource
 from gancli.core.data.transform import TransformOptions
 from gancli.errors import DataError, RunError, make_printable
 from gancli.files import run_folder
@@ -57,17 +59,16 @@ class PixelCache:
     """A complete cache. images, heldout: uint8 [N,C,R,R] on disk. rows, heldout_rows: which of the source they are."""
 
     folder: Path
-    wanted: Transform
+    index: CacheIndex
     images: Tensor
     heldout: Tensor
     rows: RowIndices
     heldout_rows: RowIndices
-    digest: str
-    headers: Counter[ImageHeader]
-    faults: list[Fault]
-    unread: list[int]
-    duplicates: Copies
-    notes: list[str]
+    notes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def headers(self) -> Counter[ImageHeader]:
+        return self.index.headers
 
 
 def load_or_build_cache(
@@ -80,20 +81,20 @@ def load_or_build_cache(
     """
     root = cache_folder() / "pictures"
     pixel_options = {k: v for k, v in dataclasses.asdict(options).items() if k not in NON_PIXEL_OPTIONS}
-    asked = [CACHE_VERSION, str(source.path), pixel_options]
-    place = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    key = [CACHE_VERSION, str(source.path), pixel_options]
+    place = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     folder = root / f"{place}-{source.stamp[:16]}"
     held = dataset.heldout_mask(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
-        notes = []
+        notes: tuple[str, ...] = ()
         if (folder / INDEX).exists():
             try:
                 cached = open_cache(folder, source, held, verify=verify)
-                if not source.can_read(cached.unread):
+                if not source.can_read(cached.index.unread):
                     return cached
-                notes = ["files that could not be read before can be read now, so all pictures were decoded again"]
+                notes = ("files that could not be read before can be read now, so all pictures were decoded again",)
             except DAMAGE_ERRORS:
-                notes = [f"the pictures kept in {folder} were damaged, so they were decoded again"]
+                notes = (f"the pictures kept in {folder} were damaged, so they were decoded again",)
             remove_cache(folder)
         build_cache(source, options, held, folder, progress)
         for other in root.glob(f"{place}-*"):
@@ -159,12 +160,12 @@ def build_cache(
         writer = CacheWriter(folder, held, transform.choose_transform(source.sample_headers(), options))
     decode_to_cache(source, writer, progress)
     right = transform.choose_transform(writer.headers, options)
-    if writer.headers and right != writer.wanted:
+    if writer.headers and right != writer.target:
         writer = CacheWriter(folder, held, right)
         decode_to_cache(source, writer, progress)
     rows, heldout_rows = split_rows(held, writer.faults)
     images, heldout = (
-        map_split(folder, split, n, writer.wanted) for split, n in zip(SPLITS, writer.written, strict=True)
+        map_split(folder, split, n, writer.target) for split, n in zip(SPLITS, writer.written, strict=True)
     )
     if writer.faults:
         lines = [f"{make_printable(source.name(row))}: {reason}\n" for row, reason in writer.faults]
@@ -172,10 +173,10 @@ def build_cache(
     index = CacheIndex(
         version=CACHE_VERSION,
         path=str(source.path),
-        wanted=writer.wanted,
+        target=writer.target,
         files=cache_files.split_fingerprints(folder),
         digest=cache_digest(source, images, heldout, rows, heldout_rows),
-        facts=[*writer.headers.items()],
+        header_counts=[*writer.headers.items()],
         faults=writer.faults,
         unread=writer.unread,
         duplicates=find_copies(images.numpy(), heldout.numpy(), source.name, rows, heldout_rows),
@@ -185,21 +186,21 @@ def build_cache(
 
 def decode_to_cache(source: ImageSource, writer: CacheWriter, progress: ProgressCallback) -> None:
     """Decode what the writer has not, noting in the journal now and then how far."""
-    n, row_bytes = len(source), split_bytes(1, writer.wanted)
+    n, row_bytes = len(source), split_bytes(1, writer.target)
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(open(writer.folder / f"{split}.u8", "ab")) for split in SPLITS]
+        files = [stack.enter_context(open(split_path(writer.folder, split), "ab")) for split in SPLITS]
         for file, rows in zip(files, writer.written, strict=True):
             file.truncate(rows * row_bytes)
-        check_disk_space(writer.folder, source.path, (n - writer.done) * row_bytes, writer.wanted)
+        check_disk_space(writer.folder, source.path, (n - writer.done) * row_bytes, writer.target)
         journal = stack.enter_context(open(writer.folder / JOURNAL, "a" if writer.done else "w"))
         if not writer.done:
-            cache_files.append_to_journal(journal, JournalStart(writer.wanted))
+            cache_files.append_to_journal(journal, JournalStart(writer.target))
         synced, waiting = time.monotonic(), JournalLine()
-        for block in source.decode(writer.wanted, writer.done):
+        for block in source.decode(writer.target, writer.done):
             line = writer.write(block, files)
-            headers = Counter(dict(waiting.facts)) + Counter(dict(line.facts))
+            headers = Counter(dict(waiting.header_counts)) + Counter(dict(line.header_counts))
             line.faults, line.unread = waiting.faults + line.faults, waiting.unread + line.unread
-            line.facts, waiting = [*headers.items()], line
+            line.header_counts, waiting = [*headers.items()], line
             progress("pictures", writer.done, n)
             if time.monotonic() - synced >= SYNC_S or writer.done == n:
                 for file in files:
@@ -209,10 +210,10 @@ def decode_to_cache(source: ImageSource, writer: CacheWriter, progress: Progress
                 synced, waiting = time.monotonic(), JournalLine()
 
 
-def check_disk_space(folder: Path, path: Path, n_bytes: int, wanted: Transform) -> None:
+def check_disk_space(folder: Path, path: Path, n_bytes: int, target: Transform) -> None:
     free = shutil.disk_usage(folder).free
     if n_bytes + SPARE_BYTES > free:
-        size = f"{wanted.resolution}x{wanted.resolution}"
+        size = f"{target.resolution}x{target.resolution}"
         needed, there = (f"{math.ceil(n / 1e6):,} MB" for n in (n_bytes + SPARE_BYTES, free))
         raise DataError(
             f"{path} at {size} needs {needed} in {folder.parent}, where {there} are free; {free_space_advice()}"
@@ -227,30 +228,19 @@ def open_cache(folder: Path, source: ImageSource, held: npt.NDArray[np.bool_], *
     index = cache_files.read_index(folder)
     rows = split_rows(held, index.faults)
     images, heldout = (
-        map_split(folder, split, len(some), index.wanted) for split, some in zip(SPLITS, rows, strict=True)
+        map_split(folder, split, len(some), index.target) for split, some in zip(SPLITS, rows, strict=True)
     )
     is_changed = index.files != cache_files.split_fingerprints(folder)
     if (verify or is_changed) and cache_digest(source, images, heldout, *rows) != index.digest:
         raise ValueError("digest")
-    return PixelCache(
-        folder,
-        index.wanted,
-        images,
-        heldout,
-        *rows,
-        index.digest,
-        index.headers,
-        index.faults,
-        index.unread,
-        index.duplicates,
-        [],
-    )
+    return PixelCache(folder, index, images, heldout, *rows)
 
 
 def cache_digest(
     source: ImageSource, images: Tensor, heldout: Tensor, rows: RowIndices, heldout_rows: RowIndices
 ) -> str:
-    labels, heldout_labels = (
-        None if source.labels is None else torch.from_numpy(source.labels[some]) for some in (rows, heldout_rows)
-    )
-    return dataset.tensors_digest(images, labels, heldout, heldout_labels)
+    return dataset.tensors_digest(images, row_labels(source, rows), heldout, row_labels(source, heldout_rows))
+
+
+def row_labels(source: ImageSource, rows: RowIndices) -> Tensor | None:
+    return None if source.labels is None else torch.from_numpy(source.labels[rows])

@@ -1,15 +1,15 @@
 """The bytes of one picture file -> uint8 pixels of the shape that is wanted. Needs no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from gancli.config import FitName, TrainConfig, parse_colour
 from gancli.core.data.decode import ImageHeader, Pixels, open_image
 from gancli.errors import DataError
 
-Fit = Literal["crop", "pad", "stretch"]
+Fit = FitName
 
 EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
 
@@ -20,8 +20,8 @@ class Transform:
 
     resolution: int
     channels: int
-    fit: Fit = "crop"
-    background: tuple[int, int, int] = (0, 0, 0)
+    fit: Fit = TrainConfig.fit
+    background: tuple[int, int, int] = parse_colour(TrainConfig.background)
 
     @property
     def mode(self) -> str:
@@ -33,15 +33,15 @@ def read_image_header(data: bytes | Pixels) -> ImageHeader:
     return open_image(data)[0]
 
 
-def decode_image(data: bytes | Pixels, wanted: Transform) -> tuple[Pixels, ImageHeader]:
+def decode_image(data: bytes | Pixels, target: Transform) -> tuple[Pixels, ImageHeader]:
     """One file, or array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], maybe read-only, and what the file was.
 
     Upright by EXIF; the first of several frames; 16 bits become 8 by their high byte, so are scaled, not clipped; CMYK
     becomes RGB; transparent places show the background; colour profiles are ignored.
     Raises DataError, its text the reason alone, for what is damaged, cut short, no picture or has too many pixels.
     """
-    facts, load = open_image(data)
-    return image_to_array(fit_image(flatten_alpha(load(), wanted), wanted)), facts
+    header, load = open_image(data)
+    return image_to_array(fit_image(flatten_alpha(load(), target), target)), header
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:
@@ -49,49 +49,49 @@ def decode_exact(data: bytes | Pixels) -> Pixels:
 
     Raises DataError as decode_image does, and for what 8-bit grey or RGB cannot hold: 16-bit, CMYK, transparency.
     """
-    facts, load = open_image(data)
-    if facts.mode.startswith("16-bit"):
+    header, load = open_image(data)
+    if header.mode.startswith("16-bit"):
         raise DataError("16-bit")
-    if facts.mode not in EXACT_MODES:
-        raise DataError(f"{facts.mode} instead of 8-bit grey or RGB")
+    if header.mode not in EXACT_MODES:
+        raise DataError(f"{header.mode} instead of 8-bit grey or RGB")
     image = load()
     if "A" in image.mode and image.getchannel("A").getextrema() != (255, 255):
         raise DataError("transparent in places")
-    is_grey = facts.is_grey and facts.mode != "palette"
+    is_grey = header.is_grey and header.mode != "palette"
     return image_to_array(image.convert("L" if is_grey else "RGB"))
 
 
-def flatten_alpha(image: Image.Image, wanted: Transform) -> Image.Image:
+def flatten_alpha(image: Image.Image, target: Transform) -> Image.Image:
     """L, LA, RGB or RGBA -> the mode wanted, laid on the background where it is transparent."""
-    if image.mode == wanted.mode:
+    if image.mode == target.mode:
         return image
     if "A" not in image.mode:
-        return image if image.mode == wanted.mode else image.convert(wanted.mode)
-    canvas = blank_image(image.size, wanted)
-    canvas.paste(image.convert(wanted.mode), mask=image.getchannel("A"))
+        return image if image.mode == target.mode else image.convert(target.mode)
+    canvas = blank_image(image.size, target)
+    canvas.paste(image.convert(target.mode), mask=image.getchannel("A"))
     return canvas
 
 
-def blank_image(size: tuple[int, int], wanted: Transform) -> Image.Image:
+def blank_image(size: tuple[int, int], target: Transform) -> Image.Image:
     """A picture of the background."""
-    return Image.new("RGB", (1, 1), wanted.background).convert(wanted.mode).resize(size)
+    return Image.new("RGB", (1, 1), target.background).convert(target.mode).resize(size)
 
 
-def fit_image(image: Image.Image, wanted: Transform) -> Image.Image:
+def fit_image(image: Image.Image, target: Transform) -> Image.Image:
     """L or RGB of any size -> R x R: the middle square, the whole on the background, or the whole stretched.
 
     Resized by Lanczos, antialiased, as StyleGAN's dataset tool does. A picture that has the size, or has it once it is
     cropped or padded, keeps every pixel.
     """
-    R, (width, height) = wanted.resolution, image.size
-    if wanted.fit == "crop" and width != height:
+    R, (width, height) = target.resolution, image.size
+    if target.fit == "crop" and width != height:
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
         image = image.crop((left, top, left + side, top + side))
-    if wanted.fit == "pad" and width != height:
+    if target.fit == "pad" and width != height:
         longer = max(width, height)
         size = max(1, round(width * R / longer)), max(1, round(height * R / longer))
-        canvas = blank_image((R, R), wanted)
+        canvas = blank_image((R, R), target)
         canvas.paste(resize_image(image, size), ((R - size[0]) // 2, (R - size[1]) // 2))
         return canvas
     return resize_image(image, (R, R))

@@ -102,15 +102,15 @@ class ImageSource(ABC):
                 return True
         return False
 
-    def decode(self, wanted: Transform, start: int = 0) -> Iterator[DecodedBlock]:
+    def decode(self, target: Transform, start: int = 0) -> Iterator[DecodedBlock]:
         """All from `start` on, in order, on all cores where that is faster."""
-        largest = max(wanted.channels * wanted.resolution**2, self.mean_bytes, 1)
+        largest = max(target.channels * target.resolution**2, self.mean_bytes, 1)
         per_task = max(1, min(TASK_IMAGES, TASK_BYTES // largest))
         tasks = (range(row, min(row + per_task, len(self))) for row in range(start, len(self), per_task))
         is_serial = self.is_sequential or self.mean_bytes < THREADED_BYTES
 
         def decode(rows: range) -> DecodedBlock:
-            return decode_block(self, rows, wanted)
+            return decode_block(self, rows, target)
 
         try:
             yield from map(decode, tasks) if is_serial else map_in_threads(decode, tasks, devices.count_cores())
@@ -118,9 +118,9 @@ class ImageSource(ABC):
             raise DataError(f"there is too little memory to decode {self.path}; make huge pictures smaller") from err
 
 
-def decode_block(source: ImageSource, rows: range, wanted: Transform) -> DecodedBlock:
+def decode_block(source: ImageSource, rows: range, target: Transform) -> DecodedBlock:
     """Decode these images; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
-    R, C = wanted.resolution, wanted.channels
+    R, C = target.resolution, target.channels
     plain: dict[int, bytes] = {}
     others: dict[int, Pixels] = {}
     faults, unread, headers = [], [], Counter[ImageHeader]()
@@ -130,7 +130,7 @@ def decode_block(source: ImageSource, rows: range, wanted: Transform) -> Decoded
             if isinstance(data, bytes) and (filtered := fast_png.read_plain_rows(data, R, C)):
                 plain[place] = filtered
             else:
-                others[place], header = resize.decode_image(data, wanted)
+                others[place], header = resize.decode_image(data, target)
                 headers[header] += 1
         except SourceError:
             raise

@@ -118,22 +118,21 @@ def uneven_class_warnings(data: ImageSet) -> list[str]:
     if len(present) < 2:
         return []
     (fewest, smallest), (most, largest) = present[0], present[-1]
-    said = []
+    warnings = []
     if most >= UNEVEN_RATIO * fewest:
         times = format_significant(most / fewest)
-        said.append(
+        warnings.append(
             f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; each is "
             "shown and sampled as often as it occurs"
         )
     small = [f"{name} {n:,}" for n, name in itertools.takewhile(lambda one: one[0] < FEW_IN_CLASS, present)]
     if small:
         verb = "class has" if len(small) == 1 else "classes have"
-        said.append(
+        warnings.append(
             f"{len(small):,} {verb} fewer than {FEW_IN_CLASS} images to train on ({format_list(small, MOST_NAMED)}); "
-            "expect "
-            "copies of them, add more, or give --unconditional"
+            "expect copies of them, add more, or give --unconditional"
         )
-    return said
+    return warnings
 
 
 def absent_class_warnings(data: ImageSet) -> list[str]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gancli.config import TrainConfig
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Fit, Transform
 from gancli.wording import format_count
@@ -20,33 +21,33 @@ class TransformOptions:
     conditional: whether labels that cannot be right are refused, rather than ignored.
     """
 
-    resolution: int = 0
+    resolution: int = TrainConfig.resolution
     channels: int = 0
-    fit: Fit = "crop"
-    background: tuple[int, int, int] = (0, 0, 0)
-    max_bad: int = 10
-    conditional: bool = True
+    fit: Fit = Transform.fit
+    background: tuple[int, int, int] = Transform.background
+    max_bad: int = TrainConfig.max_bad
+    conditional: bool = TrainConfig.conditional
 
 
-def choose_transform(facts: Counter[ImageHeader], options: TransformOptions) -> Transform:
-    """What all pictures become, from what their files say; with no facts, a guess."""
-    resolution = options.resolution or auto_resolution(facts)
-    channels = options.channels or (3 if any(shows_colour(found, options) for found in facts) else 1)
+def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
+    """What all pictures become, from what their files say; with no headers, a guess."""
+    resolution = options.resolution or auto_resolution(headers)
+    channels = options.channels or (3 if any(shows_colour(header, options) for header in headers) else 1)
     return Transform(resolution, channels, options.fit, options.background)
 
 
-def shows_colour(found: ImageHeader, options: TransformOptions) -> bool:
+def shows_colour(header: ImageHeader, options: TransformOptions) -> bool:
     """A picture's own, or that of the background where it shows."""
-    is_beside = options.fit == "pad" and found.width != found.height
-    return not found.is_grey or (len({*options.background}) > 1 and (found.has_alpha or is_beside))
+    is_beside = options.fit == "pad" and header.width != header.height
+    return not header.is_grey or (len({*options.background}) > 1 and (header.has_alpha or is_beside))
 
 
-def auto_resolution(facts: Counter[ImageHeader]) -> int:
+def auto_resolution(headers: Counter[ImageHeader]) -> int:
     """The size that more than half of the pictures share, if a network takes it; else the median of their shorter
     sides, rounded down to a multiple of 4, from 16 to 64."""
     sizes: Counter[tuple[int, int]] = Counter()
-    for found, n in facts.items():
-        sizes[found.width, found.height] += n
+    for header, n in headers.items():
+        sizes[header.width, header.height] += n
     if not sizes:
         return LOWEST_AUTO
     (width, height), n = sizes.most_common(1)[0]
@@ -60,34 +61,34 @@ def is_valid_resolution(side: int) -> bool:
     return LOWEST <= side <= HIGHEST and side % 4 == 0
 
 
-def transform_notes(facts: Counter[ImageHeader], wanted: Transform, options: TransformOptions) -> list[str]:
+def transform_notes(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> list[str]:
     """What is done to the pictures that is not plain copying, and to how many."""
-    R = wanted.resolution
+    R = target.resolution
     auto = "" if options.resolution else ", which their sizes suggest (--resolution asks for another)"
-    way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[wanted.fit]
+    way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[target.fit]
     treatments: dict[str, Callable[[ImageHeader], bool]] = {
-        f"made {R}x{R}{auto}": lambda found: (found.width, found.height) != (R, R),
-        f"not square, so {way} (--fit)": lambda found: found.width != found.height,
-        "turned from colour to grey": lambda found: wanted.channels == 1 and not found.is_grey,
-        "laid on the background where they are transparent (--background)": lambda found: found.has_alpha,
-        "scaled from 16 bits a channel to 8": lambda found: found.mode.startswith("16-bit"),
-        "turned as their EXIF says": lambda found: found.is_oriented,
-        "shown without their colour profile, which is ignored": lambda found: found.has_profile,
-        "the first of several frames": lambda found: found.has_more_frames,
+        f"made {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
+        f"not square, so {way} (--fit)": lambda header: header.width != header.height,
+        "turned from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
+        "laid on the background where they are transparent (--background)": lambda header: header.has_alpha,
+        "scaled from 16 bits a channel to 8": lambda header: header.mode.startswith("16-bit"),
+        "turned as their EXIF says": lambda header: header.is_oriented,
+        "shown without their colour profile, which is ignored": lambda header: header.has_profile,
+        "the first of several frames": lambda header: header.has_more_frames,
     }
-    numbers = {said: count_headers(facts, applies) for said, applies in treatments.items()}
-    return [f"{format_count(n, 'picture')}: {said}" for said, n in numbers.items() if n]
+    numbers = {text: count_headers(headers, applies) for text, applies in treatments.items()}
+    return [f"{format_count(n, 'picture')}: {text}" for text, n in numbers.items() if n]
 
 
-def count_headers(facts: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:
-    return sum(n for found, n in facts.items() if has(found))
+def count_headers(headers: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:
+    return sum(n for header, n in headers.items() if has(header))
 
 
-def header_summary(facts: Counter[ImageHeader]) -> dict[str, dict[str, int]]:
+def header_summary(headers: Counter[ImageHeader]) -> dict[str, dict[str, int]]:
     """How many pictures there are of each kind, mode and size, most frequent first."""
     tables: dict[str, Counter[str]] = {"kinds": Counter(), "modes": Counter(), "sizes": Counter()}
-    for found, n in facts.items():
-        tables["kinds"][found.kind] += n
-        tables["modes"][found.mode] += n
-        tables["sizes"][f"{found.width}x{found.height}"] += n
+    for header, n in headers.items():
+        tables["kinds"][header.kind] += n
+        tables["modes"][header.mode] += n
+        tables["sizes"][f"{header.width}x{header.height}"] += n
     return {name: dict(table.most_common()) for name, table in tables.items()}

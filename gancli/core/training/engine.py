@@ -23,7 +23,7 @@ HEALTH_IMAGES = 256  # training, held-out and generated images that a tick's hea
 
 
 class Engine:
-    """`record` is the config of the run; its plan may become known or longer meanwhile."""
+    """record: the config of the run. total_nimg: the plan's, which follows as it changes."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class Engine:
         world: World = ALONE,
         init: finetune.PretrainedNetworks | None = None,
     ) -> None:
-        self.config, self.plan, self.machine, self.spec = record.train, record.plan, record.machine, record.model_spec
+        self.config, self.machine, self.spec = record.train, record.machine, record.model_spec
+        self.total_nimg = record.plan.total_nimg
         self.data = data
         self.device = devices.resolve_device(self.machine.device)
         devices.check_precision(self.machine.precision, self.device)
@@ -98,7 +99,7 @@ class Engine:
         """Do as the first process does."""
         match order:
             case StepOrder():
-                self.plan.total_nimg, self.state.strength = order.total_nimg, order.strength
+                self.total_nimg, self.state.strength = order.total_nimg, order.strength
                 self.step()
             case StateOrder():
                 tensors = safetensors.torch.load(content)
@@ -111,7 +112,7 @@ class Engine:
     def step(self, batch_size: int | None = None) -> None:
         """Train on the next batch, of the planned size unless this process is alone and says another. Raises
         MemoryLimitError, LostProcessError."""
-        self.world.tell(StepOrder(self.plan.total_nimg, self.state.strength))
+        self.world.tell(StepOrder(self.total_nimg, self.state.strength))
         nimg, config, n = self.state.nimg, self.config, batch_size or self.batch_size
         rows = self.world.rows(n)
         index = batch_indices(len(self.images), config.seed, nimg, n)[rows]
@@ -120,7 +121,7 @@ class Engine:
         if config.mirror:
             is_mirrored = torch.rand(n, generator=rng.generator(config.seed, "mirror", nimg)) < 0.5
             real = augment.mirror_images(real, devices.move_to_device(is_mirrored[rows], self.device))
-        t, epochs = schedules.part_done(nimg, self.plan.total_nimg), nimg / len(self.images)
+        t, epochs = schedules.part_done(nimg, self.total_nimg), nimg / len(self.images)
         try:
             self.state.step(real, labels, t, epochs)
         except RuntimeError as err:

@@ -171,8 +171,9 @@ def run_batch_sizes(config: TrainConfig) -> list[int]:
     return [size for _, size in schedules.batch_size_steps(config.batch_size, config.batch_ramp_kimg * 1000)]
 
 
-def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) -> list[str]:
-    """Refuse a config.json that says something else than the checkpoint; take its plan. Returns what to warn of."""
+def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) -> tuple[RunConfig, list[str]]:
+    """Refuse a config.json that says something else than the checkpoint. Returns the config, with the checkpoint's plan
+    if it has none, and what to warn of."""
     settings = {name: (name, record.train, kept.train) for name in configs.setting_fields()}
     machines = {f"machine.{name}": (name, record.machine, kept.machine) for name in ("threads", "precision")}
     for title, (name, now, then) in (settings | machines).items():
@@ -182,13 +183,12 @@ def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) ->
                 f"{getattr(then, name)!r}; put the old value back"
             )
     if record.plan.total_nimg is None:
-        record.plan.total_nimg, record.plan.earlier = kept.plan.total_nimg, kept.plan.earlier
+        record = replace(record, plan=kept.plan)
     torch_then, torch_now = kept.machine.torch, str(torch.__version__)
     if torch_then != torch_now:
-        return [
-            f"this run was made with torch {torch_then}, now it is {torch_now}: numbers may differ in the last bits"
-        ]
-    return []
+        warning = f"this run was made with torch {torch_then}, now it is {torch_now}"
+        return record, [f"{warning}: numbers may differ in the last bits"]
+    return record, []
 
 
 def change_process_count(record: RunConfig, processes: int) -> tuple[RunConfig, list[str]]:

@@ -36,7 +36,7 @@ def ramped_batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
 
 
 def batch_size_steps(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
-    """From how many images on which batch size holds, as `batch_size` has it."""
+    """From how many images on which batch size holds, as `ramped_batch_size` has it."""
     starts = [0, math.ceil(ramp_nimg / 4), math.ceil(ramp_nimg)] if ramp_nimg else [0]
     return [(start, ramped_batch_size(start, full, ramp_nimg)) for start in starts]
 

@@ -24,7 +24,7 @@ class TrainStep:
     epoch.
     strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
     lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
-    background: [C], what augmentations leave where nothing is (see augment.background); black by default.
+    background: [C], what augmentations leave where nothing is (see augment.border_level); black by default.
     world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
     precision: of the networks in a step, "float32" or "bf16"; the rest is always float32, on a GPU then by
     products in TF32.

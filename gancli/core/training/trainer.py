@@ -20,16 +20,16 @@ from gancli.core.training.image_log import ImageLogger
 from gancli.core.training.monitor import Measurements, Monitor, Scorer
 from gancli.core.training.time_budget import TimeBudget
 from gancli.errors import ConfigError, DivergedError, FileFormatError, LostProcessError, MemoryLimitError
-from gancli.files.run_config import RunConfig, to_json
+from gancli.files.run_config import RunConfig, write_run_config
 from gancli.files.run_folder import RunDir, atomic_write, parse_nimg
 from gancli.files.run_log import (
     EventLine,
     MetricsLine,
     append_line,
+    drop_bad_events,
+    drop_later_metrics,
     fsync_file,
     read_events,
-    read_metrics,
-    write_lines,
 )
 
 EndReason = Literal["finished", "time", "stopped"]
@@ -40,7 +40,7 @@ ROLLBACK_LR_FACTOR = 0.5  # of the learning rate is left after numbers went wron
 class Trainer:
     """One run, from its first step or its last checkpoint to the end of its plan.
 
-    record: what config.json says; its plan is changed here alone.
+    record: what config.json says, with the present plan; see `set_total_nimg`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Trainer:
     ) -> None:
         self.run_dir, self.scorer = run, scorer
         self.record = replace(record, eval=scorer.about) if scorer else record
-        self.config, self.plan = record.train, record.plan
+        self.config = record.train
         self.engine = Engine(record, data, world, init)
         self.state = self.engine.state
         self.notes: list[str] = []
@@ -72,11 +72,11 @@ class Trainer:
         notes: list[str] = []
         found = recover_newest_checkpoint(run, notes)
         kept = found.record
-        notes += run_config.check_against_checkpoint(run, record, kept)
-        record, more = run_config.change_process_count(record, world.size)
+        record, torch_notes = run_config.check_against_checkpoint(run, record, kept)
+        record, process_notes = run_config.change_process_count(record, world.size)
         checkpoint.check_checkpoint_fits(found, record.train, record.model_spec)
         trainer = cls(run, record, data, scorer, world=world)
-        trainer.notes = notes + more
+        trainer.notes = notes + torch_notes + process_notes
         trainer.train_s = checkpoint.restore_checkpoint(trainer.state, found)
         total, nimg = trainer.total_nimg, trainer.state.nimg
         if total is not None and total < nimg and total != kept.plan.total_nimg:
@@ -93,7 +93,12 @@ class Trainer:
     @property
     def total_nimg(self) -> int | None:
         """Images at the end of the plan; None while a time budget has no plan."""
-        return self.plan.total_nimg
+        return self.record.plan.total_nimg
+
+    def set_total_nimg(self, total: int) -> None:
+        """What the plan of a time budget has become."""
+        self.record = replace(self.record, plan=replace(self.record.plan, total_nimg=total))
+        self.engine.total_nimg = total
 
     @property
     def is_finished(self) -> bool:
@@ -164,7 +169,7 @@ class Trainer:
                 yield events.Progress(state.nimg, self.total_nimg, clock.images_per_s, left_s)
         if self.total_nimg is None and reason == "time":
             self.check_finite()
-            self.plan.total_nimg = state.nimg
+            self.set_total_nimg(state.nimg)
         yield from self.close(complete=reason != "stopped")
         return reason
 
@@ -195,7 +200,7 @@ class Trainer:
         sizes = schedules.batch_size_steps(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
-        self.plan.total_nimg = total
+        self.set_total_nimg(total)
         self.sync_metrics()
         saved = self.save_snapshot()
         self.write_config()
@@ -344,8 +349,7 @@ class Trainer:
     def rewind(self) -> None:
         """Take back log lines, frames and half-written files that came after the checkpoint."""
         nimg, run = self.state.nimg, self.run_dir
-        lines = [line for line in read_metrics(run.metrics) if line.nimg <= nimg]
-        write_lines(run.metrics, lines)
+        lines = drop_later_metrics(run.metrics, nimg)
         for path in run.frame_paths():
             if parse_nimg(path) > nimg:
                 path.unlink()
@@ -355,9 +359,7 @@ class Trainer:
             for path in folder.glob(".*.partial"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.write_config()
-        logged = read_events(run.events)
-        write_lines(run.events, logged)
-        self.monitor.restore(lines, logged)
+        self.monitor.restore(lines, drop_bad_events(run.events))
         self.restore_best(lines)
 
     def restore_best(self, lines: list[MetricsLine]) -> None:
@@ -385,7 +387,7 @@ class Trainer:
         append_line(self.run_dir.events, EventLine(event, self.state.nimg, name, text, now))
 
     def write_config(self) -> None:
-        self.run_dir.write_json(self.run_dir.config, to_json(self.record))
+        write_run_config(self.run_dir, self.record)
 
 
 def read_model_nimg(path: Path, notes: list[str]) -> int | None:

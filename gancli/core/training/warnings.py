@@ -129,8 +129,7 @@ def check_past_best(history: History) -> str | None:
         return None
     return (
         f"past its best: {history.score} has been worse than its {best:.3g} at {nimg / 1000:.4g} kimg since "
-        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg, now {recent[-1]:.3g}; "
-        "stop here, model-best is kept"
+        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg, now {recent[-1]:.3g}; stop here, model-best is kept"
     )
 
 

@@ -89,7 +89,7 @@ def test_orders_set_what_the_first_process_decides(tiny_idx: Path) -> None:
     flags = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "batch_ramp_kimg": 0}
     engine = Engine(run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images), images)
     engine.execute_order(StepOrder(500, 0.25), b"")
-    assert (engine.state.nimg, engine.plan.total_nimg, engine.state.strength) == (8, 500, 0.25)
+    assert (engine.state.nimg, engine.total_nimg, engine.state.strength) == (8, 500, 0.25)
     with pytest.raises(ValueError, match="no engine understands: EndOrder"):
         engine.execute_order(EndOrder(), b"")
 

@@ -8,7 +8,8 @@ import pytest
 from run_configs import config_values, make_run_config
 
 from gancli.errors import RunError
-from gancli.files.run_config import parse_run_config, read_run_config, to_json
+from gancli.files.run_config import parse_run_config, read_run_config, to_json, write_run_config
+from gancli.files.run_folder import RunDir
 
 EVAL = {"score": "fd_digits", "floor": 0.5, "coverage_floor": None, "class_tv_floor": 0.02, "n_fake": 2000,
         "n_real": 60000, "n_heldout": 10000, "features": "digits", "features_sha256": "ab"}  # fmt: skip
@@ -38,8 +39,21 @@ def test_what_is_missing_of_older_versions_has_its_default_and_keys_of_newer_one
     values = config_values(newer=1, data={"newer": {}})
     del values["train"]["beta2_end"], values["sources"]["beta2_end"], values["ideals"]["loss_unit"]
     config = parse_run_config(values, Path("config.json"))
-    assert (config.train.beta2_end, config.sources["beta2_end"], config.ideals.loss_unit) == (0.0, "default", "")
+    assert (config.train.beta2_end, config.sources["beta2_end"], config.ideals.loss_unit) == (
+        0.0,
+        "default",
+        "nats per image",  # as old runs without it have it, see report/charts.py
+    )
     assert "newer" not in to_json(config)
+
+
+def test_what_is_unknown_stays_where_it_stands_and_what_is_none_goes(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.write_json(run.config, {"comment": "mine", **config_values(log="tensorboard", newer=1), "job": "none"})
+    write_run_config(run, make_run_config(init=INIT))
+    assert json.dumps(run.read_config()) == json.dumps(
+        {"comment": "mine", **config_values(newer=1), "init": run.read_config()["init"]}
+    )
 
 
 @pytest.mark.parametrize(

@@ -505,6 +505,22 @@ def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
         assert read_jsonl(place / "torn") == records[:1]
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"nimg": 1}, "without kind or images seen"),
+        ({"kind": "tick", "nimg": 1.0}, "without kind or images seen"),
+        ({"kind": "tick", "nimg": 1, "d_loss": "x"}, "with values that are not numbers"),
+        ({"kind": "eval", "nimg": 1, "short_classes": "ab"}, "with short_classes that are not names"),
+        ({"kind": "eval", "nimg": 1, "short_classes": ["a", 3]}, "with short_classes that are not names"),
+    ],
+)
+def test_a_line_of_metrics_that_is_none_is_refused(place: Path, values: dict[str, object], said: str) -> None:
+    (place / "metrics.jsonl").write_text(json.dumps(values) + "\n")
+    with pytest.raises(RunError, match=rf"metrics.jsonl has a line {said}( \(nimg\))?; restore or delete it"):
+        run_log.read_metrics(place / "metrics.jsonl")
+
+
 def test_missing_log_is_empty_and_a_foreign_one_is_named(place: Path) -> None:
     assert read_jsonl(place / "none") == []
     (place / "log").write_text("nonsense\n{}\n")

@@ -15,7 +15,7 @@ from picture_files import Array, chunk, encoded, exif, noise, png, tiff
 from PIL import Image
 
 from gancli.core.data import resize
-from gancli.core.data.decode import ImageHeader
+from gancli.core.data.decode import IMAGE_FORMATS, ImageHeader
 from gancli.core.data.resize import Transform
 from gancli.errors import DataError
 
@@ -119,6 +119,10 @@ def test_a_file_cut_short_is_refused_or_whole_all_the_same() -> None:
                 taken += 1
     assert tried > 1000
     assert taken < tried // 5
+
+
+def test_every_format_is_damaged_here() -> None:
+    assert {resize.read_image_header(whole).kind for whole in WHOLE.values()} == IMAGE_FORMATS.keys()
 
 
 def damaged_png(**changes: int) -> bytes:

@@ -115,10 +115,11 @@ def test_an_interrupted_process_goes_on_where_it_was(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
 ) -> None:
     (folder / "b" / "bad.png").write_bytes(b"bad")
-    (folder / "a" / "000-circle.png").symlink_to("000-circle.png")
+    for name in ("000-circle.png", "040-circle.png"):
+        (folder / "a" / name).symlink_to(name)
     load(folder)
     whole = contents(cache)
-    assert json.loads(whole["meta.json"])["unread"] == [0]
+    assert json.loads(whole["meta.json"])["unread"] == [0, 21], "in the first block and in the second"
     shutil.rmtree(cache)
     blocks, decoded = ImageSource.decode, []
 
@@ -142,7 +143,7 @@ def test_an_interrupted_process_goes_on_where_it_was(
     monkeypatch.setattr(ImageSource, "decode", counting)
     load(folder)
     assert contents(cache) == whole
-    assert sum(decoded) == N + 2 - 16 * n_tasks
+    assert sum(decoded) == N + 3 - 16 * n_tasks
 
 
 KILLED = """
@@ -264,7 +265,7 @@ def test_an_index_written_before_it_was_a_type_is_read(tmp_path: Path) -> None:
     }
     (tmp_path / "meta.json").write_text(json.dumps(index))
     found = cache_files.read_index(tmp_path)
-    assert found.wanted == Transform(32, 3) and found.duplicates == Copies()
+    assert found.target == Transform(32, 3) and found.duplicates == Copies()
     assert found.headers == {ImageHeader("npz", 32, 32, "RGB", is_grey=False): 500}
     assert cache_files.seal_json(found) == json.dumps(index), "and would be written so today"
 

@@ -309,7 +309,7 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
     assert resume(more.run_dir).is_finished
     epochs = resume(more.run_dir, epochs=20)
     assert epochs.total_nimg == 20 * 64 and not epochs.is_finished
-    assert epochs.plan.earlier == [400, 800]
+    assert epochs.record.plan.earlier == [400, 800]
 
 
 @pytest.mark.parametrize("kimg", [0.001, 2.007, 32.112, 147.504])
@@ -468,7 +468,8 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     trainer.run_dir.write_json(trainer.run_dir.config, record)
     assert resume(trainer.run_dir).notes == []
     other = structs.replace(kept, machine=structs.replace(kept.machine, torch="1.0"))
-    (warning,) = run_config.check_against_checkpoint(trainer.run_dir, kept, other)
+    same, (warning,) = run_config.check_against_checkpoint(trainer.run_dir, kept, other)
+    assert same == kept
     assert "made with torch 1.0" in warning
 
 
@@ -620,6 +621,18 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     finish(stopped, stop_at=600)
     finish(resume(stopped.run_dir))
     assert_same_run(stopped.run_dir, trainer.run_dir)
+
+
+def test_a_run_that_is_killed_after_it_went_back_warns_once(
+    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = start(tmp_path, tiny_idx, kimg=0.4)
+    for _ in range(2):
+        spoil(trainer, 240, 1, monkeypatch)
+        assert any(isinstance(event, events.Warned) and event.name == "diverged" for event in trainer.run())
+        trainer = resume(trainer.run_dir)
+        assert trainer.state.nimg == 200
+    assert [line.nimg for line in read_events(trainer.run_dir.events) if line.name == "diverged"] == [200]
 
 
 @pytest.mark.parametrize(("nimg", "back_at"), [(200, 0), (1200, 1000)], ids=["at a tick", "at the end"])
@@ -901,6 +914,35 @@ def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, t
     assert [line["event"] for line in read_jsonl(trainer.run_dir.events)] == [
         "start", "finished", "here", "here", "here", "warning", "here"
     ]  # fmt: skip
+
+
+def test_what_is_unknown_in_the_files_of_a_run_is_kept_when_it_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, scorer=scored(), kimg=0.4, eval_kimg=0.2)
+    finish(trainer)
+    run = trainer.run_dir
+    logged = [
+        {"event": "start", "nimg": 0, "name": "", "host": "box"},
+        {"event": "warning", "nimg": 40.0, "name": "collapse", "text": "x"},
+        {"event": "warning", "nimg": "?", "name": 3},
+    ]
+    metrics = [{"note": None, **values} for values in read_jsonl(run.metrics)]
+    config = json.dumps({"comment": "mine", **run.read_config(), "more": [1]}, indent=2) + "\n"
+    texts = ["".join(json.dumps(values) + "\n" for values in lines) for lines in (logged, metrics)]
+    for path, text in zip((run.events, run.metrics, run.config), (*texts, config), strict=True):
+        path.write_text(text)
+    again = resume(run, scorer=scored())
+    assert again.monitor.warned == {"collapse"}
+    assert [path.read_text() for path in (run.events, run.metrics, run.config)] == [*texts, config]
+
+
+def test_a_plan_belongs_to_one_trainer(tmp_path: Path, tiny_idx: Path) -> None:
+    trainer = start(tmp_path, tiny_idx, time_budget=20.0)
+    record, other = trainer.record, Trainer(trainer.run_dir, trainer.record, trainer.engine.data)
+    trainer.set_total_nimg(400)
+    assert trainer.total_nimg == trainer.engine.total_nimg == 400
+    assert record.plan.total_nimg is other.total_nimg is other.engine.total_nimg is None
+    checked, notes = run_config.check_against_checkpoint(trainer.run_dir, record, trainer.record)
+    assert (checked, notes, record.plan.total_nimg) == (trainer.record, [], None)
 
 
 def test_a_resumed_run_remembers_the_ticks_before_it(tmp_path: Path, tiny_idx: Path) -> None:
