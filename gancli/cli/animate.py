@@ -76,10 +76,10 @@ def animate(
         plots=plots,
         kind=kind,
     )
-    from gancli.report import film as progress
+    from gancli.report.film import plan_film
 
     runs = choose_runs(sources, outdir)
-    plan = progress.plan_film(runs, options)
+    plan = plan_film(runs, options)
     if duration is None:
         filming.note_rounded_rate(kind, fps, frame_ms(kind, fps))
     is_standard = output is None and len(runs) == 1 and options == DEFAULT_FILM

@@ -127,7 +127,5 @@ def main() -> None:
     try:
         app(prog_name="gancli")
     finally:
-        for (
-            number
-        ) in processes.STOP_SIGNALS:  # nothing is left to be undone, and Python would tell of it while it exits
+        for number in processes.STOP_SIGNALS:  # nothing is left to undo, and Python would tell of it while it exits
             signal.signal(number, signal.SIG_IGN)

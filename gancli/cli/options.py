@@ -2,7 +2,7 @@
 
 import inspect
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -29,28 +29,22 @@ def setting_parameter(name: str) -> inspect.Parameter:
     )
 
 
-def with_setting_flags(after: Mapping[str, Iterable[str]]) -> Callable[[Command], Command]:
-    """A command with a flag for each setting, which it takes as **settings.
-
-    after: own parameter -> the settings whose flags follow it in --help; all that none of them names follow the last.
-    """
-
-    def decorate(command: Command) -> Command:
-        own = inspect.signature(command).parameters.values()
-        named = [name for names in after.values() for name in names]
-        rest = [name for name in config.tunable_settings() if name not in named]
-        last = [*after][-1]
-        params: list[inspect.Parameter] = []
-        for param in own:
-            if param.kind is not inspect.Parameter.VAR_KEYWORD:
-                params.append(param.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-                params += map(setting_parameter, after.get(param.name, ()))
-            if param.name == last:
-                params += map(setting_parameter, rest)
-        command.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
-        return command
-
-    return decorate
+def with_setting_flags(command: Command) -> Command:
+    """The command with a flag for each setting, which it takes as **settings; --help shows them in this order: that of
+    the data first, those of the length behind --preset, the others behind --config."""
+    first = ["data", *config.LENGTH_SETTINGS]
+    after = {
+        "ctx": ["data"],
+        "preset": [*config.LENGTH_SETTINGS],
+        "config": [name for name in config.tunable_settings() if name not in first],
+    }
+    params: list[inspect.Parameter] = []
+    for param in inspect.signature(command).parameters.values():
+        if param.kind is not inspect.Parameter.VAR_KEYWORD:
+            params.append(param.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            params += map(setting_parameter, after.get(param.name, ()))
+    command.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
+    return command
 
 
 def was_given(ctx: typer.Context, name: str) -> bool:

@@ -28,19 +28,19 @@ def can_show(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and is_colourful and console.encoding == "utf-8"
 
 
-def print_samples(console: Console, model: "Model", draw: "SampleRequest", shape: "GridShape | None") -> None:
+def print_samples(console: Console, model: "Model", request: "SampleRequest", shape: "GridShape | None") -> None:
     """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
     from gancli.core.sampling import generate, write
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
-    factor, rows, columns = preview_layout(shape or write.natural_grid_shape(draw), side, console.width, height)
+    factor, rows, columns = preview_layout(shape or write.natural_grid_shape(request), side, console.width, height)
     if not rows * columns:
         return
-    several = len(draw.classes) > 1
+    several = len(request.classes) > 1
     part = dataclasses.replace(
-        draw,
-        seeds=draw.seeds[: rows if several else rows * columns],
-        classes=draw.classes[:columns] if several else draw.classes,
+        request,
+        seeds=request.seeds[: rows if several else rows * columns],
+        classes=request.classes[:columns] if several else request.classes,
     )
     made = [batch.pictures for batch in generate.generate_samples(model, part)]
     print_picture(console, shrink_picture(write.compose_grid(made, (rows, columns), 1), factor))

@@ -26,14 +26,14 @@ def join_processes() -> Iterator["World | None"]:
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
-    from gancli.core import distributed as worlds
+    from gancli.core import distributed
 
-    world = worlds.join_world()
+    world = distributed.join_world()
     try:
         yield world
-        world.tell(worlds.EndOrder())
+        world.tell(distributed.EndOrder())
     except typer.Exit:
-        world.tell(worlds.EndOrder())
+        world.tell(distributed.EndOrder())
         raise
     except BaseException as err:
         if world.claim_error_report() or not isinstance(err, Exception):

@@ -99,10 +99,9 @@ def sample(
     ending = output_ending(output, form)
     check_output_parts(ctx, ending, grid, singles=singles)
     shape = config.parse_grid(grid) if grid not in ("auto", "none") else None
-    most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
-    chosen = list(dict.fromkeys(config.parse_seeds(seeds, most))) if seeds is not None else None
-    from gancli.cli import preview as terminal
+    chosen = None if seeds is None else parse_different_seeds(seeds, ending, singles=singles)
     from gancli.cli import render
+    from gancli.cli.preview import can_show, print_samples
     from gancli.core import devices
     from gancli.core.distributed import ALONE
     from gancli.core.sampling.write import SampleFiles
@@ -123,8 +122,8 @@ def sample(
         target = sampling.write_samples(
             opened, request, files, output, command=command, force=force, progress=track, world=world
         )
-    if preview and not quiet and not as_json and terminal.can_show(console := render.stderr_console()):
-        terminal.print_samples(console, opened.model, request, files.grid)
+    if preview and not quiet and not as_json and can_show(console := render.stderr_console()):
+        print_samples(console, opened.model, request, files.grid)
     if as_json:
         about = {"model": str(opened.path), "sha256": opened.model.digest}
         render.print_json({**about, "n": len(request), "output": str(target)})
@@ -140,6 +139,12 @@ def output_ending(output: Path | None, form: str | None) -> SampleEnding:
     if ending and form and ending != f".{form}":
         raise ConfigError(f"--format {form} and -o {output} contradict each other; leave one out")
     return cast(SampleEnding, ending)
+
+
+def parse_different_seeds(seeds: str, ending: str, *, singles: bool) -> list[int]:
+    """Each once, and no more than what is written can hold."""
+    most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
+    return list(dict.fromkeys(config.parse_seeds(seeds, most)))
 
 
 def check_output_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) -> None:

@@ -35,11 +35,11 @@ def print_scores(found: "Sequence[tuple[str, Evaluation]]") -> None:
     for source, evaluation in found if len(found) > 1 else ():
         for line in verdict_lines(evaluation):
             out.print(f"{escape_text(source)}: {escape_text(line)}", soft_wrap=True)
-    told: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     for source, evaluation in found:
         for line in remark_lines(evaluation):
-            told.setdefault(line, []).append(source)
-    for line, sources in told.items():
+            remarks.setdefault(line, []).append(source)
+    for line, sources in remarks.items():
         start = "" if len(sources) == len(found) else f"{escape_text(', '.join(sources))}: "
         out.print(start + escape_text(line), soft_wrap=True)
     if len({evaluation.conditions["n_fake"] for _, evaluation in found}) > 1:

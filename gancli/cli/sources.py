@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gancli.files import find_model as places
+from gancli.files import find_model
 from gancli.files.run_folder import RunDir, newest_run
 
 
 def choose_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
     """The model file, and the folder that outputs go under: the run's, or the current one for a lone file."""
     if source is None:
-        return places.run_model(choose_run(None, outdir), best=best)
-    return places.locate_model(source, outdir, best=best)
+        return find_model.run_model(choose_run(None, outdir), best=best)
+    return find_model.locate_model(source, outdir, best=best)
 
 
 def choose_runs(sources: Sequence[Path] | None, outdir: Path) -> list[RunDir]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Settings = Mapping[str, Any]  # values as they were written, for gancli.presets to check
 
 
-@opt.with_setting_flags(after={"ctx": ["data"], "preset": configs.LENGTH_SETTINGS, "config": ()})
+@opt.with_setting_flags
 def train(
     ctx: typer.Context,
     preset: opt.Preset = None,

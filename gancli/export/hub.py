@@ -8,11 +8,11 @@ from gancli._version import __version__
 from gancli.config import format_seeds
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
-from gancli.core.sampling import write as samples
+from gancli.core.sampling import write
 from gancli.core.sampling.generate import SampleRequest
 from gancli.export import card
 from gancli.files import outputs
-from gancli.files.provenance import SampleRecord
+from gancli.files.provenance import make_sample_record
 from gancli.files.run_folder import RunDir
 
 MODEL, GRID, FILM = "model.safetensors", "grid.png", "progress.gif"
@@ -25,18 +25,15 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
 
     Raises RunError.
     """
-    draw = SampleRequest(SEEDS)
-    shape, resolution = samples.natural_grid_shape(draw), model.info.spec.resolution
-    draw = dataclasses.replace(draw, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
-    record = SampleRecord(
-        command=f"gancli sample {MODEL} --seeds {format_seeds(SEEDS)} --scale {draw.scale}",
-        version=__version__,
-        model=MODEL,
-        sha256=model.digest,
-        seeds=format_seeds(SEEDS),
-        classes=(),
-        trunc=1,
-        settings={"grid": samples.format_grid(shape), "scale": draw.scale},
+    request = SampleRequest(SEEDS)
+    shape, resolution = write.natural_grid_shape(request), model.info.spec.resolution
+    request = dataclasses.replace(request, scale=max(1, GRID_PIXELS // (shape[1] * resolution)))
+    record = make_sample_record(
+        f"gancli sample {MODEL} --seeds {format_seeds(SEEDS)} --scale {request.scale}",
+        Path(MODEL),
+        model.digest,
+        seeds=SEEDS,
+        settings={"grid": write.format_grid(shape), "scale": request.scale},
     )
     whole = dataclasses.replace(record, command="gancli export --to hub")
     with outputs.create_output_folder(path, whole, force=force) as folder:
@@ -44,7 +41,7 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
         about = {"library_name": "gancli", "gancli": __version__, "sha256": model.digest}
         text = json.dumps({**about, **dataclasses.asdict(model.info)}, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        samples.write_samples(folder / GRID, model, draw, record, samples.SampleFiles(".png", shape))
+        write.write_samples(folder / GRID, model, request, record, write.SampleFiles(".png", shape))
         if run and is_regular_gif(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
         pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}

@@ -98,14 +98,14 @@ class Chart:
 
 
 NamedKey = tuple[str, str, str]  # key of metrics.jsonl, name in the legend, tone
-LOSSES: tuple[NamedKey, ...] = (("d_loss", "discriminator", "blue"), ("g_loss", "generator", "orange"))
-ACCURACIES: tuple[NamedKey, ...] = (
+LOSS_KEYS: tuple[NamedKey, ...] = (("d_loss", "discriminator", "blue"), ("g_loss", "generator", "orange"))
+ACCURACY_KEYS: tuple[NamedKey, ...] = (
     ("accuracy_real", "training", "blue"),
     ("accuracy_fake", "generated", "orange"),
     ("accuracy", BOTH, "ink"),
     ("accuracy_heldout", "held out", "green"),
 )
-PAIR_ACCURACIES: tuple[NamedKey, ...] = (
+PAIR_ACCURACY_KEYS: tuple[NamedKey, ...] = (
     ("accuracy", "training", "blue"),
     ("accuracy_heldout", "held out", "green"),
 )
@@ -150,7 +150,7 @@ def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
 
     Raises RunError for a run without measurements.
     """
-    of_runs = [run_charts(run) for run in runs]
+    of_runs = [run_charts(run.read_config(), read_metric_records(run)) for run in runs]
     for run, charts in zip(runs, of_runs, strict=True):
         if not any(chart.lines for chart in charts):
             raise RunError(f"{run.path} has no measurements to draw curves of; leave out --plots")
@@ -159,9 +159,10 @@ def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
     return [list(charts) for charts in zip(*kinds, strict=True)]
 
 
-def report_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
-    """As film_charts, with charts of health, each run's without lines where it has none; none without measurements."""
-    of_runs = [[*run_charts(run), *health_charts(run)] for run in runs]
+def report_charts(runs: Sequence[tuple[Record, Sequence[Record]]]) -> list[list[Chart]]:
+    """config.json and the lines of metrics.jsonl of each run -> as film_charts, with charts of health, each run's
+    without lines where it has none; none without measurements."""
+    of_runs = [[*run_charts(*run), *health_charts(*run)] for run in runs]
     titles = dict.fromkeys(chart.title for charts in of_runs for chart in charts if chart.lines)
     same = [[chart_titled(charts, title) for charts in of_runs] for title in titles]
     return [list(charts) for charts in zip(*map(with_common_range, same), strict=True)] or [[] for _ in runs]
@@ -191,9 +192,9 @@ def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) 
     return compared
 
 
-def run_charts(run: RunDir) -> tuple[Chart, Chart, Chart]:
-    """Loss, accuracy and score of a run; what it did not measure is missing in them."""
-    config, records = run.read_config(), read_metric_records(run)
+def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart, Chart]:
+    """Loss, accuracy and score of a run: its config.json and lines of metrics.jsonl; what it did not measure is missing
+    in them."""
     ideals = get_section(config, "ideals")
     unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
     is_of_pairs = get_text(ideals, "accuracy_of") == "pairs"
@@ -202,14 +203,14 @@ def run_charts(run: RunDir) -> tuple[Chart, Chart, Chart]:
         Chart(
             "loss",
             "linear",
-            measured_lines(records, LOSSES),
+            measured_lines(records, LOSS_KEYS),
             ideal_losses(ideals),
             axis=f"loss [{unit}]" if unit else "loss",
         ),
         Chart(
             "D accuracy",
             "share",
-            measured_lines(records, PAIR_ACCURACIES if is_of_pairs else ACCURACIES),
+            measured_lines(records, PAIR_ACCURACY_KEYS if is_of_pairs else ACCURACY_KEYS),
             () if accuracy is None else (Mark(accuracy, "grey", f"ideal: {accuracy:.0%}"),),
             axis=f"judged correctly [% of {'pairs' if is_of_pairs else 'images'}]",
         ),
@@ -221,7 +222,7 @@ def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
     """What the losses ought to reach; one mark where that is the same for both."""
     marks = [
         Mark(value, tone, f"ideal {key[0].upper()}: {get_text(ideals, f'{key}_name')}".removesuffix(": "))
-        for key, _, tone in LOSSES
+        for key, _, tone in LOSS_KEYS
         if (value := get_number(ideals, key)) is not None
     ]
     if len({mark.value for mark in marks}) < len(marks):
@@ -259,10 +260,10 @@ def score_chart(about: Record, records: Sequence[Record]) -> Chart:
     )
 
 
-def health_charts(run: RunDir) -> list[Chart]:
+def health_charts(config: Record, records: Sequence[Record]) -> list[Chart]:
     """Whether training is well; values a chart has no place for are missing in it."""
-    about, logged = get_section(run.read_config(), "eval"), read_metric_records(run)
-    records = [*drop_partial_mean(logged, "tick"), *(record for record in logged if record["kind"] == "eval")]
+    about = get_section(config, "eval")
+    records = [*drop_partial_mean(records, "tick"), *(record for record in records if record["kind"] == "eval")]
     charts = []
     for model, keys in HEALTH:
         low, high = DRAWABLE[model.scale]

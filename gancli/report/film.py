@@ -16,6 +16,7 @@ from gancli.report import charts, raster
 from gancli.report.caption import draw_caption, format_moment
 from gancli.report.embedded import spaced_indices
 from gancli.report.lettering import PAPER
+from gancli.report.series import Record
 from gancli.video import formats, gif
 from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
 
@@ -51,7 +52,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Film:
+class ProgressFilm:
     """moments: images seen at each frame, ascending. size: height and width of each run's pictures with margins."""
 
     tracks: list[Track]
@@ -114,7 +115,7 @@ def write_progress_film(run: RunDir) -> Path:
     return run.film
 
 
-def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> Film:  # noqa: B008
+def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> ProgressFilm:  # noqa: B008
     """All that can be known before the frames are read.
 
     The moments are those of all runs; a run that ended earlier keeps its last frame. Raises RunError for a run without
@@ -122,7 +123,9 @@ def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> F
     """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a film shows at most {MOST_RUNS} runs side by side, got {len(runs)}")
-    tracks = [open_track(run, label, options.rows) for run, label in zip(runs, run_labels(runs), strict=True)]
+    records = [run.read_config() for run in runs]
+    labels = run_labels(runs, records)
+    tracks = [open_track(*each, options.rows) for each in zip(runs, records, labels, strict=True)]
     moments = thin_moments(merge_moments([track.nimgs for track in tracks]), options.every)
     durations_ms = frame_timeline(len(moments), options)
 
@@ -140,14 +143,14 @@ def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> F
         height = max(height, below) if is_alone else height
         growing = [raster.draw_growing_charts(own, moments, width, height if is_alone else below) for own in found]
     margin = STRIP_MARGIN if formats.VIDEO_FORMATS[options.kind].form == "strip" and not is_alone else 0
-    return Film(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
+    return ProgressFilm(tracks, scales, growing, moments, durations_ms, (height, width), options.caption, margin)
 
 
-def open_track(run: RunDir, label: str, rows: int | None) -> Track:
+def open_track(run: RunDir, record: Record, label: str, rows: int | None) -> Track:
     paths = run.frame_paths()
     if not paths:
         raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
-    data = get_section(run.read_config(), "data")
+    data = get_section(record, "data")
     shape = image_io.read_png(paths[0]).shape
     height = shape[0]
     if rows is not None:
@@ -158,11 +161,14 @@ def open_track(run: RunDir, label: str, rows: int | None) -> Track:
     return Track(run, label, get_number(data, "n_train"), paths, [parse_nimg(path) for path in paths], shape, height)
 
 
-def run_labels(runs: Sequence[RunDir]) -> list[str]:
-    """The shortest names that tell the runs apart: 'quick · mnist', else their folders, else their paths."""
-    configs = [run.read_config() for run in runs]
+def run_labels(runs: Sequence[RunDir], records: Sequence[Record]) -> list[str]:
+    """The shortest names that tell the runs apart: 'quick · mnist', else their folders, else their paths.
+
+    records: their config.json.
+    """
     named = [
-        " · ".join(filter(None, [get_text(c, "preset"), get_text(get_section(c, "data"), "name")])) for c in configs
+        " · ".join(filter(None, [get_text(record, "preset"), get_text(get_section(record, "data"), "name")]))
+        for record in records
     ]
     for names in (named, [make_printable(run.path.resolve().name) for run in runs]):
         if len(set(names)) == len(runs):

@@ -36,11 +36,12 @@ def render_report(runs: Sequence[RunDir]) -> bytes:
     """The page of one run, or one that compares several. Equal folders give equal bytes."""
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a report compares at most {MOST_RUNS} runs, got {len(runs)}")
-    names = run_labels(runs)
-    views = [RunView.read(run, name, FRAMES_ROOM // len(runs)) for run, name in zip(runs, names, strict=True)]
+    records = [run.read_config() for run in runs]
+    names, room = run_labels(runs, records), FRAMES_ROOM // len(runs)
+    views = [RunView.read(*each, room) for each in zip(runs, records, names, strict=True)]
     moments = merge_moments([view.frames.nimgs for view in views])
     last_nimg = max([1, *moments, *(line["nimg"] for view in views for line in view.log)])
-    of_each = charts.report_charts(runs)
+    of_each = charts.report_charts([(view.record, view.log) for view in views])
     shown = of_each[0] if len(runs) == 1 else charts.comparison_charts(of_each, names)
     drawings = [vector.draw_chart_svg(chart, [nimg / 1000 for nimg in moments], last_nimg / 1000) for chart in shown]
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def plot_pages(run: RunDir) -> dict[Path, Canvas]:
     n_train = get_number(data, "n_train")
     subject = " on ".join(filter(None, [get_text(config, "preset"), get_text(data, "name")]))
     measured = [record for record in records if record["kind"] in ("tick", "epoch")]
-    loss, accuracy, score = charts.run_charts(run)
+    loss, accuracy, score = charts.run_charts(config, records)
     has_epochs = any(line.means for chart in (loss, accuracy) for line in chart.lines)
     note = f"thin: each tick, bold: {'each epoch' if has_epochs else 'moving average'}"
 
@@ -47,7 +47,7 @@ def plot_pages(run: RunDir) -> dict[Path, Canvas]:
     }
     if len(measured) < len(records):
         last_nimg = max(record["nimg"] for record in records)
-        best, shares = score.best(), charts.health_charts(run)[0]
+        best, shares = score.best(), charts.health_charts(config, records)[0]
         n_real, n_fake = get_number(about, "n_real"), get_number(about, "n_fake")
         counts = f"{n_fake:,.0f} generated, {n_real:,.0f} training images" if n_real and n_fake else ""
         score = replace(score, lines=(*score.lines, best)) if best else score

@@ -49,13 +49,19 @@ def grey(level: int) -> str:
 
 # After Okabe and Ito, whose colours the colour-blind can tell apart; lighter on a dark page.
 DARK = Theme(
-    *(grey(PAPER), "#262626", grey(DIM), grey(INK)),
+    grey(PAPER),
+    "#262626",
+    grey(DIM),
+    grey(INK),
     {"blue": "#56B4E9", "orange": "#E69F00", "green": "#19B989", "ink": "#E6E6E6", "grey": "#969696"},
     bold=2,
     dot=2.2,
 )
 LIGHT = Theme(
-    *("#ffffff", "#e4e4e4", "#444444", "#222222"),
+    "#ffffff",
+    "#e4e4e4",
+    "#444444",
+    "#222222",
     {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "ink": "#222222", "grey": "#5c5c5c"},
     bold=3.8,
     dot=5.5,

@@ -56,8 +56,7 @@ def repeat_caveats(record: Record) -> list[str]:
         lengths = [f"{nimg / 1000:g} kimg" if is_positive_count(nimg) else "a time budget" for nimg in earlier]
         found.append(
             f"It was planned for {format_list(lengths, MOST_TOTALS)} before, and extended; schedules went by that, "
-            "so that "
-            "one run of the whole length gives a similar model, not the same one."
+            "so that one run of the whole length gives a similar model, not the same one."
         )
     in_file = [name for name in train if name not in config.tunable_settings() and sources.get(name) in ASKED_SOURCES]
     if in_file:

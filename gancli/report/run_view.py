@@ -63,13 +63,11 @@ class RunView:
     evaluations: list[StoredEvaluation]
 
     @classmethod
-    def read(cls, run: RunDir, name: str, frames_room: int) -> "RunView":
+    def read(cls, run: RunDir, record: Record, name: str, frames_room: int) -> "RunView":
         """frames_room: bytes for its frames. Raises RunError."""
         frames = embedded.embed_frames(run, frames_room)
         events = read_jsonl(run.events, skip_bad=True)
-        return cls(
-            run, name, frames, run.read_config(), read_metric_records(run), events, list(scores.read_evaluations(run))
-        )
+        return cls(run, name, frames, record, read_metric_records(run), events, list(scores.read_evaluations(run)))
 
     @property
     def folder(self) -> str:

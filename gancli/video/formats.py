@@ -85,7 +85,8 @@ def write_strip(file: IO[bytes], film: Film) -> None:
 
 VIDEO_FORMATS: dict[str, VideoFormat] = {
     ".gif": VideoFormat(
-        *("x.gif", write_gif),
+        "x.gif",
+        write_gif,
         longest_side=65_535,
         tick_ms=10,
         counting="a GIF counts hundredths of a second",
@@ -93,7 +94,8 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
     ),
     ".webp": VideoFormat("x.webp", write_webp, longest_side=16_383, longest_ms=(1 << 24) - 1),
     ".mp4": VideoFormat(
-        *("x.mp4", write_mp4),
+        "x.mp4",
+        write_mp4,
         longest_side=8_192,
         needs=("imageio_ffmpeg", 'ffmpeg; install it: pip install "gancli[video]"'),
     ),

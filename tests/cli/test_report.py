@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import run_folders
 from commands import FAST, gancli
 
 from gancli import events
@@ -19,9 +20,7 @@ SNAPSHOT = events.SnapshotSaved(0, Path())
 @pytest.fixture
 def bare() -> RunDir:
     """The least that is a run."""
-    run = RunDir.create(Path("runs"), "quick-tiny")
-    run.write_json(run.config, {"preset": "quick"})
-    return run
+    return run_folders.make_run(Path("runs"), {"preset": "quick"}, name="quick-tiny")
 
 
 def test_training_leaves_the_page_that_the_command_makes_anew(run: Path) -> None:
@@ -58,8 +57,7 @@ def test_the_command_on_the_page_trains_with_the_same_settings(tiny_idx: Path) -
 
 
 def test_several_runs_get_a_new_page_in_reports(bare: RunDir) -> None:
-    other = RunDir.create(Path("runs"), "classic-tiny")
-    other.write_json(other.config, {"preset": "classic"})
+    other = run_folders.make_run(Path("runs"), {"preset": "classic"}, name="classic-tiny")
     for number in range(2):
         end = gancli("report", bare.path, other.path.name, "--json")
         made = Path(f"reports/0000{number}/report.html")

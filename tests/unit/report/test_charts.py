@@ -1,11 +1,10 @@
-import json
 import math
 
 import numpy as np
 import pytest
+import run_folders
 
 from gancli.errors import RunError
-from gancli.files.run_folder import RunDir
 from gancli.report import charts
 
 IDEALS = {"d_loss": math.log(4), "g_loss": math.log(2), "accuracy": 0.5}
@@ -19,10 +18,7 @@ def tick(nimg, d_loss=1.2, **values):
 @pytest.fixture
 def make_run(tmp_path):
     def make(*records, config=CONFIG):
-        run = RunDir.create(tmp_path / "runs", "quick")
-        run.write_json(run.config, config)
-        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return run
+        return run_folders.make_run(tmp_path / "runs", config, records)
 
     return make
 
@@ -84,8 +80,8 @@ def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
     assert not loss.marks and np.isfinite(loss.range).all()
 
 
-def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach(make_run):
-    runs = [make_run(tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)) for value in (1.0, 2.0)]
+def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach():
+    runs = [(CONFIG, [tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)]) for value in (1.0, 2.0)]
     found = charts.comparison_charts(charts.report_charts(runs), ["a", "b"])
     assert found[0].title == "loss: discriminator"
     assert [(line.name, line.tone, line.values[0]) for line in found[0].lines] == [

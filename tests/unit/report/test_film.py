@@ -3,11 +3,11 @@ import re
 
 import numpy as np
 import pytest
+import run_folders
 from PIL import Image
 
 from gancli.errors import ConfigError, RunError
 from gancli.files import image_io
-from gancli.files.run_folder import RunDir
 from gancli.report import caption, film, lettering, raster
 from gancli.video import gif
 from gancli.video.timing import FilmOptions
@@ -17,9 +17,7 @@ CONFIG = {"preset": "quick", "data": {"name": "mnist-5k", "n_train": 4500}}
 
 @pytest.fixture
 def run(tmp_path):
-    run = RunDir.create(tmp_path / "runs", "quick")
-    run.write_json(run.config, CONFIG)
-    return run
+    return run_folders.make_run(tmp_path / "runs", CONFIG)
 
 
 def add_frames(run, *nimgs, shape=(28, 56)):
@@ -89,8 +87,7 @@ def test_config_without_names_still_gives_a_film(run):
 @pytest.fixture
 def make_run(tmp_path):
     def make(*nimgs, config=CONFIG, shape=(28, 56)):
-        run = RunDir.create(tmp_path / "runs", "quick")
-        run.write_json(run.config, config)
+        run = run_folders.make_run(tmp_path / "runs", config)
         add_frames(run, *nimgs, shape=shape)
         return run
 
@@ -162,11 +159,10 @@ def test_more_runs_than_a_page_holds_are_refused(make_run):
 
 def test_labels_tell_the_runs_apart(make_run, tmp_path):
     quick, classic, again = make_run(0), make_run(0, config=CLASSIC), make_run(0)
-    assert film.run_labels([quick, classic]) == ["quick · mnist-5k", "classic · mnist-5k"]
-    assert film.run_labels([quick, again]) == ["00000-quick", "00002-quick"]
-    other = RunDir.create(tmp_path / "others", "quick")
-    other.write_json(other.config, CONFIG)
-    assert film.run_labels([quick, other]) == [str(quick.path), str(other.path)]
+    assert film.run_labels([quick, classic], [CONFIG, CLASSIC]) == ["quick · mnist-5k", "classic · mnist-5k"]
+    assert film.run_labels([quick, again], [CONFIG] * 2) == ["00000-quick", "00002-quick"]
+    other = run_folders.make_run(tmp_path / "others", CONFIG)
+    assert film.run_labels([quick, other], [CONFIG] * 2) == [str(quick.path), str(other.path)]
 
 
 def test_every_keeps_the_ends_and_skips_between(make_run):

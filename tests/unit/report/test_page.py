@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import run_folders
 
 from gancli.errors import ConfigError, RunError
 from gancli.files import image_io
-from gancli.files.run_folder import RunDir
 from gancli.report import page, run_view
 
 EVIL = "<script>alert('x')</script>\"'&\udc80\n"
@@ -42,10 +42,7 @@ LINES += [{**SCORED, "nimg": nimg, "fd_digits": value} for nimg, value in ((2000
 @pytest.fixture
 def make_run(tmp_path):
     def make(record=RECORD, lines=LINES, events=EVENTS, nimgs=range(0, 4001, 500), shape=(16, 24)):
-        run = RunDir.create(tmp_path / "runs", "quick-tiny")
-        run.write_json(run.config, record)
-        for path, each in ((run.metrics, lines), (run.events, events)):
-            path.write_text("".join(json.dumps(line) + "\n" for line in each))
+        run = run_folders.make_run(tmp_path / "runs", record, lines, events, "quick-tiny")
         for nimg in nimgs:
             image_io.write_png(run.frame(nimg), noise(nimg, shape))
         image_io.write_png(run.reals, noise(1, shape))
@@ -269,7 +266,7 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
     )
     assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
     assert "3 earlier ones are in events.jsonl" in shown
-    assert [row.name for row in run_view.RunView.read(run, "", 0).settings] == ["seed", "ada", "lr"]
+    assert [row.name for row in run_view.RunView.read(run, run.read_config(), "", 0).settings] == ["seed", "ada", "lr"]
 
 
 def test_equal_runs_give_equal_bytes(make_run):

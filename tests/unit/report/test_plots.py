@@ -1,13 +1,12 @@
-import json
 import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import run_folders
 from PIL import Image, ImageColor
 
-from gancli.files.run_folder import RunDir
 from gancli.report import axes, charts, plots, raster
 
 IDEALS = {
@@ -28,10 +27,7 @@ def line(nimg, kind="tick", **values):
 @pytest.fixture
 def make_run(tmp_path):
     def make(records, config=CONFIG):
-        run = RunDir.create(tmp_path / "runs", "quick")
-        run.write_json(run.config, config)
-        run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return run
+        return run_folders.make_run(tmp_path / "runs", config, records)
 
     return make
 
@@ -181,7 +177,8 @@ def test_bold_line_is_the_epochs_once_there_are_enough(make_run):
     ticks = [line(n, d_loss=1.0) for n in range(2000, 90_001, 2000)]
     epochs = [line(n, "epoch", d_loss=1.1) for n in range(4500, 90_001, 4500)]
     for n, value in ((len(epochs), 1.1), (charts.MIN_EPOCHS - 1, 1.0)):
-        loss, *_ = charts.run_charts(run := make_run(ticks + epochs[:n]))
+        run = make_run(ticks + epochs[:n])
+        loss, *_ = charts.run_charts(CONFIG, ticks + epochs[:n])
         thin, bold = loss.thin_and_bold(loss.lines[0])
         assert set(thin.values) == {1.0} and set(np.round(bold.values, 9)) == {value}
         note = "thin: each tick, bold: each epoch"
@@ -256,9 +253,9 @@ def test_nothing_in_the_score_chart_overlaps_or_leaves_the_page(score_page, n, a
     check_nothing_overlaps(score_page([scored(i * 20_000, 300 * 0.7**i) for i in range(1, n + 1)], about))
 
 
-def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best(make_run, score_page):
+def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best(score_page):
     records = [scored(5000, 5.0), scored(10_000, 0.0), scored(15_000, -0.01)]
-    score = charts.run_charts(make_run(records, CONFIG | {"eval": ABOUT}))[2]
+    score = charts.run_charts(CONFIG | {"eval": ABOUT}, records)[2]
     (ranged,) = charts.with_common_range([score])
     low, high = ranged.range
     box = axes.Box(ranged, 0, 100, 0, 100)
