@@ -128,8 +128,8 @@ def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: s
 
     `.G` is the torch module, `.info` what it was trained on, `.digest` the sha256. Raises RunError, FileFormatError.
     """
-    found, _ = find_model.locate_model(Path(path), Path(outdir), best=best)
-    return model_file.load_model(found, devices.resolve_device(device))
+    file, _ = find_model.locate_model(Path(path), Path(outdir), best=best)
+    return model_file.load_model(file, devices.resolve_device(device))
 
 
 def generate(
@@ -176,7 +176,7 @@ def evaluate(
     if data is None and not source.model:
         raise ConfigError("these are images only; say with data which real ones to compare them with")
     reals = evaluation.load_reals([source], None if data is None else str(data))
-    (scored,) = evaluation.evaluate([source], reals, n=n, metrics=names, features=features, seed=seed)
+    (scored,) = evaluation.evaluate([source], reals, n=n, metrics=names, extractor=features, seed=seed)
     return scored.evaluation
 
 

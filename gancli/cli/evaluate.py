@@ -82,7 +82,7 @@ def evaluate(
     render.print_notes(evaluation.evaluation_notes(entries, reals))
     with render.step_progress_bars(quiet=quiet) as track:
         scored = evaluation.evaluate(
-            entries, reals, n=n, metrics=names, features=features, seed=seed, progress=track, world=ctx.obj or ALONE
+            entries, reals, n=n, metrics=names, extractor=features, seed=seed, progress=track, world=ctx.obj or ALONE
         )
     if as_json:
         render.print_json(evaluation.evaluations_to_json(scored))

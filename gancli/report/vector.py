@@ -51,13 +51,11 @@ class CurvePaths:
 class ChartDrawing:
     """words: what it shows, for those who do not see it."""
 
-    title: str
-    hint: str
+    chart: Chart
     curves: list[CurvePaths]
     levels: list[AxisMark]
     kimg: list[AxisMark]
     ideals: list[AxisMark]
-    ideal_name: str
     best: BestMark | None
     words: str
 
@@ -67,8 +65,7 @@ def draw_chart_svg(chart: Chart, moments_kimg: Sequence[float], last_kimg: float
     box = Box(chart, 0, WIDE, 0, HIGH)
     best = chart.best() if chart.ranks else None
     return ChartDrawing(
-        title=chart.title,
-        hint=chart.hint,
+        chart=chart,
         curves=[curve_paths(box, line, moments_kimg, last_kimg) for line in chart.lines],
         levels=[AxisMark(height_percent(box, value), format_tick(chart, value)) for value in gridline_values(box, GAP)],
         kimg=[AxisMark(100 * kimg / last_kimg, f"{kimg:g}") for kimg in round_steps(last_kimg, MOST_KIMG)],
@@ -76,7 +73,6 @@ def draw_chart_svg(chart: Chart, moments_kimg: Sequence[float], last_kimg: float
             AxisMark(height_percent(box, mark.value), format_exact(chart, mark.value), mark.tone)
             for mark in chart.marks
         ],
-        ideal_name=chart.marks_name,
         best=best_mark(box, best, last_kimg) if best else None,
         words=describe_chart(chart),
     )

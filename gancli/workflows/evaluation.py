@@ -151,13 +151,16 @@ def evaluate(
     *,
     n: int,
     metrics: Sequence[str],
-    features: str = "auto",
+    extractor: str = "auto",
     seed: int = 0,
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> list[ScoredImages]:
-    """Score at most n images of each source. metrics: names of suite.METRICS. Raises ConfigError, DataError."""
-    reference = build_reference(reals, features, seed=seed, progress=progress, world=world)
+    """Score at most n images of each source. metrics: names of suite.METRICS. extractor: of features.
+
+    Raises ConfigError, DataError.
+    """
+    reference = build_reference(reals, extractor, seed=seed, progress=progress, world=world)
     fakes = [source.fakes(n, reals, seed, world) for source in sources]
     return [
         ScoredImages(source, some, score_images(reference, some, reals, only=metrics, progress=progress))

@@ -150,7 +150,7 @@ def test_pictures_are_those_of_sample(trained: gancli.Run) -> None:
         pictures = gancli.generate(model, **asked)
         assert pictures.dtype == np.uint8 and pictures.shape[1:] == (8, 8, 1)
         assert np.array_equal(pictures, np.load("x.npz")["images"])
-    assert len(gancli.generate(model)) == 64
+    assert len(gancli.generate(model)) == 64 and len(gancli.generate(model, classes="all")) == 3 * 64
 
 
 def test_scores_are_those_of_evaluate(trained: gancli.Run, tiny_idx: Path) -> None:
@@ -185,6 +185,7 @@ def test_mistakes_are_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: 
         (lambda: gancli.generate(model, 3, seeds=[1]), ConfigError, "exclude each other"),
         (lambda: gancli.generate(model, seeds=[-1]), ConfigError, "seeds from 0"),
         (lambda: gancli.generate(model, 0), ConfigError, "from 1 to"),
+        (lambda: gancli.generate(model, 10_000_001), ConfigError, "10,000,001 images are too many"),
         (lambda: gancli.generate(model, seeds=[]), ConfigError, "from 1 to"),
         (lambda: gancli.generate(model, 2, trunc=3), ConfigError, "trunc from 0 to 2"),
         (lambda: gancli.generate(model, 2, classes=[7]), ConfigError, "unknown class '7'"),
@@ -198,4 +199,4 @@ def test_mistakes_are_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: 
     for call, kind, text in wrong:
         with pytest.raises(kind, match=text):
             call()
-    assert sorted(Path("runs").rglob("*")) == before and len(wrong) == 16
+    assert sorted(Path("runs").rglob("*")) == before and len(wrong) == 17

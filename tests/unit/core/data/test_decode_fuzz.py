@@ -56,15 +56,15 @@ def attempt(data: bytes) -> tuple[Array, ImageHeader] | None:
     """None for a DataError; whatever else is raised, or is no picture of the shape, fails the test."""
     start = time.perf_counter()
     try:
-        pixels, facts = resize.decode_image(data, Transform(16, 3, "pad"))
+        pixels, header = resize.decode_image(data, Transform(16, 3, "pad"))
     except DataError as err:
         assert 0 < len(str(err)) < 60 and "\n" not in str(err)
         return None
     finally:
         assert time.perf_counter() - start < SLOWEST_S
     assert pixels.shape == (16, 16, 3) and pixels.dtype == np.uint8
-    assert resize.read_image_header(data) == facts
-    return pixels, facts
+    assert resize.read_image_header(data) == header
+    return pixels, header
 
 
 def mutants(whole: bytes, other: bytes, draw: np.random.Generator) -> Iterator[bytes]:

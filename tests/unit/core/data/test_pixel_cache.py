@@ -363,9 +363,9 @@ def test_a_coloured_background_makes_grey_pictures_colour_where_it_shows() -> No
     red, white = (255, 0, 0), (255, 255, 255)
     cases = {(whole, "pad", red): 1, (clear, "crop", red): 3, (wide, "pad", red): 3, (wide, "crop", red): 1}
     cases |= {(clear, "pad", white): 1, (wide, "pad", white): 1}
-    for (facts, fit, background), channels in cases.items():
-        found = transform.choose_transform(Counter([whole, facts]), TransformOptions(fit=fit, background=background))  # type: ignore[arg-type]
-        assert found.channels == channels, (facts, fit, background)
+    for (header, fit, background), channels in cases.items():
+        found = transform.choose_transform(Counter([whole, header]), TransformOptions(fit=fit, background=background))  # type: ignore[arg-type]
+        assert found.channels == channels, (header, fit, background)
     assert transform.choose_transform(Counter([clear]), TransformOptions(channels=1, background=red)).channels == 1
 
 
@@ -573,9 +573,9 @@ def test_an_interrupted_npz_goes_on_where_it_was(
     shutil.rmtree(cache)
     blocks, starts = ImageSource.decode, []
 
-    def failing(self: ImageSource, wanted: Transform, start: int) -> Iterator[DecodedBlock]:
+    def failing(self: ImageSource, target: Transform, start: int) -> Iterator[DecodedBlock]:
         starts.append(start)
-        for n, block in enumerate(blocks(self, wanted, start)):
+        for n, block in enumerate(blocks(self, target, start)):
             if n == n_tasks and start == 0:
                 raise KeyboardInterrupt
             yield block
@@ -630,7 +630,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
 def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
     """Every filter in every row, the first one too, with other files and bad ones between."""
     draws = np.random.default_rng(0)
-    mode, wanted = {1: "L", 3: "RGB"}[channels], Transform(8, channels)
+    mode, target = {1: "L", 3: "RGB"}[channels], Transform(8, channels)
     files = {}
     for i in range(40):
         row = 1 + 8 * channels
@@ -645,15 +645,15 @@ def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
             file = io.BytesIO()
             Image.fromarray(PIXELS[i]).convert("RGB" if channels == 1 else "L").resize((9, 9)).save(file, "PNG")
             files[f"{i}-other.png"] = file.getvalue()
-    found = decode_block(FilesInMemory(files), range(len(files)), wanted)
+    found = decode_block(FilesInMemory(files), range(len(files)), target)
     alone, faults = [], []
     for place, data in enumerate(files.values()):
         try:
-            alone.append(resize.decode_image(data, wanted))
+            alone.append(resize.decode_image(data, target))
         except DataError as err:
             faults.append((place, str(err)))
     assert found.faults == faults and len(faults) == 24
-    assert found.headers == Counter(facts for _, facts in alone) and len(found.headers) == 2
+    assert found.headers == Counter(header for _, header in alone) and len(found.headers) == 2
     assert np.array_equal(found.pixels, np.stack([pixels for pixels, _ in alone]).transpose(0, 3, 1, 2))
     assert Image.open(io.BytesIO(files["0.png"])).mode == mode
 

@@ -25,8 +25,8 @@ PALETTE = Image.fromarray(COLOUR).quantize(8)
 FEW = np.array(PALETTE.convert("RGB"))
 
 
-def converted(data: bytes, wanted: Transform = IN_COLOUR) -> Array:
-    return resize.decode_image(data, wanted)[0]
+def converted(data: bytes, target: Transform = IN_COLOUR) -> Array:
+    return resize.decode_image(data, target)[0]
 
 
 def luma(colour: Array) -> Array:
@@ -141,20 +141,20 @@ def test_16_bits_become_8_by_the_high_byte() -> None:
         encoded(big, "TIFF"),
         png(8, 8, 16, 0, rows(DEEP)),
     ):
-        pixels, facts = resize.decode_image(data, IN_GREY)
+        pixels, header = resize.decode_image(data, IN_GREY)
         assert np.array_equal(pixels[..., 0], high)
-        assert (facts.mode, facts.is_grey) == ("16-bit grey", True)
+        assert (header.mode, header.is_grey) == ("16-bit grey", True)
     grey_alpha = noise(8, 8, 2, top=65536)
     grey_alpha[..., 1] = 65535
     assert np.array_equal(converted(png(8, 8, 16, 4, rows(grey_alpha)), IN_GREY), grey_alpha[..., :1] >> 8)
     colour = noise(8, 8, 3, top=65536)
-    pixels, facts = resize.decode_image(png(8, 8, 16, 2, rows(colour)), IN_COLOUR)
+    pixels, header = resize.decode_image(png(8, 8, 16, 2, rows(colour)), IN_COLOUR)
     assert np.array_equal(pixels, colour >> 8)
-    assert facts.mode == "16-bit RGB"
+    assert header.mode == "16-bit RGB"
     alpha = np.full((8, 8, 1), 65535, np.uint16)
-    pixels, facts = resize.decode_image(png(8, 8, 16, 6, rows(np.concatenate([colour, alpha], axis=2))), IN_COLOUR)
+    pixels, header = resize.decode_image(png(8, 8, 16, 6, rows(np.concatenate([colour, alpha], axis=2))), IN_COLOUR)
     assert np.array_equal(pixels, colour >> 8)
-    assert facts.mode == "16-bit RGBA"
+    assert header.mode == "16-bit RGBA"
 
 
 def test_a_16_bit_tiff_whose_white_is_0_is_turned_round() -> None:
@@ -228,18 +228,18 @@ def test_cmyk_is_light_that_ink_leaves(kind: str) -> None:
     """(255 - ink) (255 - black) / 255; in a JPEG Adobe's inverted way, which Pillow also writes and marks."""
     data = encoded(Image.new("CMYK", (8, 8), (0, 255, 128, 51)), kind)
     assert kind != "JPEG" or b"Adobe" in data
-    pixels, facts = resize.decode_image(data, IN_COLOUR)
+    pixels, header = resize.decode_image(data, IN_COLOUR)
     assert np.abs(pixels - np.array([204, 0, 127 * 204 / 255])).max() <= 2
-    assert facts.mode == "CMYK"
+    assert header.mode == "CMYK"
 
 
 def test_webp_in_every_way() -> None:
     flat = Image.new("RGBA", (8, 8), (200, 60, 30, 255))
     assert np.abs(converted(encoded(flat.convert("RGB"), "WEBP")) - np.array([200, 60, 30.0])).max() <= 6
     clear = Image.new("RGBA", (8, 8), (200, 60, 30, 0))
-    pixels, facts = resize.decode_image(encoded(clear, "WEBP"), Transform(8, 3, background=(5, 6, 7)))
+    pixels, header = resize.decode_image(encoded(clear, "WEBP"), Transform(8, 3, background=(5, 6, 7)))
     assert (pixels == [5, 6, 7]).all()
-    assert facts == ImageHeader("WebP", 8, 8, "RGBA", is_grey=False, has_alpha=True)
+    assert header == ImageHeader("WebP", 8, 8, "RGBA", is_grey=False, has_alpha=True)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -247,9 +247,9 @@ def test_the_first_frame_of_several_counts(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     frames = [Image.fromarray(255 - GREY), Image.fromarray(GREY[::-1])]
     data = encoded(GREY, kind, save_all=True, append_images=frames, **options)
-    pixels, facts = resize.decode_image(data, IN_GREY)
+    pixels, header = resize.decode_image(data, IN_GREY)
     assert np.array_equal(pixels[..., 0], GREY)
-    assert facts.has_more_frames
+    assert header.has_more_frames
     assert not resize.read_image_header(encoded(GREY, kind, **options)).has_more_frames
 
 
@@ -274,22 +274,22 @@ def test_a_picture_is_set_upright(turn: int) -> None:
     window = shown[1:5]
     for kind in ("PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
-        pixels, facts = resize.decode_image(encoded(stored, kind, exif=exif(turn), **options), Transform(4, 3))
+        pixels, header = resize.decode_image(encoded(stored, kind, exif=exif(turn), **options), Transform(4, 3))
         assert np.array_equal(pixels, window), kind
-        assert (facts.width, facts.height, facts.is_oriented) == (4, 6, turn > 1), kind
+        assert (header.width, header.height, header.is_oriented) == (4, 6, turn > 1), kind
     halves = np.zeros((16, 8), np.uint8)
     halves[:8] = 255
     jpeg = encoded(np.ascontiguousarray(TURNED[turn](halves)), "JPEG", exif=exif(turn))
-    pixels, facts = resize.decode_image(jpeg, Transform(16, 1, "stretch"))
+    pixels, header = resize.decode_image(jpeg, Transform(16, 1, "stretch"))
     assert pixels[:6].min() > 250 and pixels[-6:].max() < 5
-    assert (facts.width, facts.height) == (8, 16)
+    assert (header.width, header.height) == (8, 16)
 
 
 @pytest.mark.parametrize("bad", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(9), exif(0), b"\xff" * 40])
 def test_exif_that_says_nothing_leaves_the_picture_as_it_is(bad: bytes) -> None:
-    pixels, facts = resize.decode_image(png(8, 8, 8, 2, rows(COLOUR), chunk(b"eXIf", bad)), IN_COLOUR)
+    pixels, header = resize.decode_image(png(8, 8, 8, 2, rows(COLOUR), chunk(b"eXIf", bad)), IN_COLOUR)
     assert np.array_equal(pixels, COLOUR)
-    assert not facts.is_oriented
+    assert not header.is_oriented
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -301,7 +301,7 @@ def test_a_colour_profile_changes_nothing_but_is_told(kind: str) -> None:
     assert not resize.read_image_header(without).has_profile
 
 
-def test_facts_say_what_a_file_is() -> None:
+def test_a_header_says_what_a_file_is() -> None:
     assert resize.read_image_header(encoded(noise(3, 5), "PNG")) == ImageHeader("PNG", 5, 3, "grey", is_grey=True)
     assert resize.read_image_header(encoded(COLOUR, "JPEG")) == ImageHeader("JPEG", 8, 8, "RGB", is_grey=False)
     assert resize.read_image_header(encoded(PALETTE, "BMP")) == ImageHeader("BMP", 8, 8, "palette", is_grey=False)
@@ -357,10 +357,10 @@ def test_shrinking_is_antialiased_and_flat_areas_stay_flat() -> None:
 
 
 def test_arrays_are_fitted_as_files_are() -> None:
-    for wanted in (Transform(16, 3, "pad", (3, 2, 1)), Transform(16, 1, "crop"), Transform(12, 3, "stretch")):
+    for target in (Transform(16, 3, "pad", (3, 2, 1)), Transform(16, 1, "crop"), Transform(12, 3, "stretch")):
         for picture in (noise(20, 30, 3), noise(20, 30)):
             array = picture.reshape(20, 30, -1)
-            assert np.array_equal(resize.decode_image(array, wanted)[0], converted(encoded(picture, "PNG"), wanted))
+            assert np.array_equal(resize.decode_image(array, target)[0], converted(encoded(picture, "PNG"), target))
     assert resize.decode_image(GREY[..., None], IN_GREY)[0].tobytes() == GREY.tobytes()
 
 
@@ -388,8 +388,8 @@ def test_a_wrong_checksum_is_damage() -> None:
         converted(bytes(data))
 
 
-@pytest.mark.parametrize("wanted", [IN_COLOUR, Transform(8, 1), Transform(4, 3)])
-def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Transform) -> None:
+@pytest.mark.parametrize("target", [IN_COLOUR, Transform(8, 1), Transform(4, 3)])
+def test_rows_whose_packed_stream_does_not_end_are_damage(target: Transform) -> None:
     """All bytes are there, but not the checksum after them."""
     packed = zlib.compress(rows(COLOUR.reshape(8, 24)))
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
@@ -397,11 +397,11 @@ def test_rows_whose_packed_stream_does_not_end_are_damage(wanted: Transform) -> 
         parts = [chunk(b"IHDR", header), chunk(b"IDAT", packed[:end]), chunk(b"IEND", b"")]
         data = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
         if is_whole:
-            assert resize.decode_image(data, wanted)[1] == resize.read_image_header(data)
+            assert resize.decode_image(data, target)[1] == resize.read_image_header(data)
             continue
         with pytest.raises(DataError, match=r"^damaged$"):
-            resize.decode_image(data, wanted)
-        found = decode_block(FilesInMemory({"a.png": data}), range(1), wanted)
+            resize.decode_image(data, target)
+        found = decode_block(FilesInMemory({"a.png": data}), range(1), target)
         assert found.faults == [(0, "damaged")]
 
 
