@@ -216,8 +216,8 @@ def join_world() -> World:
 
 
 def leave_world(world: World) -> None:
-    """Tell the others that this is the end, and close the connections: threads of gloo that still run while Python exits
-    can abort the process."""
+    """Tell the others that this is the end, and close the connections: threads of gloo that still run while Python
+    exits can abort the process."""
     world.tell(EndOrder())
     with contextlib.suppress(RuntimeError):
         dist.destroy_process_group()
