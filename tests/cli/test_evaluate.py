@@ -107,6 +107,14 @@ def test_the_same_images_get_the_same_scores_from_a_model_a_folder_a_zip_and_an_
     assert len(list(Path("scores/00000").glob("nearest-*.png"))) == 5
 
 
+def test_scores_of_several_runs_lie_beside_all_of_them(run: Path) -> None:
+    other = run.with_name("00001-other")
+    shutil.copytree(run, other)
+    result = gancli("evaluate", run, other, "--n", "100", "--metrics", "frechet")
+    assert result.exit_code == 0, result.output
+    assert [path.parent for path in Path().glob("**/scores.json")] == [Path("scores/00000")]
+
+
 def test_several_sources_stand_side_by_side_with_their_own_floors(real: Path) -> None:
     write_pngs(Path("good"), blobs(300, 5))
     write_pngs(Path("same"), np.repeat(blobs(1, 5), 200, axis=0))
