@@ -37,6 +37,7 @@ MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
 MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
+MOST_CLASSES = 1000
 LONGEST_NAME = 255  # letters of a class, as of a folder
 LENGTH_SETTINGS = ("kimg", "epochs", "time_budget")
 OFF_FLAGS = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
@@ -104,7 +105,10 @@ class TrainConfig:
     )
     conditional: bool = data_setting(True, "Use the labels where the data have them.")
     clusters: int = data_setting(
-        0, "Clusters of similar images that stand in for classes where no labels are used; 0 is off.", low=0, high=1000
+        0,
+        "Clusters of similar images that stand in for classes where no labels are used; 0 is off.",
+        low=0,
+        high=MOST_CLASSES,
     )
     resolution: int = data_setting(
         0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
@@ -255,7 +259,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         for name in ("model", "z_dim", "g_width", "d_width"):
             check_setting(name, getattr(self, name))
-        for name, low, high in (("resolution", 8, 256), ("channels", 1, 3), ("n_classes", 0, 1000)):
+        for name, low, high in (("resolution", 8, 256), ("channels", 1, 3), ("n_classes", 0, MOST_CLASSES)):
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")

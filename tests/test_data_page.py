@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gancli
 from gancli import config
-from gancli.core.data import archive, dataset, decode, labels, npz_array, statistics, transform
+from gancli.core.data import archive, dataset, decode, npz_array, statistics, transform
 from gancli.datasets import DATASETS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
         f"more than {most_pixels}, or than {decode.MOST_BYTES >> 20} MiB of them",
         f"an npz of more than {npz_array.MOST_IMAGES / 1e6:.0f} million images",
         f"packed more than {archive.MOST_DEFLATED} times into more than {archive.SMALL_BYTES >> 20} MiB",
-        f"at most {labels.MOST_CLASSES:,} work",
+        f"at most {config.MOST_CLASSES:,} work",
         f"a multiple of 4 from {transform.LOWEST} to {transform.HIGHEST}",
         f"from {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
         f"Fewer than {dataset.FEWEST_IMAGES} usable",

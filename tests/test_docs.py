@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gancli import presets
 from gancli.cli.app import app
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 QUICK = {"gancli --version", "gancli --help"}
 OTHERS = {"--rdzv-id", "--nnodes", "--max-restarts", "--signal", "--strict"}  # of torchrun, timeout and twine
 OTHERS |= {"--update-golden"}  # of pytest
@@ -151,7 +151,7 @@ def test_links_and_pictures_lead_somewhere() -> None:
 
 def test_every_page_is_linked_from_the_readme() -> None:
     readme = text_of(ROOT / "README.md")
-    assert [page.name for page in PAGES[2:] if f"(docs/{page.name})" not in readme] == []
+    assert [page.name for page in PAGES[2:] if f"({page.relative_to(ROOT)})" not in readme] == []
 
 
 def test_pictures_of_troubleshooting_are_small() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gancli import config
 from gancli.config import ADA_LIMIT, ModelSpec, TrainConfig
-from gancli.core.data import labels, resize, transform
+from gancli.core.data import transform
 from gancli.errors import ConfigError
 
 SPEC: dict[str, Any] = dict(model="mlp", z_dim=8, g_width=8, d_width=8, resolution=8, channels=1, n_classes=0)
@@ -198,16 +198,15 @@ def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
 
 
 def test_what_data_may_be_is_what_a_model_takes() -> None:
-    spec = ModelSpec(**{**SPEC, "resolution": transform.LOWEST, "n_classes": labels.MOST_CLASSES})
+    spec = ModelSpec(**{**SPEC, "resolution": transform.LOWEST, "n_classes": config.MOST_CLASSES})
     dataclasses.replace(spec, resolution=transform.HIGHEST)
     below, above = transform.LOWEST - 4, transform.HIGHEST + 4
-    beyond = {"resolution": (below, above, 30), "n_classes": (labels.MOST_CLASSES + 1,)}
+    beyond = {"resolution": (below, above, 30), "n_classes": (config.MOST_CLASSES + 1,)}
     for name, values in beyond.items():
         for value in values:
             with pytest.raises(ConfigError, match=name):
                 dataclasses.replace(spec, **{name: value})
     assert not any(map(transform.is_valid_resolution, beyond["resolution"]))
-    assert typing.get_args(config.FitName) == typing.get_args(resize.Fit)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gancli.config import LONGEST_NAME
+from gancli.config import LONGEST_NAME, MOST_CLASSES
 from gancli.core.data.archive import shorten_name
 from gancli.core.data.source import ClassLabels
 from gancli.errors import DataError, make_printable
@@ -15,7 +15,6 @@ from gancli.wording import format_count, format_list
 
 LABELS_FILE = "dataset.json"
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
-MOST_CLASSES = 1000
 MOST_NAMED = 5
 MOST_LABEL = (1 << 31) - 1
 

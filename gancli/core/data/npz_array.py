@@ -11,6 +11,7 @@ from typing import IO, ClassVar, Self
 
 import numpy as np
 
+from gancli.config import MOST_CLASSES
 from gancli.core.data.archive import (
     LARGEST_BYTES,
     check_compression,
@@ -21,7 +22,7 @@ from gancli.core.data.archive import (
     translate_zip_faults,
 )
 from gancli.core.data.decode import Pixels
-from gancli.core.data.labels import MOST_CLASSES, check_class_count
+from gancli.core.data.labels import check_class_count
 from gancli.core.data.source import ClassLabels, ImageSource, SourceError
 from gancli.errors import DataError
 

@@ -9,8 +9,6 @@ from gancli.config import FitName, TrainConfig, parse_colour
 from gancli.core.data.decode import ImageHeader, Pixels, open_image
 from gancli.errors import DataError
 
-Fit = FitName
-
 EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
 
 
@@ -20,7 +18,7 @@ class Transform:
 
     resolution: int
     channels: int
-    fit: Fit = TrainConfig.fit
+    fit: FitName = TrainConfig.fit
     background: tuple[int, int, int] = parse_colour(TrainConfig.background)
 
     @property

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gancli.config import TrainConfig
+from gancli.config import FitName, TrainConfig
 from gancli.core.data.decode import ImageHeader
-from gancli.core.data.resize import Fit, Transform
+from gancli.core.data.resize import Transform
 from gancli.wording import format_count
 
 LOWEST, HIGHEST = 8, 256
@@ -23,7 +23,7 @@ class TransformOptions:
 
     resolution: int = TrainConfig.resolution
     channels: int = 0
-    fit: Fit = Transform.fit
+    fit: FitName = Transform.fit
     background: tuple[int, int, int] = Transform.background
     max_bad: int = TrainConfig.max_bad
     conditional: bool = TrainConfig.conditional
