@@ -428,13 +428,13 @@ def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
 def test_a_time_budget_run_stopped_early_keeps_its_budget(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
-    ticking(0.02)
+    ticking(0.01)
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     finish(trainer, stop_at=100)
     again = resume(trainer.run_dir)
     assert again.total_nimg is None and again.state.nimg < 200
     ended = finish(again)[-1]
-    assert isinstance(ended, events.RunEnded) and ended.nimg > 500
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000
     assert 15 < again.train_s <= 20.5
 
 
@@ -653,11 +653,11 @@ def test_nothing_is_written_of_a_moment_that_went_wrong(
 def test_a_budget_is_used_up_by_a_run_that_went_back(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticking(0.02)
+    ticking(0.01)
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     spoil(trainer, 240, 1, monkeypatch)
     ended = finish(trainer)[-1]
-    assert isinstance(ended, events.RunEnded) and ended.nimg > 500 and trainer.state.lr_factor == 0.5
+    assert isinstance(ended, events.RunEnded) and ended.nimg > 1000 and trainer.state.lr_factor == 0.5
     assert 15 < trainer.train_s < 20.5  # this clock goes more slowly once there is a plan, being read less often
 
 
