@@ -1,6 +1,6 @@
 """The data sets that have a name: one row holds all that is known of each. A row imports its loader when it is called.
 
-Pictures at a path need no row. How to add one: docs/extending.md.
+Pictures at a path need no row. How to add one: docs/dev/extending.md.
 """
 
 from collections.abc import Callable

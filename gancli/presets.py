@@ -10,7 +10,7 @@ from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, did_you_mean
 
 PRESETS: dict[str, TrainConfig] = {
-    # The tutorial's recipe to the letter. Measured: see docs/presets.md.
+    # The tutorial's recipe to the letter. Measured: see docs/dev/presets.md.
     "classic": TrainConfig(
         conditional=False,
         model="mlp",
@@ -25,7 +25,7 @@ PRESETS: dict[str, TrainConfig] = {
         tick_kimg=5,
         eval_kimg=50,
     ),
-    # The best that two CPU cores do in minutes. Measured: see docs/presets.md.
+    # The best that two CPU cores do in minutes. Measured: see docs/dev/presets.md.
     "quick": TrainConfig(
         clusters=32,
         model="conv",
@@ -49,10 +49,10 @@ PRESETS: dict[str, TrainConfig] = {
     ),
 }
 
-# Many modes at once. Measured: see docs/presets.md.
+# Many modes at once. Measured: see docs/dev/presets.md.
 PRESETS["stacked"] = replace(PRESETS["quick"], clusters=500)
 
-# After R3GAN (Huang et al. 2024, 2501.05441) and its code, for a GPU; what is ours is marked in docs/presets.md.
+# After R3GAN (Huang et al. 2024, 2501.05441) and its code, for a GPU; what is ours is marked in docs/dev/presets.md.
 PRESETS["r3gan-32"] = TrainConfig(
     resolution=32,
     model="resnet",

@@ -1,4 +1,4 @@
-"""docs/data.md against the code: its errors can be given, all that the code gives are there, its numbers hold."""
+"""docs/dev/data.md against the code: its errors can be given, all that the code gives are there, its numbers hold."""
 
 import ast
 import re
@@ -120,7 +120,7 @@ def files_with(*texts: str) -> set[str]:
 
 
 def test_a_data_set_is_one_row_and_one_file_and_so_is_an_image_format() -> None:
-    """As docs/extending.md says: what else is known of them is joined from their tables."""
+    """As docs/dev/extending.md says: what else is known of them is joined from their tables."""
     assert files_with("cifar10") - {"doctor/diagnosis.py"} == {"datasets.py", "core/data/cifar.py"}
     assert files_with("stacked-mnist") == {"datasets.py", "core/data/stacked_mnist.py"}
     for name, one in decode.IMAGE_FORMATS.items():

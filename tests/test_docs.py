@@ -97,7 +97,7 @@ def test_commands_are_found_and_a_wrong_one_is_seen() -> None:
     found = [words for page in PAGES for words in commands(page)]
     assert len(found) >= 120 and {"train", "sample", "evaluate", "animate", "interpolate"} <= {w[0] for w in found if w}
     assert any(
-        "--nproc-per-node" not in words and words[:1] == ["train"] for words in commands(ROOT / "docs/scaling.md")
+        "--nproc-per-node" not in words and words[:1] == ["train"] for words in commands(ROOT / "docs/dev/scaling.md")
     )
     for wrong in (["trian"], ["train", "--learning-rate", "1"], ["train", "--kimg", "many"], ["train", "a", "b"]):
         assert parse(wrong)

@@ -86,6 +86,13 @@ def test_wheel_and_sdist_hold_what_they_should(tmp_path: Path) -> None:
     assert f"Version: {PROJECT['version']}" in about and "License-Expression: MIT" in about
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as sdist:
         in_sdist = {name.partition("/")[2] for name in sdist.getnames()}
-    for name in ("tests/conftest.py", "docs/design.md", "scripts/check", "README.md", "CHANGELOG.md", "CITATION.cff"):
+    for name in (
+        "tests/conftest.py",
+        "docs/dev/design.md",
+        "scripts/check",
+        "README.md",
+        "CHANGELOG.md",
+        "CITATION.cff",
+    ):
         assert name in in_sdist, name
     assert modules <= in_sdist and not any(".git/" in name or "__pycache__" in name for name in in_sdist)

@@ -1,4 +1,4 @@
-"""docs/reliability.md names a test for each promise."""
+"""docs/dev/reliability.md names a test for each promise."""
 
 import re
 

@@ -61,7 +61,7 @@ def evaluate(
 ) -> None:
     """Score models or images: Frechet distance, KID, precision, recall, classes, copies, each beside its floor.
 
-    The floor is what a perfect generator would get. docs/metrics.md says what each number means.
+    The floor is what a perfect generator would get. docs/dev/metrics.md says what each number means.
     """
     names = [name.strip() for name in only.split(",")] if only is not None else None
     from gancli.cli import render, scoretable

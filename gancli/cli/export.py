@@ -36,7 +36,7 @@ def export(
 ) -> None:
     """Make what others can use: a folder for the Hugging Face Hub, or ONNX.
 
-    Nothing is uploaded. docs/export.md says how to, and what is in the files.
+    Nothing is uploaded. docs/sharing.md says how to, and what is in the files.
     """
     if to not in FORMATS:
         raise ConfigError(f"cannot export to {to!r}{did_you_mean(to, FORMATS)}")

@@ -1,4 +1,4 @@
-"""Where a training reports beside its run folder: `gancli train --log NAME`. docs/trackers.md shows how to add one.
+"""Where a training reports beside its run folder: `gancli train --log NAME`. docs/dev/trackers.md shows how to add one.
 
 A tracker is told what the run is, then each event of gancli.events, and when there will be no more.
 """

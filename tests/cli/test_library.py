@@ -1,4 +1,4 @@
-"""gancli from Python: its public surface, docs/library.md run as it stands, and that it does what the commands do."""
+"""gancli from Python: its public surface, docs/python.md run as it stands, and that it does what the commands do."""
 
 import json
 import re
@@ -70,7 +70,7 @@ def test_the_page_runs_as_it_stands(tiny_idx: Path, monkeypatch: pytest.MonkeyPa
         assert code.count(written) == 1, written
         code = code.replace(written, tiny)
     names: dict[str, object] = {}
-    exec(compile(code, "docs/library.md", "exec"), names)
+    exec(compile(code, "docs/python.md", "exec"), names)
     assert len(blocks) >= 2 and names["pictures"].shape == (16, 8, 8, 1) and names["table"].shape == (6, 8, 8, 1)
     assert Path("runs/00000-quick-tiny/model-best.safetensors").exists()
     assert {*names} >= {name for name in ("run", "model", "found")}

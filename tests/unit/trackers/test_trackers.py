@@ -177,7 +177,7 @@ def test_the_tracker_of_the_docs_works(folder: Path, monkeypatch: pytest.MonkeyP
     fake = SimpleNamespace(init=lambda **given: begun.append(given) or log, Image=Path)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setattr(registry, "TRACKERS", dict(registry.TRACKERS))
-    exec(compile(text, "docs/trackers.md", "exec"), {"__name__": "docs"})
+    exec(compile(text, "docs/dev/trackers.md", "exec"), {"__name__": "docs"})
 
     frame = events.FrameSaved(128, RunDir(folder).frame(128))
     scored = events.Scored(128, "fd_tiny", 3.0, 1.5, True, {"fd_tiny": 3.0})

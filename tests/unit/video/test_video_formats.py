@@ -191,7 +191,7 @@ def test_large_files_are_spoken_of(tmp_path):
 
 
 def test_a_film_format_is_one_row_and_one_file(folder, monkeypatch):
-    """As docs/extending.md says: what else is known of it is joined from the table."""
+    """As docs/dev/extending.md says: what else is known of it is joined from the table."""
     code = Path(formats.__file__).parents[1]
     for name in (".mp4", "imageio_ffmpeg"):  # GIF is the default, WebP is for pictures too
         named = {path.name for path in code.rglob("*.py") if f'"{name}"' in path.read_text(encoding="utf-8")}
