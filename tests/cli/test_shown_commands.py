@@ -13,12 +13,13 @@ from test_docs import commands
 
 pytestmark = pytest.mark.long
 
-PAGES = ("README.md", "docs/getting-started.md", "docs/tutorial.md", "docs/sharing.md", "docs/recipes.md")
+USER_PAGES = ("getting-started.md", "your-images.md", "sampling.md", "sharing.md", "recipes.md")
+PAGES = ("README.md", *(f"docs/{name}" for name in USER_PAGES))
 QUICK = ("sample", "interpolate", "animate", "evaluate", "report", "export", "runs", "doctor")
 RUNS = [f"runs/{number:05}-quick-mnist-5k" for number in range(4)]
 NAMES = {"RUN": RUNS[0], "RUN_A": RUNS[0], "RUN_B": RUNS[1], "CLASSIC": RUNS[0], "QUICK": RUNS[1]}
 NAMES |= {"MODEL": "model.safetensors", "50000": "500"}
-ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet"}  # data, files and metrics that are not here
+ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet", "other/"}  # data, files and metrics that are not here
 
 
 @pytest.fixture
