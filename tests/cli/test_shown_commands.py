@@ -20,7 +20,7 @@ PAGES = (
     "docs/training.md",
     "docs/scores.md",
     "docs/sharing.md",
-    "docs/recipes.md",
+    "docs/troubleshooting.md",
 )
 QUICK = ("sample", "interpolate", "animate", "evaluate", "report", "export", "runs", "doctor")
 RUNS = [f"runs/{number:05}-quick-mnist-5k" for number in range(4)]
