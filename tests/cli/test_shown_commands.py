@@ -17,7 +17,6 @@ PAGES = (
     "README.md",
     "docs/getting-started.md",
     "docs/tutorial.md",
-    "docs/training.md",
     "docs/scores.md",
     "docs/sharing.md",
     "docs/troubleshooting.md",
