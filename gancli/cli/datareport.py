@@ -187,7 +187,7 @@ def copy_rows(copies: "Copies | None", *, most: int) -> Iterator[Row]:
     if copies and copies.n:
         pairs = ", ".join(" = ".join(pair) for pair in copies.pairs[:most])
         across = f"; {copies.n_across:,} held-out images are copies of training images" if copies.n_across else ""
-        yield "copies", f"{copies.n:,} exact copies of other images, such as {pairs}{across}"
+        yield "copies", f"{format_count(copies.n, 'exact duplicate')}, such as {pairs}{across}"
 
 
 def cost_rows(report: RunReport) -> Iterator[Row]:

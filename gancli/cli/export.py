@@ -22,7 +22,7 @@ def export(
         typer.Option(
             "--to",
             metavar="|".join(FORMATS),
-            help="Format: hub (a folder with a model card for the Hugging Face Hub) or onnx (one file that needs no PyTorch).",
+            help="Format: hub (a folder with a model card, for the Hugging Face Hub) or onnx (needs no PyTorch).",
         ),
     ] = "hub",
     output: Annotated[

@@ -46,7 +46,7 @@ def note_rounded_rate(kind: str, fps: float, step_ms: float) -> None:
 def write_film_output(
     film: FilmOutput, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool
 ) -> None:
-    """Write the film and its record, and print where it is. PNGs carry the record inside, other formats next to the film.
+    """Write the film and print its path. PNGs carry the record inside; other formats get it as a file next to the film.
 
     default: if output is None, a new numbered folder in default's parent gets a film of this name.
     """

@@ -22,7 +22,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def join_processes() -> Iterator["World | None"]:
-    """The group of processes for the duration of the block, if there is one. If several fail, only one prints the reason."""
+    """The group of processes while the block runs, if there is one. If several fail, only one prints the reason."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
