@@ -13,7 +13,14 @@ from test_docs import commands
 
 pytestmark = pytest.mark.long
 
-PAGES = ("README.md", "docs/getting-started.md", "docs/tutorial.md", "docs/sharing.md", "docs/recipes.md")
+PAGES = (
+    "README.md",
+    "docs/getting-started.md",
+    "docs/tutorial.md",
+    "docs/scores.md",
+    "docs/sharing.md",
+    "docs/troubleshooting.md",
+)
 QUICK = ("sample", "interpolate", "animate", "evaluate", "report", "export", "runs", "doctor")
 RUNS = [f"runs/{number:05}-quick-mnist-5k" for number in range(4)]
 NAMES = {"RUN": RUNS[0], "RUN_A": RUNS[0], "RUN_B": RUNS[1], "CLASSIC": RUNS[0], "QUICK": RUNS[1]}
