@@ -254,7 +254,7 @@ def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes 
     best.write_bytes(damage) if damage else best.unlink()
     result = gancli("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert "the best score, 1 at 0.2 kimg, is gone" in result.stderr
+    assert "the best score, 1 at 0.2 kimg, is lost" in result.stderr
     assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
 
 

@@ -180,7 +180,7 @@ def test_mistakes_are_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: 
         (lambda: gancli.train(tiny_idx, learning_rate=0.1), ConfigError, "unknown setting 'learning_rate'"),
         (lambda: gancli.train(tiny_idx, preset="quik"), ConfigError, "did you mean 'quick'"),
         (lambda: gancli.train(resume=trained.path, init=trained.path), ConfigError, "exclude each other"),
-        (lambda: gancli.train(resume=trained.path, lr=0.1), ConfigError, "leave it out"),
+        (lambda: gancli.train(resume=trained.path, lr=0.1), ConfigError, "remove it"),
         (lambda: gancli.load("nowhere"), RunError, "no run folder"),
         (lambda: gancli.generate(model, 3, seeds=[1]), ConfigError, "exclude each other"),
         (lambda: gancli.generate(model, seeds=[-1]), ConfigError, "seeds from 0"),
