@@ -141,7 +141,7 @@ def test_sources_side_by_side_get_a_verdict_each_and_one_floor_where_it_is_share
     assert "closer_than_heldout" not in good
     assert "counts differ" not in "".join(equal)
     unequal = gancli("evaluate", "good", "fewer", "--data", real, "--metrics", "frechet").stdout
-    assert "(floor " in unequal and "counts differ: compare multiples of the floor" in unequal
+    assert "(floor " in unequal and "the image counts differ: compare multiples of the floor" in unequal
 
 
 def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
