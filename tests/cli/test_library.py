@@ -189,7 +189,7 @@ def test_mistakes_are_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: 
         (lambda: gancli.generate(model, seeds=[]), ConfigError, "from 1 to"),
         (lambda: gancli.generate(model, 2, trunc=3), ConfigError, "trunc from 0 to 2"),
         (lambda: gancli.generate(model, 2, classes=[7]), ConfigError, "unknown class '7'"),
-        (lambda: gancli.evaluate(pictures), ConfigError, "say with data"),
+        (lambda: gancli.evaluate(pictures), ConfigError, "set data to"),
         (lambda: gancli.evaluate(pictures.astype(float), tiny_idx), ContractError, r"float64 \[30, 8, 8, 1\]"),
         (lambda: gancli.evaluate(pictures[:, :4], tiny_idx), GancliError, "1x4x8"),
         (lambda: gancli.evaluate(trained, n=0), ConfigError, "n must be"),

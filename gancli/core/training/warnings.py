@@ -129,7 +129,8 @@ def check_past_best(history: History) -> str | None:
         return None
     return (
         f"past its best: {history.score} has been worse than its best ({best:.3g} at {nimg / 1000:.4g} kimg) since "
-        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg and is now {recent[-1]:.3g}; stop here and use model-best"
+        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg and is now {recent[-1]:.3g}; stop here and use "
+        "model-best"
     )
 
 

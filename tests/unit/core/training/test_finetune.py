@@ -371,7 +371,7 @@ def do_nothing(meta: dict[str, Any]) -> None:
 
 CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold the record of a run"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
-NO_COUNT = "holds a number of images seen that cannot be right"
+NO_COUNT = "holds an invalid number of images seen"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no record": (lambda meta: meta.pop("record"), "does not fit the run it belongs to: .*record"),
     "no settings": (lambda meta: meta["record"].pop("train"), CANNOT_BE_BUILT),
@@ -387,7 +387,7 @@ FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b"]), CANNOT_BE_BUILT),
     "a name twice": (
         lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a", "b"]),
-        "holds classes of one",
+        "holds class names that repeat",
     ),
     "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), CANNOT_BE_BUILT),
     "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), CANNOT_BE_BUILT),

@@ -608,8 +608,8 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     seen = finish(trainer)
     (warned,) = [event for event in seen if isinstance(event, events.Warned) and event.name == "diverged"]
     assert warned.text == (
-        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half the "
-        "learning rate"
+        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half "
+        "the learning rate"
     )
     assert isinstance(seen[-1], events.RunEnded) and seen[-1].reason == "finished" and trainer.state.is_finite()
     assert len(rates) == (248 + 1200 - 200) / 8
