@@ -84,7 +84,7 @@ def train(
     if data is not None:
         asked["data"] = str(data)
     if resume is not None and init is not None:
-        raise ConfigError("resume and init exclude each other; give one")
+        raise ConfigError("resume and init cannot be combined; give one")
     if resume is not None:
         run = RunDir.find(Path(resume), Path(outdir))
         with run.lock():
@@ -150,7 +150,7 @@ def generate(
     Raises ConfigError for unknown classes and for numbers out of range.
     """
     if n is not None and seeds is not None:
-        raise ConfigError("n and seeds exclude each other; give one")
+        raise ConfigError("n and seeds cannot be combined; give one")
     chosen = None if seeds is None else [int(seed) for seed in seeds]
     request = sampling.plan_samples(model.info, chosen, sampling.N_SAMPLES if n is None else n, classes, trunc)
     made = torch.cat([batch.pictures for batch in generate_samples(model, request)])

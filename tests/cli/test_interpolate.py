@@ -281,7 +281,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([model, "--seeds", "3", "--class", "1"], 2, "needs two different latents"),
         ([model, "--seeds", "3", "--path", "circle"], 2, "needs two different latents"),
         ([model, "--seeds", "3,3"], 2, "seed 3 is followed by itself"),
-        ([model, "--seeds", "3,7,3"], 2, "where the loop closes (see --no-loop)"),
+        ([model, "--seeds", "3,7,3"], 2, "where the loop closes; add --no-loop"),
         ([model, "--seeds", "3,7,9", "--path", "circle"], 2, "a circle goes through two latents"),
         ([plain, "--trunc", "0"], 2, "--trunc 0 leaves only one"),
         ([line, "--seeds", opposite], 2, "opposite"),

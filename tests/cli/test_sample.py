@@ -218,7 +218,7 @@ def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: p
     assert np.array_equal(read(Path("long/grid.png")), read(Path("start.png")))
     monkeypatch.setattr("gancli.config.MAX_GRID", 2)
     result = gancli("sample", run, "--class", "all", "--n", "1", "-o", "wide")
-    assert result.exit_code == 2 and "at most 2 images, asked for 3" in result.stderr
+    assert result.exit_code == 2 and "at most 2 images, got 3" in result.stderr
     assert gancli("sample", run, "--class", "all", "--n", "1", "--grid", "none", "-o", "wide").exit_code == 0
 
 

@@ -238,9 +238,10 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
         if not same and name not in ("kimg", "epochs"):
             unit, end = ("s", "; only --kimg and --epochs extend a run") if name == "time_budget" else ("", "")
             now, then = (f"{one:g}{unit}" if isinstance(one, float) else one for one in (value, kept))
+            flag = configs.flag_name(name)
             raise ConfigError(
-                f"{configs.flag_name(name)} {now} differs from the run's {then}; a resumed run keeps its settings: "
-                f"remove it, or start a new run{end}"
+                f"{flag} {now} differs from the run's {then}; a resumed run keeps its settings: remove {flag}, or start a "
+                f"new run{end}"
             )
 
 
