@@ -4,9 +4,9 @@
     python benchmarks/scaling.py --estimate
 
 Measures in turn, on one machine with one thread each: one process, two processes that share the batch, and two with
-twice the batch; also one process with two threads. r3gan-* get --width channels and --batch images. The time of messages
-includes waiting for the other process. --estimate counts the operations and bytes of the full networks, and estimates
-their steps on many GPUs from the figures above `GPUS`.
+twice the batch; also one process with two threads. r3gan-* get --width channels and --batch images. The time of
+messages includes waiting for the other process. --estimate counts the operations and bytes of the full networks, and
+estimates their steps on many GPUs from the figures above `GPUS`.
 """
 
 import argparse
@@ -65,8 +65,8 @@ PASSES = 12  # over all weights: Adam, EMA, and copying gradients into a message
 class Step(NamedTuple):
     """The mean step of a preset at full size.
 
-    d_flops, g_flops: operations per image in D's step (float32, as R2 is in every step) and in the rest. launches: number of
-    operations. n_bytes: size of the gradients. batch: images.
+    d_flops, g_flops: operations per image in D's step (float32, as every step has R2) and in the rest. launches: number
+    of operations. n_bytes: size of the gradients. batch: images.
     """
 
     d_flops: float
