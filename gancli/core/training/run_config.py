@@ -240,8 +240,8 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
             now, then = (f"{one:g}{unit}" if isinstance(one, float) else one for one in (value, kept))
             flag = configs.flag_name(name)
             raise ConfigError(
-                f"{flag} {now} differs from the run's {then}; a resumed run keeps its settings: remove {flag}, or start "
-                f"a new run{end}"
+                f"{flag} {now} differs from the run's {then}; a resumed run keeps its settings: remove {flag}, or "
+                f"start a new run{end}"
             )
 
 
