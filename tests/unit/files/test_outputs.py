@@ -160,9 +160,7 @@ def test_a_file_and_its_record_are_written_together(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_file_whose_record_cannot_be_written_is_not_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_whose_record_cannot_be_written_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "full")
 

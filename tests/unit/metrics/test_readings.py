@@ -40,9 +40,7 @@ def test_distances_without_a_floor_are_read_with_their_bias() -> None:
         (0.49, 0.0, ", far fewer than for held-out images"),
     ],
 )
-def test_shares_are_compared_with_held_out_images_and_noise(
-    value: float, noise: float, reading: str
-) -> None:
+def test_shares_are_compared_with_held_out_images_and_noise(value: float, noise: float, reading: str) -> None:
     assert scores.describe_share(value, 1.0, noise) == reading
     assert scores.describe_share(value, None, noise) == ""
 
