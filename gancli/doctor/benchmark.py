@@ -91,9 +91,7 @@ def measure_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def time_matmul(n: int, device: torch.device, dtype: torch.dtype) -> float:
-    a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(
-        device, dtype
-    )  # constant numbers would use less power
+    a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(device, dtype)  # constants would use less power
     a[0, 0].item()  # waits for the device
     started = time.perf_counter()
     (a @ a)[0, 0].item()

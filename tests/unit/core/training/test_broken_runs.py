@@ -64,7 +64,8 @@ def test_a_generator_that_does_not_learn_lets_the_discriminator_win(tmp_path: Pa
         trainer.state.opt_G.step = do_nothing  # type: ignore[method-assign,assignment]
 
     assert (
-        "the discriminator wins: it has been right" in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
+        "the discriminator wins: it has been right"
+        in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
     )
 
 
@@ -77,7 +78,7 @@ def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
 def test_ten_images_are_overfitted(tmp_path: Path) -> None:
     settings = {"kimg": 6, "gamma": 0.01, "d_width": 32, "lr": 1e-3, "shift": 0, "augment": "none"}
     found = warned(tmp_path, noise(tmp_path, 10), **settings)["overfitting"]
-    assert "known its training images by heart" in found.text and found.nimg <= 6000
+    assert "memorised its training images" in found.text and found.nimg <= 6000
 
 
 @pytest.mark.long
