@@ -76,8 +76,8 @@ def test_a_cluster_has_a_hundred_images_on_average(patterns: ImageSet) -> None:
         ({}, []),
         ({"clusters": 3}, ["--clusters 3 has no effect: the 4 classes of the data are used"]),
         ({"clusters": 3, "conditional": False}, []),
-        ({"clusters": 50, "conditional": False}, ["5 clusters are made, not 50: 540 images to train on allow no more"]),
-        ({"clusters": 1, "conditional": False}, ["no clusters are made, not 1: 540 images to train on allow no more"]),
+        ({"clusters": 50, "conditional": False}, ["made 5 clusters, not 50: 540 training images allow no more"]),
+        ({"clusters": 1, "conditional": False}, ["made no clusters, not 1: 540 training images allow no more"]),
     ],
 )
 def test_clusters_that_were_asked_for_and_not_made_are_told_of(

@@ -117,7 +117,7 @@ def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
 ) -> None:
     model = make_model("mlp", 3)
     model_file.save_model(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
-    with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes"):
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names that repeat"):
         model_file.load_model(tmp_path / "m.safetensors")
 
 

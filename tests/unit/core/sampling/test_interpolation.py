@@ -156,13 +156,13 @@ def test_frames_come_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("seeds", "options", "message"),
     [
-        ([3], {}, "two different latents, or one and two classes"),
-        ([3], {"classes": [1]}, "two different latents, or one and two classes"),
+        ([3], {}, "two different latents, or one latent and two classes"),
+        ([3], {"classes": [1]}, "two different latents, or one latent and two classes"),
         ([3], {"path": "circle", "classes": [1, 2]}, "seed 3 is followed by itself"),
         ([3], {"classes": [1, 1]}, "seed 3 is followed by itself"),
         ([3, 7, 7], {}, "seed 7 is followed by itself"),
         ([3, 7, 3], {}, "seed 3 is followed by itself where the loop closes"),
-        ([3, 7, 12], {"path": "circle"}, "a circle goes through two latents, and 3 are given"),
+        ([3, 7, 12], {"path": "circle"}, "a circle goes through two latents, got 3"),
         ([3, 3], {"path": "circle"}, "seed 3 is followed by itself"),
         ([3, 7], {"trunc": 0, "classes": [1]}, "--trunc 0 leaves only one"),
         ([3, 7], {"classes": [0, 1, 2]}, "3 classes for 2 seeds"),

@@ -135,9 +135,7 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
 
     assert run_config.run_config_notes(record(200)) == []
     (said,) = run_config.run_config_notes(record(199))
-    assert said.startswith(
-        "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
-    )
+    assert said.startswith("augmentation has a fixed strength of 0.5 (--augment-strength): no images are held out")
     with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         record(199, ada=True)
 

@@ -78,7 +78,7 @@ def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
 def test_ten_images_are_overfitted(tmp_path: Path) -> None:
     settings = {"kimg": 6, "gamma": 0.01, "d_width": 32, "lr": 1e-3, "shift": 0, "augment": "none"}
     found = warned(tmp_path, noise(tmp_path, 10), **settings)["overfitting"]
-    assert "known its training images by heart" in found.text and found.nimg <= 6000
+    assert "memorised its training images" in found.text and found.nimg <= 6000
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Fine-tuning: what is taken from a model or a run, what starts anew, and what is refused."""
+"""Fine-tuning: what is taken from a model or a run, what is new, and what is refused."""
 
 import dataclasses
 import shutil
@@ -185,10 +185,10 @@ def test_a_fresh_d_may_be_another_than_the_models() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; leave it out"),
-        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; leave it out"),
+        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; remove it"),
+        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; remove it"),
         ({"g_width": 16}, "--g-width 16 differs from the 8 of runs/old"),
-        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; leave it out, or start from the run's model"),
+        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; remove it, or start from the run's model"),
         ({"spectral_norm": True}, "--spectral-norm True differs from the False of runs/old"),
         ({"resolution": 16}, "--resolution 16 differs from the 12 of runs/old"),
         ({"channels": "3"}, "--channels 3 differs from the 1 of runs/old"),
@@ -214,8 +214,8 @@ def test_what_the_model_has_may_be_said_again() -> None:
         (NAMES, NAMES, [], [], "animals"),
         ((), (), [], [], "animals"),
         (NAMES, ("dog",), [], [], "animals"),
-        (NAMES, ("a", "b"), ["class embeddings"], [], "animals; classes differ, so their embeddings start anew"),
-        (NAMES, ("cat", "bee"), [], ["bee"], "animals; embeddings of new classes start anew: bee"),
+        (NAMES, ("a", "b"), ["class embeddings"], [], "animals; the classes differ, so their embeddings are new"),
+        (NAMES, ("cat", "bee"), [], ["bee"], "animals; new embeddings for new classes: bee"),
         (
             NAMES,
             ("cat", "weights", "embeddings"),
@@ -236,7 +236,7 @@ def test_the_record_and_the_line_say_what_starts_anew(
     assert finetune.describe_init(found).startswith(f"runs/old, 1.5 kimg on {said}")
     bare = finetune.build_init_entry(trained(then, with_D=False), record_of(now))
     assert (bare.remade, bare.new_classes) == (("D", *remade), tuple(new_classes))
-    assert "; D starts fresh, since a model file holds G alone" in finetune.describe_init(bare)
+    assert "; D is new, because a model file holds only G" in finetune.describe_init(bare)
 
 
 @pytest.mark.parametrize("data", [{"resolution": 16}, {"channels": 3}], ids=str)
@@ -371,7 +371,7 @@ def do_nothing(meta: dict[str, Any]) -> None:
 
 CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold the record of a run"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
-NO_COUNT = "holds a number of images seen that cannot be right"
+NO_COUNT = "holds an invalid number of images seen"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no record": (lambda meta: meta.pop("record"), "does not fit the run it belongs to: .*record"),
     "no settings": (lambda meta: meta["record"].pop("train"), CANNOT_BE_BUILT),
@@ -387,7 +387,7 @@ FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b"]), CANNOT_BE_BUILT),
     "a name twice": (
         lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a", "b"]),
-        "holds classes of one",
+        "holds class names that repeat",
     ),
     "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), CANNOT_BE_BUILT),
     "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), CANNOT_BE_BUILT),

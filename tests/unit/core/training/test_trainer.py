@@ -460,7 +460,9 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
         resume(trainer.run_dir)
     for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
         trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
-        with pytest.raises(RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint {then!r}; put"):
+        with pytest.raises(
+            RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint says {then!r}; restore"
+        ):
             resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
     with pytest.raises(RunError, match=r"machine\.precision.*'x'"):
@@ -540,7 +542,7 @@ def test_memory_that_is_out_in_the_middle_of_a_run_leaves_what_was_saved(
         step(*arguments)
 
     monkeypatch.setattr(trainer.state, "step", limited)
-    said = f"a batch of 8 images of 8x8 does not fit .* cpu; make room .*--resume {trainer.run_dir.path}, or .*-size 4"
+    said = f"a batch of 8 images of 8x8 does not fit .* cpu; free .*--resume {trainer.run_dir.path}, or .*-size 4"
     with pytest.raises(MemoryLimitError, match=said):
         finish(trainer)
     assert trainer.run_dir.checkpoints()[0] == trainer.run_dir.checkpoint(400)
@@ -562,7 +564,7 @@ def test_memory_that_is_out_outside_a_step_is_one_line_too(
         return real(*arguments)
 
     monkeypatch.setattr(trainer.state, place, limited)
-    said = f"memory is out at 0.4 kimg; make room .*--resume {trainer.run_dir.path}, or start anew with --batch-size 4"
+    said = f"out of memory at 0.4 kimg; free .*--resume {trainer.run_dir.path}, or start a new run with --batch-size 4"
     with pytest.raises(MemoryLimitError, match=said):
         finish(trainer)
 
@@ -606,8 +608,8 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     seen = finish(trainer)
     (warned,) = [event for event in seen if isinstance(event, events.Warned) and event.name == "diverged"]
     assert warned.text == (
-        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half the "
-        "learning rate"
+        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half "
+        "the learning rate"
     )
     assert isinstance(seen[-1], events.RunEnded) and seen[-1].reason == "finished" and trainer.state.is_finite()
     assert len(rates) == (248 + 1200 - 200) / 8
@@ -852,7 +854,7 @@ def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_
     shutil.copy(run.model, run.best_model)  # of image 1200
     again = resume(run, scorer=scored([4.0]))
     assert again.state.nimg == parse_nimg(older) == 1000 and again.monitor.best is None
-    assert "the model of the best score, 1 at 0.4 kimg, is gone" in again.notes[-1]
+    assert "the model with the best score, 1 at 0.4 kimg, is lost" in again.notes[-1]
     finish(again)
     assert again.monitor.best == (4.0, 1200) and model_file.load_model(run.best_model).info.nimg == 1200
 
@@ -965,7 +967,7 @@ def test_what_replaced_a_lost_best_model_stays_the_best_to_beat(tmp_path: Path, 
     run = trainer.run_dir
     run.best_model.unlink()
     again = resume(run, scorer=scored([3.0]), kimg=0.8)
-    assert "is gone" in again.notes[-1]
+    assert "is lost" in again.notes[-1]
     finish(again)
     once_more = resume(run, scorer=scored([4.0]), kimg=1.2)
     assert once_more.monitor.best == (3.0, 800) and not once_more.notes

@@ -105,19 +105,21 @@ def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
 
     monkeypatch.setattr(TrainStep, "step", limited)
     said = r"a batch of 8 images of 8x8 does not fit into the memory of cpu; "
-    with pytest.raises(MemoryLimitError, match=rf"{said}--batch-size 2 does"):
+    with pytest.raises(MemoryLimitError, match=rf"{said}use --batch-size 2"):
         trial.run_trial(*plan)
     room = 1
-    with pytest.raises(MemoryLimitError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
+    with pytest.raises(
+        MemoryLimitError, match=rf"{said}no smaller batch does either: lower --resolution or the widths"
+    ):
         trial.run_trial(*plan)
 
 
 @pytest.mark.parametrize(
     ("there", "sizes", "way_out"),
     [
-        (5.0, [2, 3, 7, 15, 31, 62, 125, 250], "--batch-size 250 does"),
-        (1.04, [2, 3], "--batch-size 3 does"),
-        (1.02, [2, 3], "nor does the smallest; lower --resolution or the widths"),
+        (5.0, [2, 3, 7, 15, 31, 62, 125, 250], "use --batch-size 250"),
+        (1.04, [2, 3], "use --batch-size 3"),
+        (1.02, [2, 3], "no smaller batch does either: lower --resolution or the widths"),
     ],
 )
 def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(

@@ -67,7 +67,7 @@ def evaluations(*short_classes: list[str] | None) -> list[MetricsLine]:
 BAD = {
     "discriminator_wins": (LONG_WINDOW, {"accuracy": 0.971}, {"accuracy": 0.969}, "97.1% of the time since 2 kimg"),
     "discriminator_lost": (LONG_WINDOW, {"accuracy": 0.519}, {"accuracy": 0.521}, "51.9% of the time since 2 kimg"),
-    "collapse": (SHORT_WINDOW, {"diversity": 0.49}, {"diversity": 0.51}, "too much alike since 2 kimg (0.49 times"),
+    "collapse": (SHORT_WINDOW, {"diversity": 0.49}, {"diversity": 0.51}, "too similar since 2 kimg (0.49 times"),
     "overfitting": (SHORT_WINDOW, {"r_v": 0.61}, {"r_v": 0.59}, "since 2 kimg (r_v 0.61"),
     "augmentation_limit": (
         SHORT_WINDOW,
@@ -105,7 +105,7 @@ def test_an_accuracy_of_one_half_is_right_where_the_score_is_near_its_floor() ->
     assert "discriminator_lost" in find_warnings(
         History(lines, [evaluation(2000, fd=4.1)], "fd", (4.1, 2000), floor=1.0)
     )
-    assert "nearly all alike" in find_warnings(History(ticks(SHORT_WINDOW, diversity=0.19), []))["collapse"]
+    assert "nearly identical" in find_warnings(History(ticks(SHORT_WINDOW, diversity=0.19), []))["collapse"]
 
 
 def test_classes_that_were_missing_in_some_evaluations_in_a_row_are_named() -> None:
