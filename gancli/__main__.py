@@ -1,4 +1,4 @@
-"""Where the program begins; Ctrl-C before anything is set up just ends it."""
+"""Entry point of the program. Ctrl-C during start-up ends it silently."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""The settings of a run: names, defaults, ranges and help, each written once. Needs no torch."""
+"""The settings of a run: names, defaults, ranges and help texts, each written once. Needs no torch."""
 
 import dataclasses
 import functools
@@ -26,25 +26,28 @@ EXTRACTOR_NAMES = ("digits", "fashion", "stacked-digits", "random", "inception")
 RESOLUTIONS = "a multiple of 4 from 8 to 256, or 0"
 COLOURS = {"black": "#000000", "grey": "#808080", "white": "#ffffff"}
 
-ADA_LIMIT = 0.8  # beyond it augmentations leak into what G draws: Karras et al. 2020 (2006.06676), sec. 2.2
+ADA_LIMIT = 0.8  # above it, augmentations leak into generated images: Karras et al. 2020 (2006.06676), sec. 2.2
 MAX_SEEDS = 10_000_000
-EVALUATION_IMAGES = 10_000  # images that are scored unless it is said
+EVALUATION_IMAGES = 10_000  # default of --n
 MAX_GRID = 1024
-WALK_KEYS = 5  # pictures that a walk passes unless it is said
-WALK_FRAMES, STRIP_FRAMES = 60, 8  # from one of them to the next, in a film and in a strip
+WALK_KEYS = 5  # images on a walk by default
+WALK_FRAMES, STRIP_FRAMES = 60, 8  # per segment, in a film and in a strip
 MAX_FRAMES = 20_000
 MAX_SECONDS = 1e9
 MAX_TRUNC = 2
 MAX_SCALE = 64
-MAX_FPS = 50  # browsers show a frame shorter than 20 ms for a tenth of a second
+MAX_FPS = 50  # browsers slow frames shorter than 20 ms down to 100 ms
 MOST_CLASSES = 1000
-LONGEST_NAME = 255  # letters of a class, as of a folder
+LONGEST_NAME = 255  # characters in a class name; the limit of folder names
 LENGTH_SETTINGS = ("kimg", "epochs", "time_budget")
-OFF_FLAGS = {"conditional": "--unconditional", "share_latents": "--fresh-latents"}  # flags, where --no- reads badly
+OFF_FLAGS = {
+    "conditional": "--unconditional",
+    "share_latents": "--fresh-latents",
+}  # flags that --no- would make hard to read
 
 
 def format_choices(names: Any) -> str:
-    """Choices for a help text, of a Literal or a sequence: 'crop, pad, stretch'."""
+    """The choices of a Literal or a sequence for a help text: 'crop, pad, stretch'."""
     return ", ".join(typing.get_args(names) or names)
 
 
@@ -56,16 +59,16 @@ def parse_seconds(text: str) -> float:
     hours, minutes, seconds = (float(part or 0) for part in parts.groups())
     total = hours * 3600 + minutes * 60 + seconds
     if total > MAX_SECONDS:
-        raise ConfigError(f"the time {text[:40]!r} is too long; at most {MAX_SECONDS:g} seconds can be asked for")
+        raise ConfigError(f"the time {text[:40]!r} is too long; give at most {MAX_SECONDS:g} seconds")
     return total
 
 
 def parse_threads(text: str) -> Threads:
-    """'auto' as it is, '2' -> 2."""
+    """'auto' -> 'auto', '2' -> 2."""
     if text == "auto":
         return "auto"
     if not re.fullmatch(r"-?\d{1,18}", text):
-        raise ConfigError(f"cannot read the threads {text!r}; write a number, or auto")
+        raise ConfigError(f"cannot read the threads {text!r}; write a number or auto")
     return int(text)
 
 
@@ -78,9 +81,10 @@ def declare_setting(
     high: float | None = None,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A field with its help text and inclusive range; parse: reads it where it may be written as text.
+    """A field with its help text and inclusive range.
 
-    panel: the heading of `gancli train --help` that its flag stands below; None is a setting without a flag.
+    parse: converts a value written as text. panel: the section of `gancli train --help` that lists the flag; None
+    makes a setting without a flag.
     """
     about = {"help": help, "panel": panel, "low": low, "high": high, "parse": parse}
     return field(default=default, metadata=about)
@@ -101,107 +105,120 @@ class TrainConfig:
     """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
 
     data: str = data_setting(
-        "mnist", f"{format_choices(tuple(DATASETS))}; or a folder, zip or npz of pictures, or a folder of IDX files."
+        "mnist", f"Data set: {format_choices(tuple(DATASETS))}, or the path of a folder, zip, npz or IDX folder."
     )
-    conditional: bool = data_setting(True, "Use the labels where the data have them.")
+    conditional: bool = data_setting(True, "Train on labels if the data have them, or ignore them.")
     clusters: int = data_setting(
         0,
-        "Clusters of similar images that stand in for classes where no labels are used; 0 is off.",
+        "Number of image clusters that replace classes when no labels are used; 0 turns it off.",
         low=0,
         high=MOST_CLASSES,
     )
     resolution: int = data_setting(
-        0, "Side of the images in pixels, a multiple of 4; 0 takes it from the data.", low=0, high=256
+        0, "Image side in pixels, a multiple of 4; 0 derives it from the data.", low=0, high=256
     )
-    fit: FitName = data_setting("crop", f"What becomes of pictures that are not square: {format_choices(FitName)}.")
-    channels: ChannelsName = data_setting("auto", "1 for grey, 3 for colour; auto takes it from the data.")
+    fit: FitName = data_setting("crop", f"Method for images that are not square: {format_choices(FitName)}.")
+    channels: ChannelsName = data_setting(
+        "auto", "Colour channels: 1 (grey), 3 (colour), or auto to derive it from the data."
+    )
     background: str = data_setting(
-        "black", "Colour behind transparent and padded pictures: black, grey, white or #rrggbb."
+        "black", "Colour behind transparent and padded images: black, grey, white or #rrggbb."
     )
-    mirror: bool = data_setting(False, "Show each image flipped left to right half of the time.")
-    max_bad: int = data_setting(10, "Files that may be skipped because they cannot be read.", low=0, high=1_000_000_000)
+    mirror: bool = data_setting(False, "Flip training images left to right with probability 0.5.")
+    max_bad: int = data_setting(10, "Number of unreadable files to skip before giving up.", low=0, high=1_000_000_000)
 
     model: ModelName = network_setting("conv", f"Network family: {format_choices(ModelName)}.")
     z_dim: int = network_setting(64, "Size of the latent vector.", low=1, high=4096)
     g_width: int = network_setting(
-        64, "Width of the generator (most channels; hidden units for mlp).", low=4, high=4096
+        64, "Width of G: its largest number of channels (mlp: hidden units).", low=4, high=4096
     )
     d_width: int = network_setting(
-        64, "Width of the discriminator (most channels; hidden units for mlp).", low=4, high=4096
+        64, "Width of D: its largest number of channels (mlp: hidden units).", low=4, high=4096
     )
-    spectral_norm: bool = network_setting(False, "Divide each of D's weights by its largest singular value.")
+    spectral_norm: bool = network_setting(False, "Divide each weight of D by its largest singular value.")
 
     loss: LossName = loss_setting("non-saturating", f"GAN loss: {format_choices(LossName)}.")
-    gamma: float = loss_setting(0.0, "Weight of the R1 gradient penalty; 0 is off.", low=0, high=1e6)
-    gamma_end: float = loss_setting(1.0, "Part of gamma left after the burn-in; 1 keeps it.", low=0, high=1)
-    r2: bool = loss_setting(False, "Apply the penalty of gamma to generated images too.")
-    r1_interval: int = loss_setting(
-        1, "Apply R1 (and R2) every so many steps, multiplied by as much.", low=1, high=1024
+    gamma: float = loss_setting(0.0, "Weight of the R1 gradient penalty; 0 turns it off.", low=0, high=1e6)
+    gamma_end: float = loss_setting(
+        1.0, "Final gamma after the burn-in, as a fraction of gamma; 1 keeps it constant.", low=0, high=1
     )
-    gradient_penalty: float = loss_setting(0.0, "Weight of WGAN-GP's penalty, usually 10; 0 is off.", low=0, high=1e6)
+    r2: bool = loss_setting(False, "Apply the gradient penalty to generated images too (R2).")
+    r1_interval: int = loss_setting(
+        1, "Apply the R1 and R2 penalties every N steps, multiplied by N.", low=1, high=1024
+    )
+    gradient_penalty: float = loss_setting(
+        0.0, "Weight of the WGAN-GP gradient penalty, usually 10; 0 turns it off.", low=0, high=1e6
+    )
     shift: float = augment_setting(
-        0.0, "Chance that D sees an image moved by up to a pixel; rises as they repeat, falls to 0.", low=0, high=1
+        0.0, "Probability of shifting D's input by a pixel; grows as images repeat, ends at 0.", low=0, high=1
     )
 
     augment: str = augment_setting(
-        "none", f"What else D sees done to images: {format_choices(AUGMENT_NAMES)}, several, or none."
+        "none", f"Augmentations of D's input: {format_choices(AUGMENT_NAMES)}, several with commas, or none."
     )
     augment_strength: float = augment_setting(
-        0.5, "Chance of each augmentation; where it starts with ada.", low=0, high=1
+        0.5, "Probability of each augmentation; with --ada, the initial one.", low=0, high=1
     )
     augment_below: int = hidden_setting(
-        0, "Augment only sets of fewer training images; 0 is any number.", low=0, high=1_000_000_000
+        0, "Augment only training sets with fewer images than this; 0 means any size.", low=0, high=1_000_000_000
     )
-    ada: bool = augment_setting(False, f"Drive the strength of augmentation by overfitting, up to {ADA_LIMIT}.")
+    ada: bool = augment_setting(False, f"Adapt the augmentation strength to overfitting, up to {ADA_LIMIT}.")
 
-    batch_size: int = optimizer_setting(64, "Images per step, once batches have grown.", low=2, high=65536)
+    batch_size: int = optimizer_setting(64, "Images per step, after the batch size has ramped up.", low=2, high=65536)
     batch_ramp_kimg: float = optimizer_setting(
-        0.0, "Quarter batches at first, halves from a quarter of so many kimg on, whole ones after.", low=0, high=1e6
+        0.0, "Ramp up the batch size: a quarter until N/4 kimg, half until N, then full.", low=0, high=1e6
     )
-    lr: float = optimizer_setting(2e-4, "Adam's learning rate, for G and D.", low=1e-8, high=1)
-    beta1: float = optimizer_setting(0.9, "Adam's beta1.", low=0, high=0.9999)
-    beta2: float = optimizer_setting(0.999, "Adam's beta2.", low=0, high=0.999999)
+    lr: float = optimizer_setting(2e-4, "Adam learning rate of G and D.", low=1e-8, high=1)
+    beta1: float = optimizer_setting(0.9, "Decay rate of Adam's first moment.", low=0, high=0.9999)
+    beta2: float = optimizer_setting(0.999, "Decay rate of Adam's second moment.", low=0, high=0.999999)
     burn_in: float = optimizer_setting(
-        1.0, "Part of the run in which gamma, lr and beta2 move to their ends, along a cosine.", low=1e-6, high=1
+        1.0, "Fraction of the run over which gamma, lr and beta2 move to their final values.", low=1e-6, high=1
     )
-    lr_end: float = optimizer_setting(1.0, "Part of lr left after the burn-in; 1 keeps it.", low=0, high=1)
-    beta2_end: float = optimizer_setting(0.0, "Adam's beta2 after the burn-in; 0 keeps it.", low=0, high=0.999999)
+    lr_end: float = optimizer_setting(
+        1.0, "Final lr after the burn-in, as a fraction of lr; 1 keeps it constant.", low=0, high=1
+    )
+    beta2_end: float = optimizer_setting(
+        0.0, "Final beta2 after the burn-in; 0 keeps it constant.", low=0, high=0.999999
+    )
     lr_decay_from: float = optimizer_setting(
-        1.0, "Part of the run after which lr falls to 0; 1 keeps it.", low=0, high=1
+        1.0, "Fraction of the run after which lr decays to 0; 1 turns decay off.", low=0, high=1
     )
     share_latents: bool = optimizer_setting(
-        False, "Reuse the D step's fakes in the G step (faster) instead of fresh ones."
+        False, "Reuse the fakes of the D step in the G step (faster), or draw fresh ones."
     )
-    ema_kimg: float = optimizer_setting(0.0, "Half-life of the averaged generator in kimg; 0 is off.", low=0, high=1e6)
+    ema_kimg: float = optimizer_setting(
+        0.0, "Half-life of the averaged generator (EMA) in kimg; 0 turns averaging off.", low=0, high=1e6
+    )
     ema_ramp: float = hidden_setting(
         0.05,
-        "Half-life at most this part of the images seen; 0: at most 0.3, rising from 0 over the burn-in.",
+        "Maximum half-life as a fraction of images seen; 0: at most 0.3, rising from 0 over the burn-in.",
         low=0,
         high=1,
     )
 
     kimg: float = run_setting(0.0, "Total length in thousands of images.", low=0, high=1e9)
-    epochs: float = run_setting(0.0, "Total length in passes over the training images.", low=0, high=1e9)
+    epochs: float = run_setting(0.0, "Total length in passes over the training set.", low=0, high=1e9)
     time_budget: float = run_setting(
         0.0, "Total training time, such as 90s, 10m or 2h.", low=0, high=1e9, parse=parse_seconds
     )
-    tick_kimg: float = hidden_setting(2.0, "Log the means of so many kimg.", low=0.001, high=1e6)
+    tick_kimg: float = hidden_setting(2.0, "Log means every N kimg.", low=0.001, high=1e6)
     eval_kimg: float = run_setting(
-        20.0, "Score samples every so many kimg, and keep the best model; 0 is off.", low=0, high=1e9
+        20.0, "Score samples every N kimg and keep the best model; 0 turns scoring off.", low=0, high=1e9
     )
-    snapshot_kimg: float = run_setting(20.0, "Save a checkpoint every so many kimg.", low=0.001, high=1e9)
+    snapshot_kimg: float = run_setting(20.0, "Save a checkpoint every N kimg.", low=0.001, high=1e9)
 
-    seed: int = run_setting(0, "Decides every random draw.", low=0, high=2**63 - 1)
-    device: DeviceName = run_setting("auto", f"Where to compute: {format_choices(DeviceName)}.")
+    seed: int = run_setting(0, "Seed of all random draws.", low=0, high=2**63 - 1)
+    device: DeviceName = run_setting("auto", f"Device to train on: {format_choices(DeviceName)}.")
     threads: Threads = run_setting(
         0,
-        "CPU threads; 0 is one per available core, auto as many as are fastest in a trial.",
+        "Number of CPU threads; 0 uses all cores, auto picks the fastest in a short trial.",
         low=0,
         high=1024,
         parse=parse_threads,
     )
     precision: PrecisionName = run_setting(
-        "float32", "Of the networks in training: float32, bf16 (bfloat16, mixed), or auto, the faster in a trial."
+        "float32",
+        "Precision of the networks: float32, bf16 (mixed bfloat16), or auto to pick the faster in a short trial.",
     )
 
     def __post_init__(self) -> None:
@@ -214,13 +231,11 @@ class TrainConfig:
         parse_colour(self.background)
         names = parse_augment(self.augment)
         if self.ada and not names:
-            raise ConfigError(
-                "ada drives the strength of augmentations; name some, such as --augment color,translation,cutout"
-            )
+            raise ConfigError("--ada needs augmentations to adapt; add --augment color,translation,cutout")
         if self.ada and self.augment_strength > ADA_LIMIT:
             raise ConfigError(
-                f"ada drives the strength of augmentation up to {ADA_LIMIT}, and augment_strength is "
-                f"{self.augment_strength:g}; give --augment-strength {ADA_LIMIT} or less, or --no-ada"
+                f"augment_strength {self.augment_strength:g} is above the limit of ada, {ADA_LIMIT}; "
+                f"give --augment-strength {ADA_LIMIT} or less, or --no-ada"
             )
         self.check_penalties()
         lengths = [name for name in LENGTH_SETTINGS if getattr(self, name)]
@@ -232,21 +247,21 @@ class TrainConfig:
         """Refuse losses and penalties that cannot work together."""
         if self.loss == "wasserstein" and not (self.gradient_penalty or self.spectral_norm):
             raise ConfigError(
-                "the wasserstein loss falls without end unless the slope of the discriminator is held; "
+                "the wasserstein loss diverges without a bound on D's gradient; "
                 "give --gradient-penalty 10 --gamma 0, or --spectral-norm"
             )
         if self.gradient_penalty and self.gamma:
             raise ConfigError(
-                f"gradient_penalty {self.gradient_penalty:g} wants the discriminator's slope to be 1, gamma "
-                f"{self.gamma:g} wants it to be 0; give --gamma 0 or --gradient-penalty 0"
+                f"gradient_penalty {self.gradient_penalty:g} pulls the norm of D's gradient to 1, gamma "
+                f"{self.gamma:g} pulls it to 0; give --gamma 0 or --gradient-penalty 0"
             )
         if self.r2 and not self.gamma:
-            raise ConfigError("r2 has the weight gamma, which is 0; give --gamma or --no-r2")
+            raise ConfigError("r2 uses gamma as its weight, and gamma is 0; give --gamma or --no-r2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """All it takes to build a G and a D again. n_classes is 0 for an unconditional model."""
+    """Everything needed to rebuild a G and a D. n_classes is 0 for an unconditional model."""
 
     model: ModelName
     z_dim: int
@@ -272,7 +287,7 @@ def setting_fields() -> dict[str, "dataclasses.Field[Any]"]:
 
 
 def tunable_settings() -> list[str]:
-    """The settings that are also flags of `gancli train`."""
+    """The settings that have a flag of `gancli train`."""
     return [name for name, f in setting_fields().items() if f.metadata["panel"]]
 
 
@@ -282,7 +297,7 @@ def flag_name(name: str) -> str:
 
 
 def off_flag_name(name: str) -> str | None:
-    """What turns a setting off that is on or off: r2 -> --no-r2; None for one that takes a value."""
+    """The flag that turns a boolean setting off: r2 -> --no-r2; None for a setting that takes a value."""
     return OFF_FLAGS.get(name, f"--no-{flag_name(name)[2:]}") if setting_fields()[name].type is bool else None
 
 
@@ -293,7 +308,7 @@ def check_setting_names(names: typing.Iterable[str], where: str) -> None:
 
 
 def check_setting(name: str, value: object) -> None:
-    """Raise ConfigError unless `value` has the type and lies in the range of the setting `name`."""
+    """Raise ConfigError unless `value` has the type and range of the setting `name`."""
     f = setting_fields()[name]
     kind = f.type
     if kind == Threads:
@@ -333,12 +348,12 @@ def parse_augment(text: str) -> tuple[str, ...]:
         if name not in AUGMENT_NAMES:
             raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, AUGMENT_NAMES)}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"augment names one twice: {text!r}")
+        raise ConfigError(f"augment names one augmentation twice: {text!r}; name each once")
     return names
 
 
 def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:
-    """'0,1,4-6' -> [0, 1, 4, 5, 6]. Raises ConfigError for more than `most`, before there is a list of them."""
+    """'0,1,4-6' -> [0, 1, 4, 5, 6]. Raises ConfigError for more than `most` seeds, before it builds the list."""
     ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
@@ -346,11 +361,11 @@ def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:
             raise ConfigError(f"cannot read the seeds {text!r}; write them as 0-63,100")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise ConfigError(f"cannot read the seeds {text!r}: {first} is above {last}")
+            raise ConfigError(f"cannot read the seeds {text!r}: {first} is above {last}; write them as 0-63,100")
         ranges.append(range(first, last + 1))
     if (n := sum(map(len, ranges))) > most:
-        raise ConfigError(f"{text!r} names {n:,} seeds; at most {most:,} go at once")
-    return [seed for some in ranges for seed in some]
+        raise ConfigError(f"{text!r} names {n:,} seeds; give at most {most:,}")
+    return [seed for seeds in ranges for seed in seeds]
 
 
 def format_seeds(seeds: Sequence[int]) -> str:
@@ -365,7 +380,7 @@ def format_seeds(seeds: Sequence[int]) -> str:
 
 
 def are_valid_names(names: Sequence[str]) -> bool:
-    """Whether each class can be told from the others, and typed."""
+    """Whether all class names differ and are short enough."""
     return len({*names}) == len(names) and all(len(name) <= LONGEST_NAME for name in names)
 
 
@@ -378,7 +393,7 @@ def parse_grid(text: str) -> tuple[int, int]:
 
 
 def config_from_values(values: Mapping[str, Any]) -> TrainConfig:
-    """A config from plain values, such as a dict read from JSON; unknown names are refused."""
+    """A config from plain values, such as a dict read from JSON. Raises ConfigError for unknown names."""
     check_setting_names(values, "the configuration")
     return TrainConfig(**values)
 

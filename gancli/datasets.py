@@ -1,6 +1,6 @@
-"""The data sets that have a name: one row holds all that is known of each. A row imports its loader when it is called.
+"""Named data sets: one row holds everything about one of them. A row imports its loader when it is called.
 
-Pictures at a path need no row. How to add one: docs/dev/extending.md.
+Images at a path need no row. docs/dev/extending.md says how to add a row.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """load: from the cache, the system or the network; raises DataError. features: the extractor of gancli/metrics that
-    was made for such images. preset: what trains them best, None for the default one. Its cache folder has its name.
+    """load: reads the cache, the system or the network; raises DataError. features: the extractor of gancli/metrics
+    that fits these images. preset: the best one for them; None means the default. The cache folder has the set's name.
     """
 
     load: Callable[[], "ImageSet"]

@@ -1,10 +1,10 @@
-"""Everything a user can cause: one tree of errors, each with the exit code the command line ends with."""
+"""All errors that a user can cause, in one tree; each has the exit code of the command line."""
 
 import difflib
 from collections.abc import Iterable
 
 MAX_MESSAGE_LENGTH = 1000
-MIN_TYPO_LENGTH = 3  # shorter words resemble anything
+MIN_TYPO_LENGTH = 3  # shorter words are similar to too many others
 
 
 class GancliError(Exception):
@@ -28,15 +28,15 @@ class RunError(GancliError):
 
 
 class FileFormatError(GancliError):
-    """A model or checkpoint file that is foreign, damaged or from a newer version."""
+    """A model or checkpoint file that another program or a newer version wrote, or that is damaged."""
 
 
 class DamagedFileError(FileFormatError):
-    """A file whose contents are not what was written."""
+    """A file whose contents have changed since it was written."""
 
 
 class ContractError(GancliError):
-    """A call whose arguments do not fit the function's contract."""
+    """A call whose arguments break the function's contract."""
 
 
 class MemoryLimitError(GancliError):
@@ -44,7 +44,7 @@ class MemoryLimitError(GancliError):
 
 
 class LostProcessError(GancliError):
-    """Processes that worked together and cannot any more."""
+    """Processes of one job that lost contact."""
 
 
 class DivergedError(GancliError):
@@ -52,7 +52,7 @@ class DivergedError(GancliError):
 
 
 def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
-    """The text in one line, not too long, that no terminal takes for a command: control characters are written out."""
+    """The text in one line of limited length, with control characters escaped so that no terminal obeys them."""
     text = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
@@ -60,7 +60,7 @@ def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint naming the closest known word, then all of them: ' (did you mean 'quick'? known: classic, quick)'."""
+    """A hint with the closest known word and all known words: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= MIN_TYPO_LENGTH else []
     guess = f"did you mean {close[0]!r}? " if close else ""

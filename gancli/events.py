@@ -1,4 +1,4 @@
-"""What a trainer reports, as plain values. An event states a fact already true: the file it names is on disk."""
+"""Events that a trainer reports, as plain values. An event is sent after the fact: the file it names is on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from typing import Literal
 class RunStarted:
     run: Path
     nimg: int
-    total_nimg: int | None  # None while a time budget is still measuring
+    total_nimg: int | None  # None until a time budget has its plan
 
 
 @dataclass(frozen=True)
 class PlanFixed:
-    """A time budget was turned into a number of images."""
+    """A time budget was converted into a number of images."""
 
     total_nimg: int
     images_per_s: float
@@ -43,9 +43,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scored:
-    """The model was scored, and a line of metrics.jsonl written; if it is the best so far, model-best is on disk.
+    """The model was scored and a line of metrics.jsonl written. If it is the best so far, model-best is on disk.
 
-    score: the value that ranks models, lower is better; None if it cannot be had. values: all numbers of the line.
+    score: the value that ranks models, lower is better; None if it cannot be computed. values: all numbers of the line.
     """
 
     nimg: int
@@ -58,7 +58,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something has gone wrong for a while; said once per run, and written to events.jsonl."""
+    """A problem that has lasted for a while. Reported once per run and written to events.jsonl."""
 
     nimg: int
     name: str
@@ -79,9 +79,9 @@ class SnapshotSaved:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """Training is over for now and its last checkpoint is on disk.
+    """Training has ended and its last checkpoint is on disk.
 
-    reason: "finished" (the plan is complete), "time" (the budget ran out first) or "stopped" (asked to).
+    reason: "finished" (the plan is complete), "time" (the time budget ran out first) or "stopped" (by a signal).
     """
 
     nimg: int

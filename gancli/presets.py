@@ -1,4 +1,4 @@
-"""Presets are data: a name, the settings it stands for, and the rule for which value wins."""
+"""Presets as data: names, their settings, and the rule that decides which value wins."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ PRESETS: dict[str, TrainConfig] = {
         tick_kimg=5,
         eval_kimg=50,
     ),
-    # The best that two CPU cores do in minutes. Measured: see docs/dev/presets.md.
+    # The best result of two CPU cores in minutes. Measured: see docs/dev/presets.md.
     "quick": TrainConfig(
         clusters=32,
         model="conv",
@@ -88,6 +88,17 @@ PRESETS["r3gan-128"] = replace(PRESETS["r3gan-64"], resolution=128, gamma=17.0)
 DEFAULT_PRESET = "quick"
 
 
+def default_text(name: str) -> str:
+    """The default of a setting for its help: the value that all presets share, else 'preset'."""
+    values = {getattr(preset, name) for preset in PRESETS.values()}
+    if len(values) > 1:
+        return "preset"
+    (value,) = values
+    if isinstance(value, bool):
+        return ((config.flag_name(name) if value else config.off_flag_name(name)) or "").removeprefix("--")
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
     values = dict(values)
@@ -104,9 +115,8 @@ def resolve_config(
 ) -> tuple[str, TrainConfig, dict[str, str]]:
     """Preset, then file, then flags: later wins. Returns the preset's name, the config and each value's source.
 
-    file, flags: setting -> value; a flag of None was not given. The total length is one choice spelled three ways
-    (kimg, epochs, time_budget): whoever sets one of them clears the others. Whoever wants no augmentation turns off
-    what would drive it.
+    file, flags: setting -> value; None means that a flag was not given. kimg, epochs and time_budget all set the
+    total length, so setting one clears the others. Setting augment to none also turns ada off.
     """
     layers = {
         "file": parse_setting_values(file or {}),
@@ -129,10 +139,10 @@ def resolve_config(
     for where, layer in layers.items():
         for name in LENGTH_SETTINGS:
             if layer.get(name, 1) == 0:
-                raise ConfigError(f"{name} must be above 0")
+                raise ConfigError(f"{name} must be above 0; give a length, or leave the flag out")
         lengths = [name for name in LENGTH_SETTINGS if name in layer]
         if len(lengths) > 1:
-            raise ConfigError(f"{' and '.join(map(config.flag_name, lengths))} exclude each other; give one")
+            raise ConfigError(f"{' and '.join(map(config.flag_name, lengths))} cannot be combined; give one")
         if lengths:
             values.update(dict.fromkeys(LENGTH_SETTINGS, 0.0))
             sources.update(dict.fromkeys(LENGTH_SETTINGS, where))

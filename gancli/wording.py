@@ -1,10 +1,10 @@
-"""Numbers and lists as people read them."""
+"""Numbers and lists in the form that people read."""
 
 from collections.abc import Sequence
 
 
 def format_significant(value: float | None) -> str:
-    """Three digits: '0.0123', '1.23', '123', '1,234'; beyond a million '1.23e+06'. '' for None."""
+    """Three digits: '0.0123', '1.23', '123', '1,234'; '1.23e+06' from a million on; '' for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"

@@ -19,6 +19,11 @@ QUICK = {"gancli --version", "gancli --help"}
 OTHERS = {"--rdzv-id", "--nnodes", "--max-restarts", "--signal", "--strict"}  # of torchrun, timeout and twine
 OTHERS |= {"--update-golden"}  # of pytest
 LARGEST_PICTURE = 200_000
+USER_PAGES = sorted((ROOT / "docs").glob("*.md"))
+GENERATED = {ROOT / "docs" / "cli.md", ROOT / "docs" / "cli-train.md"}  # made from the commands themselves
+MOST_WORDS, MOST_WORDS_PER_PAGE = 8_000, 1_200
+FOREIGN = r"\b(anew|so many|go(es)? on with|of which|besides|otherwise than)\b"  # phrases to avoid
+MOST_FOREIGN = 15
 
 
 def text_of(page: Path) -> str:
@@ -33,7 +38,7 @@ def shell_lines(page: Path) -> Iterator[str]:
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The words after `gancli` of every command in a sh block, and in backticks in the text."""
-    if page.name == "cli.md":  # made from the commands themselves
+    if page in GENERATED:
         return
     for line in shell_lines(page):
         words = shlex.split(line, comments=True)
@@ -149,9 +154,31 @@ def test_links_and_pictures_lead_somewhere() -> None:
     assert wrong == [] and seen >= 60
 
 
-def test_every_page_is_linked_from_the_readme() -> None:
-    readme = text_of(ROOT / "README.md")
-    assert [page.name for page in PAGES[2:] if f"({page.relative_to(ROOT)})" not in readme] == []
+def test_every_page_is_reached_from_the_readme_by_links() -> None:
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        reached |= new
+        targets = {
+            (page.parent / target.split("#")[0]).resolve()
+            for page in new
+            for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page))
+        }
+        new = {path for path in targets if path.suffix == ".md" and path.is_file()} - reached
+    assert {*PAGES} <= reached
+
+
+def test_pages_for_users_are_short() -> None:
+    words = {page.name: len(text_of(page).split()) for page in USER_PAGES}
+    assert len(words) >= 10 and max(words.values()) <= MOST_WORDS_PER_PAGE, words
+    assert sum(words.values()) <= MOST_WORDS, words
+
+
+def test_phrases_that_are_not_plain_english_are_rare() -> None:
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "gancli").rglob("*.py"), *(ROOT / "gancli").rglob("*.jinja")]
+    found = [
+        f"{path.name}: {line}" for path in files for line in text_of(path).splitlines() if re.search(FOREIGN, line)
+    ]
+    assert len(files) >= 100 and len(found) <= MOST_FOREIGN, found
 
 
 def test_pictures_of_troubleshooting_are_small() -> None:

@@ -1,6 +1,6 @@
-"""The command line: one file a command, which parses, calls a workflow and shows the result.
+"""The command line: one file per command, which parses arguments, calls a workflow and shows the result.
 
-Comes in: words. Goes out: lines, bars and exit codes. Read first: app.py, the commands and the one place that turns
-errors into lines; train.py is the longest command, report.py the shortest. render.py draws, options.py has the flags
-that commands share. Files here import torch in the bodies of functions alone, so that --help costs nothing.
+Input: arguments. Output: lines, progress bars and exit codes. Read first: app.py, which assembles the commands and
+turns errors into lines. train.py is the longest command, report.py the shortest. render.py draws; options.py holds
+the flags that commands share. Files here import torch inside functions only, so that --help stays fast.
 """

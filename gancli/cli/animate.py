@@ -1,4 +1,4 @@
-"""gancli animate: the film of a training, or of several side by side."""
+"""gancli animate: a film of one training run, or of several side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,26 +14,35 @@ from gancli.video.formats import output_help
 from gancli.video.timing import FilmOptions, frame_ms
 
 DEFAULT_FILM = FilmOptions()
-SIZE_ADVICE = "fewer pictures (--rows 4) or frames (--every 2) make it smaller, and so does -o x.mp4"
+SIZE_ADVICE = "to make it smaller, show fewer images (--rows 4) or frames (--every 2), or write -o x.mp4"
 
 Duration = Annotated[
     str | None,
-    typer.Option("--duration", help="Length without the hold, such as 8s; instead of --fps.", show_default=False),
+    typer.Option(
+        "--duration",
+        help="Length without --hold, such as 8s; replaces --fps.  [default: all frames at --fps]",
+        show_default=False,
+    ),
 ]
-Hold = Annotated[str, typer.Option("--hold", help="How long the last frame stays.")]
-Every = Annotated[int, typer.Option("--every", min=1, help="Show every so many-th frame, and the last.")]
+Hold = Annotated[str, typer.Option("--hold", help="Time that the last frame stays.")]
+Every = Annotated[int, typer.Option("--every", min=1, help="Show every N-th frame and the last.")]
 Rows = Annotated[
-    int | None, typer.Option("--rows", min=1, help="Only so many rows of pictures: a smaller film.", show_default=False)
+    int | None, typer.Option("--rows", min=1, help="Number of image rows to show.  [default: all]", show_default=False)
 ]
-Caption = Annotated[bool, typer.Option("--caption/--no-caption", help="Name the run and the images seen below.")]
-Plots = Annotated[bool, typer.Option("--plots/--no-plots", help="Let loss, accuracy and score grow with the pictures.")]
+Caption = Annotated[
+    bool, typer.Option("--caption/--no-caption", help="Show the run name and the images seen below the images.")
+]
+Plots = Annotated[
+    bool,
+    typer.Option("--plots/--no-plots", help="Show the curves of loss, accuracy and score growing with the images."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help=f"{output_help()}; left out, progress.gif of the run is made "
-        "anew, or with other options, or several runs, a new one in films/.",
+        help=f"Output: {output_help()}.  [default: progress.gif of the run; a new film in films/ for several runs or "
+        "with other options]",
         show_default=False,
     ),
 ]
@@ -44,7 +53,7 @@ def animate(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUN", help="Run folders, shown side by side; left out, the newest run.", show_default=False
+            metavar="RUN", help="Run folders to show side by side.  [default: the newest run]", show_default=False
         ),
     ] = None,
     fps: opt.Fps = DEFAULT_FILM.fps,
@@ -60,9 +69,9 @@ def animate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Make a film of how runs learned, from the frames in their folders.
+    """Make a film of training from the frames in run folders.
 
-    It needs no model. Several runs are aligned by images seen; one that ended earlier keeps its last frame.
+    It needs no model. Several runs are aligned by images seen; a run that ended earlier keeps its last frame.
     """
     opt.check_exclusive(fps=fps if opt.was_given(ctx, "fps") else None, duration=duration)
     kind = filming.output_kind(output)

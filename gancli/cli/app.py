@@ -1,4 +1,4 @@
-"""Assembles the commands; the one place where errors become a line and an exit code."""
+"""Assembles the commands and turns errors into one line and an exit code."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknow
 
 
 class ErrorBoundary(typer.core.TyperGroup):
-    """Turns what a user or the machine can cause into one line on stderr. A bug stays a traceback."""
+    """Turns errors of the user or the machine into one line on stderr. A bug stays a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = not args
@@ -52,7 +52,7 @@ class ErrorBoundary(typer.core.TyperGroup):
         except UsageError as err:
             exit_with_error(err.format_message(), 2, err)
         except BrokenPipeError as err:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads any more, and Python would complain at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader is gone, and Python would complain at exit
             raise typer.Exit(1) from err
         except OSError as err:
             exit_with_error(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
@@ -62,13 +62,13 @@ class ErrorBoundary(typer.core.TyperGroup):
 
 
 def exit_with_error(message: str, exit_code: int, err: Exception) -> NoReturn:
-    """One line, whatever a file or a path put into the message."""
+    """Print one line, even if a file or a path put control characters into the message."""
     echo_stderr(f"error: {make_printable(message)}")
     raise typer.Exit(exit_code) from err
 
 
 def echo_stderr(line: str) -> None:
-    """On stderr, if there is anyone to read it."""
+    """Print on stderr; ignore a closed stderr."""
     with contextlib.suppress(OSError):
         typer.echo(line, err=True)
 
@@ -80,7 +80,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train generative adversarial networks, and use what they learned.",
+    help="Train generative adversarial networks and use the trained models.",
 )
 
 
@@ -110,7 +110,7 @@ app.command()(doctor)
 
 
 def raise_interrupt(number: int, _: object) -> NoReturn:
-    """Unwind as an error does, so that nothing half-written stays; a second signal does not disturb that."""
+    """Unwind like an error, so that no half-written file stays. A second signal cannot interrupt the cleanup."""
     for each in processes.STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
@@ -118,14 +118,16 @@ def raise_interrupt(number: int, _: object) -> NoReturn:
 
 def main() -> None:
     for number in processes.STOP_SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, raise_interrupt)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
-    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what Apple's GPUs cannot do, the CPU does
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # torch reads this when it starts: idle threads sleep instead of spinning
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # the CPU runs what Apple GPUs do not support
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it was given, whatever its bytes
+        sys.stdout.reconfigure(errors="surrogateescape")  # print paths unchanged, whatever their bytes
     try:
         app(prog_name="gancli")
     finally:
-        for number in processes.STOP_SIGNALS:  # nothing is left to undo, and Python would tell of it while it exits
+        for number in processes.STOP_SIGNALS:  # nothing is left to clean up; a signal would print a traceback at exit
             signal.signal(number, signal.SIG_IGN)

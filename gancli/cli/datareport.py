@@ -1,4 +1,4 @@
-"""What is said of the data and the plan before training: all of it by --dry-run, what matters by every run."""
+"""The report on data and plan before training: complete for --dry-run, a summary for every run."""
 
 import shutil
 import textwrap
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 9
 MOST_SIZES, MOST_COPIES = 3, 3
 MOST_CLASSES = 60
-SHOWN_PER_END = 5  # classes named at either end where not all are
+SHOWN_PER_END = 5  # classes shown from each end of a long list
 MIN_TEXT_WIDTH = 30
 
 Row = tuple[str, str]
@@ -28,7 +28,7 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What training takes, by a trial. memory_there_bytes: what the machine has."""
+    """The cost of training, measured in a trial. memory_there_bytes: the memory of the machine."""
 
     n_shown: int
     images_per_s: float
@@ -39,14 +39,14 @@ class TrainingCost:
 
 @dataclass(frozen=True)
 class RunReport:
-    """The data, what training on them takes where that was tried, and a picture of some of them."""
+    """The survey of the data, the cost of training if it was tried, and the path of an example picture."""
 
     data: "DataSurvey"
     cost: TrainingCost | None
     picture: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All facts side by side."""
+        """All facts in one flat dict."""
         values = asdict(self.data)
         return {
             **(values.pop("files") or {}),
@@ -57,7 +57,7 @@ class RunReport:
 
 
 def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> RunReport:
-    """The survey of the data, and what training on them will take, if that was tried."""
+    """The survey of the data, with the cost of training if `trial` is given."""
     from gancli.core.data.statistics import survey_dataset
     from gancli.core.training import run_config
 
@@ -74,7 +74,7 @@ def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None
 
 
 def print_summary(report: RunReport, record: "RunConfig") -> None:
-    """The short form, on stderr."""
+    """Print the short form on stderr."""
     data = report.data
     rows = [*plan_rows(record), *file_rows(data), *class_rows(data, most=2 * SHOWN_PER_END)]
     rows += [*copy_rows(data.duplicates, most=1), *cost_rows(report), ("grid", f"training images: {report.picture}")]
@@ -86,12 +86,12 @@ def print_summary(report: RunReport, record: "RunConfig") -> None:
 
 
 def print_full_report(report: RunReport, record: "RunConfig") -> None:
-    """The long form, on stdout; every bad file by its name."""
+    """Print the long form on stdout, with the name of every bad file."""
     data, files = report.data, report.data.files
     rows = [*plan_rows(record), *file_rows(data), *mode_rows(data), *class_rows(data, most=MOST_CLASSES)]
     rows += [*copy_rows(data.duplicates, most=MOST_COPIES), *cost_rows(report)]
     if report.picture:
-        rows.append(("grid", f"what D will see{describe_image_changes(record)}: {report.picture}"))
+        rows.append(("grid", f"input of D{describe_image_changes(record)}: {report.picture}"))
     if files:
         rows.append(("cache", files.cache))
     rows += [*(("note", line) for line in data.notes), *(("warning", line) for line in data.warnings)]
@@ -104,7 +104,7 @@ def print_full_report(report: RunReport, record: "RunConfig") -> None:
 
 
 def describe_image_changes(record: "RunConfig") -> str:
-    """What is done to images at every step: ', mirrored, shifted and changed by cutout as in training'."""
+    """The random changes to images in each step: ', mirrored, shifted and changed by cutout as in training'."""
     train = record.train
     changes = [what for is_on, what in ((train.mirror, "mirrored"), (train.shift, "shifted")) if is_on]
     if train.augment != "none" and train.augment_strength:
@@ -113,7 +113,7 @@ def describe_image_changes(record: "RunConfig") -> str:
 
 
 def print_wrapped(label: str, text: str) -> None:
-    """A paragraph as wide as the terminal, its label before it."""
+    """Print a paragraph as wide as the terminal, with its label in front."""
     width = max(MIN_TEXT_WIDTH, shutil.get_terminal_size().columns) - LABEL_WIDTH
     for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False):
         print_stdout(f"{label:{LABEL_WIDTH}}{line}")
@@ -124,7 +124,7 @@ def plan_rows(record: "RunConfig") -> Iterator[Row]:
     data, machine, train = record.data, record.machine, record.train
     total, n_classes = record.plan.total_nimg, len(data.class_names)
     length = f"{total / 1000:g} kimg" if total else f"as many images as fit {format_duration(train.time_budget)}"
-    kind = "clusters in place of classes" if data.clusters else "classes: conditional"
+    kind = "clusters instead of classes" if data.clusters else "classes: conditional"
     known = f"{n_classes} {kind}" if n_classes else "unconditional"
     size = f"{data.resolution}x{data.resolution} {'grey' if data.channels == 1 else 'RGB'}"
     yield "preset", f"{record.preset}: {train.model}, batch {train.batch_size}, seed {train.seed}, {length}"
@@ -136,18 +136,18 @@ def plan_rows(record: "RunConfig") -> Iterator[Row]:
     if train.augment != "none":
         yield "augment", describe_augmentation(record)
     chosen = [name for name in ("threads", "precision") if getattr(train, name) == "auto"]
-    tried = f" ({' and '.join(chosen)}: the fastest of a trial)" if chosen else ""
+    tried = f" ({' and '.join(chosen)}: the fastest in a trial)" if chosen else ""
     yield "on", f"{machine.device}, {format_count(machine.threads, 'thread')}, {machine.precision}{tried}"
 
 
 def describe_augmentation(record: "RunConfig") -> str:
-    """'translation,cutout, strength 0.5, since fewer than 2,000 images are few (--augment none: off)'."""
+    """'translation,cutout, strength 0.5, on for fewer than 2,000 images (--augment none turns it off)'."""
     train = record.train
     text = f"{train.augment}, strength {train.augment_strength:g}"
     if train.ada:
-        text += " at first, then by overfitting"
+        text += " at first, then adapted to overfitting"
     if record.data.n_train < train.augment_below and not record.is_chosen("augment"):
-        text += f", since fewer than {train.augment_below:,} images are few (--augment none: off)"
+        text += f", on for fewer than {train.augment_below:,} images (--augment none turns it off)"
     return text
 
 
@@ -169,7 +169,7 @@ def mode_rows(data: "DataSurvey") -> Iterator[Row]:
 
 
 def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
-    """Training images of each class; of more than `most` classes, those with most and those with fewest."""
+    """Training images per class; of more than `most` classes, only the largest and smallest."""
     if data.n_ignored:
         yield "classes", f"{data.n_ignored:,}, ignored"
     rows = sorted(data.classes, key=lambda row: -row[1])
@@ -179,27 +179,27 @@ def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
     names = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
     if len(names) > most:
         names = [*names[:SHOWN_PER_END], "...", *names[-SHOWN_PER_END:]]
-    apart = ", without those held out" if any(held for *_, held in rows) else ""
+    apart = "; held-out images not counted" if any(held for *_, held in rows) else ""
     yield "classes", ", ".join(names) + (f"; {rows[0][1]:,} each" if is_even else "") + apart
 
 
 def copy_rows(copies: "Copies | None", *, most: int) -> Iterator[Row]:
     if copies and copies.n:
         pairs = ", ".join(" = ".join(pair) for pair in copies.pairs[:most])
-        across = f"; {copies.n_across:,} held-out ones are copies of training ones" if copies.n_across else ""
-        yield "copies", f"{copies.n:,} exactly like an earlier one, such as {pairs}{across}"
+        across = f"; {copies.n_across:,} held-out images are copies of training images" if copies.n_across else ""
+        yield "copies", f"{format_count(copies.n, 'exact duplicate')}, such as {pairs}{across}"
 
 
 def cost_rows(report: RunReport) -> Iterator[Row]:
     if cost := report.cost:
         rate = f"{format_significant(cost.images_per_s)} images/s in a trial"
-        shown = f"each image is shown {format_about(report.data.passes or 0)} times"
+        shown = f"each image is used {format_about(report.data.passes or 0)} times"
         yield "time", f"{approximate_duration(cost.train_s)} of training ({rate}); {shown}"
         needed, there = (f"{n / 1e9:.1f} GB" for n in (cost.memory_bytes, cost.memory_there_bytes))
-        yield "memory", f"about {needed} of {there} for training, more at scores and plots"
+        yield "memory", f"about {needed} of {there} for training, more for scores and plots"
 
 
 def approximate_duration(seconds: float) -> str:
-    """As exact as a trial of a second is: 3 -> 'about 3s', 57 -> 'about 55s', 130 -> 'about 2m'."""
+    """Rounded to the accuracy of a one-second trial: 3 -> 'about 3s', 57 -> 'about 55s', 130 -> 'about 2m'."""
     step = 1 if seconds < 10 else 5 if seconds < 60 else 60 if seconds < 3600 else 600
     return f"about {format_duration(max(1, round(seconds / step) * step)).removesuffix('00s')}"

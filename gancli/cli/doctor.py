@@ -1,4 +1,4 @@
-"""gancli doctor: what to paste into an issue."""
+"""gancli doctor: a report on the installation and the machine, to paste into an issue."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,14 @@ from gancli.cli import options as opt
 
 
 def doctor(
-    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Try for ten seconds how fast it is.")] = True,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure the speed for ten seconds.")] = True,
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Say what there is: versions, extras, devices, precision, folders, and how fast this machine is.
+    """Report versions, extras, devices, precision, folders and speed.
 
-    Made to be pasted into an issue: no name of a machine or a user, and ~ for the home folder.
+    Safe to paste into an issue: contains no machine or user names, and ~ for the home folder.
     """
     from gancli.cli import render
     from gancli.doctor import diagnosis
@@ -28,9 +28,9 @@ def doctor(
 
         report["hardware"] = benchmark.hardware_report()
         if speed:
-            render.print_status("trying how fast this machine is, for ten seconds", quiet=quiet or as_json)
+            render.print_status("measuring the speed of this machine for ten seconds", quiet=quiet or as_json)
             report["speed"] = benchmark.speed_report()
-    except Exception as err:  # a torch or a device that does not work, which is what is to be known
+    except Exception as err:  # a broken torch or device is a finding to report
         report["fault"] = diagnosis.anonymize_text(f"{type(err).__name__}: {err}".splitlines()[0])
     if as_json:
         render.print_json(report)

@@ -1,4 +1,4 @@
-"""gancli evaluate: how good is a model, or any folder of images, beside what a perfect one would get."""
+"""gancli evaluate: scores of models or images, with the floor of each score."""
 
 import shlex
 from pathlib import Path
@@ -16,30 +16,38 @@ Sources = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="RUN|MODEL|IMAGES",
-        help="Run folders, model files, or images in a folder, a zip or an npz; left out, the newest run.",
+        help="Run folders, model files, or folders, zips and npz files of images.  [default: the newest run]",
         show_default=False,
     ),
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="Real images to score against; left out, those of the model.", show_default=False),
+    typer.Option(
+        "--data", help="Real images to compare with.  [default: the training data of the model]", show_default=False
+    ),
 ]
-Count = Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="How many images to score, at most.")]
+Count = Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="Maximum number of images to score.")]
 Metrics = Annotated[
     str | None,
     typer.Option(
         "--metrics",
-        help=f"Only some of {format_choices(METRIC_NAMES)}.",
+        help=f"Metrics to compute: {format_choices(METRIC_NAMES)}, several with commas.  [default: all]",
         show_default=False,
     ),
 ]
 Features = Annotated[
     str,
-    typer.Option("--features", help=f"What the scores look through: auto, {format_choices(EXTRACTOR_NAMES)}."),
+    typer.Option("--features", help=f"Feature extractor: auto, {format_choices(EXTRACTOR_NAMES)}."),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides which images are compared.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed that selects the images to compare.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder for scores.json and pictures.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for scores.json and nearest.png.  [default: a new one in scores/]",
+        show_default=False,
+    ),
 ]
 
 
@@ -59,9 +67,9 @@ def evaluate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Score models or images: Frechet distance, KID, precision, recall, classes, copies, each beside its floor.
+    """Score models or images: Frechet distance, KID, precision, recall, classes and memorization, each with its floor.
 
-    The floor is what a perfect generator would get. docs/dev/metrics.md says what each number means.
+    The floor is the score that a perfect generator would get. docs/scores.md explains each number.
     """
     names = [name.strip() for name in only.split(",")] if only is not None else None
     from gancli.cli import render, scoretable

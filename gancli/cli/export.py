@@ -22,28 +22,30 @@ def export(
         typer.Option(
             "--to",
             metavar="|".join(FORMATS),
-            help="hub: a folder for the Hugging Face Hub, with a model card. onnx: one file that needs no PyTorch.",
+            help="Format: hub (a folder with a model card, for the Hugging Face Hub) or onnx (needs no PyTorch).",
         ),
     ] = "hub",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="DIR, or file.onnx; left out, a new one in exports/.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="Output: DIR, or file.onnx.  [default: a new one in exports/]", show_default=False
+        ),
     ] = None,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
 ) -> None:
-    """Make what others can use: a folder for the Hugging Face Hub, or ONNX.
+    """Export a model for others: as a folder for the Hugging Face Hub, or as ONNX.
 
-    Nothing is uploaded. docs/sharing.md says how to, and what is in the files.
+    Nothing is uploaded. docs/sharing.md describes the files and how to upload them.
     """
     if to not in FORMATS:
         raise ConfigError(f"cannot export to {to!r}{did_you_mean(to, FORMATS)}")
     if to == "onnx" and output and output.suffix.lower() != ".onnx":
-        raise ConfigError(f"cannot write {output}: --to onnx makes a file; give one that ends in .onnx")
+        raise ConfigError(f"cannot write {output}: --to onnx writes a file; give a name that ends in .onnx")
     if to == "hub" and output and output.suffix.lower() == ".onnx":
-        raise ConfigError(f"cannot write {output}: --to hub makes a folder; add --to onnx for a file")
+        raise ConfigError(f"cannot write {output}: --to hub writes a folder; add --to onnx for a file")
     path, place = choose_model(source, outdir, best=best)
     from gancli.cli import render
     from gancli.core.networks import model_file

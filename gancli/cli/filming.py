@@ -1,4 +1,4 @@
-"""What interpolate and animate share: which kind of film is asked for, writing it, and what is said of it."""
+"""The code that interpolate and animate share: choose the film format, write the film and report it."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOutput:
-    """What formats.write_film takes, and what to say of it.
+    """The arguments of formats.write_film, and the report.
 
-    record: what made it; none for a run's own film, which the run folder tells of. about: for JSON. smaller: what would
-    shrink a large one.
+    record: the provenance of the film; None for progress.gif, which the run folder explains. about: values for JSON.
+    smaller: advice on how to shrink a large film.
     """
 
     frames: "Iterable[Picture]"
@@ -31,24 +31,24 @@ class FilmOutput:
 
 
 def output_kind(output: Path | None) -> str:
-    """What -o asks for, a key of VIDEO_FORMATS; a GIF if it is left out."""
+    """The key of VIDEO_FORMATS that -o asks for; GIF by default."""
     return ".gif" if output is None else formats.film_kind(output)
 
 
 def note_rounded_rate(kind: str, fps: float, step_ms: float) -> None:
-    """Say which rate a film shows instead of one that its format cannot."""
+    """Print the frame rate that the format uses instead of an unsupported one."""
     from gancli.cli import render
 
     if (counting := formats.VIDEO_FORMATS[kind].counting) and step_ms * fps != 1000:
-        render.print_notes([f"{counting}: {1000 / step_ms:.4g} frames a second instead of {fps:g}"])
+        render.print_notes([f"{counting}: {1000 / step_ms:.4g} frames per second instead of {fps:g}"])
 
 
 def write_film_output(
     film: FilmOutput, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool
 ) -> None:
-    """Write the film, with its record beside it unless PNGs carry that, and say so.
+    """Write the film and print its path. PNGs carry the record inside; other formats get it as a file next to the film.
 
-    default: without an output, its parent gets a numbered folder with a film of this name.
+    default: if output is None, a new numbered folder in default's parent gets a film of this name.
     """
     from gancli.cli import render
 
@@ -80,7 +80,7 @@ def write_film_output(
 
 
 def count_frames(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":
-    """Hand on what is made, and say how much it was."""
+    """Yield the frames and report the count."""
     for done, frame in enumerate(frames, start=1):
         yield frame
         show(done)

@@ -1,4 +1,4 @@
-"""gancli interpolate: films that walk from picture to picture."""
+"""gancli interpolate: films that move from image to image through latent space."""
 
 import dataclasses
 import typing
@@ -17,15 +17,17 @@ from gancli.video.formats import VIDEO_FORMATS, output_help
 if TYPE_CHECKING:
     from gancli.workflows.sampling import WalkFilm
 
-SIZE_ADVICE = "fewer frames, a lower --scale or a smaller --grid make it smaller"
+SIZE_ADVICE = "to make it smaller, lower --frames, --scale or --grid"
 
-Seeds = Annotated[str | None, typer.Option("--seeds", help="The pictures to pass, such as 3,7,12.", show_default=False)]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="Seeds to visit, such as 3,7,12.  [default: 0 to N-1]", show_default=False)
+]
 Count = Annotated[
     int | None,
     typer.Option(
         "--n",
         min=1,
-        help=f"How many pictures to pass, seeds 0 to N-1; left out, {config.WALK_KEYS}.",
+        help=f"Number of seeds to visit: 0 to N-1.  [default: {config.WALK_KEYS}]",
         show_default=False,
     ),
 ]
@@ -33,8 +35,8 @@ Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="One class for all, or several, such as 1,7, to walk between: one seed passes through them all, "
-        "several take them in turn. Left out, each seed has one of its own.",
+        help="One class, or several to blend, such as 1,7: one seed visits each class; several seeds take one class "
+        "each, in order.  [default: one class per seed]",
         show_default=False,
     ),
 ]
@@ -42,7 +44,7 @@ WalkPath = Annotated[
     config.PathName,
     typer.Option(
         "--path",
-        help="Along great circles (slerp), straight lines, or all the way round the circle through two seeds.",
+        help="Path between latents: great circle (slerp), straight line (lerp), or the full circle through two seeds.",
         metavar="|".join(typing.get_args(config.PathName)),
     ),
 ]
@@ -52,19 +54,27 @@ Frames = Annotated[
         "--frames",
         min=1,
         max=config.MAX_FRAMES,
-        help=f"From one picture to the next; left out, {config.WALK_FRAMES}, in a strip {config.STRIP_FRAMES}.",
+        help=f"Frames per segment.  [default: {config.WALK_FRAMES}; {config.STRIP_FRAMES} for a strip]",
         show_default=False,
     ),
 ]
-Duration = Annotated[str | None, typer.Option("--duration", help="Of the whole film, such as 6s.", show_default=False)]
+Duration = Annotated[
+    str | None,
+    typer.Option(
+        "--duration", help="Length of the film, such as 6s.  [default: --frames at --fps]", show_default=False
+    ),
+]
 Loop = Annotated[
     bool | None,
     typer.Option(
-        "--loop/--no-loop", help="Walk back to the first; left out, films do and strips do not.", show_default=False
+        "--loop/--no-loop",
+        help="Return to the first image.  [default: loop for films, no-loop for strips]",
+        show_default=False,
     ),
 ]
 Grid = Annotated[
-    str, typer.Option("--grid", help="Many walks at once; each takes the next seeds.", metavar="ROWSxCOLUMNS")
+    str,
+    typer.Option("--grid", help="Number of walks side by side; each visits the next seeds.", metavar="ROWSxCOLUMNS"),
 ]
 Scale = Annotated[
     int | None,
@@ -72,13 +82,15 @@ Scale = Annotated[
         "--scale",
         min=1,
         max=config.MAX_SCALE,
-        help="Enlarge every pixel to a square of so many; left out, as many as make a film easy to see, else 1.",
+        help="Zoom factor.  [default: automatic for films, else 1]",
         show_default=False,
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help=f"{output_help()}.", show_default=False),
+    typer.Option(
+        "--output", "-o", help=f"Output: {output_help()}.  [default: a new GIF in walks/]", show_default=False
+    ),
 ]
 
 
@@ -104,11 +116,11 @@ def interpolate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Film a walk from picture to picture, passing each exactly as `gancli sample` shows it."""
+    """Film a walk through latent space that visits each image exactly as `gancli sample` shows it."""
     opt.check_exclusive(n=n, seeds=seeds)
     opt.check_exclusive(frames=frames, duration=duration)
     if path == "circle" and loop is False:
-        raise ConfigError("a circle always closes; leave --no-loop out")
+        raise ConfigError("--path circle always loops; remove --no-loop")
     shape = config.parse_grid(grid)
     kind = filming.output_kind(output)
     from gancli.core import devices

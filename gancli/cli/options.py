@@ -1,4 +1,4 @@
-"""One Annotated type per flag, shared by the commands. Defaults and help of settings come from gancli.config."""
+"""One Annotated type for each flag that commands share. The defaults and help of settings come from gancli.config."""
 
 import inspect
 import shlex
@@ -15,12 +15,12 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def setting_parameter(name: str) -> inspect.Parameter:
-    """The flag of a TrainConfig field, as a parameter of a command; not given means that the preset decides."""
+    """The flag of a TrainConfig field as a parameter of a command; its default None leaves the choice to the preset."""
     f = config.setting_fields()[name]
     kind: Any = str if f.metadata["parse"] or f.type not in (bool, int, float) else f.type
     option = typer.Option(
         "/".join(filter(None, [config.flag_name(name), config.off_flag_name(name)])),
-        help=f.metadata["help"],
+        help=f"{f.metadata['help']}  [default: {presets.default_text(name)}]",
         rich_help_panel=f.metadata["panel"],
         show_default=False,
     )
@@ -30,8 +30,10 @@ def setting_parameter(name: str) -> inspect.Parameter:
 
 
 def with_setting_flags(command: Command) -> Command:
-    """The command with a flag for each setting, which it takes as **settings; --help shows them in this order: that of
-    the data first, those of the length behind --preset, the others behind --config."""
+    """The command with one flag for each setting; it receives them as **settings.
+
+    Order in --help: the data flag first, the length flags after --preset, all others after --config.
+    """
     first = ["data", *config.LENGTH_SETTINGS]
     after = {
         "ctx": ["data"],
@@ -48,20 +50,20 @@ def with_setting_flags(command: Command) -> Command:
 
 
 def was_given(ctx: typer.Context, name: str) -> bool:
-    """Whether a parameter was typed, rather than left at its default."""
+    """Whether a parameter was given on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def check_exclusive(**given: object) -> None:
-    """Refuse two ways of saying the same thing; None is one that was not said."""
+    """Refuse flags that cannot be combined; None means not given."""
     names = [f"--{name}" for name, value in given.items() if value is not None]
     if len(names) > 1:
-        raise ConfigError(f"{' and '.join(names)} exclude each other; give one")
+        raise ConfigError(f"{' and '.join(names)} cannot be combined; give one")
 
 
 def canonical_command(ctx: typer.Context) -> str:
-    """The command line in one canonical form, without the flags that change no pixel."""
+    """The command line in canonical form, without flags that change no pixel."""
     words: list[str] = []
     for param in ctx.command.params:
         if param.name is None or param.name in NON_PIXEL_FLAGS or not was_given(ctx, param.name):
@@ -76,40 +78,50 @@ def canonical_command(ctx: typer.Context) -> str:
     return shlex.join(["gancli", ctx.command.name or "", *words])
 
 
-# What goes where, and how it is told. "form" and "singles" say which files a picture is in, not what it shows.
+# Flags for output places and display. "form" and "singles" choose the files that hold an image, not its pixels.
 NON_PIXEL_FLAGS = {"output", "outdir", "form", "singles", "force", "as_json", "quiet", "preview", "device", "like"}
 
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help=f"Named recipe: {config.format_choices(tuple(presets.PRESETS))}; left out, the data choose it.",
+        help=f"Named recipe: {config.format_choices(tuple(presets.PRESETS))}.  [default: stacked for stacked-mnist, "
+        f"else {presets.DEFAULT_PRESET}]",
         rich_help_panel=config.RUN_PANEL,
     ),
 ]
 ModelDevice = Annotated[
-    str, typer.Option("--device", help=f"Where to generate: {config.format_choices(config.DeviceName)}.")
+    str, typer.Option("--device", help=f"Device to generate on: {config.format_choices(config.DeviceName)}.")
 ]
-Fps = Annotated[float, typer.Option("--fps", help="Frames a second.")]
+Fps = Annotated[float, typer.Option("--fps", help="Frames per second.")]
 
-Outdir = Annotated[Path, typer.Option("--outdir", help="Where the numbered run folders are.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Outdir = Annotated[Path, typer.Option("--outdir", help="Folder that holds the numbered run folders.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
 Source = Annotated[
     Path | None,
-    typer.Argument(metavar="RUN|MODEL", help="Run folder or model file; left out, the newest run.", show_default=False),
+    typer.Argument(
+        metavar="RUN|MODEL", help="Run folder or model file.  [default: the newest run]", show_default=False
+    ),
 ]
-Best = Annotated[bool, typer.Option("--best", help="Take model-best, the one with the best score in training.")]
+Best = Annotated[bool, typer.Option("--best", help="Use model-best, the model with the best score during training.")]
 Trunc = Annotated[
     float,
     typer.Option(
-        "--trunc", min=0, max=config.MAX_TRUNC, help="Scale latents by this: below 1, fewer surprises and less variety."
+        "--trunc",
+        min=0,
+        max=config.MAX_TRUNC,
+        help="Scale factor of the latents (truncation); below 1 gives cleaner, less varied samples.",
     ),
 ]
 Scale = Annotated[
     int,
     typer.Option(
-        "--scale", min=1, max=config.MAX_SCALE, help="Enlarge every pixel to a square of so many.", show_default=True
+        "--scale",
+        min=1,
+        max=config.MAX_SCALE,
+        help="Zoom factor: each pixel becomes a square of N x N.",
+        show_default=True,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]

@@ -1,4 +1,4 @@
-"""Samples in the terminal: each character is two pixels, its upper half in one colour on the other as background."""
+"""Samples in the terminal: each character shows two pixels, one as its colour and one as its background."""
 
 import contextlib
 import dataclasses
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 HALF_BLOCK = "\N{UPPER HALF BLOCK}"
 MOST_LINES = 24
-SMALLEST = 12  # pixels a side, fewer than which show little
+SMALLEST = 12  # pixels per side; smaller images show too little
 
 
 def can_show(console: Console) -> bool:
-    """Whether this is a terminal with colours and with the character that it takes."""
+    """Whether this is a terminal with colours and UTF-8."""
     is_colourful = console.color_system is not None and not console.no_color
     return console.is_terminal and not console.is_dumb_terminal and is_colourful and console.encoding == "utf-8"
 
 
 def print_samples(console: Console, model: "Model", request: "SampleRequest", shape: "GridShape | None") -> None:
-    """A grid of samples, or as many of the first as fit, at their own size or smaller; a class keeps its column."""
+    """A grid of the first samples that fit, at full size or smaller; each class keeps its column."""
     from gancli.core.sampling import generate, write
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
@@ -47,7 +47,7 @@ def print_samples(console: Console, model: "Model", request: "SampleRequest", sh
 
 
 def print_sample_grid(console: Console, picture: "Picture", side: int) -> None:
-    """A grid of pictures of so many pixels a side, or what fits of it."""
+    """The part that fits of a grid of images of `side` pixels."""
     shape = picture.shape[0] // side, picture.shape[1] // side
     factor, rows, columns = preview_layout(shape, side, console.width, 2 * min(MOST_LINES, console.height - 2))
     if rows * columns:
@@ -60,9 +60,9 @@ def print_picture(console: Console, picture: "Picture") -> None:
 
 
 def preview_layout(shape: "GridShape", side: int, width: int, height: int) -> "tuple[int, int, int]":
-    """By what to shrink pictures of so many pixels a side, and the rows and columns of a grid to show.
+    """The factor to shrink images of `side` pixels by, and the rows and columns of the grid to show.
 
-    All of it at the largest size that fits; where none does, the most that fits at the smallest.
+    The whole grid at the largest size that fits; if none fits, as much as possible at the smallest size.
     """
     factors = [factor for factor in range(1, side + 1) if side % factor == 0 and side // factor >= SMALLEST] or [1]
     for factor in factors:
@@ -73,7 +73,7 @@ def preview_layout(shape: "GridShape", side: int, width: int, height: int) -> "t
 
 
 def shrink_picture(picture: "Picture", factor: int) -> "Picture":
-    """Means of squares of factor x factor pixels, which divides the sides."""
+    """Means over squares of factor x factor pixels; factor divides both sides."""
     import numpy as np
 
     height, width = (n // factor for n in picture.shape[:2])
@@ -83,7 +83,7 @@ def shrink_picture(picture: "Picture", factor: int) -> "Picture":
 
 
 def half_block_segments(picture: "Picture") -> Iterator[Segment]:
-    """One line of characters for two rows of pixels; below an odd last row is black."""
+    """One line of characters for two rows of pixels; an odd last row is padded with black."""
     import numpy as np
 
     colours = np.broadcast_to(picture.reshape(*picture.shape[:2], -1), (*picture.shape[:2], 3))

@@ -1,4 +1,4 @@
-"""Several processes that run one command, as torchrun starts them: the first does and says all, the others help it."""
+"""Processes that torchrun starts for one command: the first one decides and prints, the others follow it."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ from gancli.files.run_folder import RunDir, list_runs
 if TYPE_CHECKING:
     from gancli.core.distributed import World
 
-UNNAMED_JOB = "none"  # what torchrun calls a job that got no --rdzv-id
+UNNAMED_JOB = "none"  # torchrun's name for a job without --rdzv-id
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def join_processes() -> Iterator["World | None"]:
-    """The other processes, if there are any, for as long as the block runs. Of all that fail, one says why."""
+    """The group of processes while the block runs, if there is one. If several fail, only one prints the reason."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
@@ -42,7 +42,7 @@ def join_processes() -> Iterator["World | None"]:
 
 
 def follow_first_process(world: "World") -> None:
-    """What to do in all but the first process. That one also decides what becomes of a signal."""
+    """Run every process except the first, which also handles signals for all."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     from gancli.workflows import followers
@@ -59,9 +59,9 @@ def is_under_torchrun() -> bool:
 
 
 def torchrun_job_id() -> str | None:
-    """What tells the job of torchrun that this process belongs to from others; the same after a restart.
+    """An identifier of this process's torchrun job, stable across restarts.
 
-    On one machine torchrun's own process does, on several the name that the job was given, if it was.
+    On one machine it contains torchrun's process ID; on several it is the --rdzv-id, or None without one.
     """
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name is not None and os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
@@ -70,7 +70,7 @@ def torchrun_job_id() -> str | None:
 
 
 def find_interrupted_run(outdir: Path) -> RunDir | None:
-    """The run that this job began before torchrun started its processes again; None if it did not, or had none yet."""
+    """The run that this job started before torchrun restarted its processes; None if there is none."""
     job = torchrun_job_id()
     if job is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None

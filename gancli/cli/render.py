@@ -1,6 +1,6 @@
-"""Events and results -> the terminal: progress and notes on stderr, results on stdout.
+"""Shows events and results in the terminal: progress and notes on stderr, results on stdout.
 
-With scoretable.py the only file that draws.
+Only this file, scoretable.py and preview.py draw on the terminal.
 """
 
 import contextlib
@@ -39,13 +39,13 @@ def print_stdout(text: str) -> None:
 
 
 def print_stderr(text: str, console: Console | None = None) -> None:
-    """A line on stderr, above the bars that `console` shows; one that cannot be written is not worth failing for."""
+    """Print a line on stderr, above the progress bars of `console`; ignore write errors."""
     with contextlib.suppress(OSError, UnicodeError):
         (console or stderr_console()).print(escape(make_printable(text)), soft_wrap=True)
 
 
 def print_image_count(n: int, path: Path) -> None:
-    """What a command made, as its result."""
+    """Print how many images a command wrote, and where."""
     print_stdout(f"{n} image{'' if n == 1 else 's'}: {shlex.quote(str(path))}")
 
 
@@ -65,13 +65,13 @@ def print_status(text: str, *, quiet: bool) -> None:
 
 def print_resume(trainer: "Trainer", *, extended: bool) -> None:
     total = f"{trainer.total_nimg / 1000:g} kimg" if trainer.total_nimg else "the end of its time budget"
-    anew = "; schedules are planned anew for this total" if extended else ""
-    print_stderr(f"going on from {trainer.state.nimg / 1000:g} kimg to {total}{anew}")
+    schedules = "; schedules now follow the new total" if extended else ""
+    print_stderr(f"resuming at {trainer.state.nimg / 1000:g} kimg, up to {total}{schedules}")
 
 
 @contextlib.contextmanager
 def show_bar(bar: Progress) -> Iterator[Progress]:
-    """On the terminal while the block runs, which goes on if that goes away."""
+    """Show the bar while the block runs; a closed terminal does not interrupt the block."""
     with contextlib.suppress(OSError):
         bar.start()
     try:
@@ -83,7 +83,7 @@ def show_bar(bar: Progress) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
-    """A live display on a terminal, a plain line every few seconds elsewhere, warnings alone if quiet."""
+    """A live display on a terminal, a plain line every few seconds elsewhere; if quiet, warnings only."""
     console = stderr_console()
     if quiet:
         yield QuietDisplay()
@@ -114,7 +114,7 @@ def progress_line(
 
 
 class QuietDisplay:
-    """Remembers the latest measurements, and says warnings as they come, which is all that --quiet leaves."""
+    """Remembers the latest measurements and prints only warnings."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console
@@ -160,7 +160,7 @@ class LogDisplay(QuietDisplay):
 
 
 def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
-    """Where things are, the final numbers, and what to type next."""
+    """Print the output files, the final numbers and the next commands."""
     run = trainer.run_dir
     last = trainer.monitor.ticks[-1].values if trainer.monitor.ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
@@ -184,7 +184,9 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
         )
         return
     speed = f" ({ended.images_per_s:,.0f} images/s)" if ended else ""
-    state = {"finished": "finished", "time": "time is up", "stopped": "stopped"}[ended.reason if ended else "finished"]
+    state = {"finished": "finished", "time": "time budget used up", "stopped": "stopped"}[
+        ended.reason if ended else "finished"
+    ]
     total = f" of {trainer.total_nimg / 1000:,.1f}" if trainer.total_nimg else ""
     print_stdout(f"{state}: {trainer.state.nimg / 1000:,.1f}{total} kimg in {format_duration(trainer.train_s)}{speed}")
     if {"d_loss", "g_loss", "accuracy"} <= numbers.keys():
@@ -215,7 +217,7 @@ def score_line(scored: "ScoreSummary", best_file: str) -> str:
 
 @contextlib.contextmanager
 def step_progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Bars for work in steps: told what is done, how much of it, and of how much; nothing if quiet or no terminal."""
+    """Progress bars: yields a function of (task, steps done, total steps). Shows nothing if quiet or not a terminal."""
     console = stderr_console()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield lambda what, done, total: None

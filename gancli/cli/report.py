@@ -1,4 +1,4 @@
-"""gancli report: one page that shows a run, or compares several."""
+"""gancli report: one page that shows a run or compares several."""
 
 import shlex
 from pathlib import Path
@@ -17,14 +17,16 @@ PAGE_EXTENSIONS = (".html", ".htm")
 def report(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUN", help="Run folders, compared; left out, the newest run.", show_default=False),
+        typer.Argument(
+            metavar="RUN", help="Run folders to show or compare.  [default: the newest run]", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="x.html; left out, report.html of the run is made anew, or for several runs a new one in reports/.",
+            help="Output: x.html.  [default: report.html of the run; a new page in reports/ for several runs]",
             show_default=False,
         ),
     ] = None,
@@ -32,13 +34,13 @@ def report(
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
 ) -> None:
-    """Make the page of a run, report.html, anew, or one that compares several.
+    """Write report.html, the page of a run, or one page that compares several runs.
 
-    One file with all in it: pictures through training, curves, events, scores, settings. Any browser opens it.
+    The page is one file with everything in it: images over training, curves, events, scores and settings.
     """
     if output is not None and output.suffix.lower() not in PAGE_EXTENSIONS:
         raise ConfigError(
-            f"a report is a web page, and {output} does not end in {' or '.join(PAGE_EXTENSIONS)}; rename it"
+            f"cannot write {output}: a report is a web page; give a name that ends in {' or '.join(PAGE_EXTENSIONS)}"
         )
     from gancli.cli import render
     from gancli.report import page

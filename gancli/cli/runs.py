@@ -1,4 +1,4 @@
-"""gancli runs: all runs in one table."""
+"""gancli runs: a table of all runs."""
 
 import sys
 from pathlib import Path
@@ -14,22 +14,22 @@ from gancli.wording import format_significant
 if TYPE_CHECKING:
     from gancli.report.overview import Overview
 
-WIDE_COLUMNS = 200  # columns where nobody looks: a file, or another program
+WIDE_COLUMNS = 200  # width of output to a file or another program
 
 
 def runs(
-    outdir: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Where the numbered run folders are.")] = Path(
-        "runs"
-    ),
+    outdir: Annotated[
+        Path, typer.Argument(metavar="OUTDIR", help="Folder that holds the numbered run folders.")
+    ] = Path("runs"),
     as_json: opt.Json = False,
 ) -> None:
-    """List the runs, the newest first: state, length, best score, size, preset and data.
+    """List all runs, newest first: state, length, best score, size, preset and data.
 
-    A state is running, finished, stopped, diverged, killed (it ended without a word) or broken (not readable). All but
-    broken ones go on with gancli train --resume.
+    States: running, finished, stopped, diverged, killed (exited unexpectedly) or broken (unreadable). Continue any
+    run that is not broken or running with gancli train --resume.
     """
     if RunDir(outdir).config.is_file():
-        raise RunError(f"{outdir} is one run; give the folder that it lies in")
+        raise RunError(f"{outdir} is a run folder; give the folder that contains it")
     folders = list_run_folders(outdir)
     if not folders:
         raise RunError(f"no run found under {outdir}/; train one first: gancli train")
@@ -44,7 +44,7 @@ def runs(
 
 
 def print_runs(found: "list[Overview]") -> None:
-    """A table, or where that is too wide, two lines for each."""
+    """A table; two lines for each run if the table is too wide."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
@@ -72,7 +72,7 @@ HEADINGS = ("run", "state", "kimg", "best score", "size", "preset", "data")
 
 
 def run_cells(each: "Overview") -> tuple[str, ...]:
-    """One text for each of HEADINGS: kimg as '240', or '48 of 240' of a run that is not complete."""
+    """One cell for each of HEADINGS. kimg is '240', or '48 of 240' for an incomplete run."""
     nimg, total, best, kimg, score = each.nimg, each.total_nimg, each.best, "", ""
     if nimg is not None:
         kimg = f"{nimg / 1000:g}" + (f" of {total / 1000:g}" if total and nimg < total else "")

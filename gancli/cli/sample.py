@@ -22,17 +22,20 @@ Count = Annotated[
         "--n",
         min=1,
         max=config.MAX_SEEDS,
-        help="How many: seeds 0 to N-1.  [default: 64, or 8 in several classes]",
+        help="Number of seeds: 0 to N-1.  [default: 64; 8 with several classes]",
         show_default=False,
     ),
 ]
-Seeds = Annotated[str | None, typer.Option("--seeds", help="Which ones, such as 0-63,100.", show_default=False)]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", help="Seeds to draw, such as 0-63,100.  [default: 0 to N-1]", show_default=False),
+]
 Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="By name or number: 3, or 1,7, or all. Every seed is drawn in every class named; left out, each seed "
-        "takes one of its own.",
+        help="Classes by name or number: 3, or 1,7, or all. Draw every seed in each of them.  "
+        "[default: one class per seed]",
         show_default=False,
     ),
 ]
@@ -41,32 +44,33 @@ Grid = Annotated[
     typer.Option(
         "--grid",
         metavar="GRID",
-        help="All in one picture, ROWSxCOLUMNS. auto: a square, or a row for each seed and a column for each of "
-        "several classes. none: single pictures alone.",
+        help="Layout of the grid picture: ROWSxCOLUMNS, auto (a square; with several classes, one row per seed and "
+        "one column per class), or none.",
     ),
 ]
-Singles = Annotated[
-    bool, typer.Option("--singles/--no-singles", help="In a folder, one file per picture beside the grid.")
-]
+Singles = Annotated[bool, typer.Option("--singles/--no-singles", help="Write one file per image next to the grid.")]
 Format = Annotated[
     Literal["png", "webp", "npz"] | None,
     typer.Option(
-        "--format", metavar="png|webp|npz", help="Of single pictures in a folder; npz is one file.  [default: png]"
+        "--format", metavar="png|webp|npz", help="Format of the single images; npz is one file.  [default: png]"
     ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="DIR, file.png or file.webp (the grid alone), or file.npz.", show_default=False
+        "--output",
+        "-o",
+        help="Output: DIR, file.png or file.webp (the grid alone), or file.npz.  [default: a new folder in samples/]",
+        show_default=False,
     ),
 ]
 Like = Annotated[
     Path | None,
     typer.Option(
-        "--like", metavar="FILE.png", help="Make this picture again, byte for byte, from its text.", show_default=False
+        "--like", metavar="FILE.png", help="Recreate this PNG byte for byte from its metadata.", show_default=False
     ),
 ]
-Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some in the terminal, if it has colours.")]
+Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some samples in a colour terminal.")]
 
 
 def sample(
@@ -92,8 +96,8 @@ def sample(
 ) -> None:
     """Generate images: a grid and one PNG per seed.
 
-    The same seed is the same picture, whatever it is made with. Without --class, a conditional model gives
-    each seed a class, balanced as its training data were.
+    Same seed, same pixels, in every grid, folder and npz. Without --class, a conditional model gives each seed a
+    class, in the proportions of its training data.
     """
     opt.check_exclusive(n=n, seeds=seeds)
     ending = output_ending(output, form)
@@ -132,41 +136,41 @@ def sample(
 
 
 def output_ending(output: Path | None, form: str | None) -> SampleEnding:
-    """What -o names: "" for a folder, else a kind of file."""
+    """The kind of output that -o names: "" for a folder, else a file extension."""
     ending: Any = output.suffix.lower() if output and not output.is_dir() else ""
     if ending not in ("", ".png", ".webp", ".npz"):
-        raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp (a grid) or a .npz")
+        raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp file (a grid), or a .npz file")
     if ending and form and ending != f".{form}":
-        raise ConfigError(f"--format {form} and -o {output} contradict each other; leave one out")
+        raise ConfigError(f"--format {form} and -o {output} contradict each other; give one of them")
     return cast(SampleEnding, ending)
 
 
 def parse_different_seeds(seeds: str, ending: str, *, singles: bool) -> list[int]:
-    """Each once, and no more than what is written can hold."""
+    """The seeds without duplicates; at most as many as the output can hold."""
     most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
     return list(dict.fromkeys(config.parse_seeds(seeds, most)))
 
 
 def check_output_parts(ctx: typer.Context, ending: str, grid: str, *, singles: bool) -> None:
-    """Refuse flags that leave nothing to write, or that the file has no place for."""
+    """Refuse flags that leave nothing to write or that do not fit the output file."""
     if ending == ".npz" and (opt.was_given(ctx, "grid") or not singles):
-        raise ConfigError("an npz holds single pictures and no grid; leave --grid and --no-singles out")
+        raise ConfigError("an npz holds single images and no grid; remove --grid and --no-singles")
     if grid == "none" and (ending or not singles) and ending != ".npz":
-        raise ConfigError("--grid none leaves nothing to write; give a folder, and leave --no-singles out")
+        raise ConfigError("--grid none leaves nothing to write; give a folder and remove --no-singles")
 
 
 def check_like_is_alone(ctx: typer.Context) -> None:
     for name in filter(lambda name: opt.was_given(ctx, name), RECORDED_FLAGS):
         flag = next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
-        raise ConfigError(f"--like makes a picture as it was made before, so {flag} has no say in it; leave it out")
+        raise ConfigError(f"{flag} cannot be used with --like; remove it")
 
 
 def print_remade(like: Path, made: "RemadeImage", *, as_json: bool) -> None:
     from gancli.cli import render
 
     if not made.is_same:
-        reason = "another version, device or kind of processor, or it was changed since"
-        render.print_stderr(f"warning: {made.output} is not {like} byte for byte: that was made by {reason}")
+        reason = "it was made on another version, device or processor, or changed since"
+        render.print_stderr(f"warning: {made.output} differs from {like} in some bytes: {reason}")
     if as_json:
         about = {"model": str(made.model), "sha256": made.sha256, "n": made.n, "output": str(made.output)}
         render.print_json({**about, "identical": made.is_same})

@@ -1,4 +1,4 @@
-"""Evaluations -> a table on stdout: one model with a reading of every score, or several side by side."""
+"""Prints evaluations as a table: one model with a reading of each score, or several models side by side."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from gancli.wording import format_significant
 if TYPE_CHECKING:
     from gancli.files.scores import Evaluation, Score
 
-NARROW = 80  # columns; below, a reading stands on a line of its own
+NARROW = 80  # columns; on narrower terminals a reading gets its own line
 
 
 def print_scores(found: "Sequence[tuple[str, Evaluation]]") -> None:
@@ -43,7 +43,9 @@ def print_scores(found: "Sequence[tuple[str, Evaluation]]") -> None:
         start = "" if len(sources) == len(found) else f"{escape_text(', '.join(sources))}: "
         out.print(start + escape_text(line), soft_wrap=True)
     if len({evaluation.conditions["n_fake"] for _, evaluation in found}) > 1:
-        out.print("counts differ: compare multiples of the floor, or score equal counts with --n", soft_wrap=True)
+        out.print(
+            "the image counts differ: compare multiples of the floor, or score equal counts with --n", soft_wrap=True
+        )
 
 
 def single_score_table(scores: "Sequence[Score]") -> Table:
@@ -58,7 +60,7 @@ def single_score_table(scores: "Sequence[Score]") -> Table:
 
 
 def comparison_table(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") -> Table:
-    """A floor that all sources share is a column of its own; else each value has its own beside it."""
+    """A shared floor gets its own column; otherwise each value shows its floor."""
     is_shared = all(len({score.floor for score in row if score.value is not None}) == 1 for row in rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("score", no_wrap=True)
@@ -90,7 +92,7 @@ def escape_text(text: str) -> str:
 
 
 def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
-    """The reading of the first score that has a value, and of all that give alarm."""
+    """The readings of the first score that has a value and of all alarming scores."""
     scores = [score for score in evaluation.scores.values() if score.value is not None]
     chosen = [score for i, score in enumerate(scores) if i == 0 or score.is_alarm]
     if chosen:
@@ -98,7 +100,7 @@ def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
 
 
 def remark_lines(evaluation: "Evaluation") -> Iterator[str]:
-    """The conditions in words, and what could not be scored."""
+    """The conditions of the evaluation in words, and the scores that could not be computed."""
     conditions = evaluation.conditions
     n_heldout = f"{conditions['n_heldout']:,} held out"
     held = f", floors from {n_heldout}" if conditions["floor"] else f", {n_heldout}: no floors"

@@ -34,43 +34,46 @@ def train(
     preset: opt.Preset = None,
     outdir: opt.Outdir = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run; --kimg or --epochs extend it.")
+        Path | None,
+        typer.Option("--resume", metavar="RUN", help="Run folder to continue; --kimg or --epochs extend the run."),
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option("--init", metavar="RUN|MODEL", help="Start from trained networks: a run's, or a model file's G."),
+        typer.Option(
+            "--init", metavar="RUN|MODEL", help="Run folder or model file whose networks the new run starts from."
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a file; flags win over it.")
+        Path | None, typer.Option("--config", metavar="FILE.toml", help="File with settings; flags override it.")
     ] = None,
     log: Annotated[
         str | None,
         typer.Option(
             "--log",
             metavar=f"{'|'.join(registry.TRACKERS)}|{registry.NONE}",
-            help="Report to a tracker, too; a resumed run goes on with its own.",
+            help="Tracker that also receives the metrics; a resumed run keeps its own.  [default: none]",
             rich_help_panel=configs.RUN_PANEL,
             show_default=False,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, say all that is found, and stop.")
+        bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, print a full report and stop.")
     ] = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     **settings: str | float | None,
 ) -> None:
-    """Train a GAN; leaves a run folder with model, samples, plots and progress.gif.
+    """Train a GAN and write a run folder with the model, samples, plots and progress.gif.
 
-    With no option at all it trains on MNIST digits for a few minutes.
+    Without options it trains on MNIST digits for a few minutes.
 
-    Settings come from the flag, else from --config, else from the preset.
+    A flag overrides --config, which overrides the preset.
     """
     opt.check_exclusive(resume=resume, init=init)
     flags = {name: value for name, value in settings.items() if value is not None}
     asked = TrainRequest(preset, read_toml(config) if config else {}, flags, log, ctx.obj, as_json, quiet)
     if resume is not None and dry_run:
-        raise ConfigError("--dry-run plans a new run; leave --resume out")
+        raise ConfigError("--dry-run checks a new run; remove --resume")
     begun = None if resume is not None or dry_run else processes.find_interrupted_run(outdir)
     if resume is not None:
         begun = RunDir.find(resume, outdir)
@@ -82,7 +85,7 @@ def train(
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What was typed: settings, by where they come from, and what is said on the terminal. world: see processes.py."""
+    """The parsed command line: settings by their source, and display options. world: see processes.py."""
 
     preset: str | None
     from_file: Settings
@@ -124,7 +127,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
 
 
 def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
-    """Say all that is known before training; refuse what a run would refuse, after every bad file was named."""
+    """Print everything known before training. After listing every bad file, refuse what a run would refuse."""
     from gancli.cli import datareport, preview, render
     from gancli.core.data import load, statistics
     from gancli.core.training import image_log
@@ -150,7 +153,7 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
         datareport.print_full_report(report, record)
     if images.report and n_bad > most:
         way_out = load.bad_files_advice(n_bad, images.report.n_files)
-        raise DataError(f"{n_bad:,} files cannot be used, and --max-bad allows {most:,}; {way_out}")
+        raise DataError(f"{n_bad:,} files cannot be used, but --max-bad allows {most:,}; {way_out}")
 
 
 def resume_run(run: RunDir, asked: TrainRequest) -> None:
@@ -171,7 +174,7 @@ def resume_run(run: RunDir, asked: TrainRequest) -> None:
 
 
 def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
-    """Train with signals caught, then draw what only needs the run folder."""
+    """Train while catching signals, then draw everything that needs only the run folder."""
     from gancli.cli import render
     from gancli.workflows import training
 
@@ -179,13 +182,13 @@ def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
     with render.training_display(quiet=quiet) as display, stop_on_signals(trainer) as signals:
 
         def show(event: Event) -> None:
-            with contextlib.suppress(OSError):  # a terminal that went away must not end the training
+            with contextlib.suppress(OSError):  # a closed terminal must not end training
                 display(event)
 
         ended = training.run_trainer(trainer, show, lambda text: show(Warned(trainer.state.nimg, "", text)))
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
-        render.print_notes([f"stopped; go on with: gancli train --resume {shlex.quote(str(run.path))}"])
+        render.print_notes([f"stopped; continue with: gancli train --resume {shlex.quote(str(run.path))}"])
     render.print_status("drawing plots, progress.gif and report.html", quiet=quiet)
     training.draw_run_outputs(run)
     render.print_result(trainer, ended, as_json=as_json)
@@ -195,26 +198,26 @@ def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
-    """The first Ctrl-C, SIGTERM or SIGHUP ends training after its step; the next one ends it at once. Yields those that
-    came."""
-    before, came = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}, list[int]()
+    """The first Ctrl-C, SIGTERM or SIGHUP stops training after the current step; the next one stops it at once. Yields
+    the signals received."""
+    before, received = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}, list[int]()
 
     def restore() -> None:
         for number, handler in before.items():
-            if signal.getsignal(number) is handle:  # a second signal has set its own
+            if signal.getsignal(number) is handle:  # False if a second signal has set another handler
                 signal.signal(number, handler)
 
     def handle(number: int, frame: object) -> None:
-        if not processes.is_under_torchrun():  # torchrun hands on signals that have come already
+        if not processes.is_under_torchrun():  # torchrun repeats signals that have already arrived
             restore()
-        came.append(number)
+        received.append(number)
         trainer.stop()
 
     for number, handler in before.items():
-        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # nohup means it
+        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, handle)
     try:
-        yield came
+        yield received
     finally:
         restore()
 

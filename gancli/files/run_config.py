@@ -92,7 +92,7 @@ class InitEntry(Struct, frozen=True):
 
 
 class EvalInfo(Struct, frozen=True):
-    """How a run is scored. score: the value in metrics.jsonl that ranks models, lower is better. *floor: the scores of a
+    """How a run is scored. score: the value in metrics.jsonl that ranks models, lower is better. *floor: scores of a
     perfect generator. The other fields are the conditions of the score."""
 
     score: str

@@ -341,7 +341,7 @@ class RunDir:
             is_same = False
         if not is_same:
             raise RunError(
-                f"{self.path} is not the folder of this run any more: it was moved or deleted; if moved, resume it there"
+                f"{self.path} is not the folder of this run any more: it was moved (resume it there) or deleted"
             )
 
 

@@ -6,10 +6,10 @@ from gancli.metrics.frechet import Moments
 
 
 def diversity_ratio(real: Moments, fake: Moments) -> float | None:
-    """Root-mean-square distance between two fakes over that between two reals; None if the reals are all equal.
+    """RMS distance between two fakes divided by that between two reals; None if all reals are equal.
 
-    The mean squared distance of a pair is 2 tr S exactly, so no pairs are drawn. 1 is right, 0 is collapse; half of
-    the classes missing may still leave it near 1.
+    The mean squared distance of a pair is exactly 2 tr S, so no pairs are drawn. 1 is ideal, 0 is collapse. The ratio
+    can stay near 1 even if half of the classes are missing.
     """
     real_spread = float(real.covariance.trace())
     return math.sqrt(float(fake.covariance.trace()) / real_spread) if real_spread > 0 else None

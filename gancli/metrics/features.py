@@ -1,4 +1,4 @@
-"""Images -> features, by a frozen network of the wheel, by fixed random filters, or by Inception; and their cache."""
+"""Feature extractors (networks shipped with gancli, fixed random filters, Inception) and the cache of features."""
 
 import contextlib
 import hashlib
@@ -31,7 +31,7 @@ NetworkOutput = tuple[Tensor, Tensor | None]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """values float64 [N,F]; labels int64 [N], the classes the network reads, None if it is no classifier."""
+    """values: float64 [N,F]. labels: int64 [N], the predicted classes; None if the network is not a classifier."""
 
     values: Tensor
     labels: Tensor | None = None
@@ -45,11 +45,10 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """One way to look at images: `network` takes uint8 [B,C,H,W] and gives float32 [B,F] and labels [B] or None.
+    """A feature extractor: `network` maps uint8 [B,C,H,W] to float32 [B,F] and labels [B] or None.
 
-    shape: the (C, H, W) it is for, None for any. batch: how many images it takes at once. relative: its numbers compare
-    models on one data set, and mean nothing beyond. about: how the network was trained and how well it reads held-out
-    images.
+    shape: the (C, H, W) that it accepts; None accepts any. batch: images per call. relative: its scores compare models
+    on one data set only. about: how the network was trained, and its accuracy on held-out images.
     """
 
     name: str
@@ -64,7 +63,7 @@ class Extractor:
 
 
 class SmallNet(nn.Module):
-    """uint8 [N,1,28,28] -> 64 features, standardised on the images it was trained on, and 10 logits."""
+    """uint8 [N,1,28,28] -> 64 features, standardised on the network's training images, and 10 logits."""
 
     mean: Tensor
     std: Tensor
@@ -96,9 +95,10 @@ class SmallNet(nn.Module):
 class RandomNet:
     """Fixed random filters for images of any size -> 112 features.
 
-    Three layers of random 3x3 filters; from each the mean of every channel, which tells texture, and from the last
-    also the means of its quarters, which tell layout. Random filters separate distributions surprisingly well, but
-    know nothing of what people see. The filters come from numpy's RandomState, whose stream never changes.
+    The features are means over three layers of random 3x3 filters. The mean of each channel of the first two layers
+    describes texture; the means over the quarters of the last layer's first 16 channels describe layout. Random filters
+    separate distributions surprisingly well, but they ignore what people notice. The filters come from numpy's
+    RandomState, whose stream never changes.
     """
 
     def __init__(self, channels: int) -> None:
@@ -124,16 +124,17 @@ class RandomNet:
 
 
 def load_extractor(name: str, channels: int = 1) -> Extractor:
-    """The extractor of that name; `channels` matters to "random" alone. Raises ConfigError, DataError."""
+    """Return the extractor with this name; only "random" uses `channels`. Raises ConfigError, DataError."""
     if name not in EXTRACTORS:
         raise ConfigError(f"unknown features {name!r}{did_you_mean(name, EXTRACTORS)}")
     return EXTRACTORS[name](channels)
 
 
 def choose_extractor(name: str, data_name: str, shape: tuple[int, int, int]) -> Extractor:
-    """The extractor for images (C, H, W) of a data set; "auto" takes the carried network made for it, else random.
+    """Choose the extractor for images (C, H, W) of a data set.
 
-    Raises ConfigError if the named one is for another domain or shape.
+    "auto" picks the network shipped for this data set, or random filters if there is none. Raises ConfigError if the
+    named extractor does not suit the data set or the shape.
     """
     made_for = DATASETS[data_name].features if data_name in DATASETS else "random"
     if name == "auto":
@@ -159,10 +160,10 @@ def format_image_shape(shape: tuple[int, ...] | None) -> str:
 def extract_features(
     extractor: Extractor, images: Tensor | Iterable[Tensor], progress: Callable[[int], None] | None = None
 ) -> Features:
-    """uint8 [N,C,H,W], N >= 1, or a stream of such parts -> their features; progress is told how many are done.
+    """Extract features of uint8 [N,C,H,W], N >= 1, or of a stream of such parts. progress receives the number done.
 
-    The network always sees batches of one shape and memory layout, the last one padded, so that an image's features do
-    not depend on where it comes from or on what else is scored. Raises DataError if images do not fit the extractor.
+    The network always gets batches of one shape and memory layout; the last batch is padded. So an image's features do
+    not depend on its source or on the other images. Raises DataError if images do not fit the extractor.
     """
     values, labels, done = [], [], 0
     for batch in rebatch_images(torch.split(images, BATCH) if isinstance(images, Tensor) else images, extractor.batch):
@@ -185,7 +186,7 @@ def extract_features(
 
 
 def rebatch_images(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """Parts [b,C,H,W] of any lengths, dealt anew into batches of so many images; the last one may be shorter."""
+    """Regroup parts [b,C,H,W] of any lengths into batches of `size` images; the last batch may be smaller."""
     waiting: list[Tensor] = []
     for part in parts:
         check_images_uint8(part)
@@ -206,10 +207,10 @@ def extract_cached(
     folder: Path,
     progress: Callable[[int], None] | None = None,
 ) -> Features:
-    """`extract_features`, kept in `folder` under the digests of the data and of the network.
+    """`extract_features` with a cache in `folder`, keyed by the digests of the data and the network.
 
-    data_digest must stand for these very images (name the split in it). A damaged file, or one under another's name, is
-    made again; one that cannot be written is done without.
+    data_digest must identify exactly these images, including the split. A damaged or misnamed cache file is replaced.
+    If the cache cannot be written, the features are returned without caching.
     """
     key = hashlib.sha256(f"{data_digest} {extractor.name} {extractor.digest} {len(images)}".encode()).hexdigest()
     path = folder / f"{extractor.name}-{key[:32]}.features"
@@ -233,14 +234,14 @@ def extract_cached(
 
 
 def load_bundled_network(name: str) -> Extractor:
-    """A network of the wheel, made by scripts/train_features.py; refused if it is not the one this code knows."""
+    """Load a network that ships with gancli, made by scripts/train_features.py, and check its hash."""
     path = WEIGHTS / f"{name}.safetensors"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as err:
-        raise DataError(f"cannot read {path}: {err.strerror}; install gancli again") from err
+        raise DataError(f"cannot read {path}: {err.strerror}; reinstall gancli") from err
     if digest != WEIGHTS_SHA256[name]:
-        raise DamagedFileError(f"{path} is not the network of this version of gancli; install gancli again")
+        raise DamagedFileError(f"{path} does not match this version of gancli; reinstall gancli")
     with safetensors.safe_open(path, framework="pt") as file:
         about = json.loads(json.loads(file.metadata()["gancli"])["meta"])
         weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
@@ -256,7 +257,7 @@ def load_bundled_network(name: str) -> Extractor:
 
 
 def stacked_digits_extractor(digits: Extractor) -> Extractor:
-    """Three digits as red, green and blue: their features side by side, and the number they spell, 0 to 999."""
+    """Read red, green and blue as three digits: concatenate their features; the label is their number, 0 to 999."""
 
     def network(images: Tensor) -> NetworkOutput:
         features, labels = digits.network(images.flatten(0, 1).unsqueeze(1))
@@ -268,16 +269,16 @@ def stacked_digits_extractor(digits: Extractor) -> Extractor:
 
 
 def load_inception() -> Extractor:
-    """Inception-v3 as FID has always used it, by torch-fidelity, which fetches its weights at first use."""
+    """The standard Inception-v3 for FID, from torch-fidelity, which downloads the weights on first use."""
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as err:
-        raise DataError('Inception features need torch-fidelity; pip install "gancli[inception]"') from err
+        raise DataError('Inception features need torch-fidelity; run: pip install "gancli[inception]"') from err
     try:
         net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     except (OSError, RuntimeError) as err:
         reason = (str(err).strip() or type(err).__name__).splitlines()[-1]
-        raise DataError(f"the weights of Inception could not be fetched ({reason}); use --features auto") from err
+        raise DataError(f"cannot download the Inception weights ({reason}); use --features auto") from err
     sha = hashlib.sha256()
     for key, tensor in sorted(net.state_dict().items()):
         sha.update(key.encode() + tensor.numpy().tobytes())
@@ -294,7 +295,7 @@ def random_extractor(channels: int) -> Extractor:
     return Extractor("random", network, network.digest, relative=True)
 
 
-EXTRACTORS: dict[str, Callable[[int], Extractor]] = {  # config.EXTRACTOR_NAMES, where torch is not needed
+EXTRACTORS: dict[str, Callable[[int], Extractor]] = {  # config.EXTRACTOR_NAMES lists them without torch
     "digits": lambda channels: load_bundled_network("digits"),
     "fashion": lambda channels: load_bundled_network("fashion"),
     "stacked-digits": lambda channels: stacked_digits_extractor(load_bundled_network("digits")),

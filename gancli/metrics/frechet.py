@@ -1,4 +1,4 @@
-"""Frechet distance between Gaussians fitted to two sets of features, and how far it is biased at finite n; pure."""
+"""Frechet distance between Gaussians fitted to two sets of features, and its bias at finite n; pure."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Moments(NamedTuple):
-    """Mean [F], covariance [F,F] (divided by n - 1) and the count they were taken over."""
+    """Mean [F], covariance [F,F] (divided by n - 1) and the number of samples."""
 
     mean: Tensor
     covariance: Tensor
@@ -15,7 +15,7 @@ class Moments(NamedTuple):
 
 
 def moments(features: Tensor) -> Moments:
-    """features [N,F], N >= 2 -> float64 moments; float32 covariances would cost about 4e-4."""
+    """Compute float64 moments of features [N,F], N >= 2; float32 covariances would add an error of about 4e-4."""
     features = features.double()
     mean = features.mean(dim=0)
     centred = features - mean
@@ -25,9 +25,9 @@ def moments(features: Tensor) -> Moments:
 def frechet_distance(real: Moments, fake: Moments) -> float:
     """|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2).
 
-    The last trace is that of (R S2 R)^(1/2) with R = S1^(1/2): symmetric, so eigenvalues stay real and the result is
-    finite for singular covariances too (a collapsed generator's). Source: Dowson & Landau 1982; for images, Heusel
-    et al. 2017, eq. 6.
+    The last trace is computed as tr (R S2 R)^(1/2) with R = S1^(1/2). That matrix is symmetric, so its eigenvalues are
+    real and the result is finite even for the singular covariance of a collapsed generator. Source: Dowson & Landau
+    1982; for images, Heusel et al. 2017, eq. 6.
     """
     values, vectors = torch.linalg.eigh(real.covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
@@ -38,11 +38,11 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
 
 
 def expected_bias(covariance: Tensor, n: int) -> float:
-    """What n samples of a Gaussian are expected to score against that very Gaussian, to first order in 1/n.
+    """Expected distance between n samples of a Gaussian and the Gaussian itself, to first order in 1/n.
 
-    (1/n) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)] with l the eigenvalues of S: d (d + 5) / 4n for unit
-    variance in d dimensions. Two sampled sides add their biases. Source: second-order expansion of the Bures
-    distance around S, with the covariance of a Wishart matrix.
+    (1/n) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)], where l are the eigenvalues of S; this is d (d + 5) / 4n
+    for unit variance in d dimensions. If both sides are samples, add their biases. Source: second-order expansion of
+    the Bures distance around S, with the covariance of a Wishart matrix.
     """
     values = torch.linalg.eigvalsh(covariance.double()).clamp(min=0)
     sums = values[:, None] + values
@@ -51,8 +51,8 @@ def expected_bias(covariance: Tensor, n: int) -> float:
 
 
 def scaled_floor(measured: float, m: int, n_real: int, n_fake: int) -> float:
-    """The distance between two real sets of m each, at the bias of n_real against n_fake.
+    """Scale the distance between two real sets of m images each to the counts n_real and n_fake.
 
-    The bias is proportional to 1/n of each side: (1/n_real + 1/n_fake) / (2/m).
+    The bias of each side is proportional to 1/n, so the factor is (1/n_real + 1/n_fake) / (2/m).
     """
     return measured * (1 / n_real + 1 / n_fake) * m / 2

@@ -12,14 +12,14 @@ REPEATS = 4
 
 
 class KernelDistance(NamedTuple):
-    """value may be below zero; error is its standard error, None from a single subset."""
+    """value can be negative. error: its standard error; None if there was only one subset."""
 
     value: float
     error: float | None
 
 
 def polynomial_kernel(a: Tensor, b: Tensor) -> Tensor:
-    """(a.b / F + 1)^3: [N,F], [M,F] -> [N,M]. It depends on the features' scale."""
+    """(a.b / F + 1)^3: [N,F], [M,F] -> [N,M]. The result depends on the scale of the features."""
     base = (a @ b.T).div_(a.shape[1]).add_(1)
     return base * base * base
 
@@ -38,13 +38,13 @@ def mean_kernel_within(x: Tensor) -> float:
 def kernel_distance(
     real: Tensor, fake: Tensor, *, generator: torch.Generator, subset_size: int | None = None, repeats: int = REPEATS
 ) -> KernelDistance:
-    """Mean and standard error of `unbiased_mmd2` over subsets: real [N,F], fake [M,F], float64.
+    """Mean and standard error of `unbiased_mmd2` over subsets; real [N,F], fake [M,F], float64.
 
-    Each repeat deals both sets anew into disjoint subsets (default: at least 10, of at most 1,000 each). Disjoint ones
-    are independent, so their spread over the root of their number is the error of one repeat; averaging repeats takes
-    away what is due to the dealing, the variance between repeats. The spread over overlapping subsets, which is often
-    printed as an error, is something else. Whether features are standardised (by the mean and deviation of the real
-    ones) is the caller's choice, and changes the number.
+    Each repeat splits both sets at random into disjoint subsets (default: at least 10, of at most 1,000 each). Disjoint
+    subsets are independent, so their standard deviation over the root of their number is the error of one repeat.
+    Averaging over repeats removes the variance due to the random split. The spread over overlapping subsets, which
+    other tools often print as an error, is a different quantity. The caller may standardise the features by the mean
+    and deviation of the real ones; this changes the result.
     """
     n = min(len(real), len(fake))
     size = subset_size or max(2, min(SUBSET, n // SUBSETS))
@@ -59,7 +59,7 @@ def kernel_distance(
 
 
 def subset_mmd2(real: Tensor, fake: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """`unbiased_mmd2` of disjoint random subsets of this size, as many as there are -> float64 [S]."""
+    """`unbiased_mmd2` of each pair of disjoint random subsets of this size -> float64 [S]."""
     n = min(len(real), len(fake)) // size * size
     real_rows, fake_rows = (torch.randperm(len(x), generator=generator)[:n].view(-1, size) for x in (real, fake))
     found = [unbiased_mmd2(real[i], fake[j]) for i, j in zip(real_rows, fake_rows, strict=True)]

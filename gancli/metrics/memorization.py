@@ -1,8 +1,8 @@
-"""Are generated images copies of training images? Distances to the nearest one, judged against held-out images; pure.
+"""Are generated images copies of training images? Compares nearest distances with those of held-out images; pure.
 
-No published number separates memorisation from a generator that only makes typical images (Jiralerspong et al. 2023,
-Stein et al. 2023): both lie close to the training set. So these stand beside the same number for real held-out
-images, and beside the pairs themselves.
+No published score separates memorisation from a generator that makes only typical images (Jiralerspong et al. 2023,
+Stein et al. 2023): both lie close to the training set. So each score is shown with its value for held-out images, and
+the nearest pairs are shown as images.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,8 @@ CLOSE_QUANTILE = 0.01
 
 
 class Neighbours(NamedTuple):
-    """For each image [N]: distance to the nearest training image, its index, and how far that one is from its own
-    nearest other training image."""
+    """For each image [N]: the distance to its nearest training image, that image's index, and the distance (spacing)
+    from there to the next training image."""
 
     distance: Tensor
     train_index: Tensor
@@ -25,12 +25,12 @@ class Neighbours(NamedTuple):
 
     @property
     def ratio(self) -> Tensor:
-        """distance / spacing; below 1 an image is nearer to a training image than any other training image is."""
+        """distance / spacing; below 1, the image is closer to that training image than any other training image is."""
         return torch.where(self.distance == 0, 0.0, self.distance / self.spacing)
 
 
 def training_neighbours(images: Tensor, train: Tensor) -> Neighbours:
-    """images [N,F] and train [M,F], M >= 2, in one space (features or pixels), float64."""
+    """Find the nearest training images; images [N,F], train [M,F], M >= 2, both features or both pixels, float64."""
     distance, index = nearest_neighbour(images, train)
     used, place = torch.unique(index, return_inverse=True)
     spacing, _ = nearest_neighbour(train[used], train, selves=used)
@@ -38,7 +38,7 @@ def training_neighbours(images: Tensor, train: Tensor) -> Neighbours:
 
 
 def authentic_pct(found: Neighbours) -> float:
-    """AuthPct: percentage of images farther from their nearest training image than that one's own nearest neighbour.
+    """AuthPct: percentage of images that are farther from their nearest training image than its own neighbour is.
 
     Source: Alaa et al. 2022, sec. 3.3, as in Stein et al. 2023.
     """
@@ -46,7 +46,7 @@ def authentic_pct(found: Neighbours) -> float:
 
 
 def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
-    """P(a fake is nearer to the training set than a held-out image is), ties half: distances [N], [M] -> 0 to 1.
+    """P(a fake is closer to the training set than a held-out image), ties count half; distances [N], [M] -> 0 to 1.
 
     0.5 for a perfect generator, 1 for copies. The statistic of Mann & Whitney 1947; for generators, Meehan et al. 2020.
     """
@@ -57,11 +57,10 @@ def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
 
 
 def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE_QUANTILE) -> tuple[float, float]:
-    """Share of fakes as near to the training set as the nearest 1 % of held-out images, and what is expected of a
-    perfect generator: distances [N], [M], M >= 100.
+    """Share of fakes as close to the training set as the closest 1 % of held-out images, and its expected value.
 
-    Finds a few copies among many originals, which leave an average unmoved. The expectation is that of a rank,
-    k / (M + 1) for the k nearest held-out images, ties with the last of them included.
+    distances [N], [M], M >= 100. It finds a few copies among many originals, which an average would hide. A perfect
+    generator is expected to have k / (M + 1), where k counts these held-out images, including ties with the last one.
     """
     edge = heldout.sort().values[max(0, int(quantile * len(heldout)) - 1)]
     expected = int((heldout <= edge).sum()) / (len(heldout) + 1)
@@ -75,7 +74,7 @@ class NearestPair(NamedTuple):
 
 
 def nearest_pairs(found: Neighbours, n: int = 16) -> list[NearestPair]:
-    """The n most copy-like pairs, by `ratio`: plain distance would list the simplest images."""
+    """The n pairs most like copies, sorted by `ratio`; sorting by distance would list the simplest images."""
     ratio = found.ratio
     chosen = ratio.argsort(stable=True)[:n]
     return [NearestPair(int(image), int(found.train_index[image]), float(ratio[image])) for image in chosen]

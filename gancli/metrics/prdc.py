@@ -1,7 +1,7 @@
-"""Precision, recall, density and coverage, in blocks; pure.
+"""Precision, recall, density and coverage, computed in blocks; pure.
 
-Kynkaanniemi et al. 2019 (precision, recall), Naeem et al. 2020 (density, coverage). All four depend on the counts:
-compare sets of equal size.
+Sources: Kynkaanniemi et al. 2019 (precision, recall), Naeem et al. 2020 (density, coverage). All four depend on the
+number of images, so compare only sets of equal size.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class PRDC(NamedTuple):
 
 
 def squared_radii(x: Tensor, k: int = K) -> Tensor:
-    """Squared distance of each row of x [N,F] to its k-th nearest other row -> [N]; needs N > k."""
+    """Squared distance from each row of x [N,F] to its k-th nearest other row -> [N]; needs N > k."""
     radii = x.new_empty(len(x))
     for rows, squared in squared_distances(x, x):
         squared.diagonal(rows.start).fill_(torch.inf)
@@ -31,11 +31,11 @@ def squared_radii(x: Tensor, k: int = K) -> Tensor:
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = K) -> PRDC:
-    """real [N,F], fake [M,F], float64, both longer than k.
+    """Compute all four; real [N,F], fake [M,F], float64, both longer than k.
 
-    With balls around each image that reach its k-th nearest neighbour in its own set: precision is the share of fakes
-    inside a real ball, recall the share of reals inside a fake ball, density the mean number of real balls a fake is
-    in, over k (it can exceed 1), coverage the share of real balls with a fake inside.
+    Each image has a ball that reaches its k-th nearest neighbour in its own set. Precision is the share of fakes inside
+    a real ball, recall the share of reals inside a fake ball, coverage the share of real balls that contain a fake.
+    Density is the mean number of real balls that contain a fake, divided by k; it can exceed 1.
     """
     real_radii, fake_radii = squared_radii(real, k), squared_radii(fake, k)
     balls = torch.zeros(len(fake), dtype=torch.int64)
@@ -54,7 +54,7 @@ def prdc(real: Tensor, fake: Tensor, k: int = K) -> PRDC:
 
 
 def coverage(real: Tensor, real_radii: Tensor, fake: Tensor) -> float:
-    """The coverage of `prdc` alone, where the roots of `squared_radii` of the reals are known already."""
+    """Compute only the coverage of `prdc`; real_radii are the square roots of `squared_radii(real)`."""
     distance, _ = nearest_neighbour(real, fake)
     return float((distance < real_radii).double().mean())
 
@@ -62,8 +62,8 @@ def coverage(real: Tensor, real_radii: Tensor, fake: Tensor) -> float:
 def expected_coverage(n_real: int, n_fake: int, k: int = K) -> float:
     """Coverage of a perfect generator: 1 - prod_j (N - j) / (M + N - j), j = 1..k; 0.969 at equal counts and k = 5.
 
-    Among the N - 1 + M others that look alike to a real image, none of the k nearest is a fake with that product as
-    its probability. (Density of a perfect generator is 1 at any counts.)
+    The product is the probability that none of the k nearest of a real image's N - 1 + M interchangeable neighbours is
+    a fake. (The density of a perfect generator is 1 at any counts.)
     """
     missed = 1.0
     for j in range(1, k + 1):

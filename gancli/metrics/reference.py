@@ -1,4 +1,4 @@
-"""What is scored: a reference of real images, and a set of generated ones held against it."""
+"""The two sides of an evaluation: a reference of real images, and a set of generated images to score."""
 
 import functools
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ FEWEST_PRDC = 50
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The real images that models are scored against; what depends on them alone is computed once.
+    """The real images that models are scored against. Values that depend only on them are computed once.
 
-    real: features of all training images. heldout: those of images never trained on, None if there are none.
-    heldout_truth: true classes of the held-out images, int64, where they are the classes the extractor reads.
+    real: features of all training images. heldout: features of the held-out images; None without any.
+    heldout_truth: int64, the true classes of the held-out images, if the extractor predicts these classes.
     """
 
     extractor: Extractor
@@ -31,7 +31,7 @@ class Reference:
     seed: int = 0
 
     def scaled(self, features: Features) -> Tensor:
-        """The values that are scored: as they are, or standardised on the real images if features are relative."""
+        """The values to score: unchanged, or standardised on the real images if the extractor is relative."""
         if not self.extractor.relative:
             return features.values
         mean, std = self.real.values.mean(dim=0), self.real.values.std(dim=0)
@@ -41,7 +41,7 @@ class Reference:
         return torch.Generator().manual_seed(self.seed)
 
     def some(self, values: Tensor, n: int) -> Tensor:
-        """n rows at random, the same ones each time; all in their order if there are no more."""
+        """n random rows, always the same ones; all rows in their order if there are no more than n."""
         return values if n >= len(values) else values[torch.randperm(len(values), generator=self.generator())[:n]]
 
     @functools.cached_property
@@ -58,7 +58,7 @@ class Reference:
 
     @functools.cached_property
     def equal_parts(self) -> tuple[Tensor, Tensor] | None:
-        """Equal counts of training and held-out images, as many as there are: what floors are measured on."""
+        """Equal numbers of training and held-out images, as many as possible, to measure floors on."""
         if self.held is None:
             return None
         n = min(len(self.train), len(self.held))
@@ -66,12 +66,12 @@ class Reference:
 
     @property
     def n_floor(self) -> int:
-        """How many of each floors are measured on; 0 without held-out images."""
+        """Number of images on each side when floors are measured; 0 without held-out images."""
         return len(self.equal_parts[0]) if self.equal_parts else 0
 
     @functools.cached_property
     def frechet_floor(self) -> float | None:
-        """None below F + 1 images a side too: covariances are singular there, and the bias is not as 1/n."""
+        """None below F + 1 images a side: covariances are singular there, and the bias is not proportional to 1/n."""
         parts = self.equal_parts
         return frechet_distance(*map(moments, parts)) if parts and len(parts[0]) > parts[0].shape[1] else None
 
@@ -87,14 +87,14 @@ class Reference:
 
     @functools.cached_property
     def shares(self) -> Tensor:
-        """Of each class among the training images, as the extractor reads them."""
+        """The share of each class in the training images, as predicted by the extractor."""
         assert self.real.labels is not None
         return classes.class_shares(self.real.labels, len(self.extractor.class_names))
 
 
 @dataclass(frozen=True, eq=False)
 class ScoringCase:
-    """One set of generated images against a reference; requested: the classes they were asked to show."""
+    """A set of generated images to score against a reference. requested: the classes requested for them."""
 
     reference: Reference
     values: Tensor
@@ -106,7 +106,7 @@ class ScoringCase:
         return len(self.values)
 
     def named(self, score: str) -> str:
-        """fd_digits, kid_random; Inception alone gives fid and kid."""
+        """fd_digits, kid_random; only Inception gives fid and kid."""
         name = self.reference.extractor.name
         return {"fd": "fid"}.get(score, score) if name == "inception" else f"{score}_{name.replace('-', '_')}"
 
@@ -116,13 +116,13 @@ class ScoringCase:
 
     @functools.cached_property
     def counts(self) -> Tensor:
-        """Images of each class, as the extractor reads them."""
+        """Number of images of each class, as predicted by the extractor."""
         assert self.labels is not None
         return self.labels.bincount(minlength=len(self.reference.extractor.class_names))
 
 
 def coverage_floor(reference: Reference, n: int) -> float | None:
-    """The coverage of `prdc_floor` alone, without the other three."""
+    """Compute only the coverage of `prdc_floor`."""
     if reference.equal_parts is None or (m := min(n, reference.n_floor)) < FEWEST_PRDC:
         return None
     reals, held = (reference.some(part, m) for part in reference.equal_parts)
@@ -131,10 +131,10 @@ def coverage_floor(reference: Reference, n: int) -> float | None:
 
 @functools.lru_cache(maxsize=4)
 def prdc_floor(reference: Reference, n: int) -> PRDC | None:
-    """Held-out images in the place of fakes against n training images; None if there are too few.
+    """Score held-out images instead of fakes against n training images; None if there are too few.
 
-    Precision and density depend on the number of reals alone, so all n stand against the held-out images there are;
-    recall and coverage are those of equal counts.
+    Precision and density depend only on the number of reals, so they use all n training images. Recall and coverage use
+    equal counts.
     """
     if reference.equal_parts is None or (m := min(n, reference.n_floor)) < FEWEST_PRDC:
         return None

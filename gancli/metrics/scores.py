@@ -1,4 +1,4 @@
-"""Every score with its floor and a reading in plain words; a function per family, listed in suite.METRICS."""
+"""Each score with its floor and a reading in plain words. suite.METRICS lists the functions, one per family."""
 
 import math
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from gancli.wording import format_list
 
 FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
 MOST_PRDC = 10_000
-MANY_CLASSES = 100  # from here on classes are counted as modes
+MANY_CLASSES = 100  # with at least this many, classes are counted as modes
 MOST_LISTED = 10
-COLLAPSED_RATIO = 0.1  # of coverage: what is left may lie together anywhere in a few huge balls
+COLLAPSED_RATIO = 0.1  # coverage below which precision is meaningless: all fakes may lie in a few huge balls
 FEWEST_COMPARED = 20
 FEW_KERNEL = 2000
 
@@ -35,7 +35,10 @@ def counted_score(
     is_alarm: bool = False,
     details: Mapping[str, object] | None = None,
 ) -> Score:
-    """A score of all images of a case, or of n real and n generated ones. measured: the floor at the count floor_n."""
+    """A score of all images of a case, or of n real and n generated images.
+
+    measured: the floor as measured with floor_n images.
+    """
     n_real, n_fake = (len(case.reference.real), case.n) if n is None else (n, n)
     return Score(name, value, reading, floor, measured, floor_n, error, n_real, n_fake, is_alarm, details or {})
 
@@ -53,11 +56,11 @@ def smaller_count(case: ScoringCase) -> int:
 
 
 def frechet_scores(case: ScoringCase) -> list[Score]:
-    """Below F + 1 images a covariance is singular, and the bias is larger than most differences."""
+    """The Frechet distance. With F images or fewer, a covariance is singular and the bias exceeds most differences."""
     reference, name = case.reference, case.named("fd")
     needed = case.values.shape[1] + 1
     if smaller_count(case) < needed:
-        return [too_few_score(name, needed, case, f"; {case.named('kid')} works from {FEWEST_KERNEL}")]
+        return [too_few_score(name, needed, case, f"; {case.named('kid')} needs only {FEWEST_KERNEL}")]
     value = frechet_distance(reference.train_moments, case.moments)
     n_real, n_fake = len(reference.real), case.n
     covariance = reference.train_moments.covariance
@@ -69,23 +72,26 @@ def frechet_scores(case: ScoringCase) -> list[Score]:
 
 
 def describe_distance(value: float, floor: float | None, bias: float) -> str:
-    """bias: what sampling alone is expected to give, to go by where too few images are held out for a floor."""
+    """bias: the distance expected from sampling noise, used instead if too few images are held out for a floor."""
     if floor is None and bias > 0:
-        return f"{value / bias:,.1f} times what sampling alone gives (too few held-out images for a floor)"
+        return (
+            f"{value / bias:,.1f} times the distance expected from sampling noise; too few held-out images for a floor"
+        )
     if not floor:
-        return "the real images do not differ from each other" + ("" if value else ", nor do these")
+        return "the real images are all alike" + ("" if value else ", and the generated images match them")
     times = value / floor
     if times < 1.3:
-        return "at the floor: no difference seen at these counts"
+        return "at the floor: no difference from real images with this many images"
     if times < 4:
         return "close to the floor"
-    return f"{times:,.0f} times the floor" if times < 20 else f"far from the floor: {times:,.0f} times"
+    verdict = "clearly different from real images" if times < 20 else "far from real images"
+    return f"{times:,.0f} times the floor: {verdict}"
 
 
 def kernel_scores(case: ScoringCase) -> list[Score]:
-    """The unbiased estimate needs no scaling: a perfect generator scores 0 on average whatever the counts.
+    """The kernel distance. It is unbiased: a perfect generator scores 0 on average with any number of images.
 
-    It is read against 0 and not against its measured floor, which is far noisier where few images are held out.
+    The reading compares it with 0, because its measured floor is much noisier if few images are held out.
     """
     reference, name = case.reference, case.named("kid")
     if smaller_count(case) < FEWEST_KERNEL:
@@ -100,18 +106,18 @@ def kernel_scores(case: ScoringCase) -> list[Score]:
 
 def describe_kernel_distance(value: float, error: float | None, n: int) -> str:
     if not error:
-        return "should be 0; too few images to tell its error"
+        return "should be 0; too few images to estimate the error"
     above = value / error
     if above >= 2:
-        return f"should be 0; it is {above:,.0f} standard errors above"
+        return f"should be 0, but is {above:,.0f} standard errors above"
     if above < -2:
-        return "below 0: closer to these training images than new real ones would be"
-    few = f"but {n:,} images show large differences only" if n < FEW_KERNEL else "no difference seen"
-    return f"within two standard errors of 0: {few}"
+        return "below 0: closer to the training images than new real images would be"
+    few = f", but {n:,} images reveal only large differences" if n < FEW_KERNEL else ": no difference found"
+    return f"within two standard errors of 0{few}"
 
 
 def prdc_scores(case: ScoringCase) -> list[Score]:
-    """Precision, recall, density and coverage, at equal counts of at most 10,000."""
+    """Precision, recall, density and coverage with equal numbers of images, at most 10,000."""
     reference = case.reference
     n = min(smaller_count(case), MOST_PRDC)
     if n < FEWEST_PRDC:
@@ -121,10 +127,10 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
     equal = found if m == n or not floors else prdc(reference.some(reference.train, m), reference.some(case.values, m))
     expected = {"density": 1.0, "coverage": expected_coverage(n, n)}
     means = {
-        "precision": f"{found.precision:.0%} of the images are within the range of real ones",
-        "recall": f"{found.recall:.0%} of the real images are within their range",
-        "density": "1 is right; less: at the edge of the real ones, more: crowded at typical ones",
-        "coverage": f"{found.coverage:.0%} of the real images have a generated one nearby",
+        "precision": f"{found.precision:.0%} of the generated images lie within the range of real images",
+        "recall": f"{found.recall:.0%} of the real images lie within the range of generated images",
+        "density": "1 is ideal; below 1, images lie at the edge of the real ones; above 1, they crowd typical ones",
+        "coverage": f"{found.coverage:.0%} of the real images have a generated image nearby",
     }
     scores = []
     for name, value in found._asdict().items():
@@ -138,9 +144,9 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
             verdict = describe_share(value, floor, share_difference_error(floor, n, m))
         elif name == "recall":
             verdict = describe_share(equal.recall, floor, share_difference_error(floor, m, m))
-            verdict += f" (at {m:,} of each)" if floors and m < n else ""
+            verdict += f" (compared with {m:,} images each)" if floors and m < n else ""
         if name == "precision" and found.coverage < COLLAPSED_RATIO:
-            verdict = ", which means nothing here: hardly any real image has one nearby"
+            verdict = ", but this means nothing here: hardly any real image has a generated image nearby"
         details = {"expected": expected.get(name), **({"value_at_floor_n": equal.recall} if name == "recall" else {})}
         at = m if floors else None
         reading = means[name] + verdict
@@ -151,9 +157,9 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
 
 
 def share_difference_error(p: float | None, n: int, m: int | None) -> float:
-    """Standard error of the difference of two shares, of n and of m images, where that of m is p.
+    """Standard error of the difference between two shares, measured on n and m images; p is the share of the m.
 
-    p is drawn towards the middle by two images of each kind (Agresti & Coull 1998), so that 0 and 1 have an error too.
+    Two images of each kind are added to p (Agresti & Coull 1998), so that shares of 0 and 1 have an error too.
     """
     if p is None or not m:
         return 0.0
@@ -161,19 +167,19 @@ def share_difference_error(p: float | None, n: int, m: int | None) -> float:
     return math.sqrt(p * (1 - p) * (1 / n + 1 / m))
 
 
-def describe_share(value: float, aim: float | None, noise: float, whom: str = "unseen real images") -> str:
-    """How a number that should be high compares with that of held-out images, given the error of the difference."""
+def describe_share(value: float, aim: float | None, noise: float, whom: str = "held-out images") -> str:
+    """Compare a share that should be high with its value for held-out images. noise: the error of the difference."""
     if not aim:
         return ""
     if value > 0.97 * aim or value > aim - 4 * noise:
-        return f": as for {whom}"
-    return f": less than for {whom}" if value > 0.5 * aim else f": far less than for {whom}"
+        return f", as many as for {whom}"
+    return f", fewer than for {whom}" if value > 0.5 * aim else f", far fewer than for {whom}"
 
 
 def class_balance_scores(case: ScoringCase) -> list[Score]:
     names, n = case.reference.extractor.class_names, case.n
     if case.labels is None:
-        return [missing_score("class_tv", f"the {case.reference.extractor.name} features read no classes")]
+        return [missing_score("class_tv", f"the {case.reference.extractor.name} features predict no classes")]
     share = case.reference.shares
     needed = classes.min_expected_count(len(names)) * int((share > 0).sum())
     if n < needed and len(names) < MANY_CLASSES:
@@ -195,44 +201,47 @@ def class_balance_scores(case: ScoringCase) -> list[Score]:
 
 def describe_class_balance(value: float, floor: float) -> str:
     if value < 0.05 or value < 1.5 * floor:
-        return "balanced as the data are"
-    return f"{value:.0%} of the images would have to change class" + ("; unbalanced" if value > 0.15 else "")
+        return "the classes are as balanced as in the training set"
+    share = f"{value:.0%} of the images would have to change class to match the training set"
+    return share + ("; unbalanced" if value > 0.15 else "")
 
 
 def label_fidelity_scores(case: ScoringCase) -> list[Score]:
     reference, name = case.reference, "label_fidelity"
     if case.labels is None:
-        return [missing_score(name, f"the {reference.extractor.name} features read no classes")]
+        return [missing_score(name, f"the {reference.extractor.name} features predict no classes")]
     if case.requested is None:
-        return [missing_score(name, "the images were made without a class in mind")]
+        return [missing_score(name, "no classes were requested for these images")]
     value, floor, n_held = classes.label_fidelity(case.requested, case.labels), None, None
     held, truth = reference.heldout, reference.heldout_truth
     if held is not None and held.labels is not None and truth is not None:
         floor, n_held = classes.label_fidelity(truth, held.labels), len(held)
     noise = share_difference_error(floor, case.n, n_held)
-    reading = f"{value:.1%} of the images show the class asked for{describe_share(value, floor, noise)}"
+    reading = f"{value:.1%} of the images show the requested class{describe_share(value, floor, noise)}"
     return [Score(name, value, reading, floor, floor_measured=floor, floor_n=n_held, n_fake=case.n)]
 
 
 def mode_count_scores(case: ScoringCase) -> list[Score]:
     names = case.reference.extractor.class_names
     if case.labels is None or len(names) < MANY_CLASSES:
-        return [missing_score(name, "for data of many classes, such as stacked-mnist") for name in ("modes", "kl")]
+        return [
+            missing_score(name, "only for data with many classes, such as stacked-mnist") for name in ("modes", "kl")
+        ]
     share, n, found = case.reference.shares, case.n, classes.count_modes(case.counts)
     share = classes.digit_triple_shares(share) if len(share) == 1000 else share
     expected, kl = classes.expected_modes(share, n), classes.kl_from_uniform(case.counts)
     kl_floor = classes.expected_kl_from_uniform(share, n)
     often = {"modes_5": classes.count_modes(case.counts, at_least=5)}
-    reading = f"{found} of {len(names)} classes seen; a perfect generator shows {expected:.0f} in {n:,} images"
+    reading = f"{found} of {len(names)} classes seen; a perfect generator would show {expected:.0f} in {n:,} images"
     at = "at" if kl < 1.2 * kl_floor else f"{kl / kl_floor:.1f} times"
     return [
         Score("modes", float(found), reading, floor=expected, n_fake=n, details=often),
-        Score("kl", kl, f"{at} that of a perfect generator in {n:,} images", floor=kl_floor, n_fake=n),
+        Score("kl", kl, f"{at} the value of a perfect generator with {n:,} images", floor=kl_floor, n_fake=n),
     ]
 
 
 def memorization_scores(case: ScoringCase) -> list[Score]:
-    """Against all training images given: a copy of one that was left out would go unseen."""
+    """Scores of copying. They use all training images, since a copy of a missing one would not be found."""
     reference = case.reference
     if len(reference.train) < 2:
         return [too_few_score(name, 2, case) for name in ("auth_pct", *NEARNESS)]
@@ -241,7 +250,7 @@ def memorization_scores(case: ScoringCase) -> list[Score]:
 
 
 NEARNESS = ("closer_than_heldout", "close_share")
-UNLIKE_DATA_READING = ": more than for unseen real images, so unlike the data"
+UNLIKE_DATA_READING = ", more than for held-out images, so they are unlike the data"
 
 
 def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Score:
@@ -250,7 +259,7 @@ def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Sco
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
     noise = 100 * share_difference_error(None if floor is None else floor / 100, case.n, n_held)
-    reading = f"{pct:.0f}% of the images are farther from a training image than its own neighbour is"
+    reading = f"{pct:.0f}% of the images are farther from their nearest training image than its own neighbour is"
     verdict = UNLIKE_DATA_READING if floor and pct > 1.03 * floor + 4 * noise else describe_share(pct, floor, noise)
     pairs = [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
     return counted_score(
@@ -261,26 +270,28 @@ def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Sco
         floor,
         measured=floor,
         floor_n=n_held or None,
-        is_alarm="less than" in verdict,
+        is_alarm="fewer than" in verdict,
         details={"nearest_pairs": pairs},
     )
 
 
 def nearness_scores(case: ScoringCase, found: memorization.Neighbours) -> list[Score]:
-    """Whether the images lie nearer to the training set than held-out ones."""
+    """Whether the images lie closer to the training set than held-out images do."""
     held, n = case.reference.heldout_neighbours, case.n
     n_held = 0 if held is None else len(held.distance)
     if held is None or n_held < FEWEST_HELDOUT:
-        return [missing_score(name, f"needs {FEWEST_HELDOUT} held-out images, has {n_held}") for name in NEARNESS]
+        return [
+            missing_score(name, f"needs at least {FEWEST_HELDOUT} held-out images, got {n_held}") for name in NEARNESS
+        ]
     if n < FEWEST_COMPARED:
-        return [missing_score(name, f"needs {FEWEST_COMPARED} generated images, got {n}") for name in NEARNESS]
+        return [missing_score(name, f"needs at least {FEWEST_COMPARED} generated images, got {n}") for name in NEARNESS]
     closer = memorization.closer_than_heldout(found.distance, held.distance)
     closer_error = math.sqrt((1 / n + 1 / n_held) / 12)
     near = describe_closer_share(closer, closer_error)
     close, expected = memorization.close_share(found.distance, held.distance)
     close_error = share_difference_error(expected, n, n_held)
     share = describe_close_share(close, expected, close_error)
-    nearer, many = near.startswith("nearer"), share.endswith("pairs")
+    nearer, many = near.startswith("closer"), share.endswith("pairs")
     return [
         counted_score(case, NEARNESS[0], closer, near, floor=0.5, error=closer_error, is_alarm=nearer),
         counted_score(case, NEARNESS[1], close, share, floor=expected, error=close_error, is_alarm=many),
@@ -289,15 +300,15 @@ def nearness_scores(case: ScoringCase, found: memorization.Neighbours) -> list[S
 
 def describe_closer_share(value: float, error: float) -> str:
     if value < 0.45 and value < 0.5 - 4 * error:
-        return "farther from the training images than held-out ones are: unlike the data"
+        return "farther from the training images than held-out images are, so unlike the data"
     if value < 0.55 or value < 0.5 + 4 * error:
-        return "no nearer to the training images than held-out ones are"
-    near = f"nearer to the training images than held-out ones are, {value:.0%} of the time"
-    return near + (": copies, or typical images only" if value > 0.75 else "")
+        return "no closer to the training images than held-out images are"
+    near = f"closer to the training images than held-out images are, in {value:.0%} of comparisons"
+    return near + ("; these are copies, or only typical images" if value > 0.75 else "")
 
 
 def describe_close_share(value: float, expected: float, error: float) -> str:
-    share = f"{value:.1%} of the images are as near to a training image as the nearest 1% of held-out ones"
+    share = f"{value:.1%} of the images are as close to a training image as the closest 1% of held-out images"
     return share + ("; look at the nearest pairs" if value > expected + 4 * error else "")
 
 
@@ -308,7 +319,7 @@ def diversity_scores(case: ScoringCase) -> list[Score]:
     value = diversity_ratio(reference.train_moments, case.moments)
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
-        return [missing_score("diversity", "the real images do not differ from each other")]
+        return [missing_score("diversity", "the real images are all alike")]
     reading = describe_diversity(value)
     return [counted_score(case, "diversity", value, reading, floor=floor, is_alarm=value < 0.5)]
 
@@ -318,4 +329,4 @@ def describe_diversity(value: float) -> str:
         return "collapsed: the images are nearly all alike"
     if value < 0.5:
         return "the images are too much alike"
-    return "varied as real images are" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"
+    return "as varied as real images" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"

@@ -1,4 +1,4 @@
-"""Scores of generated images, each beside its floor: what a perfect generator would get at the same counts."""
+"""The table of metrics, and the function that scores generated images with them."""
 
 from collections.abc import Callable, Iterable
 
@@ -31,11 +31,11 @@ def score_features(
     metrics: Iterable[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Score fakes by the metrics named (default: all of METRICS); progress is told each metric before it starts.
+    """Score fakes with the given metrics (default: all of METRICS); progress receives each name before it starts.
 
-    requested: int64 [N], the class each fake was asked to show, where these are the classes the extractor reads.
-    What cannot be computed is a Score of value None that says why. Raises ConfigError for an unknown metric,
-    ContractError if features do not match.
+    requested: int64 [N], the class requested for each fake, if the extractor predicts these classes.
+    A score that cannot be computed has value None, and its reading gives the reason. Raises ConfigError for an unknown
+    metric, ContractError if features do not match.
     """
     names = check_metric_names(metrics)
     if fake.values.ndim != 2 or fake.values.shape[1:] != reference.real.values.shape[1:] or not len(fake):
@@ -53,7 +53,7 @@ def score_features(
 
 
 def check_metric_names(names: Iterable[str] | None) -> list[str]:
-    """The names, all of METRICS for None. Raises ConfigError if there is no metric of a name."""
+    """Return the names, or all of METRICS for None. Raises ConfigError for an unknown name."""
     chosen = list(METRICS if names is None else names)
     for name in chosen:
         if name not in METRICS:

@@ -1,4 +1,4 @@
-"""Where values lie on a plot, and which of them are labelled."""
+"""The positions of values on a plot, and the labels of its axes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from gancli.wording import format_significant
 
 @dataclass(frozen=True)
 class Box:
-    """A chart and where its plot lies, in pixels or units of a drawing; y grows downwards."""
+    """A chart and the position of its plot, in pixels or in units of a drawing; y grows downwards."""
 
     chart: Chart
     left: int
@@ -19,7 +19,7 @@ class Box:
     bottom: int
 
     def y(self, value: float) -> float:
-        """Values outside the range lie on its edge."""
+        """The y of a value; values outside the range are moved to its edge."""
         low, high = self.chart.range
         value = min(max(value, low), high)
         if self.chart.scale == "log":
@@ -38,20 +38,20 @@ def gridline_values(box: Box, gap: float) -> Sequence[float]:
 
 
 def round_steps(last: float, most: int) -> list[float]:
-    """Round values from 0 to the last, at most so many steps."""
+    """Round values from 0 to `last`, with at most `most` steps."""
     step = min(step for step in tick_candidates(last) if last / step <= most)
     return [i * step for i in range(int(last / step) + 1)]
 
 
 def tick_candidates(high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten up to `high`, over 24 decades: the powers first, then the fives, the twos."""
+    """1, 5 and 2 times the powers of ten up to `high`, over 24 decades, in this order."""
     top = math.floor(math.log10(high)) if high > 0 else 0
     values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
     return [value for value in values if value <= high]
 
 
 def keep_spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
-    """Those that lie at least `gap` from all that come before them."""
+    """Keep each value that lies at least `gap` from all values kept before."""
     kept: list[float] = []
     for value in values:
         if all(abs(place(value) - place(other)) >= gap for other in kept):

@@ -1,4 +1,4 @@
-"""The strip below the pictures of a film: which run, how far it is, and a bar that fills."""
+"""The caption of a film: the name of the run, its progress in kimg, and a progress bar."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,7 +10,7 @@ FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
 def format_moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
-    """'12.8 kimg · epoch 2.8', each number padded to the room it needs at the end of the film."""
+    """'12.8 kimg · epoch 2.8', each number padded to its width at the end of the film."""
 
     def padded(value: float, last: float) -> str:
         return f"{value:.1f}".rjust(len(f"{last:.1f}"), FIGURE_SPACE)
@@ -20,7 +20,7 @@ def format_moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
 
 
 def draw_caption(width: int, left: str, right: str, done: float) -> Picture:
-    """The caption alone, grey [height, width]; sizes follow the width."""
+    """Draw a caption, grey [height, width]; the font size and the height depend on the width."""
     size = min(max(15, round(width / 31)), 24)
     font = load_font(size)
     pad, bar = size // 2, max(3, size // 5)
@@ -37,9 +37,9 @@ def draw_caption(width: int, left: str, right: str, done: float) -> Picture:
 
 
 def draw_text_right(draw: ImageDraw.ImageDraw, end: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> int:
-    """Draw text that ends at a point of its baseline, and return where it starts.
+    """Draw text that ends at a point on its baseline, and return the x where it starts.
 
-    Digits of this font take equal room, so the line stands still while it counts.
+    All digits take the same room, so the text does not move while the numbers change.
     """
     x, y = end
     for char in reversed(text):

@@ -1,8 +1,8 @@
-"""What plots hold: losses, accuracies, the score and health of runs, and the values that they ought to reach.
+"""The contents of plots: losses, accuracies, scores and health of runs, and their ideal values.
 
-One description for all drawings: raster.py makes pixels of it (loss.png, accuracy.png, score.png, curves in films),
-vector.py SVG (report.html). Tones are names for which each drawing has a colour: blue, orange, green, ink and grey, and
-run0 to run7 where runs are compared.
+All drawings use this description: raster.py draws pixels (loss.png, accuracy.png, score.png, curves in films),
+vector.py draws SVG (report.html). A tone is the name of a colour: blue, orange, green, ink, grey, or run0 to run7 if
+runs are compared.
 """
 
 import math
@@ -30,16 +30,16 @@ from gancli.report.series import (
 from gancli.wording import format_significant
 
 Scale = Literal["linear", "share", "log"]
-MIN_EPOCHS = 8  # below, the bold line is a moving average of the ticks
-UNSMOOTHED_POINTS = 20  # values that need no average
-BOTH = "both"  # the accuracy on real and generated images together, for which a film has no room
+MIN_EPOCHS = 8  # with fewer, the bold line is a moving average of the ticks
+UNSMOOTHED_POINTS = 20  # up to this many values are drawn without an average
+BOTH = "both"  # the accuracy on real and generated images together; films have no room for it
 
 
 @dataclass(frozen=True)
 class Line:
     """One curve: its name in the legend, its tone, and values [n] at kimg [n].
 
-    means: kimg and values of its bold line, where that is no moving average. weight: how large its dots are.
+    means: kimg and values of the bold line; None draws a moving average. weight: relative size of dots.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """A value that a curve ought to reach, dashed. label: beside it, where there is room."""
+    """An ideal value, drawn as a dashed line. label: drawn next to it if there is room."""
 
     value: float
     tone: str
@@ -61,10 +61,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one range.
+    """Curves that share a range of values.
 
-    marks_name: what the marks are, in the legend. axis: what is measured, in which unit. has_dots: values are few, each
-    drawn as it is. ranks: whether the lowest value is the best.
+    marks_name: the name of the marks in the legend. axis: the quantity and its unit. has_dots: whether each value is
+    drawn as a dot, without an average. ranks: whether the lowest value is the best.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Chart:
     ranks: bool = False
 
     def best(self) -> Line | None:
-        """The lowest value of all lines, the first of equal ones, as a line of one point; None without any."""
+        """The lowest value of all lines (the first of equal ones) as a line of one point; None without values."""
         points = [(value, kimg) for line in self.lines for value, kimg in zip(line.values, line.kimg, strict=True)]
         if not points:
             return None
@@ -90,7 +90,7 @@ class Chart:
     def thin_and_bold(
         self, line: Line, smooth: Callable[[Values], Values] = smooth_centred
     ) -> tuple[Line | None, Line]:
-        """The curve as it was measured and, bold, its means or moving average; only a bold one of few values."""
+        """The measured curve (thin) and its means or moving average (bold); few values give only a bold curve."""
         if self.has_dots or (len(line.values) <= UNSMOOTHED_POINTS and line.means is None):
             return None, line
         kimg, values = line.means if line.means else (line.kimg, smooth(line.values))
@@ -114,27 +114,27 @@ HEALTH: tuple[tuple[Chart, tuple[NamedKey, ...]], ...] = (
         Chart(
             "coverage and class balance",
             "share",
-            hint="coverage: share of real images that have a generated one nearby; imbalance: total variation, 0 is "
-            "right",
+            hint="coverage: share of real images with a generated image nearby; class imbalance: total variation from "
+            "the training set, 0 is ideal",
             has_dots=True,
         ),
         ((COVERAGE.key, COVERAGE.label, "blue"), (CLASS_BALANCE.key, CLASS_BALANCE.label, "orange")),
     ),
     (
         Chart(
-            "variety and overfitting",
+            "diversity and overfitting",
             "linear",
-            hint="diversity: 1 is as varied as real images, 0 is collapse; r_v: 0 is none, at 1 D knows its images by "
-            "heart",
+            hint="diversity: 1 is as varied as real images, 0 is collapse; r_v: 0 is no overfitting, 1 means that D "
+            "has memorised the training set",
         ),
         (("diversity", "diversity", "blue"), ("r_v", "r_v", "orange")),
     ),
     (
-        Chart("gradient norms", "log", hint="steady is healthy; a norm that explodes or vanishes is not"),
+        Chart("gradient norms", "log", hint="steady norms are healthy; exploding or vanishing norms are not"),
         (("d_grad", "discriminator", "blue"), ("g_grad", "generator", "orange")),
     ),
     (
-        Chart("augmentation", "share", hint="how strong adaptive augmentation is"),
+        Chart("augmentation", "share", hint="strength of adaptive augmentation"),
         (("augment_strength", "strength", "green"),),
     ),
 )
@@ -146,22 +146,24 @@ DRAWABLE: dict[Scale, tuple[float, float]] = {
 
 
 def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
-    """Loss, accuracy and, if any run was scored, the score of each run; the same chart has one range for all runs.
+    """Loss, accuracy and, if any run was scored, score of each run; each kind of chart has one range for all runs.
 
     Raises RunError for a run without measurements.
     """
     of_runs = [run_charts(run.read_config(), read_metric_records(run)) for run in runs]
     for run, charts in zip(runs, of_runs, strict=True):
         if not any(chart.lines for chart in charts):
-            raise RunError(f"{run.path} has no measurements to draw curves of; leave out --plots")
+            raise RunError(f"{run.path} has no measurements to plot; omit --plots")
     kinds = [with_common_range(same) for same in zip(*of_runs, strict=True) if any(chart.lines for chart in same)]
     kinds = [[replace(c, lines=tuple(line for line in c.lines if line.name != BOTH)) for c in same] for same in kinds]
     return [list(charts) for charts in zip(*kinds, strict=True)]
 
 
 def report_charts(runs: Sequence[tuple[Record, Sequence[Record]]]) -> list[list[Chart]]:
-    """config.json and the lines of metrics.jsonl of each run -> as film_charts, with charts of health, each run's
-    without lines where it has none; none without measurements."""
+    """The charts of film_charts and the health charts of each run; no charts without measurements.
+
+    runs: config.json and the lines of metrics.jsonl of each. A run without values for a chart has it without lines.
+    """
     of_runs = [[*run_charts(*run), *health_charts(*run)] for run in runs]
     titles = dict.fromkeys(chart.title for charts in of_runs for chart in charts if chart.lines)
     same = [[chart_titled(charts, title) for charts in of_runs] for title in titles]
@@ -173,9 +175,9 @@ def chart_titled(charts: Sequence[Chart], title: str) -> Chart:
 
 
 def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) -> list[Chart]:
-    """Charts of several runs -> one chart for each of their lines, with a line for each run.
+    """Turn the charts of several runs into one chart for each kind of line, with one line per run.
 
-    Tones are those of the runs; what all runs ought to reach is grey.
+    Each run has its own tone; a mark that all runs share is grey.
     """
     compared = []
     for same in zip(*of_each, strict=True):
@@ -193,8 +195,10 @@ def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) 
 
 
 def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart, Chart]:
-    """Loss, accuracy and score of a run: its config.json and lines of metrics.jsonl; what it did not measure is missing
-    in them."""
+    """Loss, accuracy and score charts of a run, from config.json and the lines of metrics.jsonl.
+
+    Values that the run did not measure are missing.
+    """
     ideals = get_section(config, "ideals")
     unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
     is_of_pairs = get_text(ideals, "accuracy_of") == "pairs"
@@ -219,7 +223,7 @@ def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart,
 
 
 def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
-    """What the losses ought to reach; one mark where that is the same for both."""
+    """The ideal losses; one mark if both are equal."""
     marks = [
         Mark(value, tone, f"ideal {key[0].upper()}: {get_text(ideals, f'{key}_name')}".removesuffix(": "))
         for key, _, tone in LOSS_KEYS
@@ -231,7 +235,7 @@ def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
 
 
 def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple[Line, ...]:
-    """Curves of the ticks, or of the epochs of a run that has no ticks. Enough epochs are the means of a curve."""
+    """Curves of the ticks, or of the epochs if a run has no ticks. With MIN_EPOCHS epochs, these are the bold means."""
     epochs = drop_partial_mean(records, "epoch")
     ticks = drop_partial_mean(records, "tick") or epochs
     lines = []
@@ -243,25 +247,25 @@ def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple
 
 
 def score_chart(about: Record, records: Sequence[Record]) -> Chart:
-    """about: what the config says of scores. A kernel distance can be negative, so its scale is linear."""
+    """about: "eval" of config.json. A kernel distance can be negative, so its scale is linear."""
     score, floor = get_text(about, "score"), get_number(about, "floor")
     is_kernel = score.startswith("kid")
     kimg, values = drawable_points([record for record in records if record["kind"] == "eval"], score)
     return Chart(
         score,
         "linear" if is_kernel else "log",
-        (Line(f"{RANKING.better} is better", "ink", kimg, values),) if len(kimg) else (),
+        (Line(f"score ({RANKING.better} is better)", "ink", kimg, values),) if len(kimg) else (),
         () if floor is None else (Mark(floor, "grey", f"floor {format_significant(floor)}"),),
         "floor",
-        axis=f"{'Kernel' if is_kernel else 'Frechet'} distance to the training images",
-        hint="the floor is what a perfect generator would get" + ("" if is_kernel else "; logarithmic"),
+        axis=f"{'Kernel' if is_kernel else 'Frechet'} distance to training images",
+        hint="floor: the score of a perfect generator" + ("" if is_kernel else "; logarithmic scale"),
         has_dots=True,
         ranks=True,
     )
 
 
 def health_charts(config: Record, records: Sequence[Record]) -> list[Chart]:
-    """Whether training is well; values a chart has no place for are missing in it."""
+    """Charts that show the health of training; values outside DRAWABLE are dropped."""
     about = get_section(config, "eval")
     records = [*drop_partial_mean(records, "tick"), *(record for record in records if record["kind"] == "eval")]
     charts = []
@@ -281,7 +285,7 @@ def health_charts(config: Record, records: Sequence[Record]) -> list[Chart]:
 
 
 def with_common_range(same: Sequence[Chart]) -> list[Chart]:
-    """The charts with the range that shows them all, and the scale of those that have lines."""
+    """Give all charts one range that shows every value, and the scale of the first chart with lines."""
     model = next((chart for chart in same if chart.lines), same[0])
     groups = [line.values for chart in same for line in chart.lines]
     marks = [mark.value for chart in same for mark in chart.marks]

@@ -1,4 +1,4 @@
-"""Pictures of a run folder as data: URIs for a page, as many and as large as there is room for."""
+"""Pictures of a run folder as data: URIs for a page, limited to a number of bytes."""
 
 import base64
 import io
@@ -12,13 +12,13 @@ from PIL import Image
 from gancli.files import image_io
 from gancli.files.run_folder import RunDir, parse_nimg
 
-ENOUGH_FRAMES = 60  # frames: rather than fewer of them as they are, smaller ones with small losses
-REDUCED_PX, QUALITY = 960, 80  # width of those, and libwebp's quality
+ENOUGH_FRAMES = 60  # if fewer original frames would fit, frames are reduced and compressed with small losses
+REDUCED_PX, QUALITY = 960, 80  # width of reduced frames, and libwebp's quality
 
 
 @dataclass(frozen=True)
 class EmbeddedPicture:
-    """A picture in a page; width and height are those of the data, in pixels."""
+    """A picture in a page; width and height of the encoded data, in pixels."""
 
     uri: str
     width: int
@@ -27,7 +27,7 @@ class EmbeddedPicture:
 
 @dataclass(frozen=True)
 class EmbeddedFrames:
-    """Those of a run that a page shows, ascending by images seen."""
+    """The frames of a run that a page shows, in ascending order of images seen."""
 
     nimgs: list[int] = field(default_factory=list)
     pictures: list[EmbeddedPicture] = field(default_factory=list)
@@ -36,7 +36,7 @@ class EmbeddedFrames:
 
 
 def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
-    """Evenly spaced frames, the last among them, whose URIs take at most `room` bytes. Raises RunError."""
+    """Evenly spaced frames, including the last, whose URIs take at most `room` bytes. Raises RunError."""
     paths = run.frame_paths()
     if not paths:
         return EmbeddedFrames()
@@ -56,7 +56,7 @@ def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
 
 
 def embed_picture(path: Path, room: int) -> EmbeddedPicture:
-    """One PNG in at most `room` bytes, smaller if need be. Raises RunError."""
+    """One PNG in at most `room` bytes, reduced if necessary. Raises RunError."""
     if path.is_file() and data_uri_length(path.stat().st_size) <= room:
         return embed_original(path)
     width = REDUCED_PX
@@ -71,7 +71,7 @@ def embed_original(path: Path) -> EmbeddedPicture:
 
 
 def embed_reduced(path: Path, width: int = REDUCED_PX) -> EmbeddedPicture:
-    """As WebP, no wider than `width`, and no more than ten times as high as that (WebP has at most 16,383 pixels)."""
+    """Encode as WebP, at most `width` wide and ten times as high (WebP allows at most 16,383 pixels)."""
     image = Image.fromarray(image_io.read_png(path))
     scale = min(1, width / image.width, 10 * width / image.height)
     if scale < 1:
@@ -91,7 +91,7 @@ def data_uri_length(n_bytes: int) -> int:
 
 
 def choose_fitting(lengths: Sequence[int], room: int) -> list[int]:
-    """Which of a row of things to keep, evenly spaced, so that they have room: the last one at least."""
+    """The indices of evenly spaced items that fit into `room` together; always includes the last one."""
     n = len(lengths)
     while n > 1 and sum(lengths[i] for i in spaced_indices(len(lengths), n)) > room:
         n = min(n - 1, round(0.95 * n))
@@ -99,6 +99,6 @@ def choose_fitting(lengths: Sequence[int], room: int) -> list[int]:
 
 
 def spaced_indices(n: int, most: int) -> list[int]:
-    """At most so many of 0 to n - 1, evenly spaced; n - 1 is always one of them."""
+    """At most `most` evenly spaced indices from 0 to n - 1; always includes n - 1."""
     places = np.linspace(n - 1, 0, min(n, most)).round().astype(int)
     return [int(place) for place in np.unique(places)]

@@ -1,4 +1,4 @@
-"""The frames of one run, or of several side by side -> a film of how they learned. Needs no checkpoint."""
+"""A training film from the frames of one run, or of several runs side by side. Needs no checkpoint."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -20,17 +20,17 @@ from gancli.report.series import Record
 from gancli.video import formats, gif
 from gancli.video.timing import FilmOptions, frame_timeline, merge_moments, thin_moments
 
-LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures of a run alone; the width is also that of curves
-ROW_WIDTH, MIN_SHARE = 1120, 300  # of a row of runs, and of each in it
+LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures if there is one run; MIN_WIDTH also applies to curves
+ROW_WIDTH, MIN_SHARE = 1120, 300  # pixels of a row of runs, and of each run in it
 MOST_RUNS, PER_ROW = 8, 4
 GAP = 16  # between runs
-STRIP_MARGIN = 3 * GAP  # so that runs of one moment stand together
+STRIP_MARGIN = 3 * GAP  # groups the runs of one moment in a strip
 SAMPLE_FRAMES = 16
 
 
 @dataclass(frozen=True)
 class Track:
-    """What a film shows of one run: the upper `height` pixels of its frames, at least one, [H, W] or [H, W, 3]."""
+    """One run in a film: the upper `height` pixels of its frames (at least one frame), [H, W] or [H, W, 3]."""
 
     run: RunDir
     label: str
@@ -41,36 +41,36 @@ class Track:
     height: int
 
     def place(self, nimg: int) -> int:
-        """Which frame is shown at that moment: the latest until then, or the first."""
+        """The index of the frame to show at that moment: the latest so far, or else the first."""
         return max(0, bisect_right(self.nimgs, nimg) - 1)
 
     def picture(self, place: int) -> Picture:
         picture = image_io.read_png(self.paths[place])
         if picture.shape != self.shape:
-            raise RunError(f"{self.paths[place]} has another size than the frames before it; delete it")
+            raise RunError(f"{self.paths[place]} differs in size from the frames before it; delete it")
         return picture[: self.height]
 
 
 @dataclass(frozen=True)
 class ProgressFilm:
-    """moments: images seen at each frame, ascending. size: height and width of each run's pictures with margins."""
+    """moments: images seen at each frame, ascending. size: height and width of each run's picture with margins."""
 
     tracks: list[Track]
     scales: list[int]
-    growing: list[raster.GrowingCharts]  # of each track, or none
+    growing: list[raster.GrowingCharts]  # one per track, or empty
     moments: list[int]
     durations_ms: list[int]
     size: tuple[int, int]
     caption: bool
-    margin: int  # beside each frame
+    margin: int  # to the right and left of each frame, together
 
     @property
     def is_grey(self) -> bool:
-        """Whether all pictures are; the curves beside them never are."""
+        """Whether all pictures are grey; curves are always coloured."""
         return all(len(track.shape) == 2 for track in self.tracks)
 
     def frames(self, moments: Sequence[int]) -> Iterator[Picture]:
-        """The film at these moments, one by one; the part of a run is drawn anew only where it changes."""
+        """Yield the film's frame at each moment; a run's part is redrawn only when it changes."""
         shown = [-1] * len(self.tracks)
         parts = [np.zeros((0, 0), np.uint8)] * len(self.tracks)
         for nimg in moments:
@@ -81,7 +81,7 @@ class ProgressFilm:
             yield pad_picture(page, page.shape[0], page.shape[1] + self.margin)
 
     def part(self, i: int, place: int) -> Picture:
-        """A run's frame with its curves, beside it if the run is alone, else below, above its caption."""
+        """A run's frame with its curves and caption. Curves are to the right of a single run, else below each run."""
         track = self.tracks[i]
         nimg, last = track.nimgs[place], self.moments[-1]
         part = pad_picture(image_io.enlarge_pixels(track.picture(place), self.scales[i]), *self.size)
@@ -91,7 +91,7 @@ class ProgressFilm:
             gap = np.full((GAP, part.shape[1], 3) if axis == 0 else (part.shape[0], GAP, 3), PAPER, np.uint8)
             part = np.concatenate([part, gap, self.growing[i].at(nimg / 1000)], axis)
         if self.caption:
-            epochs = track.n_train if len(self.tracks) == 1 else None  # side by side, kimg compares
+            epochs = track.n_train if len(self.tracks) == 1 else None  # several runs compare by kimg only
             below = draw_caption(
                 part.shape[1], track.label, format_moment(nimg, track.nimgs[-1], epochs), nimg / max(last, 1)
             )
@@ -99,7 +99,7 @@ class ProgressFilm:
         return part
 
     def palette(self) -> Picture:
-        """Colours for all frames, from some across the film; fixed ones where the pictures are grey."""
+        """Colours for all frames, chosen from a sample across the film; grey pictures use fixed ones."""
         drawn = raster.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
         if self.is_grey:
             return np.unique(np.concatenate([gif.GREYS, drawn]), axis=0)
@@ -109,17 +109,17 @@ class ProgressFilm:
 
 
 def write_progress_film(run: RunDir) -> Path:
-    """Write the film that training leaves, progress.gif, and return its path."""
+    """Write progress.gif, the film that each training makes, and return its path."""
     film = plan_film([run])
     formats.write_film(run.film, film.frames(film.moments), film.durations_ms, palette=film.palette, force=True)
     return run.film
 
 
 def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> ProgressFilm:  # noqa: B008
-    """All that can be known before the frames are read.
+    """Plan a film without reading its frames.
 
-    The moments are those of all runs; a run that ended earlier keeps its last frame. Raises RunError for a run without
-    frames, or without measurements where curves are asked for, ConfigError for too many runs or frames.
+    The film has the moments of all runs; a run that ended earlier keeps its last frame. Raises RunError for a run
+    without frames, or without measurements if options.plots; ConfigError for too many runs or frames.
     """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a film shows at most {MOST_RUNS} runs side by side, got {len(runs)}")
@@ -149,22 +149,22 @@ def plan_film(runs: Sequence[RunDir], options: FilmOptions = FilmOptions()) -> P
 def open_track(run: RunDir, record: Record, label: str, rows: int | None) -> Track:
     paths = run.frame_paths()
     if not paths:
-        raise RunError(f"{run.path} has no frames to make a film of; train it for longer")
+        raise RunError(f"{run.path} has no frames for a film; train it longer")
     data = get_section(record, "data")
     shape = image_io.read_png(paths[0]).shape
     height = shape[0]
     if rows is not None:
         resolution = get_number(data, "resolution")
         if not resolution or resolution < 1:
-            raise RunError(f"{run.config} does not say how large the pictures are (data.resolution); leave out --rows")
+            raise RunError(f"{run.config} does not give the image size (data.resolution); omit --rows")
         height = min(height, rows * int(resolution))
     return Track(run, label, get_number(data, "n_train"), paths, [parse_nimg(path) for path in paths], shape, height)
 
 
 def run_labels(runs: Sequence[RunDir], records: Sequence[Record]) -> list[str]:
-    """The shortest names that tell the runs apart: 'quick · mnist', else their folders, else their paths.
+    """The shortest names that are different for all runs: 'quick · mnist', else their folders, else their paths.
 
-    records: their config.json.
+    records: the config.json of each run.
     """
     named = [
         " · ".join(filter(None, [get_text(record, "preset"), get_text(get_section(record, "data"), "name")]))
@@ -177,12 +177,12 @@ def run_labels(runs: Sequence[RunDir], records: Sequence[Record]) -> list[str]:
 
 
 def nearest_scale(side: int, wanted: int) -> int:
-    """The whole factor that brings a side nearest to what is wanted; pictures are never made smaller."""
+    """The whole factor, at least 1, that brings `side` closest to `wanted`."""
     return max(1, round(wanted / side))
 
 
 def pad_picture(picture: Picture, height: int, width: int) -> Picture:
-    """The picture in the middle of a page."""
+    """Centre the picture on a page."""
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     canvas = np.full((height, width, *picture.shape[2:]), PAPER, np.uint8)
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
@@ -194,7 +194,7 @@ def to_rgb(picture: Picture) -> Picture:
 
 
 def arrange_parts(parts: Sequence[Picture]) -> Picture:
-    """Parts of one shape in a row or two, gaps between them."""
+    """Arrange parts of equal shape in one or two rows, with gaps between them."""
     n_rows = -(-len(parts) // PER_ROW)
     per_row = -(-len(parts) // n_rows)
     height, width = parts[0].shape[:2]

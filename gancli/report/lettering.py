@@ -1,4 +1,4 @@
-"""Words in pictures of pixels: one font and the grey levels of a dark page."""
+"""Text in raster pictures: the font and the grey levels of a dark page."""
 
 import functools
 
@@ -8,7 +8,7 @@ PAPER, DIM, INK = 16, 66, 230
 
 
 def shorten_text(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
-    """The text, or as much of it as fits in so many pixels with an ellipsis at its end."""
+    """Shorten the text to `room` pixels; a shortened text ends with an ellipsis."""
     if font.getlength(text) <= room:
         return text
     while text and font.getlength(f"{text}…") > room:
@@ -18,7 +18,7 @@ def shorten_text(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
 
 @functools.cache
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, the same on every machine."""
+    """Pillow's built-in font, which is the same on every machine."""
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font

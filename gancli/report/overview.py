@@ -1,6 +1,6 @@
-"""Run folders -> what a line can say of each: settings, length, best score, size, state. A broken one has a line too.
+"""A one-line summary of each run folder: settings, length, best score, size, state. Broken runs have one too.
 
-Fast enough for hundreds: of a log, only its evaluations and its last line are parsed.
+It is fast enough for hundreds of runs: only the evaluations and the last line of a log are parsed.
 """
 
 import json
@@ -27,9 +27,9 @@ END_STATES: dict[str, RunState] = {
 
 @dataclass(frozen=True)
 class Overview:
-    """nimg: images seen, total_nimg: of the plan, each None where the folder does not say; fault: why it is broken.
+    """The summary of a run. A "killed" run ended unexpectedly, with its process or machine; it can be resumed.
 
-    killed: its process ended without a word, or the machine did; it can be resumed.
+    nimg: images seen. total_nimg: images planned. Both are None if unknown. fault: why the run is broken.
     """
 
     path: Path
@@ -52,10 +52,10 @@ class Overview:
 
 
 def read_overview(run: RunDir) -> Overview:
-    """Whatever the folder holds, this raises nothing for it."""
+    """Summarise a run. Never raises because of the folder's contents."""
     size, is_running = disk_usage_bytes(run.path), run.is_locked()
     try:
-        if is_running and not run.config.exists():  # it is about to begin
+        if is_running and not run.config.exists():  # the run is starting
             return Overview(run.path, "running", size)
         if not run.config.is_file():
             raise RunError("no config.json")
@@ -80,13 +80,13 @@ def read_overview(run: RunDir) -> Overview:
 
 
 def last_progress_event(events: Sequence[Record]) -> str:
-    """The latest that is no warning: a key of END_STATES where a run has ended, '' without any."""
+    """The latest event except warnings: a key of END_STATES if the run has ended; '' without events."""
     latest_first = (str(line.get("event")) for line in reversed(events))
     return next((event for event in latest_first if event != "warning"), "")
 
 
 def read_measurements(path: Path) -> list[Record]:
-    """The evaluations of a metrics.jsonl, and its last line of any kind; broken lines are left out."""
+    """The evaluations of a metrics.jsonl and its last line of any kind; broken lines are skipped."""
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
     except OSError:

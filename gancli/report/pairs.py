@@ -1,4 +1,4 @@
-"""Generated images beside the training images nearest to them -> one PNG, to be judged by eye."""
+"""One PNG that shows generated images next to their nearest training images, to compare by eye."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from gancli.files.image_io import Picture
 from gancli.report.lettering import DIM, INK, PAPER, load_font, shorten_text
 
 MOST_PAIRS, COLUMNS = 16, 4
-SIDE = 112  # pixels that the longer side of an image comes near to
+SIDE = 112  # pixels; images are enlarged until their longer side is about this long
 GUTTER, MARGIN = 20, 24  # around pairs, around everything
 MIN_WIDTH, MIN_COLUMN = 420, 120
 TITLE, TEXT = 20, 14
 SOFT_INK = 160
-PAIRS_LEGEND = "left: generated, right: nearest training image; below: image number · distance, 1 being usual, 0 a copy"
+PAIRS_LEGEND = "left: generated, right: nearest training image; below: image number · distance (1: typical, 0: a copy)"
 
 
 def write_pairs(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> None:
-    """A PNG of the first 16 pairs (generated, nearest training image), each above its caption.
+    """Write a PNG of the first 16 pairs (generated, nearest training image), each above its caption.
 
-    All images have one shape, [H, W] or [H, W, 3]; as many captions as pairs. Raises ContractError otherwise.
+    All images need one shape, [H, W] or [H, W, 3], and each pair needs a caption; otherwise raises ContractError.
     """
     if not pairs or len(captions) != len(pairs):
         raise ContractError(f"expected one or more pairs and a caption for each, got {len(pairs)} and {len(captions)}")
@@ -36,7 +36,7 @@ def write_pairs(path: Path, pairs: Sequence[tuple[Picture, Picture]], captions: 
 
 
 def compose_pairs(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[str], title: str) -> Picture:
-    """The title, what left and right mean, and a grid of pairs, on dark paper: [H, W, 3]."""
+    """Draw the title, a legend and a grid of pairs on a dark page: [H, W, 3]."""
     tiles = [join_pair(*pair) for pair in pairs]
     tile_height, tile_width = tiles[0].shape[:2]
     column = max(tile_width, MIN_COLUMN)
@@ -62,7 +62,7 @@ def compose_pairs(pairs: Sequence[tuple[Picture, Picture]], captions: Sequence[s
 
 
 def join_pair(left: Picture, right: Picture) -> Picture:
-    """Two images of one shape, enlarged by a whole factor, with a line between them."""
+    """Join two images of one shape, enlarged by a whole factor, with a line between them."""
     scale = max(1, round(SIDE / max(left.shape[:2])))
     line = np.full((left.shape[0] * scale, 2, *left.shape[2:]), DIM, np.uint8)
     return np.concatenate([image_io.enlarge_pixels(left, scale), line, image_io.enlarge_pixels(right, scale)], axis=1)

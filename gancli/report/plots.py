@@ -1,4 +1,4 @@
-"""The metrics of a run -> loss.png, accuracy.png and score.png."""
+"""The plots of a run's metrics: loss.png, accuracy.png and score.png."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,10 @@ from gancli.report.raster import Canvas, draw_plot
 
 
 def draw_plots(run: RunDir) -> list[Path]:
-    """Write the plots from metrics.jsonl and config.json and return their paths, the score only where one was taken.
+    """Write the plots from metrics.jsonl and config.json and return their paths; score.png only if there are scores.
 
-    Few or no measurements still give a picture; what config.json lacks, or has of a wrong type, is left out.
+    A run with few or no measurements still gets plots. Values that config.json lacks or that have a wrong type are
+    omitted.
     """
     pages = plot_pages(run)
     for path, canvas in pages.items():
@@ -26,7 +27,7 @@ def draw_plots(run: RunDir) -> list[Path]:
 
 
 def plot_pages(run: RunDir) -> dict[Path, Canvas]:
-    """Evaluations have no part in the plots of losses and accuracy, nor in how far these reach."""
+    """Draw the plots by path. Evaluations do not affect the plots of losses and accuracy, nor their kimg range."""
     config, records = run.read_config(), read_metric_records(run)
     data, about = get_section(config, "data"), get_section(config, "eval")
     n_train = get_number(data, "n_train")

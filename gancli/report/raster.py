@@ -1,7 +1,7 @@
-"""Charts as pixels, with Pillow: a plot on a light page, or curves that grow on the dark page of a film.
+"""Charts drawn as pixels with Pillow: a plot on a light page, or growing curves on the dark page of a film.
 
-A film's axis of kimg has equal steps for its moments, which get sparser as training goes on, so that curves grow as
-steadily as the pictures pass. A plot's axis is an ordinary one, with epochs above.
+The kimg axis of a film gives each moment the same width, although moments get sparser during training, so the curves
+grow steadily with the pictures. The kimg axis of a plot is linear, with epochs above it.
 """
 
 import math
@@ -19,20 +19,20 @@ from gancli.report.lettering import DIM, INK, PAPER, load_font, shorten_text
 from gancli.report.series import Values, smooth_centred, smooth_trailing
 
 MIN_HEIGHT = 130  # pixels of a chart in a film
-SUPERSAMPLING = 3  # curves are drawn so many times as large, and reduced
+SUPERSAMPLING = 3  # curves are drawn this many times larger, then reduced
 FAINT_OPACITY = 0.3  # opacity of the measured values behind their moving average
-MARGIN = 10  # pixels that curves may reach beyond their box
-SHADES = 7  # of a colour in a palette
+MARGIN = 10  # pixels by which curves may leave their box
+SHADES = 7  # shades of each colour in a palette
 DASH = (6, 4)
-PLOT_WIDTH, PLOT_SIZE = 1200, 20  # pixels of a plot's page, and of its text
-PANEL_HEIGHTS = ((520,), (420, 220))  # of one plot on a page, and of two
-HEADING, HEAD, FOOT, BETWEEN, LEFT, RIGHT = 32, 142, 88, 90, 84, 1020  # pixels around them
-MOST_STEPS = 8  # labels of kimg and epochs
+PLOT_WIDTH, PLOT_SIZE = 1200, 20  # pixels: width of a plot's page, and size of its text
+PANEL_HEIGHTS = ((520,), (420, 220))  # heights of one plot on a page, and of two
+HEADING, HEAD, FOOT, BETWEEN, LEFT, RIGHT = 32, 142, 88, 90, 84, 1020  # pixels around the plots
+MOST_STEPS = 8  # steps on the axes of kimg and epochs
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a page, and what a curve is drawn with: widths of bold lines and radius of dots, in pixels."""
+    """Colours of a page, width of bold lines and radius of dots, in pixels."""
 
     paper: str
     grid: str
@@ -47,7 +47,7 @@ def grey(level: int) -> str:
     return f"#{level:02x}{level:02x}{level:02x}"
 
 
-# After Okabe and Ito, whose colours the colour-blind can tell apart; lighter on a dark page.
+# The colours of Okabe and Ito, which colour-blind readers can distinguish; lighter on a dark page.
 DARK = Theme(
     grey(PAPER),
     "#262626",
@@ -70,7 +70,7 @@ LIGHT = Theme(
 
 @dataclass
 class Canvas:
-    """A page with words and straight lines on it. words: what was written, and the pixels it covers."""
+    """A page with text and straight lines. words: each text and the box of pixels that it covers."""
 
     image: Image.Image
     theme: Theme
@@ -82,7 +82,7 @@ class Canvas:
         return cls(Image.new("RGB", (width, height), theme.paper), theme, size)
 
     def write(self, x: float, y: float, words: str, tone: str = "grey", anchor: str = "ls", size: int = 0) -> None:
-        """size: if not that of the page."""
+        """size: of the text in pixels; 0 uses the page's size."""
         draw, font = ImageDraw.Draw(self.image), load_font(size or self.size)
         draw.text((x, y), words, self.theme.tones[tone], font, anchor)
         self.words.append((words, draw.textbbox((x, y), words, font, anchor)))
@@ -96,7 +96,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Axis:
-    """Images seen, across the page: `steps` [n] pixels at `kimg` [n]."""
+    """The horizontal axis: `kimg` [n] lies at x = `steps` [n] pixels."""
 
     kimg: Values
     steps: Values
@@ -107,9 +107,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A curve as it grows. since: for each fine pixel [h, w], the kimg from which it is covered, or inf.
+    """A growing curve. since: for each fine pixel [h, w], the kimg at which the curve reaches it, or inf.
 
-    top: the row of the page where its pixels start.
+    top: the first row of the page that it covers.
     """
 
     color: str
@@ -127,7 +127,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class GrowingCharts:
-    """Charts, one below the other, whose curves grow. empty: the page without them."""
+    """Charts with growing curves, one below the other. empty: the page without curves."""
 
     empty: Image.Image
     axis: Axis
@@ -135,7 +135,7 @@ class GrowingCharts:
     strokes: list[Stroke]
 
     def at(self, kimg: float) -> Picture:
-        """The charts at that moment [height, width, 3]: nothing that was measured later has a part in it."""
+        """The charts at that moment [height, width, 3]; later measurements do not affect it."""
         page = self.empty.copy()
         draw, now = ImageDraw.Draw(page), round(self.axis.x(kimg))
         for box in self.boxes:
@@ -147,7 +147,7 @@ class GrowingCharts:
 
 
 def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> GrowingCharts:
-    """Draw the charts, once for a whole film of these moments (images seen, ascending)."""
+    """Draw the charts once for a whole film; moments: images seen at its frames, ascending."""
     size = max(13, round(width / 34))
     left, right, foot = round(3.4 * size), width - size, round(1.6 * size)
     axis = Axis(np.array(moments) / 1000, np.linspace(left, right, len(moments)))
@@ -171,7 +171,7 @@ def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: 
 
 
 def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: float | None, note: str) -> Canvas:
-    """One chart or two, one below the other, over images seen from 0 to last_kimg, above 0, and in epochs."""
+    """Draw one or two charts, one below the other, from 0 to last_kimg (> 0) images seen, with a scale of epochs."""
     heights = PANEL_HEIGHTS[len(charts) - 1]
     bottom, boxes = HEAD - BETWEEN, []
     for chart, height in zip(charts, heights, strict=True):
@@ -198,7 +198,7 @@ def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: 
 
 
 def draw_heading(canvas: Canvas, heading: str) -> None:
-    """As large as it fits in one line, and no smaller than the other words."""
+    """Write the heading as large as fits in one line, but at least as large as the other text."""
     room = PLOT_WIDTH - LEFT - 16
     sizes = range(HEADING, PLOT_SIZE, -1)
     size = next((size for size in sizes if load_font(size).getlength(heading) <= room), PLOT_SIZE)
@@ -211,7 +211,7 @@ def draw_vertical(canvas: Canvas, boxes: Sequence[Box], x: float) -> None:
 
 
 def draw_epochs(canvas: Canvas, axis: Axis, last: float) -> None:
-    """A second scale above the first plot, its name beside it."""
+    """Draw a second scale above the first plot, with its name next to it."""
     for epoch in round_steps(last, MOST_STEPS):
         x = axis.x(axis.kimg[-1] * epoch / last)
         canvas.line((x, HEAD - 6), (x, HEAD), LIGHT.dim)
@@ -221,7 +221,7 @@ def draw_epochs(canvas: Canvas, axis: Axis, last: float) -> None:
 
 
 def draw_box(canvas: Canvas, box: Box) -> None:
-    """Horizontal lines with their values, and the marks dashed."""
+    """Draw labelled horizontal lines, and the marks as dashed lines."""
     chart, size = box.chart, canvas.size
     for value in gridline_values(box, max(1.8 * size, (box.bottom - box.top) / 11)):
         canvas.line((box.left, box.y(value)), (box.right, box.y(value)), canvas.theme.grid)
@@ -237,7 +237,7 @@ def draw_box(canvas: Canvas, box: Box) -> None:
 
 
 def draw_legend(canvas: Canvas, box: Box, baseline: int, title: str) -> None:
-    """The title, then the name of each curve after a stroke in its colour, as far as there is room."""
+    """Write the title, then each curve's name after a stroke in its colour, until the room is used up."""
     chart, size = box.chart, canvas.size
     entries = [(line.name, line.tone, [(0.0, 1.1)]) for line in chart.lines]
     entries += [(chart.marks_name, "grey", [(0.0, 0.4), (0.7, 1.1)])] if chart.marks else []
@@ -255,7 +255,7 @@ def draw_legend(canvas: Canvas, box: Box, baseline: int, title: str) -> None:
 
 
 def label_marks(canvas: Canvas, box: Box) -> None:
-    """The labels of marks in the right margin, where no curve runs; close ones are moved apart."""
+    """Write the labels of marks in the right margin; labels that are close are moved apart."""
     gap, lowest = 1.3 * canvas.size, -math.inf
     for mark in sorted(box.chart.marks, key=lambda mark: box.y(mark.value)):
         lowest = max(box.y(mark.value), lowest + gap)
@@ -263,7 +263,7 @@ def label_marks(canvas: Canvas, box: Box) -> None:
 
 
 def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable[[Values], Values]) -> Iterator[Stroke]:
-    """Each curve: its values faint behind their moving average, or a dot for each where they are few."""
+    """Draw each curve: faint values behind their moving average, or a dot for each of few values."""
     for line in box.chart.lines:
         thin, bold = box.chart.thin_and_bold(line, smooth)
         is_single = theme is LIGHT and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
@@ -276,14 +276,14 @@ def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable
 def draw_stroke(
     box: Box, line: Line, axis: Axis, width: int, color: str, *, thickness: float, radius: float = 0, opacity: float = 1
 ) -> Stroke:
-    """thickness of the curve and radius of its points, in pixels; at least so that the joints are round."""
+    """Draw a curve; thickness and radius of its points in pixels. Points are large enough to make round joints."""
     points = [(kimg, box.y(value)) for kimg, value in zip(line.kimg, line.values, strict=True) if math.isfinite(value)]
     heights = [round(y) for _, y in points] or [box.bottom]
     top, bottom = min(heights) - MARGIN, max(heights) + MARGIN
     path = [(kimg, (SUPERSAMPLING * (axis.x(kimg) + 0.5), SUPERSAMPLING * (y - top + 0.5))) for kimg, y in points]
     image = Image.new("F", (SUPERSAMPLING * width, SUPERSAMPLING * (bottom - top)), math.inf)
     draw = ImageDraw.Draw(image)
-    for i in reversed(range(len(path))):  # what was there first goes on top
+    for i in reversed(range(len(path))):  # earlier points are drawn on top
         kimg, point = path[i]
         if i:
             draw.line((path[i - 1][1], point), kimg, round(SUPERSAMPLING * thickness))
@@ -292,7 +292,7 @@ def draw_stroke(
 
 
 def curve_colours() -> Picture:
-    """[n, 3]: what curves are drawn in, in shades down to the page's, for a palette."""
+    """Palette colours of curves [n, 3]: shades from each curve's colour to the page's."""
     colors = [DARK.tones[tone] for tone in ("blue", "orange", "green")]
     ramps = [np.linspace([PAPER] * 3, ImageColor.getrgb(color), SHADES + 1)[1:] for color in colors]
     return np.concatenate(ramps).round().astype(np.uint8)

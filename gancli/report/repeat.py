@@ -1,4 +1,4 @@
-"""The record of a run -> the command that repeats it."""
+"""The command that repeats a run, from its config.json."""
 
 import json
 import shlex
@@ -10,16 +10,16 @@ from gancli.files.run_folder import is_positive_count
 from gancli.report.series import Record
 from gancli.wording import format_list
 
-ASKED_SOURCES = ("flag", "file")  # where a setting comes from that neither a preset nor a rule gave
-CHOSEN_BY_TRIAL = ("threads", "precision")  # settings that "auto" leaves to a trial
-MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths that are named; what a foreign record may ask for
+ASKED_SOURCES = ("flag", "file")  # sources of settings that the user chose; the others are presets and rules
+CHOSEN_BY_TRIAL = ("threads", "precision")  # "auto" decides these by a trial
+MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths to list; limit for the processes of a foreign record
 
 
 def repeat_command(record: Record) -> str:
-    """What was asked for by flags, a file or a model to start from, with the threads and precision that a trial chose.
+    """The command with the settings from flags, a file or --init, and the threads and precision that a trial chose.
 
-    A time budget becomes the images that it was planned for. The preset, the data and the version of gancli decide the
-    rest. What a foreign record lacks is left out; what this command cannot say, `repeat_caveats` do.
+    A time budget becomes the number of images planned for it. The preset, the data and the version of gancli decide the
+    rest. Values missing from the record are omitted. `repeat_caveats` lists what the command cannot express.
     """
     train, sources, machine = (get_section(record, key) for key in ("train", "sources", "machine"))
     asked = {"preset": get_text(record, "preset"), "data": get_text(get_section(record, "data"), "source")}
@@ -43,32 +43,32 @@ def repeat_command(record: Record) -> str:
 
 
 def repeat_caveats(record: Record) -> list[str]:
-    """Why the command does not give the same weights, bit for bit, or what else it takes."""
+    """Reasons why the command gives different weights, or needs something else."""
     train, sources = get_section(record, "train"), get_section(record, "sources")
     plan, init = get_section(record, "plan"), get_section(record, "init")
     found = []
     if train.get("time_budget"):
         found.append(
-            "A time budget goes by the speed of the machine: this trains for as many images as were planned, and "
-            "gives a similar model, not the same one."
+            "The run had a time budget, so its length depended on the machine's speed. The command trains for the "
+            "planned number of images and gives a similar model, not an identical one."
         )
     if isinstance(earlier := plan.get("earlier"), list) and earlier:
         lengths = [f"{nimg / 1000:g} kimg" if is_positive_count(nimg) else "a time budget" for nimg in earlier]
         found.append(
-            f"It was planned for {format_list(lengths, MOST_TOTALS)} before, and extended; schedules went by that, "
-            "so that one run of the whole length gives a similar model, not the same one."
+            f"The run was first planned for {format_list(lengths, MOST_TOTALS)} and then extended. Its schedules "
+            "followed the shorter plan, so one run of the full length gives a similar model, not an identical one."
         )
     in_file = [name for name in train if name not in config.tunable_settings() and sources.get(name) in ASKED_SOURCES]
     if in_file:
         settings = "; ".join(f"{name} = {make_printable(json.dumps(train[name]))}" for name in in_file)
-        found.append(f"What no flag gives, --config FILE.toml does: {settings}.")
+        found.append(f"Settings without a flag go into a file for --config FILE.toml: {settings}.")
     if digest := get_text(init, "sha256"):
-        found.append(f"It starts from the networks with sha256 {digest[:16]}..., as they were after that training.")
+        found.append(f"The run started from the networks with sha256 {digest[:16]}...; --init needs the same ones.")
     return found
 
 
 def setting_arguments(name: str, value: object) -> list[str]:
-    """The words that set one setting: ["--lr", "0.002"], ["--no-ada"]."""
+    """The arguments for one setting: ["--lr", "0.002"], ["--no-ada"]."""
     off = config.off_flag_name(name)
     if isinstance(value, bool):
         return [config.flag_name(name) if value else off] if off else []
@@ -78,5 +78,5 @@ def setting_arguments(name: str, value: object) -> list[str]:
 
 
 def shortest_number(value: float) -> str:
-    """The shortest text that is read as this number: 60.0 -> '60', 1/3 -> '0.3333333333333333'."""
+    """The shortest text that parses to this number: 60.0 -> '60', 1/3 -> '0.3333333333333333'."""
     return short if float(short := f"{value:.15g}") == value else repr(value)

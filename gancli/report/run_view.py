@@ -1,4 +1,4 @@
-"""What the page shows of one run beside its curves, read from its folder; what lacks there is missing here."""
+"""The facts about one run on the page, except its curves, read from its folder. Missing values are omitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,20 @@ from gancli.report.overview import END_STATES, last_progress_event
 from gancli.report.series import Record
 from gancli.wording import format_count, format_duration, format_list, format_significant
 
-PICTURE_ROOM = 500_000  # bytes of a picture that is no frame
-MOST_EVENTS, MOST_CLASSES, MOST_ROWS = 100, 40, 300  # that are shown of each
-DATA_COUNTS = {"n_train": "to train on", "n_heldout": "held out", "n_skipped": "skipped", "n_copies": "copies"}
+PICTURE_ROOM = 500_000  # bytes of a picture other than a frame
+MOST_EVENTS, MOST_CLASSES, MOST_ROWS = 100, 40, 300  # limits of what is shown
+DATA_COUNTS = {
+    "n_train": "training images",
+    "n_heldout": "held-out images",
+    "n_skipped": "skipped files",
+    "n_copies": "copies",
+}
 
 Row = tuple[str, str]
 
 
 class ChartMark(NamedTuple):
-    """A line across all charts where training resumed, or was warned about."""
+    """A vertical line across all charts, where training resumed or a warning appeared."""
 
     nimg: float
     kind: str
@@ -33,7 +38,7 @@ class ChartMark(NamedTuple):
 
 
 class SettingRow(NamedTuple):
-    """source: where its value comes from; is_asked: neither a preset nor a default."""
+    """source: where the value comes from. is_asked: whether that is neither a preset nor a default."""
 
     name: str
     value: str
@@ -42,7 +47,7 @@ class SettingRow(NamedTuple):
 
 
 class EvaluationView(NamedTuple):
-    """is_of_other_data: than the run was trained on."""
+    """is_of_other_data: whether it used other data than the training."""
 
     folder: str
     conditions: str
@@ -52,7 +57,7 @@ class EvaluationView(NamedTuple):
 
 @dataclass(frozen=True)
 class RunView:
-    """record: config.json; log: metrics.jsonl; events: events.jsonl; evaluations: the latest first."""
+    """record: config.json. log: metrics.jsonl. events: events.jsonl. evaluations: the latest first."""
 
     run: RunDir
     name: str
@@ -64,7 +69,7 @@ class RunView:
 
     @classmethod
     def read(cls, run: RunDir, record: Record, name: str, frames_room: int) -> "RunView":
-        """frames_room: bytes for its frames. Raises RunError."""
+        """frames_room: maximum bytes of its frames. Raises RunError."""
         frames = embedded.embed_frames(run, frames_room)
         events = read_jsonl(run.events, skip_bad=True)
         return cls(run, name, frames, record, read_metric_records(run), events, list(scores.read_evaluations(run)))
@@ -91,27 +96,27 @@ class RunView:
 
     @property
     def nearest(self) -> tuple[EmbeddedPicture | None, str]:
-        """The latest picture of pairs, and where it lies."""
+        """The latest picture of nearest pairs, and its folder."""
         path = next((each.nearest for each in self.evaluations if each.nearest), None)
         return (embed_if_there(path), f"scores/{path.parent.name}") if path else (None, "")
 
     @property
     def note(self) -> str:
-        """What was left out of the frames, or made smaller, to keep the page small."""
+        """A note if frames were omitted or compressed to keep the page small."""
         shown, n_left_out, notes = len(self.frames.nimgs), self.frames.n_left_out, []
         if n_left_out:
-            notes.append(f"{format_count(shown, 'frame')} of {shown + n_left_out:,} shown")
+            notes.append(f"{shown:,} of {format_count(shown + n_left_out, 'frame')} shown")
         if self.frames.is_reduced:
-            notes.append("re-encoded with small losses")
-        return "; ".join([*notes, "all of them, as they are, lie in frames/"]) if notes else ""
+            notes.append("compressed with small losses")
+        return "; ".join([*notes, "all originals are in frames/"]) if notes else ""
 
     @property
     def facts(self) -> list[Row]:
-        """The few numbers that one looks for first."""
+        """The most important numbers."""
         nimg = max([0, *(line["nimg"] for line in [*self.log, *self.events[-1:]] if get_number(line, "nimg"))])
         total = get_number(get_section(self.record, "plan"), "total_nimg")
         end = last_progress_event(self.events)
-        state = {"time": "finished: time is up"}.get(end, end if end in END_STATES else "not ended yet")
+        state = {"time": "finished: time budget used"}.get(end, end if end in END_STATES else "running or interrupted")
         rows = [("state", state), ("trained", f"{nimg / 1000:,.1f}{f' of {total / 1000:,.1f}' if total else ''} kimg")]
         if self.n_train and self.n_train > 0:
             rows.append(("epochs", f"{nimg / self.n_train:,.1f}"))
@@ -124,7 +129,7 @@ class RunView:
             rows.append((f"best {best.score.name}", f"{value} at {best.nimg / 1000:g} kimg{times}"))
         ticks = [line for line in self.log if line["kind"] == "tick"]
         if ticks and (accuracy := get_number(ticks[-1], "accuracy")) is not None:
-            rows.append(("D accuracy", f"{accuracy:.0%} lately"))
+            rows.append(("D accuracy", f"{accuracy:.0%} at the last tick"))
         return rows
 
     @property
@@ -153,7 +158,7 @@ class RunView:
 
     @property
     def settings(self) -> list[SettingRow]:
-        """Every setting with where it comes from; those that were asked for first."""
+        """Every setting with its source; those that the user chose come first."""
         train, sources = get_section(self.record, "train"), get_section(self.record, "sources")
         rows = []
         for name, value in train.items():
@@ -186,7 +191,7 @@ class RunView:
 
     @property
     def scoring_conditions(self) -> tuple[object, ...]:
-        """Runs in which this is equal have scores that can be compared."""
+        """Runs with equal values here have comparable scores."""
         about = get_section(self.record, "eval")
         return get_text(self.data, "digest"), get_text(about, "features_sha256"), get_number(about, "n_fake")
 
@@ -196,7 +201,7 @@ def embed_if_there(path: Path) -> EmbeddedPicture | None:
 
 
 def differing_settings(runs: Sequence[RunView]) -> list[tuple[str, list[str]]]:
-    """Settings that are not the same in all runs."""
+    """Settings that differ between runs."""
     trains = [{"preset": get_text(run.record, "preset"), **get_section(run.record, "train")} for run in runs]
     names = dict.fromkeys(name for train in trains for name in train)
     rows = [(make_printable(name), [format_value(train.get(name, "")) for train in trains]) for name in names]
@@ -204,7 +209,7 @@ def differing_settings(runs: Sequence[RunView]) -> list[tuple[str, list[str]]]:
 
 
 def format_value(value: object) -> str:
-    """A plain value of a record in one line."""
+    """Format a value of a record in one line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return make_printable(f"{value:g}" if isinstance(value, float) else str(value))

@@ -1,4 +1,4 @@
-"""metrics.jsonl and config.json -> the series that plots and films draw, and ranges that show them."""
+"""The series that plots and films draw, from metrics.jsonl, and the axis ranges that show them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ import numpy.typing as npt
 from gancli.files.json_values import get_number
 
 Values = npt.NDArray[np.float64]
-Record = Mapping[str, Any]  # a JSON object as a file has it, which may be of another version or damaged
+Record = Mapping[str, Any]  # a JSON object from a file, possibly damaged or from another version
 
 
 def metric_series(records: Sequence[Record], key: str) -> tuple[Values, Values]:
-    """kimg [n] and values [n] of one measurement; lines without it are left out."""
+    """kimg [n] and values [n] of one measurement; lines without it are skipped."""
     found = [(record["nimg"] / 1000, value) for record in records if (value := get_number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
 def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
-    """Means of a kind, without a last one of less than half the usual length, which few steps make."""
+    """The records of a kind, without the last one if it spans less than half the usual interval: it is too noisy."""
     found = [record for record in records if record.get("kind") == kind]
     ends = [record["nimg"] for record in found[-3:]]
     is_cut = len(ends) == 3 and 2 * (ends[2] - ends[1]) < ends[1] - ends[0]
@@ -31,26 +31,26 @@ def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
 def drawable_points(
     records: Sequence[Record], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
-    """As metric_series, without values that are not finite or lie outside [low, high]."""
+    """Like metric_series, but without values that are not finite or lie outside [low, high]."""
     kimg, values = metric_series(records, key)
     kept = np.isfinite(values) & (values >= low) & (values <= high)
     return kimg[kept], values[kept]
 
 
 def smooth_centred(values: Values) -> Values:
-    """Centred moving average over a tenth of the points, over fewer towards both ends."""
+    """Centred moving average over a tenth of the points, and over fewer points near both ends."""
     n = len(values)
     reaches = [min(n // 20, max(i, n // 60), max(n - 1 - i, n // 60)) for i in range(n)]
     return np.array([values[max(0, i - reach) : i + reach + 1].mean() for i, reach in enumerate(reaches)])
 
 
 def smooth_trailing(values: Values) -> Values:
-    """Moving average over the last tenth of the points so far: what comes later changes none of it."""
+    """Moving average over the last tenth of the points so far; later points do not change it."""
     return np.array([values[i - i // 10 : i + 1].mean() for i in range(len(values))])
 
 
 def axis_limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
-    """A range that shows the ideals and every group without its spikes; from 0 where nothing is negative."""
+    """A range that shows the ideals and every group without its spikes; it starts at 0 if nothing is negative."""
     finite = [group[np.isfinite(group)] for group in groups if np.isfinite(group).any()]
     high = max([*map(typical_maximum, finite), *ideals], default=1.0)
     low = min([*(-typical_maximum(-group) for group in finite), *ideals, 0.0])
@@ -59,7 +59,7 @@ def axis_limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[floa
 
 
 def log_axis_limits(values: Sequence[float]) -> tuple[float, float]:
-    """A range for a log scale, at least one decade, that shows every value above 0 of those from 1e-12 to 1e12."""
+    """A log-scale range of at least one decade that shows every value above 0, limited to 1e-12 to 1e12."""
     positive = [math.log10(min(max(value, 1e-12), 1e12)) for value in values if value > 0]
     low, high = min(positive, default=0.0), max(positive, default=0.0)
     room = max(0.06 * (high - low), (1 - (high - low)) / 2)
@@ -67,6 +67,6 @@ def log_axis_limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def typical_maximum(values: Values) -> float:
-    """The largest value within three medians, or what nine in ten lie below where that is more."""
+    """The largest value within three medians, or the 90th percentile if that is larger."""
     usual = values[values <= 3 * np.median(np.abs(values))]
     return float(max([*usual, np.percentile(values, 90, method="lower")]))

@@ -1,6 +1,6 @@
-"""Charts as a small SVG and the labels around it, for a template to write down.
+"""Charts as a small SVG and the labels around it, for the page template.
 
-The page stretches the drawing to the room it has, so places are shares of width and height, and words stay out of it.
+The page stretches the SVG to the room it has. So positions are shares of width and height, and text is not in the SVG.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from gancli.report.series import Values
 from gancli.wording import format_list
 
 WIDE, HIGH = 1000, 400  # units of the drawing
-GAP, MOST_KIMG = 70, 6  # units between levels; steps of the kimg axis, at most
-MOST_POINTS = 600  # of a curve
+GAP, MOST_KIMG = 70, 6  # smallest gap between horizontal lines; most steps of the kimg axis
+MOST_POINTS = 600  # points of a curve
 
 
 @dataclass(frozen=True)
 class AxisMark:
-    """A label at a share of the height or width, in percent. tone: a name that the page has a colour for."""
+    """A label at a share of the height or width, in percent. tone: the name of a colour of the page."""
 
     place: float
     label: str
@@ -36,8 +36,10 @@ class BestMark:
 
 @dataclass(frozen=True)
 class CurvePaths:
-    """Paths of SVG, some empty: thin, of the values; bold, of their moving average, or of values that are few and have
-    dots. now: what it was at each moment of the page."""
+    """SVG paths of a curve, some empty. thin: the values. bold: their moving average, or few values with dots.
+
+    now: the formatted value at each moment of the page.
+    """
 
     name: str
     tone: str
@@ -49,7 +51,7 @@ class CurvePaths:
 
 @dataclass(frozen=True)
 class ChartDrawing:
-    """words: what it shows, for those who do not see it."""
+    """words: a description for screen readers."""
 
     chart: Chart
     curves: list[CurvePaths]
@@ -61,7 +63,7 @@ class ChartDrawing:
 
 
 def draw_chart_svg(chart: Chart, moments_kimg: Sequence[float], last_kimg: float) -> ChartDrawing:
-    """moments_kimg: of the page's pictures, ascending. last_kimg: where the axis ends, above 0."""
+    """moments_kimg: the moments of the page's pictures, ascending. last_kimg: the end of the axis, above 0."""
     box = Box(chart, 0, WIDE, 0, HIGH)
     best = chart.best() if chart.ranks else None
     return ChartDrawing(
@@ -95,7 +97,7 @@ def best_mark(box: Box, best: Line, last_kimg: float) -> BestMark:
 
 
 def svg_path(x: Values, y: Values) -> str:
-    """A line through all points, or through the extremes of each stretch of them where they are many."""
+    """A line through all points, or through the extremes of each stretch if there are many points."""
     if len(x) > MOST_POINTS:
         stretches = np.array_split(np.arange(len(x)), MOST_POINTS // 2 - 1)
         extremes = {int(i) for some in stretches for i in (some[y[some].argmin()], some[y[some].argmax()])}
@@ -105,7 +107,7 @@ def svg_path(x: Values, y: Values) -> str:
 
 
 def svg_dots(x: Values, y: Values) -> str:
-    """Strokes of no length, which round ends make dots of however the drawing is stretched."""
+    """Dots as strokes of zero length with round ends, which stay round when the drawing is stretched."""
     return "".join(f"M{a:.0f},{b:.0f}h0" for a, b in zip(x[-MOST_POINTS:], y[-MOST_POINTS:], strict=True))
 
 

@@ -108,7 +108,7 @@ def test_times_are_those_asked_for(run, flags, expected):
 
 
 def test_a_rate_that_hundredths_cannot_show_is_said(run):
-    assert "33.33 frames a second instead of 30" in gancli("animate", "--fps", "30").stderr
+    assert "33.33 frames per second instead of 30" in gancli("animate", "--fps", "30").stderr
     for flags in ([], ["--fps", "25"], ["--duration", "3s"], ["--fps", "30", "-o", "x.webp"]):
         assert "instead" not in gancli("animate", *flags).stderr, flags
     assert durations("x.webp") == [33, 34, 33, 33, 2000]
@@ -228,7 +228,7 @@ def nothing(run):
         (nothing, ["--fps", "nan"], 2, "fps must be from 0.1 to 50"),
         (nothing, ["--hold", "soon"], 2, "cannot read the time"),
         (nothing, ["--duration", "0.01s"], 2, "5 frames in 0.01 s are more than 50 a second"),
-        (nothing, ["--duration", "8s", "--fps", "12"], 2, "exclude each other"),
+        (nothing, ["--duration", "8s", "--fps", "12"], 2, "cannot be combined"),
         (nothing, ["--every", "0"], 2, "--every"),
         (nothing, ["--rows", "0"], 2, "--rows"),
         (nothing, ["runs/00000-quick"] * 9, 2, "at most 8 runs"),

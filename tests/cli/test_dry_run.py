@@ -54,16 +54,16 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     assert "data     animals: 189 images of 16x16 RGB, 21 held out, 2 classes: conditional\n" in said
     assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
     assert "modes    150 RGB, 60 grey\n" in said
-    assert "classes  cat 135, owl 54, without those held out\n" in said
+    assert "classes  cat 135, owl 54; held-out images not counted\n" in said
     assert (
-        "; each image is shown about 11 times\n" in said
-        and " for training, more at scores and plots\n" in said
+        "; each image is used about 11 times\n" in said
+        and " for training, more for scores and plots\n" in said
         and "images/s in a trial" in said
     )
     assert "note     210 pictures: resized to 16x16" in said
     assert "warning  only 189 training images, each shown about 11 times in this run" in said
-    assert "augment  translation,cutout, strength 0.5, since fewer than 2,000 images are few" in said
-    assert "grid     what D will see, shifted and changed by translation,cutout as in training: " in said
+    assert "augment  translation,cutout, strength 0.5, on for fewer than 2,000 images" in said
+    assert "grid     input of D, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
 
@@ -124,7 +124,7 @@ def test_ignored_classes_are_counted_and_not_warned_of(animals: Path) -> None:
 def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path) -> None:
     shutil.copy(animals / "cat" / "000.png", animals / "cat" / "copy.png")
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
-    assert "copies   1 exactly like an earlier one, such as cat/" in flat(result.stdout)
+    assert "copies   1 exact duplicate, such as cat/" in flat(result.stdout)
     assert dry_run(tiny_idx)["duplicates"]["n_across"] == 32, "its test pictures are the first of its training ones"
 
 
@@ -166,13 +166,13 @@ def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, mon
 
     monkeypatch.setattr("gancli.files.image_io.atomic_write", refuse)
     result = gancli("train", "--data", tiny_idx, "--kimg", "2", "-n", *FAST)
-    assert result.exit_code == 0 and "what D will see" not in result.stdout
+    assert result.exit_code == 0 and "input of D" not in result.stdout
 
 
 def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert result.exit_code == 0, result.output
-    assert "classes  cat 135, owl 54, without those held out\n" in result.stderr and "modes" not in result.stderr
+    assert "classes  cat 135, owl 54; held-out images not counted\n" in result.stderr and "modes" not in result.stderr
     assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
     assert "warning: only 189 training images" in result.stderr
     assert "time     about" in result.stderr and "memory   about" in result.stderr

@@ -64,7 +64,7 @@ def test_evaluate_scores_the_newest_run_against_its_own_data(run: Path) -> None:
     assert {"fd_random", "kid_random", "coverage", "auth_pct", "diversity"} <= rows
     assert "300 generated images against 400 training images of blobs, floors from 150 held out" in result.stdout
     assert "random features (relative: for comparing models on these data only)" in result.stdout
-    assert "no class_tv, label_fidelity: the random features read no classes" in result.stdout
+    assert "no class_tv, label_fidelity: the random features predict no classes" in result.stdout
     (row,) = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fd_random")]
     scores = json.loads((run / "scores" / "00000" / "scores.json").read_text())["scores"]
     assert row[1:3] == [format_significant(scores["fd_random"][key]) for key in ("value", "floor")]
@@ -137,11 +137,11 @@ def test_sources_side_by_side_get_a_verdict_each_and_one_floor_where_it_is_share
     assert next(line for line in equal if line.startswith(" score") or line.startswith("score")).split()[-1] == "floor"
     (good,) = [line for line in equal if line.startswith("good: fd_random: ")]
     (copies,) = [line for line in equal if line.startswith("copies: fd_random: ")]
-    assert "look at the nearest pairs" in copies and "closer_than_heldout: nearer" in copies
+    assert "look at the nearest pairs" in copies and "closer_than_heldout: closer" in copies
     assert "closer_than_heldout" not in good
     assert "counts differ" not in "".join(equal)
     unequal = gancli("evaluate", "good", "fewer", "--data", real, "--metrics", "frechet").stdout
-    assert "(floor " in unequal and "counts differ: compare multiples of the floor" in unequal
+    assert "(floor " in unequal and "the image counts differ: compare multiples of the floor" in unequal
 
 
 def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_too_few_images_say_how_many_are_needed_and_what_works(real: Path) -> No
     result = gancli("evaluate", "few.npz", "--data", real)
     assert result.exit_code == 0, result.output
     assert (
-        "no fd_random: needs at least 113 real and generated images, got 30; kid_random works from 20" in result.stdout
+        "no fd_random: needs at least 113 real and generated images, got 30; kid_random needs only 20" in result.stdout
     )
 
 
@@ -310,7 +310,7 @@ def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
     np.savez("some.npz", images=blobs(150, 3))
     result = gancli("evaluate", "some.npz", "--data", real)
     assert result.exit_code == 0 and ", 0 held out: no floors; " in result.stdout
-    assert "closer_than_heldout, close_share: needs 100 held-out images, has 0" in result.stdout
+    assert "closer_than_heldout, close_share: needs at least 100 held-out images, got 0" in result.stdout
 
 
 ERRORS = {

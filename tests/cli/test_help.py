@@ -1,14 +1,17 @@
 """`--help` answers fast: it imports nothing heavy. Also `--version` and typing errors."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 import typer
+from conftest import ROOT
 from typer.testing import CliRunner
 
 import gancli
+from gancli import presets
 from gancli.cli.app import app
 
 COMMANDS = tuple(typer.main.get_command(app).commands)
@@ -46,6 +49,25 @@ def test_a_narrow_terminal_shows_every_flag_whole(command: str, monkeypatch: pyt
         flag for param in params if param.param_type_name == "option" for flag in param.opts + param.secondary_opts
     }
     assert flags and flags <= shown and "…" not in end.stdout
+
+
+WITHOUT_DEFAULT = {"--version", "--best", "--force", "--json", "--quiet", "--dry-run"}  # off unless given
+WITHOUT_DEFAULT |= {"--like", "--resume", "--init", "--config"}  # need a file
+
+
+def test_the_help_of_a_flag_ends_with_its_default() -> None:
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("cli.md", "cli-train.md")]
+    rows = [row for page in pages for row in re.findall(r"^- `(--[a-z0-9-]+).*?: (.+)$", page, re.M)]
+    rows = [row for row in rows if not row[1].startswith("see [")]
+    missing = {flag for flag, help in rows if not re.search(r"\[default: [^]]+\]$", help)}
+    assert missing == WITHOUT_DEFAULT
+    assert len(rows) >= 90
+    assert all(re.match(r"[A-Z]", help) for _, help in rows)
+
+
+def test_defaults_that_all_presets_share_are_shown() -> None:
+    assert presets.default_text("seed") == "0" and presets.default_text("mirror") == "no-mirror"
+    assert presets.default_text("gamma") == presets.default_text("conditional") == "preset"
 
 
 def test_help_was_asked_of_every_command() -> None:

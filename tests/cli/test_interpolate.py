@@ -268,7 +268,7 @@ def test_json_is_one_object(model: Path) -> None:
 def test_a_large_film_is_told_of(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.video.formats.LARGE_BYTES", 100)
     result = gancli("interpolate", model, "--n", "2", "--frames", "2", "-o", "w.gif")
-    assert "note: w.gif has 0.0 MB; fewer frames" in result.stderr
+    assert "note: w.gif has 0.0 MB; to make it smaller" in result.stderr
 
 
 def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> None:
@@ -286,15 +286,15 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([plain, "--trunc", "0"], 2, "--trunc 0 leaves only one"),
         ([line, "--seeds", opposite], 2, "opposite"),
         ([line, "--seeds", opposite, "--path", "circle"], 2, "opposite"),
-        ([model, "--path", "circle", "--no-loop"], 2, "a circle always closes"),
+        ([model, "--path", "circle", "--no-loop"], 2, "--path circle always loops"),
         ([model, "--path", "spline"], 2, "spline"),
         ([model, "-o", "x.avi"], 2, "x.avi"),
         ([model, "--class", "square"], 2, "unknown class 'square'"),
         ([model, "--class", "0,7"], 2, "unknown class '7'"),
         ([model, "--class", "0,1,2", "--seeds", "3,7"], 2, "3 classes for 2 seeds"),
         ([plain, "--class", "1"], 2, "unconditional"),
-        ([model, "--frames", "3", "--duration", "2s"], 2, "--frames and --duration exclude each other"),
-        ([model, "--n", "3", "--seeds", "2"], 2, "--n and --seeds exclude each other"),
+        ([model, "--frames", "3", "--duration", "2s"], 2, "--frames and --duration cannot be combined"),
+        ([model, "--n", "3", "--seeds", "2"], 2, "--n and --seeds cannot be combined"),
         ([model, "--frames", "0"], 2, "--frames"),
         ([model, "--frames", "19999"], 2, "99,995 frames are too many"),
         ([model, "--duration", "10h"], 2, "frames are too many"),

@@ -13,12 +13,13 @@ from test_docs import commands
 
 pytestmark = pytest.mark.long
 
-PAGES = ("README.md", "docs/getting-started.md", "docs/tutorial.md", "docs/sharing.md", "docs/recipes.md")
+USER_PAGES = ("getting-started", "your-images", "sampling", "scores", "sharing", "troubleshooting")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in USER_PAGES))
 QUICK = ("sample", "interpolate", "animate", "evaluate", "report", "export", "runs", "doctor")
 RUNS = [f"runs/{number:05}-quick-mnist-5k" for number in range(4)]
 NAMES = {"RUN": RUNS[0], "RUN_A": RUNS[0], "RUN_B": RUNS[1], "CLASSIC": RUNS[0], "QUICK": RUNS[1]}
 NAMES |= {"MODEL": "model.safetensors", "50000": "500"}
-ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet"}  # data, files and metrics that are not here
+ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet", "other/"}  # data, files and metrics that are not here
 
 
 @pytest.fixture
@@ -50,4 +51,4 @@ def test_quick_commands_of_a_page_run_in_their_order(page: str, runs: None) -> N
             if end.exit_code:
                 failed.append(f"gancli {' '.join(words)}\n{end.output[-300:]}")
     assert not failed, "\n".join(["", *failed])
-    assert n_run >= 2
+    assert n_run >= 1

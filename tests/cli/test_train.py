@@ -137,7 +137,7 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
     machine = record["machine"]
     assert machine["threads"] == len(os.sched_getaffinity(0)) and machine["precision"] == "bf16"
     threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
-    assert f"cpu, {threads}, bf16 (threads and precision: the fastest of a trial)" in result.stderr
+    assert f"cpu, {threads}, bf16 (threads and precision: the fastest in a trial)" in result.stderr
 
     monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record.machine.precision == "float32")
     result = gancli("train", "--resume", run, "--kimg", "0.2", "--threads", "auto")
@@ -150,7 +150,7 @@ def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monk
 def test_resume_with_a_new_total_extends_by_the_runs_name(tiny_idx: Path) -> None:
     trained(tiny_idx, "--kimg", "0.2")
     result = gancli("train", "--resume", "00000-quick-tiny", "--kimg", "0.4", "--json")
-    assert "0.2 kimg to 0.4 kimg" in result.stderr
+    assert "resuming at 0.2 kimg, up to 0.4 kimg" in result.stderr
     assert json.loads(result.stdout)["nimg"] == 400
 
 

@@ -10,12 +10,12 @@ from gancli.metrics.suite import Reference, score_features
 @pytest.mark.parametrize(
     ("value", "reading"),
     [
-        (1.29, "at the floor: no difference seen at these counts"),
+        (1.29, "at the floor: no difference from real images with this many images"),
         (1.31, "close to the floor"),
         (3.9, "close to the floor"),
-        (4.1, "4 times the floor"),
-        (19.4, "19 times the floor"),
-        (20.6, "far from the floor: 21 times"),
+        (4.1, "4 times the floor: clearly different from real images"),
+        (19.4, "19 times the floor: clearly different from real images"),
+        (20.6, "21 times the floor: far from real images"),
     ],
 )
 def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: str) -> None:
@@ -25,19 +25,19 @@ def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: s
 
 def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
     reading = scores.describe_distance(3.0, None, 2.0)
-    assert reading == "1.5 times what sampling alone gives (too few held-out images for a floor)"
-    assert scores.describe_distance(3.0, None, 0.0) == "the real images do not differ from each other"
+    assert reading == "1.5 times the distance expected from sampling noise; too few held-out images for a floor"
+    assert scores.describe_distance(3.0, None, 0.0) == "the real images are all alike"
 
 
 @pytest.mark.parametrize(
     ("value", "noise", "reading"),
     [
-        (0.98, 0.0, ": as for unseen real images"),
-        (0.96, 0.0, ": less than for unseen real images"),
-        (0.96, 0.0101, ": as for unseen real images"),
-        (0.96, 0.0099, ": less than for unseen real images"),
-        (0.51, 0.0, ": less than for unseen real images"),
-        (0.49, 0.0, ": far less than for unseen real images"),
+        (0.98, 0.0, ", as many as for held-out images"),
+        (0.96, 0.0, ", fewer than for held-out images"),
+        (0.96, 0.0101, ", as many as for held-out images"),
+        (0.96, 0.0099, ", fewer than for held-out images"),
+        (0.51, 0.0, ", fewer than for held-out images"),
+        (0.49, 0.0, ", far fewer than for held-out images"),
     ],
 )
 def test_shares_are_read_beside_those_of_held_out_images_and_their_noise(
@@ -57,11 +57,11 @@ def test_noise_of_two_shares_by_hand() -> None:
 @pytest.mark.parametrize(
     ("value", "floor", "reading"),
     [
-        (0.049, 0.01, "balanced as the data are"),
-        (0.051, 0.01, "5% of the images would have to change class"),
-        (0.149, 0.1, "balanced as the data are"),
-        (0.149, 0.01, "15% of the images would have to change class"),
-        (0.151, 0.01, "15% of the images would have to change class; unbalanced"),
+        (0.049, 0.01, "the classes are as balanced as in the training set"),
+        (0.051, 0.01, "5% of the images would have to change class to match the training set"),
+        (0.149, 0.1, "the classes are as balanced as in the training set"),
+        (0.149, 0.01, "15% of the images would have to change class to match the training set"),
+        (0.151, 0.01, "15% of the images would have to change class to match the training set; unbalanced"),
     ],
 )
 def test_class_balance_is_read_beside_its_floor(value: float, floor: float, reading: str) -> None:
@@ -71,14 +71,14 @@ def test_class_balance_is_read_beside_its_floor(value: float, floor: float, read
 @pytest.mark.parametrize(
     ("value", "error", "ends"),
     [
-        (0.44, 0.01, "farther from the training images than held-out ones are: unlike the data"),
-        (0.44, 0.02, "no nearer to the training images than held-out ones are"),
-        (0.46, 0.001, "no nearer to the training images than held-out ones are"),
-        (0.54, 0.001, "no nearer to the training images than held-out ones are"),
-        (0.59, 0.03, "no nearer to the training images than held-out ones are"),
-        (0.59, 0.02, "59% of the time"),
-        (0.74, 0.02, "74% of the time"),
-        (0.76, 0.02, "76% of the time: copies, or typical images only"),
+        (0.44, 0.01, "farther from the training images than held-out images are, so unlike the data"),
+        (0.44, 0.02, "no closer to the training images than held-out images are"),
+        (0.46, 0.001, "no closer to the training images than held-out images are"),
+        (0.54, 0.001, "no closer to the training images than held-out images are"),
+        (0.59, 0.03, "no closer to the training images than held-out images are"),
+        (0.59, 0.02, "in 59% of comparisons"),
+        (0.74, 0.02, "in 74% of comparisons"),
+        (0.76, 0.02, "in 76% of comparisons; these are copies, or only typical images"),
     ],
 )
 def test_nearness_is_called_so_beyond_its_error(value: float, error: float, ends: str) -> None:
@@ -87,7 +87,7 @@ def test_nearness_is_called_so_beyond_its_error(value: float, error: float, ends
 
 def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
     assert scores.describe_close_share(0.05, 0.01, 0.009).endswith("; look at the nearest pairs")
-    assert scores.describe_close_share(0.05, 0.01, 0.011).endswith("the nearest 1% of held-out ones")
+    assert scores.describe_close_share(0.05, 0.01, 0.011).endswith("the closest 1% of held-out images")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
         (0.49, "the images are too much alike"),
         (0.51, "0.51 times as varied as real images"),
         (0.79, "0.79 times as varied as real images"),
-        (0.81, "varied as real images are"),
-        (1.24, "varied as real images are"),
+        (0.81, "as varied as real images"),
+        (1.24, "as varied as real images"),
         (1.26, "1.26 times as varied as real images"),
     ],
 )
@@ -108,11 +108,13 @@ def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
 
 
 def test_kernel_distances_are_read_in_errors_and_for_what_so_many_images_can_show() -> None:
-    assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "should be 0; it is 2 standard errors above"
-    assert scores.describe_kernel_distance(0.19, 0.1, 2000) == "within two standard errors of 0: no difference seen"
-    assert scores.describe_kernel_distance(-0.19, 0.1, 1999).endswith("but 1,999 images show large differences only")
-    assert scores.describe_kernel_distance(-0.21, 0.1, 1999).startswith("below 0: closer to these training images")
-    assert scores.describe_kernel_distance(0.1, None, 30) == "should be 0; too few images to tell its error"
+    assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "should be 0, but is 2 standard errors above"
+    assert scores.describe_kernel_distance(0.19, 0.1, 2000) == "within two standard errors of 0: no difference found"
+    assert scores.describe_kernel_distance(-0.19, 0.1, 1999).endswith(
+        ", but 1,999 images reveal only large differences"
+    )
+    assert scores.describe_kernel_distance(-0.21, 0.1, 1999).startswith("below 0: closer to the training images")
+    assert scores.describe_kernel_distance(0.1, None, 30) == "should be 0; too few images to estimate the error"
 
 
 def normal(n: int, seed: int, shift: float = 0.0) -> Features:
@@ -128,7 +130,7 @@ PLAIN = Extractor("toy", lambda _: (normal(1, 0).values, None), "digest")
 def test_a_kernel_distance_beyond_two_errors_is_told_in_errors() -> None:
     score = score_features(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
     kid = score.scores["kid_toy"]
-    assert kid.reading == f"should be 0; it is {kid.value / kid.error:,.0f} standard errors above"
+    assert kid.reading == f"should be 0, but is {kid.value / kid.error:,.0f} standard errors above"
     assert kid.value > 5 * kid.error > 0
 
 
@@ -139,8 +141,8 @@ def test_a_perfect_generator_raises_no_alarm_at_unequal_counts() -> None:
     for seed in range(10):
         reference = Reference(PLAIN, normal(900, 3 * seed), normal(100, 3 * seed + 1))
         found = score_features(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
-        alarms += [(seed, name) for name in quiet if ": as for " not in found[name].reading]
-        alarms += [(seed, "closer")] if "no nearer" not in found["closer_than_heldout"].reading else []
+        alarms += [(seed, name) for name in quiet if ", as many as for " not in found[name].reading]
+        alarms += [(seed, "closer")] if "no closer" not in found["closer_than_heldout"].reading else []
     assert not alarms
 
 

@@ -43,18 +43,18 @@ def test_a_perfect_generator_is_at_every_floor() -> None:
     assert found["fd_toy"].value < 1.5 * found["fd_toy"].floor
     assert "at the floor" in found["fd_toy"].reading
     assert abs(found["kid_toy"].value) < 4 * found["kid_toy"].error
-    assert found["kid_toy"].reading == "within two standard errors of 0: but 800 images show large differences only"
+    assert found["kid_toy"].reading == "within two standard errors of 0, but 800 images reveal only large differences"
     for name in ("precision", "recall", "coverage"):
         assert found[name].value == pytest.approx(found[name].floor, abs=0.06)
     assert found["coverage"].details["expected"] == expected_coverage(800, 800)
     assert found["density"].value == pytest.approx(1, abs=0.1)
     assert found["class_tv"].value < 3 * found["class_tv"].floor
-    assert found["class_tv"].reading == "balanced as the data are"
+    assert found["class_tv"].reading == "the classes are as balanced as in the training set"
     assert found["label_fidelity"].value == found["label_fidelity"].floor == 1
     assert found["auth_pct"].value == pytest.approx(found["auth_pct"].floor, abs=6)
     assert found["closer_than_heldout"].value == pytest.approx(0.5, abs=0.05)
     assert found["close_share"].value < 0.01 + 4 * found["close_share"].error
-    assert "no nearer" in found["closer_than_heldout"].reading and "pairs" not in found["close_share"].reading
+    assert "no closer" in found["closer_than_heldout"].reading and "pairs" not in found["close_share"].reading
     assert found["diversity"].value == pytest.approx(1, abs=0.03)
 
 
@@ -137,12 +137,12 @@ def test_without_classes_or_held_out_images_what_does_not_apply_is_null() -> Non
     absent = {name for name, score in scores.items() if score["value"] is None}
     assert absent == {"class_tv", "label_fidelity", "modes", "kl", "closer_than_heldout", "close_share"}
     assert scores["fd_random"]["floor"] is None and scores["precision"]["floor"] is None
-    assert scores["closer_than_heldout"]["reading"] == "needs 100 held-out images, has 0"
+    assert scores["closer_than_heldout"]["reading"] == "needs at least 100 held-out images, got 0"
 
 
 def test_too_few_images_say_the_minimum_and_what_to_use_instead() -> None:
     found = score_features(reference(), perfect(6, 2)).scores
-    assert found["fd_toy"].reading == "needs at least 7 real and generated images, got 6; kid_toy works from 20"
+    assert found["fd_toy"].reading == "needs at least 7 real and generated images, got 6; kid_toy needs only 20"
     assert found["kid_toy"].reading.startswith("needs at least 20")
     assert found["coverage"].reading.startswith("needs at least 50")
     assert found["class_tv"].value is None
@@ -217,17 +217,17 @@ def test_precision_of_a_collapsed_set_is_said_to_mean_nothing() -> None:
     ref = reference()
     found = score_features(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
     assert found["precision"].value == 1 and found["coverage"].value < 0.1
-    assert found["precision"].reading.endswith("means nothing here: hardly any real image has one nearby")
+    assert found["precision"].reading.endswith("means nothing here: hardly any real image has a generated image nearby")
     assert "means nothing" not in score_features(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
 
 
 def test_images_unlike_the_data_are_not_praised_for_being_far_from_it() -> None:
     found = score_features(reference(), Features(perfect(400, 2).values + 3), metrics=["memorization"]).scores
-    assert found["auth_pct"].reading.endswith("more than for unseen real images, so unlike the data")
+    assert found["auth_pct"].reading.endswith("more than for held-out images, so they are unlike the data")
     assert found["closer_than_heldout"].reading.endswith("unlike the data")
 
 
 def test_a_handful_of_images_is_not_compared_with_held_out_ones() -> None:
     found = score_features(reference(), perfect(19, 2), metrics=["memorization"]).scores
-    assert found["closer_than_heldout"].reading == "needs 20 generated images, got 19"
+    assert found["closer_than_heldout"].reading == "needs at least 20 generated images, got 19"
     assert found["close_share"].value is None and found["auth_pct"].value is not None

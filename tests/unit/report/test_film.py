@@ -74,7 +74,7 @@ def test_damaged_frame_is_named(run):
 def test_frame_of_another_size_is_named(run):
     add_frames(run, 0)
     add_frames(run, 500, shape=(28, 28))
-    with pytest.raises(RunError, match=r"000000500\.png has another size"):
+    with pytest.raises(RunError, match=r"000000500\.png differs in size"):
         film.write_progress_film(run)
 
 

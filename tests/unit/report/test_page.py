@@ -96,13 +96,13 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     image_io.write_png(folder / "nearest.png", noise(2, (30, 40, 3)))
     shown = parsed(run)
     assert "scores/00002: 300 generated images against 900 training images of tiny; the model at 4 kimg" in shown.text
-    assert "nearest one, in scores/00002" in shown.text and "These are other images" not in shown.text
+    assert "nearest training image, in scores/00002" in shown.text and "used other images" not in shown.text
     titles = (
         "loss",
         "D accuracy",
         "fd_digits",
         "coverage and class balance",
-        "variety and overfitting",
+        "diversity and overfitting",
         "gradient norms",
     )
     for text in (
@@ -128,7 +128,7 @@ def test_scores_against_other_images_say_so(make_run):
     folder.mkdir(parents=True)
     record = {"scores": {"fd_digits": {"value": 1.0}}, "conditions": {"data": "others", "data_digest": "def"}}
     (folder / "scores.json").write_text(json.dumps(record))
-    assert "These are other images than those that it was trained on." in parsed(run).text
+    assert "This evaluation used other images than the training." in parsed(run).text
 
 
 def test_a_kernel_distance_may_be_negative_and_is_read_against_0(make_run):
@@ -142,7 +142,7 @@ def test_a_kernel_distance_may_be_negative_and_is_read_against_0(make_run):
 @pytest.mark.parametrize("unlike", [{"n_fake": 500}, {"features_sha256": "f"}, {"score": "fd_digits"}])
 def test_runs_that_were_scored_otherwise_are_not_compared(make_run, unlike):
     runs = make_run(), make_run({**RECORD, "eval": {**RECORD["eval"], **unlike}})
-    assert ("These runs were scored otherwise" in parsed(*runs).text) == ("score" not in unlike)
+    assert ("These runs were scored with different data" in parsed(*runs).text) == ("score" not in unlike)
 
 
 def test_a_page_refers_to_nothing_outside_of_it(make_run):
@@ -212,7 +212,7 @@ def test_a_run_without_any_log_or_picture_gets_a_page(make_run):
 
 @pytest.mark.parametrize(
     ("n", "shape", "said"),
-    [(10, (500, 400, 3), "re-encoded with small losses"), (200, (150, 200), "of 200 shown")],
+    [(10, (500, 400, 3), "compressed with small losses"), (200, (150, 200), "of 200 frames shown")],
     ids=["large", "many"],
 )
 def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n, shape, said):
@@ -222,7 +222,7 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
     content = page.render_report([run])
     shown = Parsed(content)
     nimgs = json.loads(shown.scripts[0])["nimgs"]
-    assert len(content) < 5e6 and said in shown.text and "lie in frames/" in shown.text
+    assert len(content) < 5e6 and said in shown.text and "all originals are in frames/" in shown.text
     assert len(nimgs) >= 10 and nimgs[-1] == 1000 * (n - 1)
 
 
@@ -262,7 +262,10 @@ def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes
         image_io.write_png(folder / f"nearest-{i + 1}.png", noise(2, (30, 40, 3)))
     shown = parsed(run).text
     assert (
-        "2.50" in shown and "1.50" not in shown and "scores/00001" in shown and "nearest one, in scores/00001" in shown
+        "2.50" in shown
+        and "1.50" not in shown
+        and "scores/00001" in shown
+        and "nearest training image, in scores/00001" in shown
     )
     assert "number 102." in shown and "number 3." in shown and "number 2." not in shown
     assert "3 earlier ones are in events.jsonl" in shown

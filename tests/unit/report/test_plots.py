@@ -234,8 +234,8 @@ def test_score_chart_says_what_it_shows_and_on_how_many_images(score_page):
     page = score_page([line(22_000), scored(5000, 300.0), scored(20_000, 0.41), scored(22_000, 0.5)])
     said = texts(page)
     assert {"quick on mnist-5k: Frechet distance (fd_digits)", "2,000 generated, 4,500 training images"} <= set(said)
-    above = row(page, "Frechet distance to the training images")
-    assert above[1:] == ["lower is better", "best 0.410 at 20 kimg", "floor"]
+    above = row(page, "Frechet distance to training images")
+    assert above[1:] == ["score (lower is better)", "best 0.410 at 20 kimg", "floor"]
     assert {"100", "10", "1", "floor 0.210", "floor 95%", "floor 3%", "images seen [kimg]"} <= set(said)
     assert said.count("floor 0.210") == said.count("floor 95%") == said.count("20") == 1, "one axis of kimg for both"
     assert row(page, "coverage")[1:] == ["coverage", "class imbalance", "floor"]
@@ -244,7 +244,7 @@ def test_score_chart_says_what_it_shows_and_on_how_many_images(score_page):
 def test_kernel_distance_is_called_so(score_page):
     page = score_page([scored(5000, None, kid_digits=0.1)], {"score": "kid_digits"})
     assert "quick on mnist-5k: Kernel distance (kid_digits)" in texts(page)
-    assert "Kernel distance to the training images" in texts(page)
+    assert "Kernel distance to training images" in texts(page)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
@@ -276,7 +276,7 @@ def test_evaluations_without_numbers_give_an_empty_chart_with_its_floor(score_pa
     monkeypatch.setattr(plots, "read_metric_records", lambda run: records)
     page = score_page([])
     assert texts(page).count("no measurements yet") == 2 and "floor 0.210" in texts(page)
-    assert not {"lower is better", "coverage", "class imbalance"} & set(texts(page))
+    assert not {"score (lower is better)", "coverage", "class imbalance"} & set(texts(page))
 
 
 def test_share_that_was_never_measured_is_not_in_the_legend(score_page):

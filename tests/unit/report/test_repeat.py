@@ -55,16 +55,16 @@ def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expe
     ("record", "said"),
     [
         ({"train": {"kimg": 5.0, "time_budget": 0.0}, "plan": {"total_nimg": 5000}}, []),
-        ({"train": {"time_budget": 60.0}, "plan": {"total_nimg": 5000}}, ["A time budget goes by"]),
-        ({"plan": {"total_nimg": 9000, "earlier": [2500, None]}}, ["It was planned for 2.5 kimg, a time"]),
+        ({"train": {"time_budget": 60.0}, "plan": {"total_nimg": 5000}}, ["The run had a time budget"]),
+        ({"plan": {"total_nimg": 9000, "earlier": [2500, None]}}, ["The run was first planned for 2.5 kimg, a time"]),
         (
             {"train": {"ema_ramp": 0.5, "tick_kimg": 4.0, "lr": 1.0},
              "sources": {"ema_ramp": "file", "tick_kimg": "preset quick", "lr": "file"}},
-            ["What no flag gives, --config FILE.toml does: ema_ramp = 0.5."],
+            ["Settings without a flag go into a file for --config FILE.toml: ema_ramp = 0.5."],
         ),
-        ({"init": {"source": "old", "sha256": "ab" * 32}}, ["It starts from the networks with sha256 abababab"]),
+        ({"init": {"source": "old", "sha256": "ab" * 32}}, ["The run started from the networks with sha256 abababab"]),
         ({"plan": {"earlier": 3}, "train": [], "init": "x"}, []),
-        ({"plan": {"earlier": [10**400, 10**400]}}, ["It was planned for a time budget, a time"]),
+        ({"plan": {"earlier": [10**400, 10**400]}}, ["The run was first planned for a time budget, a time"]),
     ],
 )  # fmt: skip
 def test_what_the_command_does_not_say_is_said_beside_it(record, said):

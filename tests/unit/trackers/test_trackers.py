@@ -170,7 +170,9 @@ def test_a_run_that_went_back_takes_back_its_log_too(folder: Path) -> None:
 
 
 def test_the_tracker_of_the_docs_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "trackers.md").read_text(encoding="utf-8"), re.S)
+    (text,) = re.findall(
+        r"```python\n(.+?)```", (ROOT / "docs" / "dev" / "trackers.md").read_text(encoding="utf-8"), re.S
+    )
     logged: list[dict[str, Any]] = []
     begun: list[dict[str, Any]] = []
     log = SimpleNamespace(log=logged.append, define_metric=lambda *_, **__: None, finish=lambda: logged.append({}))
