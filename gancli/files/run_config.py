@@ -183,5 +183,5 @@ def parse_run_config(values: Any, path: Path) -> RunConfig:
         place = f"{where.rstrip('`')}: " if where else ""
         raise RunError(f"{path} does not hold a valid run config: {place}{what}; restore it") from err
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
-        raise RunError(f"{path} does not hold a valid run config: {err}; restore it") from err
+        raise RunError(f"{path} does not hold a valid run config: {err}; restore it, or update gancli") from err
     return config

@@ -104,7 +104,7 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     flip()
-    assert any("were damaged, so they were decoded again" in note for note in dry_run(animals)["notes"])
+    assert any("was damaged, so all pictures were decoded again" in note for note in dry_run(animals)["notes"])
     assert gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST).exit_code == 0
     good = Path(dry_run(animals)["cache"], "train.u8").read_bytes()
     flip()

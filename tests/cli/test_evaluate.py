@@ -315,7 +315,7 @@ def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
 
 ERRORS = {
     "nothing here": ([], 1, "no run found under runs/; train one first"),
-    "no such source": (["nope"], 1, "no run folder, model file or images nope"),
+    "no such source": (["nope"], 1, "no run folder, model file or images at nope"),
     "images without data": (["good.npz"], 2, "good.npz holds images only; say with --data"),
     "unknown data": (["good.npz", "--data", "mnits"], 1, "did you mean 'mnist'?"),
     "another size": (["big.npz", "--data", "blobs"], 1, "big.npz holds images of 12x12 pixels, the data 8x8"),
@@ -324,7 +324,7 @@ ERRORS = {
     "unknown features": (["good.npz", "--data", "blobs", "--features", "digit"], 2, "did you mean 'digits'?"),
     "features of another domain": (["good.npz", "--data", "blobs", "--features", "digits"], 2, "take 1x28x28 images"),
     "best of images": (["good.npz", "--data", "blobs", "--best"], 2, "--best chooses between the models of a run"),
-    "best of a model file": (["text.safetensors", "--best"], 2, "text.safetensors is one model"),
+    "best of a model file": (["text.safetensors", "--best"], 2, "text.safetensors is a model file"),
     "one picture": (["bad/0001.png", "--data", "blobs"], 1, "bad/0001.png is one picture; give a model, or a folder"),
     "a folder of runs": (["some-runs", "--data", "blobs"], 1, "some-runs holds run folders; name one of them"),
     "unreadable images": (["bad", "--data", "blobs"], 1, "2 of 12 images in bad cannot be used: 0003.png (truncated"),

@@ -444,7 +444,7 @@ def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1e999}\n', "not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1' + b"0" * 400 + b"}\n", "not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "short_classes": [1]}\n', "short_classes"),
-        ("config.json", b'{"train": [1]}', "does not hold the record of a run"),
+        ("config.json", b'{"train": [1]}', "does not hold a valid run config"),
         ("metrics.jsonl", b"[1]\n", "object"),
         ("metrics.jsonl", b'{"kind": "tick"}\n', "kind"),
         ("metrics.jsonl", b"\xff\xfe\n", "JSON"),

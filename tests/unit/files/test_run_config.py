@@ -70,7 +70,7 @@ def test_what_is_unknown_stays_where_it_stands_and_what_is_none_goes(tmp_path: P
         ({"machine": {"torch": 2}}, "machine.torch: Expected `str`, got `int`"),
         ({"ideals": {"d_loss": float("nan")}}, "ideals.d_loss: Expected `float`"),
         ({"ideals": 3}, "ideals: Expected `object`, got `int`"),
-        ({"data": {"class_names": ["a"]}}, "data: class_names and class_counts must be lists of one length"),
+        ({"data": {"class_names": ["a"]}}, "data: class_names and class_counts must have the same length"),
         ({"data": {"class_names": ["a"], "class_counts": [0]}}, "data: class_counts must not all be 0"),
         ({"data": {"class_names": [3], "class_counts": [1]}}, r"data.class_names\[0\]: Expected `str`, got `int`"),
         ({"data": {"n_train": 0}}, "data.n_train: Expected `int` >= 1"),
@@ -87,7 +87,7 @@ def test_what_is_unknown_stays_where_it_stands_and_what_is_none_goes(tmp_path: P
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(RunError, match=f"config.json does not hold the record of a run: {said}"):
+    with pytest.raises(RunError, match=f"config.json does not hold a valid run config: {said}"):
         make_run_config(**changes)
 
 
