@@ -120,7 +120,7 @@ def test_what_has_no_place_is_refused_before_any_work(tmp_path: Path) -> None:
         (outputs.check_output_file, "file", False, "file exists"),
         (outputs.check_output_file, "dangling", False, "dangling exists"),
         (outputs.check_output_file, "folder", True, "folder exists and is not a file"),
-        (outputs.check_output_file, "pipe", True, "pipe is not a file"),
+        (outputs.check_output_file, "pipe", True, "pipe exists and is not a file"),
         (outputs.check_output_file, "none/x.png", False, "there is no folder .*none"),
         (outputs.check_output_file, "file/x.png", False, "there is no folder .*file"),
         (outputs.check_output_file, "-", False, "the terminal"),
