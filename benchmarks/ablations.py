@@ -1,11 +1,12 @@
-"""What each change to the tutorial's recipe brings, one at a time, and what keeps it from overfitting.
+"""Measure what each change to the tutorial's recipe improves, and which changes prevent overfitting.
 
     python benchmarks/ablations.py ladder --out ladder      # eight recipes, a minute each, three seeds
     python benchmarks/ablations.py cures --out cures        # four runs of 1,000 epochs
 
-Runs are gancli's own commands, one after the other. Each leaves a line in FOLDER/ladder.jsonl or FOLDER/cures.jsonl
-and a strip of samples; a run that is there is not made again. Writes FOLDER/ladder.png or FOLDER/cures.png, and prints
-the table. With --draw nothing is trained. The ladder's scores are those of benchmarks/judge.py.
+`ladder` makes one change after another; `cures` makes one change at a time. The runs are gancli commands. Each run
+appends a line to ladder.jsonl or cures.jsonl in the output folder and saves a strip of samples there; finished runs are
+skipped. Draws ladder.png or cures.png there and prints the table. --draw trains nothing. The scores of the ladder come
+from benchmarks/judge.py.
 """
 
 import argparse
@@ -39,7 +40,7 @@ Record = dict[str, Any]
 DATA, SCORE = "mnist-5k", "fd_digits"
 N_FAKES = 10_000
 
-# What each rung adds to the flags of those before it; the last one has none of them.
+# Recipe -> flags that it adds to those of the recipes before it. The default preset, which comes last, has no flags.
 LADDER = {
     "classic": "--preset classic",
     "+ convolution": "--model conv --g-width 64 --d-width 64",
@@ -51,8 +52,8 @@ LADDER = {
 }
 DEFAULT = "default preset"
 
-# What each cure adds to `classic`: a limit to D's slope, more to learn, less room to learn by heart. Not --ada, which
-# waits for an r_v of 0.6: `classic` overfits below that.
+# Cure -> flags that it adds to `classic`: a limit to D's gradient, more varied images, or a D that is too small to
+# memorise. Not --ada: it waits for an r_v of 0.6, and `classic` overfits below that.
 CURES = {
     "classic": "",
     "R1": "--gamma 10",
@@ -74,7 +75,7 @@ SCALE_LEFT, SCALE_WIDTH, STRIP_LEFT, SAMPLE, SHOWN = 166, 362, 552, 42, 8
 
 @dataclass(frozen=True)
 class Run:
-    """One training, known again by all of this. flags: all of them; preset: the settings it stands for."""
+    """One training run. These fields identify its record. flags: all flags; preset: the settings of its preset."""
 
     name: str
     seed: int
@@ -90,7 +91,7 @@ def strip_path(out: Path, name: str, seed: int) -> Path:
 
 
 def ladder(seeds: Sequence[int], time_budget: str) -> list[Run]:
-    """Scores are not taken on the way, since they would take some of the time."""
+    """The runs of the ladder. They compute no scores during training, since that would use some of the time budget."""
     recipes, flags = {}, ""
     for name, added in LADDER.items():
         recipes[name] = flags = f"{flags} {added}".strip()
@@ -117,7 +118,7 @@ def settings(recipe: str) -> Record:
 
 
 def measure(what: str, run: Run, out: Path) -> Record:
-    """Train, keep a strip of samples, and score what the training left."""
+    """Train, save a strip of samples, and score the result."""
     with tempfile.TemporaryDirectory() as folder:
         trained = gancli("train", *shlex.split(run.flags), "--outdir", folder)
         made = RunDir.open(Path(trained["run"]))
@@ -135,7 +136,7 @@ def judged(run: RunDir, folder: Path) -> Record:
 
 
 def watched(run: RunDir, folder: Path) -> Record:
-    """What was measured on the way, and the scores of the last generator."""
+    """The measurements during training, and the scores of the last generator."""
     measured = read_metric_records(run)
 
     def column(kind: str, key: str) -> list[Record]:
@@ -152,7 +153,7 @@ def watched(run: RunDir, folder: Path) -> Record:
 
 
 def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: float) -> None:
-    """A row for each recipe: its multiples of the floor by each judge, and samples of its first seed."""
+    """Draw a row for each recipe: its scores by each judge in multiples of the floor, and samples of its first seed."""
     height = HEAD + ROW * len(records) + FOOT
     figure = Figure(figsize=(WIDTH / figures.DPI, height / figures.DPI), dpi=figures.DPI, facecolor="white")
 
@@ -192,16 +193,16 @@ def draw_ladder(records: Mapping[str, Sequence[Record]], out: Path, budget_s: fl
         strip = place(STRIP_LEFT, middle - SAMPLE / 2, SAMPLE * SHOWN, SAMPLE)
         strip.imshow(imread(strip_path(out, name, some[0]["seed"])), cmap="gray", vmin=0, vmax=1, aspect="auto")
         strip.axis("off")
-    figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # where the legend begins
+    figure.subplots_adjust(left=SCALE_LEFT / WIDTH)  # the legend starts here
     figures.add_legend(figure, axes, 1 - (HEAD - 22) / height)
     seeds = max(map(len, records.values()))
-    note = f"{format_count(seeds, 'run')} of each; dashed: the floor\nsamples: those of seeds 0 to {SHOWN - 1}"
+    note = f"{format_count(seeds, 'run')} of each; dashed: floor\nsamples: seeds 0 to {SHOWN - 1}"
     figures.add_note(figure, note)
     figures.save_figure(figure, out / "ladder.png")
 
 
 def draw_cures(records: Mapping[str, Sequence[Record]], out: Path) -> None:
-    """The score and r_v over images seen, a curve for each run."""
+    """Draw the score and r_v over images seen, a curve for each run."""
     figure, (above, below) = figures.new_figure(f"{DATA}: three cures for overfitting", 6.5, 0.13, (3, 2))
     every = [record for some in records.values() for record in some]
     floor = every[0]["floor"]
@@ -233,13 +234,13 @@ def ladder_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
     for name, some in records.items():
         multiples = [spread([record["judges"][key]["multiple"] for record in some]) for key in JUDGES]
         kimg = f"{np.mean([record['nimg'] for record in some]) / 1000:,.0f}"
-        flags = f"`{LADDER[name]}`" if name in LADDER else "(none at all)"
+        flags = f"`{LADDER[name]}`" if name in LADDER else "(none)"
         lines.append(f"| {' | '.join([name, flags, kimg, *multiples, spread([one['tv'] for one in some])])} |")
     return lines
 
 
 def best(record: Record) -> tuple[float, float]:
-    """The lowest score on the way, and at how many kimg."""
+    """The lowest score during training, and its kimg."""
     kimg, scores = metric_series(record["evaluations"], SCORE)
     return float(scores.min()), float(kimg[scores.argmin()])
 
@@ -273,11 +274,11 @@ def cures_table(records: Mapping[str, Sequence[Record]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["ladder", "cures"])
-    parser.add_argument("--out", type=Path, required=True, help="folder of results")
-    parser.add_argument("--seeds", type=int, nargs="+", help="default: 0 1 2 for the ladder, 0 for cures")
-    parser.add_argument("--time-budget", default="60s", help="of a rung of the ladder")
-    parser.add_argument("--epochs", type=float, default=1000, help="of a run of cures")
-    parser.add_argument("--draw", action="store_true", help="only what is there")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument("--seeds", type=int, nargs="+", help="[default: 0 1 2 for ladder, 0 for cures]")
+    parser.add_argument("--time-budget", default="60s", help="time of each run of the ladder [default: 60s]")
+    parser.add_argument("--epochs", type=float, default=1000, help="length of each run of cures [default: 1000]")
+    parser.add_argument("--draw", action="store_true", help="draw the finished runs and train nothing")
     args = parser.parse_args()
     is_ladder = args.what == "ladder"
     runs = ladder(args.seeds or [0, 1, 2], args.time_budget) if is_ladder else cures(args.seeds or [0], args.epochs)
@@ -296,7 +297,7 @@ def main() -> None:
         if record is not None:
             records.setdefault(run.name, []).append(record)
     if not records:
-        sys.exit(f"error: {path} has none of these runs; leave --draw out to make them")
+        sys.exit(f"error: {path} has none of these runs; omit --draw to make them")
     if is_ladder:
         draw_ladder(records, args.out, config.parse_seconds(args.time_budget))
     else:

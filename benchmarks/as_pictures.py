@@ -1,8 +1,8 @@
-"""A data set as PNG files in class folders, to be taken in again: what is trained on, and beside it what is held out.
+"""Write a data set as PNG files in class folders, to measure loading them: training images and held-out images.
 
     python benchmarks/as_pictures.py fashion-mnist fashion/
 
-makes fashion/train/ankle boot/00000.png and so on, and fashion/heldout. A class's name loses its slashes.
+makes fashion/train/ankle boot/00000.png and so on, and fashion/heldout. Slashes in class names become dashes.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Runs that go wrong on purpose, and one that does not: the pictures and warnings of docs/troubleshooting.md.
+"""Make runs that fail on purpose and a healthy one: the pictures and warnings of docs/troubleshooting.md.
 
-    python benchmarks/broken.py FOLDER           # runs and pictures below FOLDER, a few minutes on two cores
-    python benchmarks/broken.py FOLDER NAME      # one of them
+    python benchmarks/broken.py FOLDER           # all runs, a few minutes on two cores
+    python benchmarks/broken.py FOLDER NAME      # one run
 
-Copy FOLDER/*.png to docs/images/. Ticks are 1 kimg long here, so that warnings, which wait for 10 or 25 of them, come
-early in runs this short.
+Then copy FOLDER/*.png to docs/images/. A tick is 1 kimg here: warnings wait for 10 or 25 ticks, and must come early in
+such short runs.
 """
 
 import json

@@ -1,13 +1,12 @@
-"""How time and memory grow: with images in the set, resolution, batch, samples made and images scored.
+"""Measure how time and memory grow with images in the set, resolution, batch, samples made and images scored.
 
     python benchmarks/costs.py [--out docs/images/costs.png] [--rounds 3] [--most 1]
 
-Every point is a fresh process that does one thing on random pixels with the networks of `--preset quick`: training
-steps, or making n samples into an npz, or a first evaluation with all scores, features of the real images included.
-Its memory is what it had at the peak above what it had once a tiny case was done. Less than
-1 MiB counts as that. Points take turns; the figure has their medians and, dashed, what growth in proportion would be
-(for resolution: to the number of pixels). The table tells the exponent between the last two points of a curve. --most
-leaves out values above this part of the largest.
+Every point is a fresh process that does one thing on random pixels with the networks of `--preset quick`: train some
+steps, write n samples to an npz, or compute all scores for the first time, including the features of the real images.
+Memory is the peak minus the use after a tiny warm-up case; less than 1 MiB counts as 1 MiB. The points run in turn. The
+figure shows their medians and, dashed, proportional growth (for resolution: to the number of pixels). The table gives
+the exponent between the last two points of a curve. --most skips values above this share of the largest.
 """
 
 import argparse
@@ -45,10 +44,10 @@ from gancli.metrics.suite import METRICS
 from gancli.report.series import log_axis_limits
 from gancli.workflows import evaluation, fakes
 
-ENOUGH_S = 1.0  # of steps
+ENOUGH_S = 1.0  # length of a measurement of steps
 PRESET = "quick"
 SECONDS, MEMORY = "seconds", "MiB"
-LEAST_MIB = 1.0  # less is lost among what a process takes and gives back anyway
+LEAST_MIB = 1.0  # less is noise: a process allocates and frees as much anyway
 N_CLASSES = 10
 Cost = dict[str, float]
 
@@ -57,7 +56,7 @@ FLAGS = {"batch_ramp_kimg": 0, "kimg": 100}
 
 @dataclass(frozen=True)
 class Point:
-    """One thing to do. n: samples to make or to score."""
+    """One thing to measure. n: samples to make or to score."""
 
     what: str
     images: int = 5000
@@ -68,7 +67,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """Points that differ in one value. power: that of growth in proportion."""
+    """Points that differ in one value. power: the exponent of proportional growth."""
 
     title: str
     label: str
@@ -96,7 +95,7 @@ CURVES = (
 
 
 def model_of(images: ImageSet) -> Model:
-    """One that has learned nothing."""
+    """An untrained model for these images."""
     spec = record_of(PRESET, images, FLAGS).model_spec
     info = ModelInfo(spec, PRESET, 0, {}, images.class_names, tuple(images.class_counts))
     return Model(build_generator(spec), info, "")
@@ -132,10 +131,10 @@ WORKS: dict[str, Callable[[Point], float]] = {"step": step_s, "sample": sample_s
 
 
 def measure(point: Point) -> Cost:
-    """Seconds and MiB, in this process, which has done nothing yet."""
+    """Seconds and MiB of a point. Call it in a fresh process."""
     devices.configure_torch(0, "float32")
     do, cpu = WORKS[point.what], torch.device("cpu")
-    do(Point(point.what, images=500, batch=8, n=100))  # whatever is loaded or built once
+    do(Point(point.what, images=500, batch=8, n=100))  # loads and builds whatever is needed once
     trial.reset_peak_memory(cpu)
     before = trial.peak_and_total_memory(cpu)[0]
     seconds = do(point)
@@ -143,14 +142,14 @@ def measure(point: Point) -> Cost:
 
 
 def in_a_process(point: Point, number: int) -> Cost:
-    """The same in a fresh one."""
+    """Measure a point in a fresh process."""
     found: Cost = json.loads(fresh(__file__, "--point", json.dumps(vars(point))).output)
     print(f"round {number + 1}: {point} {found}", file=sys.stderr)
     return found
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of the power of x that y grows with between the last two points."""
+    """The p for which y grows as x**p between the last two points."""
     return math.log(y[-1] / y[-2]) / math.log(x[-1] / x[-2])
 
 
@@ -190,15 +189,17 @@ def cost_table(rounds: dict[Point, list[Cost]], curves: dict[Curve, list[Point]]
             cells = [median([one[what] for one in rounds[point]]) for what in (SECONDS, MEMORY)]
             is_last = point == points[-1]
             rows.append([curve.title, f"{value:,} {curve.label}", *cells, *(powers if is_last else ["", ""])])
-    return table(["what", "of", SECONDS, MEMORY, "exponent of seconds", "of MiB"], rows)
+    return table(["what grows", "value", SECONDS, MEMORY, "exponent of seconds", "of MiB"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images/costs.png"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--most", type=float, default=1, help="part of the largest values")
-    parser.add_argument("--point", type=json.loads, help="measure this one, and print JSON")
+    parser.add_argument(
+        "--most", type=float, default=1, help="skip values above this share of the largest [default: 1]"
+    )
+    parser.add_argument("--point", type=json.loads, help="measure this point and print JSON")
     args = parser.parse_args()
     if args.point:
         print(json.dumps(measure(Point(**args.point))))

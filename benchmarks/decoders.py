@@ -1,8 +1,8 @@
-"""What decodes the pictures of a folder fastest: gancli's way, or Pillow in threads after comparing check sums.
+"""Compare two ways to decode the images of a folder: gancli's decoder, and Pillow in threads with checksums verified.
 
     python benchmarks/decoders.py FOLDER --side 28 --channels 1 [--pairs 3]
 
-Everything is decoded into memory, in turns of changing order. `benchmarks/ingest.py` makes a folder of tiny PNGs.
+Both decode everything into memory, in alternating order. `benchmarks/as_pictures.py` makes a folder of small PNGs.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def pillow(source: ImageSource, wanted: Transform) -> Iterator[Pixels]:
 
 
 def decode_with_pillow(data: bytes | Pixels, wanted: Transform) -> Pixels:
-    """A PNG by Pillow, once its check sums are right; other files as gancli does it."""
+    """Decode a PNG with Pillow after verifying its checksums; decode other files as gancli does."""
     if not isinstance(data, bytes) or not data.startswith(fast_png.MAGIC):
         return resize.decode_image(data, wanted)[0]
     at, name = len(fast_png.MAGIC), b""

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What known faults do to the scores: Fashion-MNIST spoilt in one way each, as a table in Markdown.
+"""Measure how known faults change the scores: Fashion-MNIST damaged in one way at a time, as a Markdown table.
 
 usage: benchmarks/faults.py [--n 2000] [--n-real 5000]
 
-n images of the training split are spoilt and scored against n-real others; the test split is held out.
+Damages n images of the training split and scores them against n-real other images; the test split is held out.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A few digits of mnist-5k to train on, as many of each kind, and in a second file all the others to judge by.
+"""Write a few digits of mnist-5k to train on, equally many of each class, and the rest to a second file for scoring.
 
 python benchmarks/few_digits.py few.npz --n 500
 gancli train --data few.npz
@@ -17,7 +17,7 @@ KINDS = 10
 
 
 def write(path: Path, n: int) -> Path:
-    """Both files; returns the path of the second. The same digits each time; fewer are a part of more."""
+    """Write both files; returns the path of the second. The digits of a smaller n are among those of a larger n."""
     digits = load.load_dataset("mnist-5k")
     assert digits.labels is not None and digits.heldout_labels is not None
     pictures = torch.cat([digits.images, digits.heldout_images])
@@ -34,10 +34,10 @@ def write(path: Path, n: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT.npz")
-    parser.add_argument("--n", type=int, default=500, help="how many, a multiple of 10 [default: 500]")
+    parser.add_argument("--n", type=int, default=500, help="number of digits, a multiple of 10 [default: 500]")
     args = parser.parse_args()
     if args.out.suffix != ".npz" or args.n % KINDS or not 0 < args.n < 5000:
-        parser.error("give an .npz to write, and an --n between 10 and 4,990 that is a multiple of 10")
+        parser.error("give an output file named *.npz, and an --n from 10 to 4,990 that is a multiple of 10")
     write(args.out, args.n)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks' own figures share, with matplotlib, which gancli itself does not need."""
+"""Shared parts of the benchmarks' figures. They use matplotlib, which gancli itself does not need."""
 
 import io
 import warnings
@@ -21,7 +21,7 @@ GREY = "#666666"
 def new_figure(
     title: str, height: float = 5.0, left: float = 0.095, shares: Sequence[float] = (1,)
 ) -> tuple[Figure, list[Axes]]:
-    """A titled figure of so many inches, and its empty panels, one below the other, which share the axis of kimg."""
+    """A titled figure of this height in inches, and its empty panels, stacked on a shared kimg axis."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     figure.subplots_adjust(left=left, right=0.855, top=1 - 1 / height, bottom=0.625 / height)
     panels = figure.subplots(
@@ -35,7 +35,7 @@ def new_figure(
     heading = figure.text(
         left, 1 - 0.25 / height, title, fontsize=size, fontweight="bold", va="center", parse_math=False
     )
-    with warnings.catch_warnings(action="ignore"):  # as in save
+    with warnings.catch_warnings(action="ignore"):  # as in save_figure
         while size > 5 and heading.get_window_extent().x1 > 0.99 * WIDTH * DPI:
             size -= 0.5
             heading.set_fontsize(size)
@@ -43,7 +43,7 @@ def new_figure(
 
 
 def show_progress(panels: Sequence[Axes], records: Sequence[Mapping[str, Any]], n_train: float | None) -> None:
-    """Images seen by all records, in kimg below the last panel and in epochs above the first."""
+    """Label the axis of images seen: kimg below the last panel, epochs above the first."""
     last_kimg = max((record["nimg"] for record in records), default=0) / 1000 or 1.0
     panels[-1].set_xlim(0, last_kimg)
     panels[-1].set_xlabel("images seen [kimg]", fontsize=12)
@@ -52,7 +52,7 @@ def show_progress(panels: Sequence[Axes], records: Sequence[Mapping[str, Any]], 
 
 
 def add_legend(figure: Figure, axes: Axes, y: float) -> None:
-    """The names of a panel's curves in one line at a height of the figure, between panels, where no curve runs."""
+    """Write the names of a panel's curves in one line at height y of the figure, clear of all curves."""
     handles, names = axes.get_legend_handles_labels()
     place = figure.subplotpars.left - 0.01, y
     figure.legend(handles, names, loc="center left", bbox_to_anchor=place, ncols=len(names), frameon=False, fontsize=11)
@@ -63,7 +63,7 @@ def add_note(figure: Figure, note: str) -> None:
 
 
 def show_epochs(axes: Axes, n_train: float) -> None:
-    """A second scale on top, its name beside it."""
+    """Add a scale in epochs on top, with its name next to it."""
 
     def to_epochs(kimg: npt.ArrayLike) -> npt.ArrayLike:
         return np.asarray(kimg) * (1000 / n_train)
@@ -77,7 +77,7 @@ def show_epochs(axes: Axes, n_train: float) -> None:
 
 
 def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
-    """Dashed lines at (value, label, colour), labelled in the right margin, where no curve runs."""
+    """Draw a dashed line for each (value, label, colour), with its label in the right margin."""
     for value, label, color in lines:
         axes.axhline(value, color=color, linewidth=1.4, linestyle=(0, (5, 3)))
         axes.annotate(
@@ -93,8 +93,8 @@ def mark_ideals(axes: Axes, lines: Sequence[tuple[float, str, str]]) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Equal figures give equal bytes: no version, no date."""
+    """Save without version or date, so that equal figures give equal bytes."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # a data set's name may hold letters that the font lacks
+    with warnings.catch_warnings(action="ignore"):  # a data set's name may contain letters that the font lacks
         figure.savefig(buffer, format="png", metadata={"Software": None})
     atomic_write(path, buffer.getvalue())

@@ -1,13 +1,14 @@
-"""Taking in pictures: many small files against torchvision, and a set larger than the memory it may use.
+"""Measure loading images: many small files against torchvision, and training on a large set.
 
     python benchmarks/ingest.py [--n 100000] [--pairs 2]
     python benchmarks/ingest.py --large [--gib 4] [--pairs 3]
 
-The first makes n grey PNGs of 28x28 in ten class folders and times a cold `load.load_dataset`, which lists, checks and
-decodes them into the cache, against torchvision's ImageFolder read once through a DataLoader with 2 workers in batches
-of 256, in pairs of changing order and in three ways: as ImageFolder comes (with ToTensor, so RGB floats), with a loader
-that gives the same grey bytes as gancli, and with both made 32x32. The second makes a cache of so many GiB, trains
-on it and on a small one of the same shape, turn by turn, and tells images/s and the anonymous memory of each process.
+The first makes n grey 28x28 PNGs in ten class folders. It times `load.load_dataset` with an empty cache (list, check
+and decode all files into the cache) against one pass over torchvision's ImageFolder (a DataLoader with 2 workers and
+batches of 256), in pairs of alternating order. It does so three times: ImageFolder as usual (ToTensor, so RGB floats),
+ImageFolder with a loader that returns the same grey bytes as gancli, and both resized to 32x32.
+The second makes a cache of --gib GiB and trains on it and on a small one of the same shape in turn. It prints images/s
+and the anonymous memory of each process.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it, here for both sides
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ SMALL_N = 20_000
 
 
 def make_pictures(folder: Path, n: int) -> None:
-    """Soft blobs with a little noise: files of some 500 bytes, as digits have."""
+    """Write soft blobs with a little noise: files of about 500 bytes, like those of digits."""
     draws = np.random.default_rng(0)
     rows, columns = np.mgrid[:28, :28]
     for label in range(CLASSES):
@@ -59,7 +60,7 @@ def make_pictures(folder: Path, n: int) -> None:
 
 
 def measured(name: str, work: Callable[[], int]) -> tuple[float, float]:
-    """Seconds, and seconds of CPU time with those of child processes, of some work that returns how many it read."""
+    """Returns seconds and seconds of CPU time, child processes included. work returns the number of images it read."""
     started, before = time.perf_counter(), sum(os.times()[:4])
     n = work()
     took, cpu = time.perf_counter() - started, sum(os.times()[:4]) - before
@@ -68,7 +69,7 @@ def measured(name: str, work: Callable[[], int]) -> tuple[float, float]:
 
 
 def ours(folder: Path, resolution: int) -> tuple[float, float]:
-    """A first `load.load_dataset`, with a new cache; and a second one."""
+    """Time `load.load_dataset` with an empty cache, then with a full one; returns the first."""
 
     def load() -> int:
         found = data.load_dataset(str(folder), TransformOptions(resolution=resolution))
@@ -77,7 +78,7 @@ def ours(folder: Path, resolution: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["GANCLI_CACHE"] = cache
         took = measured("gancli", load)
-        measured("  once more", load)
+        measured("  cached", load)
         return took
 
 
@@ -87,7 +88,7 @@ def grey(path: str) -> Image.Image:
 
 
 def theirs(folder: Path, way: str) -> tuple[float, float]:
-    """One pass."""
+    """Time one pass over torchvision's ImageFolder."""
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
 
@@ -113,7 +114,7 @@ def small_files(n: int, pairs: int) -> None:
         path = Path(folder, "pictures")
         make_pictures(path, n)
         print(f"{n:,} PNGs of 28x28, {len(os.sched_getaffinity(0))} cores")
-        for way, resolution in (("as it comes", 28), ("same bytes", 28), ("resized", 32)):
+        for way, resolution in (("as usual", 28), ("same bytes", 28), ("resized", 32)):
             print(f"{way}:")
             found = []
             for i in range(pairs):
@@ -125,7 +126,7 @@ def small_files(n: int, pairs: int) -> None:
             for place, what in enumerate(("seconds", "CPU time")):
                 ratios = [a[place] / b[place] for a, b in found]
                 ends = f"{min(ratios):.2f} to {max(ratios):.2f}"
-                print(f"times as fast, by {what}: {statistics.median(ratios):.2f} ({ends})", flush=True)
+                print(f"torchvision / gancli, {what}: {statistics.median(ratios):.2f} ({ends})", flush=True)
 
 
 def anonymous_mib() -> float:
@@ -136,7 +137,7 @@ def anonymous_mib() -> float:
 
 
 def train(folder: Path, n: int, kimg: float) -> None:
-    """Train on a made cache; prints images/s and memory as JSON."""
+    """Train on a cache that `large` made; prints images/s and memory as JSON."""
     images = map_split(folder, "train", n, Transform(SHAPE[1], SHAPE[0]))
     made = ImageSet("made", "made", images, None, images[:0], None, (), "", ())
     flags = {"kimg": kimg, "batch_ramp_kimg": 0, "eval_kimg": 0, "threads": len(os.sched_getaffinity(0))}
@@ -165,7 +166,7 @@ def large(gib: float, pairs: int, kimg: float) -> None:
                 for start in range(0, n, SMALL_N):
                     file.write(noise[: min(SMALL_N, n - start) * row])
                 file.flush()
-                os.fsync(file.fileno())  # else writing goes on behind the first runs and slows them down
+                os.fsync(file.fileno())  # else the disk is still writing during the first runs and slows them down
         print(
             f"{sizes['large']:,} images of {SHAPE[1]}x{SHAPE[2]}x{SHAPE[0]}, {gib:g} GiB, against {SMALL_N:,}",
             flush=True,

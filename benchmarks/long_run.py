@@ -1,9 +1,9 @@
-"""Whether memory, open files and disk stay flat over a long run: many steps of a tiny model.
+"""Check that memory, open files and disk use stay constant over a long run: many steps of a tiny model.
 
     python benchmarks/long_run.py [--steps 200000] [--parts 20]
 
-Trains `classic` at width 4 on made-up 8x8 pictures, batches of 2, one thread, with scores and checkpoints on the way,
-and prints a line for each part: steps, seconds, resident memory, open files, and what the run folder holds.
+Trains `classic` at width 4 on random 8x8 images with a batch of 2 and one thread, with scores and checkpoints. Prints a
+line for each part of the run: steps, seconds, resident memory, open files, and the files in the run folder.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def resident_mib() -> float:
 
 
 def held(folder: Path) -> tuple[int, float]:
-    """Files, and MiB in them."""
+    """Number of files, and their total size in MiB."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return len(sizes), sum(sizes) / 2**20
 

@@ -1,9 +1,10 @@
-"""Colour patches of 32x32 pixels, cut from the two photographs of scikit-learn, as PNG files in class folders.
+"""Cut 32x32 colour patches from the two photographs of scikit-learn, as PNG files in class folders.
 
     python benchmarks/photo_patches.py patches/
 
-makes patches/china/00000.png and so on: from every 12th pixel of the photograph, and from every 6th of its half. They
-overlap, so held-out patches share pixels with training ones, and scores of memorisation mean little.
+makes patches/china/00000.png and so on: a patch at every 12th pixel of the photograph, and at every 6th pixel of its
+half-size copy. Patches overlap, so held-out patches share pixels with training patches, and memorisation scores mean
+little.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def places(picture: Image.Image, step: int) -> list[tuple[int, int]]:
-    """The upper left corners of patches that lie within the picture."""
+    """The upper left corners of the patches that fit into the picture."""
     return [(x, y) for y in range(0, picture.height - SIDE + 1, step) for x in range(0, picture.width - SIDE + 1, step)]
 
 

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Pull the plug on a training run at every step of its saving, fill the disk there, and see that nothing is lost.
+"""Kill a training run at every write to disk, or fill the disk there, and check that nothing is lost.
 
 usage: scripts/fault_injection.py [--every K] [--moments N] [--seed S] [--jobs J]
 
-A small run with labels, scores and a cache of its data is made once undisturbed. Then it is made again and again, and
-at each call that changes a file (open, write, the middle of a write, fsync, rename, unlink, mkdir, rmdir; not those by
-descriptor, such as truncate) it is ended by SIGKILL; or from there on, each of them but removals fails with "No space
-left on device". After that, `gancli train --resume` must go on from the last checkpoint, or where there is no run yet
-the first command begin again, and end as the undisturbed run: weights, optimisers, average, log, frames, pictures and
-film, bit for bit. So must a resumed run that is killed at each of its own calls, one that is killed while numbers that
-went wrong make it go back, and one that is killed at random moments. --every takes only each K-th call. Prints how many
-there were of each.
+First, a small run with labels, scores and a data cache is made without a fault: the reference run. Then the run is
+repeated, each time with a fault at one of the calls that change a file: open, write, the middle of a write, fsync,
+rename, unlink, mkdir, rmdir (not calls on a descriptor, such as truncate). Either SIGKILL ends the process there, or
+from there on every such call except removals fails with "No space left on device". Then `gancli train --resume` must
+continue from the last checkpoint; if there is no run yet, the first command must start again. The result must equal the
+reference run bit for bit: weights, optimisers, averaged generator, log, frames, images and film. The same holds for a
+resumed run that is killed at each of its own calls, for a run that is killed while it goes back to a checkpoint because
+it diverged, and for a run that is killed at random moments. --every tests only each K-th call. Prints the number of
+faults of each kind, and each failure at once.
 
-Processes are forked from one that has imported everything. SIGKILL takes nothing from the page cache: this does not
-show what a power cut does, which is what the fsyncs are for. That they come before and after each rename is looked at.
-Failures are told as they come.
+Processes are forked from one that has imported everything. SIGKILL does not lose the page cache, so it does not
+simulate a power cut. The fsyncs guard against that: the script checks that they come before and after each rename.
 """
 
 import argparse
@@ -49,11 +49,11 @@ from gancli.report import film, page, plots
 from gancli.workflows import evaluation
 
 TOTAL = 304  # images of the run
-BACK = 32  # steps from the first one of going back on
+BACK = 32  # file calls to kill at after the run starts to go back
 FULL = re.compile(
     r"error: (cannot write \S+: No space left on device|no space left in the cache folder \S+); free some"
 )
-IMPORTED = (datareport, render, rehearsal, film, page, plots)  # by the commands, in each child but for this
+IMPORTED = (datareport, render, rehearsal, film, page, plots)  # else each child would import them
 RUN = Path("runs/00000-quick-pictures-npz")
 TRAIN = (
     *("train", "--data", "pictures.npz", "--kimg", "0.3", "--threads", "1", "--batch-size", "8", "--seed", "3"),
@@ -66,7 +66,7 @@ Action = Callable[[str], None]
 
 
 class Steps:
-    """Counts the calls that change a file below a folder, and acts at one of them, before it happens."""
+    """Counts the calls that change a file below a folder, and runs an action just before one of them."""
 
     def __init__(self, root: Path, at: int = -1, action: Action = lambda call: None) -> None:
         self.root, self.at, self.action = str(root.resolve()), at, action
@@ -91,7 +91,7 @@ class Steps:
 
         def watch(name: str) -> Callable[..., Any]:
             def call(first: Any, *rest: Any, **named: Any) -> Any:
-                if named.get("dir_fd") is None:  # rmtree goes by descriptors
+                if named.get("dir_fd") is None:  # rmtree uses descriptors
                     self.step(name, first)
                 return before[name](first, *rest, **named)
 
@@ -124,7 +124,7 @@ class Steps:
 
 
 class Written:
-    """A file open for writing, whose writes are steps: before, and in the middle."""
+    """A file open for writing. Each write counts as two steps: before it, and in its middle."""
 
     def __init__(self, file: Any, steps: Steps, path: Any) -> None:
         self.file, self.steps, self.path = file, steps, path
@@ -150,7 +150,7 @@ class Written:
 
 
 def numberless(path: str) -> str:
-    """The place of a file, whatever its number: 'runs/N-quick/.checkpoint-N.safetensors.partial'."""
+    """The path of a file with its numbers replaced: 'runs/N-quick/.checkpoint-N.safetensors.partial'."""
     path = re.sub(r"\.[0-9a-f]{8}(?=\.(partial|old))", "", path)
     return re.sub(r"\d{5,}", "N", re.sub(r"[0-9a-f]{16,}", "X", path.strip("/")))
 
@@ -165,8 +165,10 @@ def no_space(call: str) -> None:
 
 
 def run(folder: Path, arguments: tuple[str, ...], at: int = -1, action: Action = kill, after_s: float = 0) -> int:
-    """gancli in a child process, in this folder -> its exit code, negative by signal. Output is appended to out.txt,
-    the calls it made replace steps.json. after_s: kill it after so many seconds."""
+    """Run gancli in a child process in this folder. Returns its exit code, negative if a signal ended it.
+
+    Appends its output to out.txt and writes the calls it made to steps.json. after_s: kill it after this many seconds.
+    """
     if child := os.fork():
         if after_s:
             time.sleep(after_s)
@@ -196,7 +198,7 @@ def run(folder: Path, arguments: tuple[str, ...], at: int = -1, action: Action =
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """All that a finished run left, without its times."""
+    """Everything in the folder of a finished run, except times."""
     found: dict[str, Any] = {}
     for path in sorted((folder / RUN).rglob("*")):
         name = str(path.relative_to(folder / RUN))
@@ -208,7 +210,7 @@ def contents(folder: Path) -> dict[str, Any]:
             tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", path)
             meta.pop("train_s")
             found[name] = ({key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, meta)
-        elif path.is_file() and path.name not in (".lock", "report.html"):  # which tells times
+        elif path.is_file() and path.name not in (".lock", "report.html"):  # the report shows times
             found[name] = path.read_bytes()
     return found
 
@@ -218,7 +220,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def spoilt(whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Copies in which one file is not as it was: gone, or another in its last byte, tensor, or value."""
+    """Copies with one file missing, or changed in its last byte, tensor or value."""
     for name, content in whole.items():
         yield name, {key: value for key, value in whole.items() if key != name}
         if isinstance(content, bytes):
@@ -233,8 +235,11 @@ def spoilt(whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def out_of_order(steps: list[str]) -> list[str]:
-    """Renames that a power cut could undo or empty: of a file not synced since it was written, without a sync of its
-    folder after it, or of a checkpoint before the log that it belongs to."""
+    """Renames that a power cut could undo or empty.
+
+    These are renames of a file that was not synced after its last write, renames that no sync of the folder follows,
+    and renames of a checkpoint before its log was synced.
+    """
     found, unsynced = list[str](), set[str]()
     for at, (call, _, path) in enumerate(step.partition(" ") for step in steps):
         if call in ("write", "open", "create"):
@@ -252,7 +257,7 @@ def out_of_order(steps: list[str]) -> list[str]:
 
 
 class Trial:
-    """Attempts in one folder, made anew with the same pictures; `whole` is what the undisturbed run left there."""
+    """Trials in one folder, which starts with the same images each time. whole: the result of the reference run."""
 
     def __init__(self, root: Path) -> None:
         self.folder, self.failures = root / "folder", list[str]()
@@ -267,12 +272,12 @@ class Trial:
         self.whole = contents(folder)
         assert len(self.whole) > 10, "there is nothing to compare"
         for name, other in spoilt(self.whole):
-            assert differences(self.whole, other) == [name], f"another {name} is not noticed"
+            assert differences(self.whole, other) == [name], f"a changed {name} is not noticed"
         for failure in out_of_order(self.steps):
             self.failed(failure)
 
     def told(self, name: str) -> Any:
-        """By the last command that was not killed."""
+        """This value from the steps.json of the last command that was not killed."""
         return json.loads((self.folder / "steps.json").read_text())[name]
 
     def fresh(self) -> Path:
@@ -286,12 +291,11 @@ class Trial:
         self.failures.append(failure)
 
     def go_on(self, folder: Path, what: str, at: int = -1) -> None:
-        """Resume as a user would, and note whatever is not as in the undisturbed run. at: the step that ended it, where
-        that is known."""
+        """Resume as a user would; report each difference from the reference run. at: step of the fault, if known."""
         has_run = (folder / RUN / "config.json").is_file()
         if at >= 0 and has_run != any(step.startswith("replace") and "config" in step for step in self.steps[:at]):
             self.failed(f"{what}: there is {'a' if has_run else 'no'} config.json")
-        if not has_run and (folder / RUN).exists():  # not a run yet: its number is taken, and nothing else
+        if not has_run and (folder / RUN).exists():  # not a run yet, but the folder takes its number
             os.rename(folder / RUN, folder / "stillborn")
         last = max((parse_nimg(path) for path in RunDir(folder / RUN).checkpoints()), default=0) if has_run else None
         code = run(folder, RESUME if has_run else TRAIN)
@@ -301,7 +305,7 @@ class Trial:
         if code == 0 and last is not None and last < TOTAL:
             told = [line["nimg"] for line in read_jsonl(folder / RUN / "events.jsonl") if line["event"] == "resume"]
             if told[-1:] not in ([last], [] if last == 0 else [last]):
-                self.failed(f"{what}: went on from {told[-1:]} instead of {last}")
+                self.failed(f"{what}: resumed from {told[-1:]} instead of {last}")
 
     def killed(self, at: int) -> None:
         folder, what = self.fresh(), f"killed at step {at}, {self.steps[at]}"
@@ -310,7 +314,7 @@ class Trial:
         self.go_on(folder, what, at)
 
     def filled(self, at: int) -> None:
-        """The disk is full from this step on, and has room again for the next command."""
+        """The disk is full from this step on, until the command ends."""
         folder, what = self.fresh(), f"disk full at step {at}, {self.steps[at]}"
         code = run(folder, TRAIN, at, no_space)
         said = (folder / "out.txt").read_text()
@@ -321,11 +325,11 @@ class Trial:
         if "Traceback" in said or not (is_told or (code == 0 and is_removal)):
             self.failed(f"{what}: exit code {code}; {said[-500:]}")
         if not n_failed and not is_removal:
-            self.failed(f"{what}: no call has failed")
+            self.failed(f"{what}: no call failed")
         self.go_on(folder, what)
 
     def killed_twice(self, first: int, at: int) -> bool:
-        """Killed at a step of the run, then at one of the resumed run; False if that was over before."""
+        """Kill the run at one step and the resumed run at another; False if the resumed run ended before that step."""
         folder, what = self.fresh(), f"killed at step {first}, {self.steps[first]}, and at step {at} of the resumed run"
         run(folder, TRAIN, first)
         code = run(folder, RESUME, at)
@@ -339,14 +343,14 @@ class Trial:
         return self.was_killed(code, what)
 
     def was_killed(self, code: int, what: str) -> bool:
-        """Rather than over before; anything else is a failure."""
+        """Whether SIGKILL ended the run, not its own end. Any other exit code is a failure."""
         if code not in (0, -signal.SIGKILL):
             self.failed(f"{what}: exit code {code}")
         return code == -signal.SIGKILL
 
 
 def tried(args: argparse.Namespace, job: int) -> dict[str, Any]:
-    """This job's share of all there is to try: how many of each, and the failures."""
+    """Run this job's share of the trials; returns the number of each kind, and the failures."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder))
         points = range(len(trial.steps) - 1, -1, -args.every)[job :: args.jobs]
@@ -377,7 +381,7 @@ def tried(args: argparse.Namespace, job: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def spoiled() -> Iterator[None]:
-    """Runs that go wrong once, and back to their last checkpoint."""
+    """Make each run diverge once, so that it goes back to its last checkpoint."""
     step = TrainStep.step
 
     def spoiling(self: TrainStep, *arguments: Any) -> None:
@@ -394,7 +398,7 @@ def spoiled() -> Iterator[None]:
 
 
 def forked(args: argparse.Namespace, job: int, told: Path) -> int:
-    """`tried` in a process of its own, which leaves what it returns in a file. Returns the process's id."""
+    """Run `tried` in a child process, which writes its result to a file. Returns the process id."""
     if child := os.fork():
         return child
     try:
@@ -405,10 +409,10 @@ def forked(args: argparse.Namespace, job: int, told: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--every", type=int, default=1, metavar="K", help="only each K-th call")
-    parser.add_argument("--moments", type=int, default=100, help="kills at random moments")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="test only each K-th call [default: 1]")
+    parser.add_argument("--moments", type=int, default=100, help="number of kills at random moments [default: 100]")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments [default: 0]")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel processes [default: 1]")
     args = parser.parse_args()
     torch.set_num_threads(1)
     evaluation.SCORER_N_FAKES = 100

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Feed every parser what no user meant to write: each may refuse it in one line, and may do nothing else.
+"""Feed malformed input to every parser: it may accept the input, or refuse it in one line.
 
 usage: scripts/fuzz.py [--minutes M] [--only NAME ...]
 
-Valid files are cut, spliced and overwritten, and their metadata replaced by any JSON under a digest that is right, by
-Hypothesis; texts are any texts. Anything but a GancliError is a bug, and so is memory beyond 2 GiB. A failing example
-is shrunk and printed; make it a test. --minutes is the time in all, split between the parsers.
+Hypothesis cuts, splices and overwrites valid files, replaces their metadata by random JSON with a correct digest, and
+draws random texts. Any exception other than GancliError is a bug, and so is using more than 2 GiB of memory. A failing
+example is shrunk and printed; turn it into a test. --minutes is the total time, split between the parsers.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def unpacked(kind: str, content: bytes) -> tuple[dict[str, torch.Tensor], dict[s
 
 
 def read_run(path: Path) -> None:
-    """A folder whose only checkpoint is this file, as --init and --resume read it."""
+    """Read a run folder with this file as its only checkpoint, as --init and --resume do."""
     path.rename(path.with_name("checkpoint-000000000.safetensors"))
     run, train = RunDir(path.parent), run_record().train
     finetune.load_run_networks(run, "run")
@@ -131,7 +131,7 @@ def read_record(path: Path) -> None:
 
 
 def look_at(path: Path) -> None:
-    """A run with this file in it, as report, runs and export see it."""
+    """Read a run folder that contains this file, as report, runs and export do."""
     run = RunDir(path.parent)
     if path.name == "scores.json":
         path = path.rename(created(run.path / "scores" / "00000") / path.name)
@@ -213,7 +213,7 @@ def convert(path: Path) -> None:
     resize.decode_image(path.read_bytes(), WANTED)
 
 
-# What a stranger may have put where a value was; Hypothesis shrinks towards the first.
+# Malicious or wrong replacements for a value; Hypothesis shrinks towards the first.
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -230,7 +230,7 @@ EDIT = st.tuples(st.floats(0, 1), st.binary(max_size=12), st.integers(0, 12))
 
 @st.composite
 def damaged(draw: Any, content: bytes) -> bytes:
-    """The file with up to four places overwritten, enlarged or taken out, and maybe its end cut off."""
+    """The file with up to four parts overwritten, inserted or removed, and sometimes truncated."""
     for where, new, taken in draw(st.lists(EDIT, max_size=4)):
         at = int(where * len(content))
         content = content[:at] + new + content[at + taken :]
@@ -238,14 +238,14 @@ def damaged(draw: Any, content: bytes) -> bytes:
 
 
 def places(values: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where in nested plain values something stands."""
+    """The paths of all values in nested plain values."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
     return [here, *(place for key, value in items for place in places(value, (*here, key)))]
 
 
 @st.composite
 def altered(draw: Any, values: Any) -> Any:
-    """Plain values with up to three of them replaced or taken away."""
+    """Plain values with up to three of them replaced or removed."""
     values = json.loads(json.dumps(values))
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.sampled_from(places(values)))
@@ -333,7 +333,7 @@ ALPHABET = st.text(st.sampled_from("0123456789-,.xhms #afAF\x00\x1b\n/é") | st.
 
 
 def check_file(name: str, content: bytes) -> None:
-    """Read as a user's command would, in a folder of its own."""
+    """Read the content as a command of a user would, in a new folder."""
     file, _, read = (FILES | PLAIN)[name]  # type: ignore[operator]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
@@ -350,18 +350,18 @@ def refused(act: Callable[[], object]) -> None:
         act()
     except GancliError as err:
         assert make_printable(str(err)).isprintable() and str(err)
-        assert not wanted_memory(err), "memory for what the file says, before it was checked"
+        assert not wanted_memory(err), "memory was allocated for an unchecked number in the file"
 
 
 def wanted_memory(err: BaseException | None) -> bool:
-    """Whether it was raised because of another that says so."""
+    """Whether this error or one of its causes is an out-of-memory error."""
     if not isinstance(err, Exception):
         return False
     return devices.is_out_of_memory(err) or wanted_memory(err.__cause__ or err.__context__)
 
 
 def properties() -> dict[str, Callable[[int, bool], None]]:
-    """By name, what tries a parser with so many examples; the same ones each time if they are to be."""
+    """Parser name -> function (n, same) that runs n examples; same: the same examples each time."""
     found: dict[str, Callable[[int, bool], None]] = {}
     for name, (_, example, _) in FILES.items():
         found[name] = trial(check_file, name, lambda example=example: damaged(example()))
@@ -399,7 +399,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def confined() -> Iterator[None]:
-    """With a cache of its own, and little memory more than there is in use."""
+    """Use an empty cache, and allow only MORE_BYTES of memory beyond the present use."""
     used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
     before, cache = resource.getrlimit(resource.RLIMIT_DATA), os.environ.get("GANCLI_CACHE")
     with tempfile.TemporaryDirectory() as folder:
@@ -414,7 +414,7 @@ def confined() -> Iterator[None]:
 
 
 def tried(name: str, run: Callable[[int, bool], None], seconds: float) -> bool:
-    """Ever more examples for so long; whether all went well."""
+    """Run examples for this many seconds; returns whether all passed."""
     n, until = 0, time.monotonic() + seconds
     try:
         while time.monotonic() < until:

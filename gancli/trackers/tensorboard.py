@@ -1,4 +1,4 @@
-"""Events -> the folder `tensorboard` of a run, which `tensorboard --logdir runs` shows."""
+"""Log events to the folder `tensorboard` of a run; view it with `tensorboard --logdir runs`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from gancli.files.run_folder import RunDir
 
 
 class TensorBoard:
-    """The step of everything is the number of images seen."""
+    """Logs scalars, images and warnings. The step is always the number of images seen."""
 
     def __init__(self) -> None:
         self.writer: SummaryWriter | None = None
@@ -29,11 +29,11 @@ class TensorBoard:
             self.picture("frames", self.run.frame(0), 0)
 
     def open(self, nimg: int) -> None:
-        """Go on in a new file, which takes back what the older ones say of more images than these."""
+        """Continue in a new file, which removes logged steps beyond nimg."""
         self.end()
         folder = self.run.path / "tensorboard"
         if folder.is_symlink():
-            raise ValueError(f"{folder} is a link; put a folder in its place")
+            raise ValueError(f"{folder} is a link; replace it with a folder")
         self.writer = SummaryWriter(str(folder), purge_step=nimg + 1)
 
     @property
@@ -74,7 +74,7 @@ class TensorBoard:
 
 
 def settings_table(record: RunConfig) -> str:
-    """The settings in Markdown."""
+    """The settings as a Markdown table."""
     train, machine = dataclasses.asdict(record.train), msgspec.structs.asdict(record.machine)
     parts = {"preset": record.preset, **train, "data": record.data.name, **machine}
     return "\n".join(["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in parts.items())])

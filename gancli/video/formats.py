@@ -1,7 +1,7 @@
-"""Films: frames, each shown for a time -> GIF, WebP, MP4, a strip in one PNG, or a folder of frames.
+"""Write a film as GIF, WebP, MP4, a strip in one PNG, or a folder of frames.
 
-All that is known of a format is its row of VIDEO_FORMATS. The table is read without numpy, for help texts and times, so
-what is heavy is imported where it is used.
+VIDEO_FORMATS describes each format in one row. Help texts and timing need the table without numpy, so functions import
+heavy modules in their bodies.
 """
 
 import importlib.util
@@ -25,9 +25,9 @@ SHORTEST_MS = 1000 // MAX_FPS
 
 @dataclass(frozen=True)
 class Film:
-    """What a writer is given. frames: of one shape, as many as durations, each an array of its own, drawn one by one.
+    """The input of a writer. frames: one shape, as many as durations, separate arrays, drawn one by one.
 
-    palette: asked for the colours of a GIF, uint8 [n, 3]; without, they suit the first frames. text: for PNGs.
+    palette: returns the colours of a GIF, uint8 [n, 3]; None uses the colours of the first frames. text: for PNGs.
     """
 
     frames: "Iterator[Picture]"
@@ -38,12 +38,12 @@ class Film:
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """help: what -o takes. write: a film into an open file, None for a folder of frames.
+    """help: the form of -o. write: writes a film into an open file; None for a folder of frames.
 
-    form: frames follow each other in time, side by side, or as files. longest_side: in pixels of a frame, or of a
-    strip; more than this no decoder takes, or browsers do not show. tick_ms: frames last a multiple of it, and counting
-    says so. longest_ms: the longest time of a frame. has_text: whether pictures say themselves what made them; else
-    that is written beside the film. needs: a module, and how to get it.
+    form: whether frames follow each other in time, side by side, or as files. longest_side: limit in pixels of a frame
+    or strip, set by decoders or browsers. tick_ms: the time of a frame is a multiple of it; `counting` explains this to
+    users. longest_ms: the longest time of a frame. has_text: whether the pictures contain their own record; otherwise
+    it is written next to the film. needs: a module, and how to install it.
     """
 
     help: str
@@ -97,7 +97,7 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
         "x.mp4",
         write_mp4,
         longest_side=8_192,
-        needs=("imageio_ffmpeg", 'ffmpeg; install it: pip install "gancli[video]"'),
+        needs=("imageio_ffmpeg", 'ffmpeg; run: pip install "gancli[video]"'),
     ),
     ".png": VideoFormat("x.png (a strip)", write_strip, "strip", longest_side=32_767, has_text=True),
     "": VideoFormat("DIR (frames)", form="folder", has_text=True),
@@ -111,13 +111,15 @@ def output_help() -> str:
 
 
 def film_kind(path: Path) -> str:
-    """Which key of VIDEO_FORMATS a path asks for by its ending; "" is a folder of frames. Raises ConfigError."""
+    """The key of VIDEO_FORMATS for the ending of a path; "" is a folder of frames. Raises ConfigError."""
     kind = path.suffix.lower()
     if not kind or path.is_dir():
         return ""
     if kind not in VIDEO_FORMATS:
         known = [*filter(None, VIDEO_FORMATS)]
-        raise ConfigError(f"{path} is no film that can be written{did_you_mean(kind, known)}; no ending makes a folder")
+        raise ConfigError(
+            f"cannot write {path} as a film{did_you_mean(kind, known)}; a name without an ending makes a folder"
+        )
     if (needs := VIDEO_FORMATS[kind].needs) and importlib.util.find_spec(needs[0]) is None:
         raise ConfigError(f"{path} needs {needs[1]}")
     return kind
@@ -132,11 +134,11 @@ def write_film(
     record: SampleRecord | FilmRecord | None = None,
     force: bool = False,
 ) -> None:
-    """Write what film_kind says of the path, by the rule of `outputs`; films loop for ever. For frames, see Film.
+    """Write a film in the format of film_kind(path), by the rules of `outputs`. Films loop. For frames, see Film.
 
-    durations_ms: at least 20, of the format's ticks. A strip and a folder have no time.
-    record: what made it, which every PNG carries, and which is written beside others.
-    Raises RunError where the place is taken, ConfigError for frames too large for the format.
+    durations_ms: at least 20 each, in ticks of the format; a strip and a folder ignore them.
+    record: how the film was made. It is embedded in every PNG, and written next to other files.
+    Raises RunError if the path exists, ConfigError for frames too large for the format.
     """
     from gancli.files.image_io import write_pictures
     from gancli.video.frames import check_frames
@@ -172,18 +174,18 @@ def check_film_size(path: Path, kind: str, frame: "Picture", n: int) -> None:
     (height, width), row = frame.shape[:2], VIDEO_FORMATS[kind]
     if row.form == "strip" and (n * width > row.longest_side or n * width * height > MOST_PIXELS):
         raise ConfigError(
-            f"{path} would be a strip of {n} frames of {width}x{height} pixels, {n * width} wide; at most"
-            f" {row.longest_side} wide and {MOST_PIXELS} in all are shown: ask for fewer or smaller frames, a film"
-            " (.gif, .webp), or a folder"
+            f"{path} would be a strip of {n} frames of {width}x{height} pixels, {n * width} wide; the limit is"
+            f" {row.longest_side} wide and {MOST_PIXELS} in all: use fewer or smaller frames, a film (.gif, .webp)"
+            " or a folder"
         )
     if max(height, width) > row.longest_side:
         raise ConfigError(
             f"{path} would have frames of {width}x{height} pixels; a {kind} has at most {row.longest_side} a side:"
-            " ask for smaller frames"
+            " use smaller frames"
         )
 
 
 def film_size_note(path: Path, advice: str) -> str | None:
-    """A line for a file of more than 10 MB, such as 'walk.gif has 14.2 MB; <advice>'."""
+    """A line for a file larger than 10 MB, such as 'walk.gif has 14.2 MB; <advice>', else None."""
     size = path.stat().st_size
     return f"{path.name} has {size / 1e6:.1f} MB; {advice}" if size > LARGE_BYTES else None

@@ -1,4 +1,4 @@
-"""What every film is made of: frames of one shape, each shown for a time."""
+"""Checks on the frames of a film, and the changes between them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ from gancli.files.image_io import Picture, check_picture
 
 
 def check_frames(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
-    """The frames one by one. Raises ContractError unless there are n, at least 1, and all are pictures of one shape."""
+    """Yield the frames. Raises ContractError unless there are exactly n >= 1 pictures of one shape."""
     shape, count = None, 0
     for count, frame in enumerate(frames, start=1):
         check_picture(frame)
@@ -26,9 +26,9 @@ def check_frames(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
 
 
 def frame_changes(frames: Iterable[Picture], step: int = 1) -> Iterator[tuple[int, int, Picture]]:
-    """x, y and the smallest rectangle that turns the frame before into this one; x and y are multiples of step.
+    """Yield x, y and the smallest rectangle that changes from one frame to the next; x and y are multiples of step.
 
-    The first frame is whole, and one that equals the frame before is its first pixel: so each keeps its own time.
+    The first frame is complete. A frame equal to the one before becomes its first pixel, so it keeps its own time.
     """
     before = None
     for frame in frames:

@@ -1,4 +1,4 @@
-"""GIF films: one palette for all frames, nearest colours, no dithering, and of each frame only what changed."""
+"""GIF films with one palette for all frames, nearest colours and no dithering. Only changed pixels are stored."""
 
 import itertools
 import struct
@@ -13,7 +13,7 @@ from PIL import Image
 from gancli.files.image_io import Picture
 from gancli.video.frames import frame_changes
 
-# At most 4 off, so that bands on a smooth ramp are faint; with 64 a film of digits is a quarter larger.
+# The error is at most 4, so bands on a smooth ramp are faint. 64 greys make a film of digits a quarter larger.
 GREYS = np.repeat(np.linspace(0, 255, 32).round().astype(np.uint8), 3).reshape(32, 3)
 COLOURS = 256
 SAMPLE_PIXELS = 1 << 20
@@ -23,14 +23,14 @@ PALETTE_PIXELS = 1 << 25
 def write_gif(
     file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int], palette: Picture | None = None
 ) -> None:
-    """A GIF that loops for ever.
+    """Write a GIF that loops forever.
 
     frames: of one shape, as many as durations; drawn one by one, so a long film need not fit in memory.
-    durations_ms: multiples of 10, since GIF counts hundredths.
-    palette: uint8 [n, 3], distinct colours; left out, it is made from the first frames, PALETTE_PIXELS in all.
+    durations_ms: multiples of 10, since GIF counts hundredths of a second.
+    palette: uint8 [n, 3], distinct colours; the default is made from the first frames, PALETTE_PIXELS in all.
 
-    Pillow, under imageio, holds all frames it is given until it writes, and joins equal neighbours. So each frame is
-    encoded as a film of its own, and put between the header, the same for all, and the one byte that ends the film.
+    Pillow, under imageio, keeps all frames until it writes, and joins equal neighbours. So each frame is encoded as a
+    separate film; its data goes between the common header and the final byte.
     """
     stream = iter(frames)
     if palette is None:
@@ -50,7 +50,7 @@ def write_gif(
 
 
 def encode_gif_frame(index: Picture, duration_ms: int, palette: Picture) -> bytes:
-    """index [H, W] into the palette [n, 3] -> a GIF of one frame."""
+    """Encode a GIF of one frame; index [H, W] refers to the palette [n, 3]."""
     return iio.imwrite(
         "<bytes>",
         index,
@@ -65,17 +65,17 @@ def encode_gif_frame(index: Picture, duration_ms: int, palette: Picture) -> byte
 
 
 def gif_header_length(gif: bytes) -> int:
-    """Screen descriptor (13 bytes, the low bits of byte 10 size the palette), palette, and the loop block (19)."""
+    """Length of screen descriptor (13 bytes; the low bits of byte 10 give the palette size), palette and loop block."""
     return 13 + 3 * (2 << (gif[10] & 7)) + 19
 
 
 def place_frame_at(frame: bytes, x: int, y: int) -> bytes:
-    """A frame placed at x, y, which follow its time (8 bytes) and a comma."""
+    """Set the x and y of a frame, which follow its time (8 bytes) and a comma."""
     return frame[:9] + struct.pack("<HH", x, y) + frame[13:]
 
 
 def build_palette(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
-    """At most 256 colours [n, 3] that suit all of these frames: 32 greys, or a median cut of a sample of pixels."""
+    """At most `most` colours [n, 3] for all frames: 32 greys for grey frames, else a median cut of sampled pixels."""
     frames = list(frames)
     if frames[0].ndim == 2:
         return GREYS
@@ -86,14 +86,14 @@ def build_palette(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
 
 
 class NearestColour:
-    """A frame, [H, W] or [H, W, 3] -> [H, W], for every pixel the place of the nearest colour of a palette [n, 3].
+    """Map a frame, [H, W] or [H, W, 3], to indices [H, W] of the nearest colours in a palette [n, 3].
 
-    Each colour is looked for once, when it first comes.
+    Each colour is searched for only once, at its first occurrence.
     """
 
     def __init__(self, palette: Picture) -> None:
         self.palette = palette.astype(np.float32)
-        self.found = np.zeros(1 << 24, np.uint16)  # by 0xRRGGBB; 0: not looked for yet, else the place + 1
+        self.found = np.zeros(1 << 24, np.uint16)  # by 0xRRGGBB: 0 if not searched yet, else index + 1
 
     def __call__(self, frame: Picture) -> Picture:
         red, green, blue = (frame if frame.ndim == 2 else frame[..., i] for i in range(3))
@@ -105,7 +105,7 @@ class NearestColour:
         return places
 
     def search(self, colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-        """[m, 3] -> [m]: |c - p|^2 is least where |p|^2 - 2 c.p is, and these whole numbers are exact."""
+        """[m, 3] -> [m]. |c - p|^2 and |p|^2 - 2 c.p have the same minimum; these integers are exact in float32."""
         scores = (self.palette**2).sum(axis=1) - 2 * (colours.astype(np.float32) @ self.palette.T)
         nearest: npt.NDArray[np.intp] = scores.argmin(axis=1)
         return nearest

@@ -1,4 +1,4 @@
-"""MP4 films that browsers play: H.264 by ffmpeg, which the package imageio-ffmpeg brings (extra gancli[video])."""
+"""MP4 films that browsers play: H.264 by ffmpeg, from the package imageio-ffmpeg (extra gancli[video])."""
 
 import itertools
 import subprocess
@@ -14,19 +14,19 @@ from gancli.errors import ConfigError, RunError
 from gancli.files.image_io import Picture
 
 CODEC_ARGUMENTS = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
-# Where no tag says what the numbers mean, players guess it from the size of the picture.
+# Without colour tags, players guess the colour space from the size of the picture.
 COLOUR_FILTER = (
-    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,"  # else grey gets a tint
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,"  # otherwise grey gets a tint
     "setparams=color_primaries=bt709:color_trc=bt709"
 )
 
 
 def write_mp4(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
-    """A film without sound. frames: of one shape, as many as durations; drawn one by one.
+    """Write a film without sound. frames: of one shape, as many as durations; drawn one by one.
 
-    Frames come at one rate, the mean of all but the last; what is longer, such as a last one that is held, comes
-    several times, its end as near as whole frames allow. Odd sides grow by one pixel, since yuv420p has none.
-    file: one with a path, which ffmpeg opens itself. Raises RunError where ffmpeg fails.
+    The frame rate is constant: the mean of all frames but the last. Longer frames, such as a held last frame, are
+    repeated, rounded to whole frames. Odd sides grow by one pixel, since yuv420p needs even sides.
+    file: must have a path, because ffmpeg opens it. Raises RunError if ffmpeg fails.
     """
     paced_ms = durations_ms[:-1] or durations_ms
     step_ms = Fraction(sum(paced_ms), len(paced_ms))
@@ -42,7 +42,7 @@ def write_mp4(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence
 
 
 def repeat_frames(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: Fraction) -> Iterator[bytes]:
-    """The pixels of each frame as often as its time has steps, rounded so that no error adds up."""
+    """Yield the pixels of each frame once per step of its time; rounding errors do not add up."""
     end_ms = shown = 0
     for frame, duration in zip(frames, durations_ms, strict=True):
         end_ms += duration
@@ -53,7 +53,7 @@ def repeat_frames(frames: Iterable[Picture], durations_ms: Sequence[int], step_m
 
 
 def pad_to_even(frame: Picture) -> Picture:
-    """Both sides even: the last row or column comes twice where they are odd."""
+    """Make both sides even by repeating the last row or column."""
     rows, columns = (side % 2 for side in frame.shape[:2])
     return np.pad(frame, [(0, rows), (0, columns), (0, 0)][: frame.ndim], mode="edge")
 
@@ -71,7 +71,7 @@ def run_ffmpeg(arguments: list[str], pixels: Iterable[bytes], output: Path) -> N
                 for some in pixels:
                     process.stdin.write(some)
         except BrokenPipeError:
-            process.returncode = process.returncode or 1  # it gave up, whatever it says
+            process.returncode = process.returncode or 1  # it failed, even if it returned 0
         if process.returncode or not output.stat().st_size:
             log.seek(0)
             reason, *_ = [*log.read().decode(errors="replace").splitlines(), "nothing"]

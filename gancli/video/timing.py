@@ -1,6 +1,6 @@
-"""How a film runs: its options, which moments it keeps, and how long each frame stays. Plain Python.
+"""The timing of a film: its options, its moments, and the duration of each frame. Plain Python.
 
-A kind of film is its ending, as formats.VIDEO_FORMATS has it.
+The kind of a film is its ending, a key of formats.VIDEO_FORMATS.
 """
 
 import itertools
@@ -18,10 +18,10 @@ LONGEST_S = 600
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """The defaults are those of the film that training leaves.
+    """Options of a film. The defaults are those of progress.gif.
 
-    duration_s: of all frames but the last, instead of fps. hold_s: of the last. every: show each so many-th moment.
-    rows: of the grid of pictures, from the top; None shows all. kind: see above.
+    duration_s: total time of all frames but the last; replaces fps. hold_s: time of the last frame. every: show every
+    N-th moment. rows: show only this many rows of the grid, from the top; None shows all. kind: see above.
     """
 
     fps: float = 12.5
@@ -41,22 +41,21 @@ class FilmOptions:
 
 
 def frame_timeline(n: int, options: FilmOptions) -> list[int]:
-    """Milliseconds for each of n frames, evenly by rate or by duration; the last one is held."""
+    """Milliseconds of each of n frames, from the rate or the duration; the last frame is held."""
     step_ms = frame_ms(options.kind, options.fps)
     if options.duration_s is not None and n > 1:
         step_ms = 1000 * options.duration_s / (n - 1)
         if step_ms < 1000 / MAX_FPS:
             raise ConfigError(
-                f"{n} frames in {options.duration_s:g} s are more than {MAX_FPS} a second; "
-                f"make it {math.ceil(10 * (n - 1) / MAX_FPS) / 10:g} s or longer, or leave out some with --every"
+                f"{n} frames in {options.duration_s:g} s exceed {MAX_FPS} frames a second; "
+                f"use {math.ceil(10 * (n - 1) / MAX_FPS) / 10:g} s or more, or skip frames with --every"
             )
     *steps, last = round_durations(n, step_ms, options.kind)
     return [*steps, max(last, *round_durations(1, 1000 * options.hold_s, options.kind))]
 
 
 def frame_ms(kind: str, fps: float) -> float:
-    """How long a frame lasts; in a GIF, whose ticks are longer, the nearest whole ones. Raises ConfigError for rates no
-    film has."""
+    """Milliseconds of a frame, rounded to the ticks of a GIF. Raises ConfigError for a rate out of range."""
     if not 1000 / SLOWEST_MS <= fps <= MAX_FPS:
         raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {MAX_FPS}, got {fps:g}")
     tick = VIDEO_FORMATS[kind].tick_ms
@@ -64,17 +63,17 @@ def frame_ms(kind: str, fps: float) -> float:
 
 
 def round_durations(n: int, step_ms: float, kind: str) -> list[int]:
-    """n frames of step_ms, in whole ticks of the format, so that no error adds up."""
+    """Durations of n frames of step_ms in whole ticks of the format; rounding errors do not add up."""
     tick = VIDEO_FORMATS[kind].tick_ms
     ends = [tick * round(i * step_ms / tick) for i in range(n + 1)]
     return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def merge_moments(runs: Sequence[Sequence[int]]) -> list[int]:
-    """The moments of several runs, each ascending, as one list.
+    """Merge the moments of several runs, each ascending, into one list.
 
-    Batches end at slightly different points in each run. Frames of different runs that lie within half a step of
-    the first of them share a moment, the last one's, so that all of them are shown then.
+    Batches end at slightly different points in each run. Frames of different runs within half a step of the first of
+    them share one moment: that of the last of them, so all are shown.
     """
     moments: list[int] = []
     start, reach, joined = 0, 0.0, set(range(len(runs)))
@@ -88,13 +87,13 @@ def merge_moments(runs: Sequence[Sequence[int]]) -> list[int]:
 
 
 def half_frame_gap(nimgs: Sequence[int], nimg: int) -> float:
-    """Half of the way from a run's frame to its next one, for the last from the one before; 0 if it is the only one."""
+    """Half the distance from a run's frame to the next (from the last one, to the one before); 0 for a single frame."""
     place = nimgs.index(nimg)
     near = nimgs[max(0, min(place, len(nimgs) - 2)) :][:2]
     return (near[-1] - near[0]) / 2
 
 
 def thin_moments(moments: Sequence[int], every: int) -> list[int]:
-    """Each `every`-th moment from the first on, and the last."""
+    """Keep the first moment, every `every`-th after it, and the last."""
     kept = list(moments[::every])
     return kept if kept[-1] == moments[-1] else [*kept, moments[-1]]

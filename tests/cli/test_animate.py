@@ -215,10 +215,10 @@ def nothing(run):
 @pytest.mark.parametrize(
     ("spoil", "flags", "code", "words"),
     [
-        (without_frames, [], 1, "no frames to make a film of; train it for longer"),
-        (without_metrics, ["--plots"], 1, "no measurements to draw curves of; leave out --plots"),
+        (without_frames, [], 1, "no frames for a film; train it longer"),
+        (without_metrics, ["--plots"], 1, "no measurements to plot; omit --plots"),
         (with_damage, [], 1, "000001500.png: damaged"),
-        (with_another_size, [], 1, "000001500.png has another size"),
+        (with_another_size, [], 1, "000001500.png differs in size"),
         (nothing, ["-o", "x.avi"], 2, "x.avi"),
         (nothing, ["-o", "missing/x.gif"], 1, "missing"),
         (nothing, ["runs/99999-no-such"], 1, "no run folder"),
@@ -227,7 +227,7 @@ def nothing(run):
         (nothing, ["--fps", "0"], 2, "fps must be from 0.1 to 50"),
         (nothing, ["--fps", "nan"], 2, "fps must be from 0.1 to 50"),
         (nothing, ["--hold", "soon"], 2, "cannot read the time"),
-        (nothing, ["--duration", "0.01s"], 2, "5 frames in 0.01 s are more than 50 a second"),
+        (nothing, ["--duration", "0.01s"], 2, "5 frames in 0.01 s exceed 50 frames a second"),
         (nothing, ["--duration", "8s", "--fps", "12"], 2, "cannot be combined"),
         (nothing, ["--every", "0"], 2, "--every"),
         (nothing, ["--rows", "0"], 2, "--rows"),

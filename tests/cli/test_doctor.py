@@ -80,7 +80,7 @@ def test_home_and_user_are_not_named(text: str, shown: str, monkeypatch: pytest.
 def test_extras_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "EXTRAS", {"video": ("no-such-package",), "digits": ("numpy",)})
     shown = diagnosis.extras_report()
-    assert shown["video"] == 'missing; pip install "gancli[video]"' and shown["digits"].startswith("numpy ")
+    assert shown["video"] == 'missing; run: pip install "gancli[video]"' and shown["digits"].startswith("numpy ")
 
 
 def test_a_place_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

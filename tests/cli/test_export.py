@@ -39,7 +39,9 @@ def test_the_hub_gets_the_model_as_it_is_with_its_pictures_and_card(run: Path) -
     assert not [line for line in front if line.startswith("license")]
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", card(hub))
     assert pictures == ["grid.png", "progress.gif"]
-    assert "Class-conditional GAN of `tiny`" in card(hub) and "64 images, each seen about 1.62 times" in card(hub)
+    assert "Class-conditional GAN trained on `tiny`" in card(hub) and "64 images, each seen about 1.62 times" in card(
+        hub
+    )
 
 
 def test_nothing_for_the_hub_says_where_it_was_made(run: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_finished_run_that_is_resumed_tells_nothing(tiny_idx: Path) -> None:
 
 def test_a_tracker_that_fails_does_not_end_training_nor_change_it(tiny_idx: Path) -> None:
     said = train("--data", tiny_idx, "--kimg", "0.1", "--log", "broken", "--quiet", *FAST)
-    assert said.splitlines() == ["warning: --log stopped: the disk is full; training goes on without it"]
+    assert said.splitlines() == ["warning: --log stopped: the disk is full; training continues without it"]
     train("--data", tiny_idx, "--kimg", "0.1", *FAST)
     other = Path("runs/00001-quick-tiny")
     assert (RUN / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
@@ -93,7 +93,7 @@ def test_tensorboard_that_is_missing_is_said_before_any_work(tiny_idx: Path, mon
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = gancli("train", "--data", tiny_idx, "--log", "tensorboard")
     assert (result.exit_code, result.stderr) == (
-        2, 'error: --log tensorboard needs tensorboard; pip install "gancli[tensorboard]"\n'
+        2, 'error: --log tensorboard needs tensorboard; run: pip install "gancli[tensorboard]"\n'
     )  # fmt: skip
     assert not Path("runs").exists()
 

@@ -71,7 +71,7 @@ def test_a_run_that_never_started_has_no_end() -> None:
 @pytest.mark.parametrize(("fails_at", "n_calls"), [("start", 1), ("event", 2), ("end", 4)])
 def test_a_tracker_that_fails_is_warned_of_once_and_left_alone(fails_at: str, n_calls: int) -> None:
     tracker = Kept(fails_at)
-    assert tell(tracker, STARTED, MEASURED) == ["--log stopped: no room; training goes on without it"]
+    assert tell(tracker, STARTED, MEASURED) == ["--log stopped: no room; training continues without it"]
     assert len(tracker.calls) == n_calls
 
 

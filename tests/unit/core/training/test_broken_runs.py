@@ -64,13 +64,13 @@ def test_a_generator_that_does_not_learn_lets_the_discriminator_win(tmp_path: Pa
         trainer.state.opt_G.step = do_nothing  # type: ignore[method-assign,assignment]
 
     assert (
-        "told real from generated" in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
+        "the discriminator wins: it has been right" in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
     )
 
 
 def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
     found = warned(tmp_path, noise(tmp_path, 64), model="mlp", lr=0.1, gamma=0, conditional=False, d_width=64)
-    assert "alike since 0.1" in found["collapse"].text
+    assert "nearly identical since 0.1" in found["collapse"].text
 
 
 @pytest.mark.long

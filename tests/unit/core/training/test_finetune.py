@@ -216,7 +216,7 @@ def test_what_the_model_has_may_be_said_again() -> None:
         (NAMES, ("dog",), [], [], "animals"),
         (NAMES, ("a", "b"), ["class embeddings"], [], "animals; classes differ, so their embeddings start anew"),
         (NAMES, ("cat", "bee"), [], ["bee"], "animals; embeddings of new classes start anew: bee"),
-        (NAMES, ("cat", "weights", "embeddings"), [], ["weights", "embeddings"], "animals; embeddings of new classes"),
+        (NAMES, ("cat", "weights", "embeddings"), [], ["weights", "embeddings"], "animals; new embeddings for new classes"),
         (NAMES, (), ["class weights"], [], "animals; only one of the two has classes or clusters, so the weights that"),
         ((), NAMES, ["class weights"], [], "animals; only one of the two has classes or clusters, so the weights that"),
     ],

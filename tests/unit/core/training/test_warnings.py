@@ -128,7 +128,7 @@ def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
         return History([], lines, "fd", (2.0, 5000))
 
     found = find_warnings(history(2.6, 2.7, 2.8, 3.0))["past_best"]
-    assert "fd has been worse than its 2 at 5 kimg since 20 kimg, now 3;" in found
+    assert "fd has been worse than its best (2 at 5 kimg) since 20 kimg and is now 3;" in found
     for healthy in ((2.6, 2.7, 2.8), (2.4, 2.7, 2.8, 3.0), (2.6, 2.7, None, 3.0)):
         assert not find_warnings(history(*healthy))
     negative = History([], [evaluation(1000, kid=value) for value in (-0.1, 0.2, 0.2, 0.2, 0.3)], "kid", (-0.1, 1000))
