@@ -86,8 +86,8 @@ def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> N
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
     assert result.exit_code == 1
     for path in bad:
-        assert f"  cat/{path.name}: not a picture\n" in result.stdout
-    assert "  owl/two\\nlines.png: empty\n" in result.stdout
+        assert f"  cat/{path.name}: not a picture; convert it to PNG or delete it\n" in result.stdout
+    assert "  owl/two\\nlines.png: empty; copy it again\n" in result.stdout
     assert "13 files of 223 cannot be used:\n" in result.stdout and "skipped" not in result.output
     assert "files    223 files, 210 usable: 150 PNG" in result.stdout
     assert "13 files" in result.stderr

@@ -155,7 +155,10 @@ def test_a_file_and_its_record_come_together(tmp_path: Path) -> None:
         pass
     (tmp_path / "x.gif.json").unlink()
     (tmp_path / "x.gif.json").mkdir()
-    with pytest.raises(RunError, match=r"x\.gif\.json exists and is not a file"), create_output_file(path, RECORD, force=True):
+    with (
+        pytest.raises(RunError, match=r"x\.gif\.json exists and is not a file"),
+        create_output_file(path, RECORD, force=True),
+    ):
         pass
     assert not path.exists()
 
