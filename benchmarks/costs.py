@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 import figures
 import torch

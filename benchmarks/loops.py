@@ -1,7 +1,7 @@
-"""The training loops that people write or find, each on networks that it is given.
+"""Training loops as people write or find them, to compare gancli with.
 
-All train G and D on uint8 images [N,C,H,W] through a DataLoader with per-image transforms until they have seen nimg of
-them, and take what `build` makes: D gives logits [N].
+Each trains a given G and D, as `build_networks` makes them (D returns logits [N]), on nimg uint8 images [N,C,H,W] from
+a DataLoader with per-image transforms.
 """
 
 import logging
@@ -22,7 +22,7 @@ LR = 0.0002
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Decoded grey pictures that go through the usual transforms one by one."""
+    """Decoded grey images, transformed one at a time in the usual way."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -40,7 +40,7 @@ def loader(images: Tensor, batch_size: int, workers: int) -> DataLoader[tuple[Te
 
 
 def batches(images: Tensor, batch_size: int, nimg: int, workers: int) -> Iterator[Tensor]:
-    """Epoch by epoch until so many images are given."""
+    """Yield batches, epoch after epoch, until nimg images are reached."""
     found, seen = loader(images, batch_size, workers), 0
     while True:
         for pictures, _ in found:
@@ -51,7 +51,7 @@ def batches(images: Tensor, batch_size: int, nimg: int, workers: int) -> Iterato
 
 
 def tutorial(G: nn.Module, D: nn.Module, images: Tensor, batch_size: int, nimg: int, workers: int = 0) -> None:
-    """The tutorial's: separate forwards for real and fake, no detach, plain Adam, `.item()` each step."""
+    """The tutorial's loop: separate forwards for real and fake, no detach, plain Adam, `.item()` each step."""
     criterion = nn.BCELoss()
     d_optimizer, g_optimizer = Adam(D.parameters(), lr=LR), Adam(G.parameters(), lr=LR)
     for real in batches(images, batch_size, nimg, workers):
@@ -72,8 +72,10 @@ def tutorial(G: nn.Module, D: nn.Module, images: Tensor, batch_size: int, nimg: 
 
 
 def dcgan(G: nn.Module, D: nn.Module, images: Tensor, batch_size: int, nimg: int, workers: int = 0) -> None:
-    """After the DCGAN of PyTorch's examples: two passes of D with a tensor of labels, the G step on the same fakes, a
-    line of numbers each step. Without its pictures and checkpoints."""
+    """The loop of PyTorch's DCGAN example, without its images and checkpoints.
+
+    Two passes of D with a tensor of labels, the G step on the same fakes, and a printed line each step.
+    """
     criterion = nn.BCELoss()
     optimizer_d, optimizer_g = (Adam(net.parameters(), lr=LR, betas=(0.5, 0.999)) for net in (D, G))
     with open(os.devnull, "w") as out:
@@ -105,7 +107,7 @@ def lightning(G: nn.Module, D: nn.Module, images: Tensor, batch_size: int, nimg:
     from lightning import LightningModule, Trainer
     from torch.nn.functional import binary_cross_entropy_with_logits as criterion
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it tells what machine this is
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # else it prints the hardware
 
     class Gan(LightningModule):
         def __init__(self) -> None:
@@ -139,14 +141,14 @@ def lightning(G: nn.Module, D: nn.Module, images: Tensor, batch_size: int, nimg:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=-1,
-        max_steps=2 * math.ceil(nimg / batch_size),  # it counts those of optimisers
+        max_steps=2 * math.ceil(nimg / batch_size),  # it counts the steps of both optimisers
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it recommends more workers than there are cores
+        warnings.simplefilter("ignore")  # it recommends more workers than cores
         trainer.fit(Gan(), loader(images, batch_size, workers))
 
 

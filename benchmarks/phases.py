@@ -1,16 +1,16 @@
-"""Where the time of training goes: images/s of each preset, its share of the machine's peak, and the time by phase.
+"""Measure where training spends its time: images/s of each preset, share of the machine's peak, and time by phase.
 
     python benchmarks/phases.py [--presets classic quick ...] [--rounds 10] [--steps 4] [--threads 2] [--width 64]
 
-Steps in the middle of a run of each preset, on the CPU and on random pixels of the preset's shape, take turns with
-each other and with the matrix products that the peaks are read from. A GPU's presets (r3gan-*) have --width channels
-and --batch images here. Phases are timed by wrapping what a step calls; each second counts once, in the innermost of
-them, and what their sum says is held against steps that are not wrapped. The regulariser is what a step with it takes
-longer than one without, by how often it is due.
+Runs steps from the middle of a run of each preset on the CPU, on random pixels of the preset's shape, in turn with the
+matrix products that measure the peaks. Presets for GPUs (r3gan-*) get --width channels and --batch images. Phases are
+timed by wrapping the functions that a step calls. Each second counts once, in the innermost phase. The table compares
+the sum of the phases with unwrapped steps. The regulariser is the extra time of a step that has it, divided by its
+interval.
 
-A step is G's forward ("G forward", with its latents), D's forward and backward ("D step"), D's and G's forward and
-backward for G ("G step"), and so on; what is between them in a step is "statistics". "ticks" is what a tick reads of
-the health of a run, for the images between two ticks; what else a run does is told by watch_cost.py.
+"G forward" is the forward of G, with its latents; "D step" the forward and backward of D; "G step" the forward and
+backward of D and G for G. "statistics" is the rest of a step. "ticks" is the time for the health signals of a tick,
+spread over the images between two ticks. For the other work of a run, see watch_cost.py.
 """
 
 import argparse
@@ -64,7 +64,7 @@ Seconds = dict[str, float]
 
 
 class Stopwatch:
-    """Seconds by phase. Of calls within calls, the innermost has them."""
+    """Counts seconds by phase. In nested calls, the time belongs to the innermost."""
 
     def __init__(self) -> None:
         self.spent_s: Counter[str] = Counter()
@@ -72,7 +72,7 @@ class Stopwatch:
         self.since = 0.0
 
     def turn(self) -> None:
-        """All until now was spent in the innermost phase."""
+        """Add the time since the last turn to the innermost phase."""
         now = time.perf_counter()
         if self.running:
             self.spent_s[self.running[-1]] += now - self.since
@@ -93,7 +93,7 @@ class Stopwatch:
 
 @contextlib.contextmanager
 def watched(engine: Engine) -> Iterator[Stopwatch]:
-    """Time the phases of the steps within."""
+    """Time the phases of all steps inside the with block."""
     now = engine.state
     places = [
         ("data", engine, ["step", "select_images"]),
@@ -119,7 +119,7 @@ def watched(engine: Engine) -> Iterator[Stopwatch]:
 
 
 class Subject:
-    """A preset's training in the middle of a run. Every step takes images of its own."""
+    """A preset's training in the middle of a run. Each step uses other images."""
 
     def __init__(self, preset: str, threads: int, width: int, batch: int) -> None:
         large = PRESETS[preset].model == "resnet"
@@ -137,7 +137,7 @@ class Subject:
             self.step(regularised)
 
     def step(self, regularised: bool) -> None:
-        """With the penalty of gamma, if the preset has it, or without."""
+        """Run a step, with or without the penalty of gamma (if the preset has one)."""
         now = self.engine.state
         now.config = self.config if regularised else dataclasses.replace(self.config, gamma=0.0, r2=False)
         self.cycles += 1
@@ -150,12 +150,12 @@ class Subject:
         return time.perf_counter() - started
 
     def flops(self) -> float:
-        """For one image, by the mean step."""
+        """Operations per image, averaged over steps with and without the regulariser."""
         with_it, without = (flops(functools.partial(self.step, regularised)) for regularised in (True, False))
         return (without + (with_it - without) / self.interval) / self.batch
 
     def measure(self, steps: int) -> Seconds:
-        """Seconds of the mean step: whole, and by phase; medians of so many steps of each kind."""
+        """Seconds of the mean step, in all and by phase; medians over this many steps of each kind."""
         taken: dict[str, list[float]] = {"regularised": [], "plain": []}
         phases: list[Counter[str]] = []
         for _ in range(steps):
@@ -186,7 +186,7 @@ def rates_table(subjects: dict[str, Subject], found: dict[str, list[Seconds]], p
 
 
 def phases_table(found: dict[str, list[Seconds]]) -> str:
-    """Milliseconds of the mean step, and their share of the step that is not wrapped; ticks are beside the step."""
+    """Milliseconds of the mean step by phase, and their share of an unwrapped step, which does not include ticks."""
     whole = {name: statistics.median(one["step"] for one in some) for name, some in found.items()}
 
     def cells(value: Callable[[Seconds], float]) -> list[str]:
@@ -203,10 +203,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=4, help="of each kind in a round")
+    parser.add_argument("--steps", type=int, default=4, help="steps of each kind in a round [default: 4]")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--width", type=int, default=64, help="of a GPU's presets")
-    parser.add_argument("--batch", type=int, default=16, help="of a GPU's presets")
+    parser.add_argument("--width", type=int, default=64, help="channels for r3gan-* [default: 64]")
+    parser.add_argument("--batch", type=int, default=16, help="batch for r3gan-* [default: 16]")
     args = parser.parse_args()
     subjects = {name: Subject(name, args.threads, args.width, args.batch) for name in args.presets}
     works: dict[str, Callable[[int], Any]] = {

@@ -1,11 +1,11 @@
-"""What presets reach in a given time: gancli's own commands in fresh processes, scored by benchmarks/judge.py.
+"""Measure how good presets get in a given time: gancli commands in fresh processes, scored by benchmarks/judge.py.
 
     python benchmarks/presets.py [--case NAME ...] [--seeds 0 1 2] --out results.jsonl
     python benchmarks/presets.py --table results.jsonl
 
-Every case is a `gancli train` that names the data and the time and leaves the rest to gancli, then a `gancli sample`.
-A run is a line of the file, appended when it is done; of two runs of a case and seed, the table takes the later one.
-Seeds come round by round, so what a busy host does falls on all cases.
+Each case is a `gancli train` with only the data and the time given, then a `gancli sample`. Each finished run appends a
+line to the file. If a case and seed occurs twice, the table uses the later run. All cases run with one seed, then with
+the next, so that a busy machine affects all cases alike.
 """
 
 import argparse
@@ -27,16 +27,16 @@ from runs import spread
 import gancli
 from gancli.core import devices
 
-FEW = "few.npz"  # made by few_digits.py and judged by the digits that are not in it
+FEW = "few.npz"  # from few_digits.py; its samples are compared with the digits that are not in it
 
 
 @dataclass(frozen=True)
 class Case:
-    """train: the flags of gancli train, but for the seed. judges: as load_judges knows them."""
+    """train: flags of gancli train, except the seed. judges: the name for load_judges."""
 
     train: str
     judges: str
-    goal: str = ""  # in multiples of the floor, where nothing else is said
+    goal: str = ""  # in multiples of the floor, unless it says otherwise
     n: int = 10_000
 
 
@@ -44,7 +44,7 @@ CASES = {
     "mnist-60s": Case("--data mnist-5k --time-budget 60s", "mnist-5k", "1.67"),
     "mnist-5m": Case("--data mnist-5k --time-budget 5m", "mnist-5k", "1.17"),
     "mnist-unconditional": Case("--data mnist-5k --unconditional --time-budget 2m", "mnist-5k", "5"),
-    # The goal is 5 times what all 60,000 training images get, whose floor is 7/12 of that of 10,000.
+    # The goal is 5 times the score of all 60,000 training images. Their floor is 7/12 of the floor of 10,000.
     "fashion": Case("--data fashion-mnist --time-budget 2m", "fashion-mnist", "2.92"),
     "fashion-unconditional": Case("--data fashion-mnist --unconditional --time-budget 2m", "fashion-mnist"),
     "stacked": Case(
@@ -59,7 +59,7 @@ CASES = {
 
 
 def run(case: Case, seed: int) -> dict[str, Any]:
-    """Train, sample and score once -> plain values."""
+    """Train, sample and score once; returns plain values."""
     load = os.getloadavg()[0]
     command = f"gancli train {case.train} --seed {seed}"
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +74,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         "version": gancli.__version__,
         "cores": devices.count_cores(),
         "torch": torch.__version__,
-        "load": load,  # of the machine, before
+        "load": load,  # load average of the machine before the run
         "kimg": ended["nimg"] / 1000,
         "train_s": ended["train_s"],
         **judge.score(judge.load_judges(case.judges, real), fakes),
@@ -82,7 +82,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown, a line for each case: means over the seeds, and in brackets the smallest and the largest."""
+    """A Markdown table with a row for each case: means over the seeds, with (least to greatest)."""
     latest = {(row["case"], row["seed"]): row for row in rows}
     by_case = defaultdict(list)
     for (case, _), row in latest.items():
@@ -117,14 +117,18 @@ def main() -> None:
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), metavar="NAME", help=", ".join(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=Path, metavar="FILE.jsonl", help="where to append the results")
-    what.add_argument("--table", type=Path, metavar="FILE.jsonl", help="show results and run nothing")
+    what.add_argument(
+        "--out", type=Path, metavar="FILE.jsonl", help="run the cases and append the results to this file"
+    )
+    what.add_argument(
+        "--table", type=Path, metavar="FILE.jsonl", help="print the table of these results and run nothing"
+    )
     args = parser.parse_args()
     if args.table:
         print(table([json.loads(line) for line in args.table.read_text().splitlines()]))
         return
     for kind in {CASES[name].judges for name in args.case}:
-        judge.load_judges(kind)  # trained now, if at all, and not between runs
+        judge.load_judges(kind)  # trains them now, not between runs
     for seed in args.seeds:
         for name in args.case:
             row = {"case": name, "seed": seed, **run(CASES[name], seed)}

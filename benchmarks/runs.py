@@ -1,4 +1,4 @@
-"""gancli's commands in fresh processes, works that take turns, and the numbers of several runs as cells of a table."""
+"""Run gancli's commands in fresh processes, measure in turn, and format the results of several runs as table cells."""
 
 import json
 import os
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Spent(NamedTuple):
-    """What a process took, and what it printed. memory_mib: at its peak, and never below that of this one."""
+    """The cost of a process, and its output. memory_mib: its peak, at least the peak of this process."""
 
     wall_s: float
     cpu_s: float
@@ -27,9 +27,9 @@ class Spent(NamedTuple):
 
 
 def fresh(*arguments: object) -> Spent:
-    """Run Python with these arguments; ends this program, too, if it fails."""
+    """Run Python with these arguments; exits with an error if that fails."""
     command = [sys.executable, *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as errors:  # not a pipe: nobody reads it while standard output is read
+    with tempfile.TemporaryFile("w+") as errors:  # a pipe could fill up while only stdout is read
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert process.stdout
@@ -46,7 +46,7 @@ def fresh(*arguments: object) -> Spent:
 
 
 def gancli(*arguments: object, cwd: Path | None = None) -> dict[str, Any]:
-    """What the command prints with --json; ends this program, too, if it fails."""
+    """Run a gancli command; returns its --json output. Exits with an error if the command fails."""
     command = ["gancli", *map(str, arguments), "--json", "--quiet"]
     done = subprocess.run([sys.executable, "-m", *command], cwd=cwd, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -55,7 +55,7 @@ def gancli(*arguments: object, cwd: Path | None = None) -> dict[str, Any]:
 
 
 def in_turn(works: Mapping[str, Callable[[int], T]], rounds: int) -> dict[str, list[T]]:
-    """What each gives for the number of the round, round by round; every other one goes through them backwards."""
+    """Call each with the number of the round; returns the results by name. Every second round is in reverse order."""
     found: dict[str, list[T]] = {name: [] for name in works}
     for number in range(rounds):
         for name in list(works)[:: -1 if number % 2 else 1]:
@@ -68,17 +68,17 @@ def spread(
     form: Callable[[float], str] = format_significant,
     middle: Callable[[Sequence[float]], float] = statistics.fmean,
 ) -> str:
-    """'12.3 (11.0 to 13.9)', mean (or another middle), least and greatest; or the one value that all have."""
+    """'12.3 (11.0 to 13.9)': mean (or another middle), least and greatest; a single number if all are equal."""
     centre, least, greatest = (form(value) for value in (middle(values), min(values), max(values)))
     return centre if least == greatest else f"{centre} ({least} to {greatest})"
 
 
 def median(values: Sequence[float], form: Callable[[float], str] = format_significant) -> str:
-    """As `spread`, about the median."""
+    """Like `spread`, with the median."""
     return spread(values, form, statistics.median)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown."""
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

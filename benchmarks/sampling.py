@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What part of `sample -o x.npz` is spent in the network, and how many PNGs are written per second.
+"""Measure the share of `sample -o x.npz` that the network takes, and the number of PNGs written per second.
 
 usage: benchmarks/sampling.py MODEL [--n 10000] [--threads 2]
 """
@@ -26,7 +26,7 @@ ROUNDS = 5
 
 
 class Timed(torch.nn.Module):
-    """A generator that counts the seconds it takes."""
+    """A generator that counts the seconds of its forwards."""
 
     def __init__(self, G: torch.nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Timed(torch.nn.Module):
 
 
 def exhaust(work: Iterator[int]) -> float:
-    """Seconds that it takes."""
+    """Run an iterator to its end; returns seconds."""
     start = time.perf_counter()
     for _ in work:
         pass
@@ -48,7 +48,7 @@ def exhaust(work: Iterator[int]) -> float:
 
 
 def png_rates(folder: Path, pictures: list[Picture], text: dict[str, str]) -> dict[int, float]:
-    """Threads -> PNGs written per second, medians of ROUNDS in turn after one to warm up; small ones take no thread."""
+    """Threads -> PNGs written per second: medians of ROUNDS in turn, after a warm-up. Small PNGs use no threads."""
     threads = (1, 2) if pictures[0].size >= image_io.THREADED_PIXELS else (1,)
     spent_s: dict[int, list[float]] = {cores: [] for cores in threads}
     for _ in range(1 + ROUNDS):

@@ -1,12 +1,12 @@
-"""What the processes of a run tell each other, how long that takes, and what more of them would give.
+"""Measure messages between the processes of a run, their time, and the speed-up; estimate it for many GPUs.
 
     python benchmarks/scaling.py [--presets quick classic r3gan-32] [--rounds 3] [--steps 20] [--width 64] [--batch 32]
     python benchmarks/scaling.py --estimate
 
-Measures, turn by turn on one machine and with one thread each: one process, two that share the batch, and two with
-twice the batch; beside them one process with two threads. r3gan-* have --width channels and --batch images here. The
-time spent in messages includes waiting for the other process. --estimate counts what the full networks multiply and
-send, and works out steps on many GPUs from it, by the figures above `GPUS`.
+Measures in turn, on one machine with one thread each: one process, two processes that share the batch, and two with
+twice the batch; also one process with two threads. r3gan-* get --width channels and --batch images. The time of
+messages includes waiting for the other process. --estimate counts the operations and bytes of the full networks, and
+estimates their steps on many GPUs from the figures above `GPUS`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 class Case(NamedTuple):
     processes: int
     threads: int
-    batches: int  # times the batch of the preset
+    batches: int  # batch size, in multiples of the preset's
 
 
 CASES = {
@@ -49,22 +49,25 @@ CASES = {
 
 
 class Gpus(NamedTuple):
-    """n of them. bytes_per_s: in and out of each one."""
+    """n GPUs. bytes_per_s: each way, for each GPU."""
 
     n: int
     bytes_per_s: float
 
 
-# NVIDIA's H100 SXM: NVLink 450 GB/s each way, InfiniBand NDR 50 GB/s. 989 TFLOP/s in bfloat16 and 494 in TF32, of which
-# a quarter is assumed, and 3.35 TB/s to memory. A launch takes what the host needs for an operation, also assumed.
+# NVIDIA's H100 SXM: NVLink 450 GB/s each way, InfiniBand NDR 50 GB/s, memory 3.35 TB/s. Of its 989 TFLOP/s in bfloat16
+# and 494 in TF32, we assume that a quarter is reached. LAUNCH_S, the host's time for an operation, is assumed too.
 GPUS = (Gpus(1, 1.0), Gpus(8, 450e9), Gpus(64, 50e9))
 BF16, TF32, MEMORY, LAUNCH_S = 247e12, 124e12, 3.35e12, 5e-6
-PASSES = 12  # over all weights: Adam, the average, and the way to one message and back
+PASSES = 12  # over all weights: Adam, EMA, and copying gradients into a message and back
 
 
 class Step(NamedTuple):
-    """The mean step of a preset at full size. flops: of one image, in D's step, which is float32 where each has R2, and
-    in the rest. launches: operations. n_bytes: of the gradients. batch: images."""
+    """The mean step of a preset at full size.
+
+    d_flops, g_flops: operations per image in D's step (float32, as every step has R2) and in the rest. launches: number
+    of operations. n_bytes: size of the gradients. batch: images.
+    """
 
     d_flops: float
     g_flops: float
@@ -74,7 +77,7 @@ class Step(NamedTuple):
 
 
 class Launches(TorchDispatchMode):
-    """Counts operations that do something."""
+    """Counts operations other than views."""
 
     n = 0
 
@@ -84,8 +87,7 @@ class Launches(TorchDispatchMode):
 
 
 def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[str, float]:
-    """Of this process, one of those that torchrun started or alone: seconds of a step, and of messages and bytes in
-    it."""
+    """Train in this process, alone or under torchrun; returns seconds, seconds of messages and bytes of a step."""
     here = distributed.join_world() if "RANK" in os.environ else distributed.ALONE
     flags = {"threads": threads, "batch_size": batch, "batch_ramp_kimg": 0, "kimg": 1000}
     if width:
@@ -94,14 +96,14 @@ def work(preset: str, threads: int, batch: int, width: int, steps: int) -> dict[
     torch.manual_seed(0)
     data = noise(5000, resolution, channels, 10)
     if here.rank:
-        here.receive_order()  # of the training that begins
+        here.receive_order()  # the order to start training
     engine = Engine(record_of(preset, data, flags), data, here)
     spent_s, sent = [0.0], [0]
     for name in ("tell", "receive_order", "average"):
         setattr(World, name, timed(getattr(World, name), spent_s, sent))
     engine.send_state() if here.rank == 0 else engine.execute_order(*here.receive_order())
     for number in range(steps + 4):
-        if number == 4:  # enough to warm up, with one of every kind
+        if number == 4:  # warmed up: every kind of step has run once
             spent_s[0], sent[0], started = 0.0, 0, time.perf_counter()
         engine.step() if here.rank == 0 else engine.execute_order(*here.receive_order())
     step_s = (time.perf_counter() - started) / steps
@@ -161,7 +163,7 @@ def step_of(preset: str) -> Step:
         in_d.append(flops(lambda: found.append(d_step(*arguments))))
         return found[0]
 
-    with mock.patch.object(Adam, "step"), Launches() as launches:  # which is one launch where it is fused
+    with mock.patch.object(Adam, "step"), Launches() as launches:  # fused Adam is a single launch
         whole = flops(lambda: state.step(real, labels, 0.0, 0.0))
     with mock.patch.object(state, "d_step", counted):
         state.step(real, labels, 0.0, 0.0)
@@ -170,8 +172,10 @@ def step_of(preset: str) -> Step:
 
 
 def estimate(names: list[str]) -> str:
-    """With --precision bf16. The ring of an all-reduce sends and takes 2 (n-1)/n times the bytes; gradients are sent
-    when all are there."""
+    """Estimate steps with --precision bf16.
+
+    A ring all-reduce sends and receives 2 (n-1)/n times the bytes. It starts when all gradients are ready.
+    """
     rows = []
     for name in names:
         step = step_of(name)

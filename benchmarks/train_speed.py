@@ -1,13 +1,13 @@
-"""What people would run instead, against gancli: the same networks, batch and threads, turn by turn.
+"""Compare gancli's speed with common training loops: the same networks, batch and threads, in turn.
 
     python benchmarks/train_speed.py [--against tutorial dcgan lightning] [--pairs 5] [--kimg 6] [--threads 1 2]
                                      [--batch 32 100] [--workers 0] [--score]
 
-The loops are those of loops.py: the tutorial's own and a plain one of Lightning on the networks of `--preset classic`,
-and that of PyTorch's DCGAN example on gancli's convolutional ones. gancli's side is a whole run: folder, checkpoints,
-frames, metrics, plots and film. Both see random pixels in the shape of MNIST or, with --score, the digits of mnist-5k,
-and then the G that each leaves is scored. Prints medians of images/s with their spread, the ratio pair by pair, and the
-share of the machine's float32 matrix-multiply peak that gancli reaches.
+The loops are in loops.py: the tutorial's loop and a plain Lightning loop on the networks of `--preset classic`, and the
+loop of PyTorch's DCGAN example on gancli's convolutional networks. gancli's side is a whole run: folder, checkpoints,
+frames, metrics, plots and film. Both train on random pixels in the shape of MNIST. With --score, both train on mnist-5k
+and their generators are scored. Prints medians of images/s with their spread, the ratio within each pair, and the share
+of the machine's float32 matrix-multiply peak that gancli reaches.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it, here for both sides
 
 import torch
 from loops import LOOPS
@@ -44,7 +44,7 @@ N_IMAGES = 5000
 DATA, SCORE = "mnist-5k", "fd_digits"
 WARM_KIMG = 0.5
 
-# What makes `classic` compute as the loop does; the DCGAN's step takes its fakes for both networks.
+# Flags that make `classic` compute the same as the loop. The DCGAN loop uses the same fakes for both networks.
 CONV = {"model": "conv", "g_width": 64, "d_width": 64, "beta1": 0.5, "share_latents": True}
 FLAGS: dict[str, dict[str, Any]] = {"tutorial": {}, "dcgan": CONV, "lightning": {}}
 
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
 
 
 class Contest:
-    """One loop against gancli at one batch size. score: of a generator; None where none is asked for."""
+    """Compare one loop with gancli at one batch size. score: scores a generator, or returns None without --score."""
 
     def __init__(
         self, name: str, images: ImageSet, batch_size: int, threads: int, workers: int, *, scored: bool
@@ -93,7 +93,7 @@ class Contest:
         return flops(engine_of("classic", self.images, {**self.flags, "kimg": 1}).step) / self.batch_size
 
     def pairs(self, n: int, kimg: float) -> tuple[list[Trained], list[Trained]]:
-        """After a short one of each to warm up."""
+        """Run n pairs, after a short warm-up of each side."""
         self.theirs(WARM_KIMG, 0), self.ours(WARM_KIMG, 0)
         works = {side: functools.partial(getattr(self, side), kimg) for side in ("theirs", "ours")}
         found = in_turn(works, n)
@@ -105,7 +105,7 @@ def no_score(G: nn.Module) -> dict[str, None]:
 
 
 def cells(contest: Contest, theirs: list[Trained], ours: list[Trained], peak: float) -> list[str]:
-    """Those of a row that are measured."""
+    """The measured cells of a row."""
     slow, fast = ([one.images_per_s for one in side] for side in (theirs, ours))
     share = statistics.median(fast) * contest.flops_per_image() / peak
     ratios = [b / a for a, b in zip(slow, fast, strict=True)]
@@ -120,11 +120,11 @@ def main() -> None:
     parser.add_argument("--kimg", type=float, default=6)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 100])
-    parser.add_argument("--workers", type=int, default=0, help="of their DataLoader")
-    parser.add_argument("--score", action="store_true", help=f"train on {DATA}, and score both sides")
+    parser.add_argument("--workers", type=int, default=0, help="workers of the loops' DataLoader [default: 0]")
+    parser.add_argument("--score", action="store_true", help=f"train on {DATA} and score both sides")
     args = parser.parse_args()
     if "lightning" in args.against and not importlib.util.find_spec("lightning"):
-        sys.exit("error: lightning is not installed; pip install lightning, or name the others with --against")
+        sys.exit("error: lightning is not installed; pip install lightning, or use --against without lightning")
     images = load.load_dataset(DATA) if args.score else noise(N_IMAGES)
     rows = []
     for threads in args.threads:

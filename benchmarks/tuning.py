@@ -1,4 +1,4 @@
-"""Images/s of a preset by threads and precision, turn by turn, so that a busy machine slows all of them.
+"""Measure images/s of a preset by threads and precision, in turn, so that a busy machine slows all of them alike.
 
 usage: benchmarks/tuning.py [--preset quick] [--data mnist-5k] [--rounds 3]
 """

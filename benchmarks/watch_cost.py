@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What part of a run's time goes into watching it: health each tick, and scores.
+"""Measure the share of a run's time that monitoring takes: health signals at each tick, and scores.
 
 usage: benchmarks/watch_cost.py [--preset quick] [--data mnist-5k] [--kimg 60] [--threads 1]
 """
@@ -21,7 +21,7 @@ from gancli.workflows import evaluation
 
 
 def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    """The function, adding the seconds of each call to the list."""
+    """Wrap the function so that the seconds of each call are appended to the list."""
 
     def call(*arguments: Any) -> Any:
         start = time.perf_counter()

@@ -1,13 +1,12 @@
-"""What whole commands cost: seconds, CPU time and memory of fresh processes, turn by turn.
+"""Measure whole commands: seconds, CPU time and memory of fresh processes, in turn.
 
     python benchmarks/whole_commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
 
-Start-up is timed up to the moment named, at which the process ends: `import torch`, that and loading the data by
-gancli's `load_dataset`, and `gancli train` at its first step. Without --quiet, train tries steps for about a second
-before it makes a run, so its first step of all and the first one of the run are told apart. `gancli sample` and
-`gancli evaluate` work on the model of a short run of each preset. Each command runs once before it is measured, so
-that what is kept in the cache is there. Memory is that of the whole process at its peak. Ratios are to the second
-row, `import torch` with the data loaded.
+Start-up is timed until the moment named, where the process ends: `import torch`; `import torch` and loading the data by
+gancli's `load_dataset`; the first step of `gancli train`. Without --quiet, train runs trial steps for about a second
+before it makes a run, so the table lists the first trial step and the first step of the run. `gancli sample` and
+`gancli evaluate` use the model of a short run of each preset. Each command runs once before it is measured, to fill the
+cache. Memory is the peak of the whole process. Ratios are to the second row, `import torch` with the data loaded.
 """
 
 import argparse
@@ -16,17 +15,17 @@ import statistics
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, for both sides
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 from runs import Spent, fresh, gancli, in_turn, median, table
 
-Commands = dict[str, tuple[object, ...]]  # what it is -> arguments of Python
+Commands = dict[str, tuple[object, ...]]  # row of the table -> arguments of Python
 
 PRESETS = ("classic", "quick")
 LOADED, FIRST = "`import torch`, and the data loaded", "first step of the run"
-ADAM = "import torch; torch.optim.Adam(torch.nn.Linear(1, 1).parameters())"  # for which torch imports its compiler
+ADAM = "import torch; torch.optim.Adam(torch.nn.Linear(1, 1).parameters())"  # here torch imports its compiler
 END = "import os; os._exit(0)"
-# Until this method is called. That it is imported first changes only the order of imports which a command has anyway.
+# Ends the process when this method is called. Importing it first only changes the order of the command's imports.
 UNTIL = f"""
 def end(*_):
     {END}
@@ -44,9 +43,9 @@ def starts(data: str, folder: Path) -> Commands:
     return {
         "`import torch`": ("-c", f"import torch; {END}"),
         LOADED: ("-c", f"import torch; from gancli.core.data import load; load.load_dataset({data!r}); {END}"),
-        "`import torch`, and an Adam made": ("-c", f"{ADAM}; {END}"),
+        "`import torch`, and torch's Adam made": ("-c", f"{ADAM}; {END}"),
         "`gancli --help`": ("-m", "gancli", "--help"),
-        "`gancli train`, the first step it tries": ("-c", UNTIL_A_STEP, *train),
+        "`gancli train`, first trial step": ("-c", UNTIL_A_STEP, *train),
         f"`gancli train`, {FIRST}": ("-c", UNTIL_ONE_OF_THE_RUN, *train),
         f"`gancli train --quiet`, {FIRST}": ("-c", UNTIL_ONE_OF_THE_RUN, *train, "--quiet"),
     }
@@ -63,14 +62,14 @@ def uses(preset: str, model: Path, n: int, folder: Path) -> Commands:
 
 
 def measure(commands: Commands, rounds: int) -> dict[str, list[Spent]]:
-    """Each once before, which is not counted."""
+    """Measure all commands in turn, after an uncounted round."""
     works = {name: lambda _, command=command: fresh(*command) for name, command in commands.items()}
     in_turn(works, 1)
     return in_turn(works, rounds)
 
 
 def rows(found: dict[str, list[Spent]]) -> list[list[str]]:
-    """Ratios are taken within each round."""
+    """Rows of the table, with ratios within each round."""
 
     def cells(name: str, some: list[Spent]) -> list[str]:
         pairs = list(zip(some, found[LOADED], strict=True))
@@ -90,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--data", default="mnist-5k")
-    parser.add_argument("--n", type=int, default=10_000, help="images to make and to score")
+    parser.add_argument("--n", type=int, default=10_000, help="images to make and to score [default: 10000]")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -99,7 +98,7 @@ def main() -> None:
             flags = ("--data", args.data, "--preset", preset, "--kimg", 1, "--eval-kimg", 0, "--outdir", folder)
             commands |= uses(preset, gancli("train", *flags)["run"], args.n, folder)
         found = measure(commands, args.rounds)
-    head = ["process", "seconds", "CPU seconds", "MiB", "times the second, by the clock", "by CPU time"]
+    head = ["process", "seconds", "CPU seconds", "MiB", "ratio by the clock", "by CPU time"]
     print(table(head, rows(found)))
 
 

@@ -1,4 +1,4 @@
-"""A training on random pixels, what its steps multiply, and what the machine can multiply."""
+"""Build a training run on random pixels, count the operations of its steps, and measure the machine's peak."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ SLOW_S = 0.2  # a product that takes longer is large enough
 
 
 def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n_heldout: int = 0) -> ImageSet:
-    """n images to train on; labels if there are classes."""
+    """A data set of random pixels: n images to train on, with labels if there are classes."""
     images = torch.randint(0, 256, (n + n_heldout, channels, resolution, resolution), dtype=torch.uint8)
     labels = torch.randint(n_classes, (n + n_heldout,)) if n_classes else None
     first, rest = (None, None) if labels is None else (labels[:n], labels[n:])
@@ -27,7 +27,7 @@ def noise(n: int, resolution: int = 28, channels: int = 1, n_classes: int = 0, n
 
 
 def record_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> RunConfig:
-    """That of a run on the CPU."""
+    """The record of a run on the CPU."""
     return run_config.build_run_config(*presets.resolve_config(preset, flags={"device": "cpu", **flags}), data)
 
 
@@ -36,7 +36,7 @@ def engine_of(preset: str, data: ImageSet, flags: dict[str, Any]) -> Engine:
 
 
 def flops(work: Callable[[], object]) -> int:
-    """Additions and multiplications in the matrix products and convolutions of some work, as torch counts them."""
+    """Additions and multiplications in the matrix products and convolutions of a call, as torch counts them."""
     with FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution_backward: backward_flops}
     ) as counter:
@@ -45,15 +45,18 @@ def flops(work: Callable[[], object]) -> int:
 
 
 def backward_flops(grad: Shape, x: Shape, weight: Shape, *more: Any, out_shape: object) -> int:
-    """Of a convolution, grouped or not: as many as forward for each of the gradients of x and of the weights that are
-    asked for. torch's own count takes those of the weights for ungrouped."""
+    """Operations of a convolution's backward, grouped or not.
+
+    Each requested gradient (of x, of the weights) takes as many as the forward. torch's own count ignores the groups in
+    the gradient of the weights.
+    """
     *_, transposed, _, _, asked = more
     each: int = conv_flop_count(list(x), list(weight), list(grad), transposed)
     return each * sum(asked[:2])
 
 
 def peak_flops(dtype: torch.dtype = torch.float32) -> float:
-    """Operations per second in a matrix product: the best of three of each size, up to the first one that is slow."""
+    """Operations per second in a matrix product: the best over growing sizes, until one takes longer than SLOW_S."""
     best = 0.0
     for side in (256, 512, 1024, 2048):
         a = torch.randn(side, side).to(dtype)

@@ -79,7 +79,11 @@ def test_what_cannot_start_from_a_model_is_refused_in_one_line(run: Path, birds:
         (["--init", run, "--d-width", "16"], 2, "or start from the run's model.safetensors with a new D"),
         (["--init", model, "--model", "mlp"], 2, f"--model mlp differs from the conv of {model}"),
         (["--init", run, "--resolution", "16"], 2, f"--resolution 16 differs from the 8 of {run}"),
-        (["--init", run, "--data", wide], 2, "the images of wide are 12x12 grey, but those of runs/00000-quick-tiny are 8x8"),
+        (
+            ["--init", run, "--data", wide],
+            2,
+            "the images of wide are 12x12 grey, but those of runs/00000-quick-tiny are 8x8",
+        ),
         (["--init", run / "cut.safetensors"], 1, "is damaged"),
         (["--init", run / "samples.png"], 1, "is damaged or not a safetensors file"),
         (["--init", "none"], 1, "no run folder or model file none"),

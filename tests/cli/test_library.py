@@ -71,9 +71,9 @@ def test_the_page_runs_as_it_stands(tiny_idx: Path, monkeypatch: pytest.MonkeyPa
         code = code.replace(written, tiny)
     names: dict[str, object] = {}
     exec(compile(code, "docs/python.md", "exec"), names)
-    assert len(blocks) >= 2 and names["pictures"].shape == (16, 8, 8, 1) and names["table"].shape == (6, 8, 8, 1)
+    assert len(blocks) >= 2 and names["images"].shape == (16, 8, 8, 1) and names["table"].shape == (6, 8, 8, 1)
     assert Path("runs/00000-quick-tiny/model-best.safetensors").exists()
-    assert {*names} >= {name for name in ("run", "model", "found")}
+    assert {*names} >= {name for name in ("run", "model", "evaluation")}
     used = set(re.findall(r"gancli\.(\w+)\(", code))
     assert used == {"train", "load", "generate", "evaluate"}
 

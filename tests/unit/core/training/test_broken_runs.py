@@ -64,7 +64,8 @@ def test_a_generator_that_does_not_learn_lets_the_discriminator_win(tmp_path: Pa
         trainer.state.opt_G.step = do_nothing  # type: ignore[method-assign,assignment]
 
     assert (
-        "the discriminator wins: it has been right" in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
+        "the discriminator wins: it has been right"
+        in warned(tmp_path, noise(tmp_path, 64), freeze, gamma=0)["discriminator_wins"].text
     )
 
 
