@@ -60,8 +60,8 @@ def test_a_dry_run_describes_the_data_and_the_training(animals: Path) -> None:
         and " for training, more for scores and plots\n" in said
         and "images/s in a trial" in said
     )
-    assert "note     210 pictures: made 16x16" in said
-    assert "warning  189 images to train on are few; this run shows each about 11 times" in said
+    assert "note     210 pictures: resized to 16x16" in said
+    assert "warning  only 189 training images, each shown about 11 times in this run" in said
     assert "augment  translation,cutout, strength 0.5, on for fewer than 2,000 images" in said
     assert "grid     input of D, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
@@ -73,7 +73,7 @@ def test_json_has_everything(animals: Path) -> None:
     assert found["kinds"] == {"PNG": 150, "JPEG": 60} and found["sizes"] == {"20x16": 150, "16x24": 60}
     assert found["n_shown"] == 2000 and found["passes"] == pytest.approx(2000 / 189)
     assert found["images_per_s"] > 0 and found["memory_bytes"] > 0 and found["train_s"] >= 0
-    assert any("made 16x16" in line for line in found["done"])
+    assert any("resized to 16x16" in line for line in found["done"])
     assert found["faults"] == [] and found["duplicates"]["n"] == 0
     assert Path(found["cache"]).is_dir()
 
@@ -86,8 +86,8 @@ def test_all_bad_files_are_named_and_then_the_limit(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
     assert result.exit_code == 1
     for path in bad:
-        assert f"  cat/{path.name}: not a picture\n" in result.stdout
-    assert "  owl/two\\nlines.png: empty\n" in result.stdout
+        assert f"  cat/{path.name}: not a picture; convert it to PNG or delete it\n" in result.stdout
+    assert "  owl/two\\nlines.png: empty; copy it again\n" in result.stdout
     assert "13 files of 223 cannot be used:\n" in result.stdout and "skipped" not in result.output
     assert "files    223 files, 210 usable: 150 PNG" in result.stdout
     assert "13 files" in result.stderr
@@ -104,7 +104,7 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     flip()
-    assert any("were damaged, so they were decoded again" in note for note in dry_run(animals)["notes"])
+    assert any("was damaged, so all pictures were decoded again" in note for note in dry_run(animals)["notes"])
     assert gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST).exit_code == 0
     good = Path(dry_run(animals)["cache"], "train.u8").read_bytes()
     flip()
@@ -174,15 +174,15 @@ def test_a_run_prints_the_short_form_unless_quiet(animals: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "classes  cat 135, owl 54; held-out images not counted\n" in result.stderr and "modes" not in result.stderr
     assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
-    assert "warning: 189 images to train on are few" in result.stderr
+    assert "warning: only 189 training images" in result.stderr
     assert "time     about" in result.stderr and "memory   about" in result.stderr
 
     (animals / "cat" / "bad.png").write_bytes(b"")
     loud = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert loud.stderr.index("preset ") < loud.stderr.index("note: ") < loud.stderr.index("warning: ")
-    assert loud.stderr.count("cat/bad.png (empty)") == 1
+    assert loud.stderr.count("cat/bad.png (empty; copy it again)") == 1
     quiet = gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST)
-    assert "warning" not in quiet.stderr and "cat/bad.png (empty)" in quiet.stderr
+    assert "warning" not in quiet.stderr and "cat/bad.png (empty; copy it again)" in quiet.stderr
 
 
 def test_the_largest_and_smallest_of_many_classes_are_named() -> None:

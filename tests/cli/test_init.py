@@ -46,7 +46,7 @@ def test_pictures_get_the_size_of_a_model_file_and_new_weights_are_listed(run: P
     said = next(line for line in result.stderr.splitlines() if line.startswith("init "))
     assert "0.104 kimg on tiny; D is new, because a model file holds only G; new embeddings for new classes" in said
     assert said.endswith("new classes: owl")
-    assert "60 images of 8x8 grey" in result.stderr and "60 pictures: turned from colour to grey" in result.stderr
+    assert "60 images of 8x8 grey" in result.stderr and "60 pictures: converted from colour to grey" in result.stderr
     record = json.loads(Path("runs/00001-quick-birds/config.json").read_text())
     assert record["init"]["remade"] == ["D"] and record["init"]["new_classes"] == ["owl"]
     assert record["data"]["class_names"] == ["1", "owl"]

@@ -179,13 +179,13 @@ def test_flags_that_the_picture_sets_are_refused() -> None:
 
 
 BAD = {
-    "no JSON": ("{", "does not say what made it"),
-    "no object": ("[]", "does not say what made it"),
-    "a field that is empty": ({"sha256": None}, "does not say what made it"),
-    "deep nesting": ("[" * 100_000, "does not say what made it"),
-    "text for a number": ({"trunc": "1"}, "does not say what made it"),
-    "text for classes": ({"classes": "12"}, "does not say what made it"),
-    "a newer version": ({"version": "99.0", "colour": 3}, "was made by gancli 99.0 and says things that this one"),
+    "no JSON": ("{", "has no valid record of gancli sample"),
+    "no object": ("[]", "has no valid record of gancli sample"),
+    "a field that is empty": ({"sha256": None}, "has no valid record of gancli sample"),
+    "deep nesting": ("[" * 100_000, "has no valid record of gancli sample"),
+    "text for a number": ({"trunc": "1"}, "has no valid record of gancli sample"),
+    "text for classes": ({"classes": "12"}, "has no valid record of gancli sample"),
+    "a newer version": ({"version": "99.0", "colour": 3}, "was made by gancli 99.0, and gancli"),
     "another command": (
         {"command": "gancli interpolate x"},
         "was not made by gancli sample, but by: gancli interpolate",
@@ -281,7 +281,7 @@ def test_files_that_gancli_did_not_make_are_refused_in_one_line(run: Path) -> No
         ([str(run / "model.safetensors")], 1, "cannot read the text in"),
         (["a.png", "-o", "x.webp"], 2, "cannot write x.webp: --like writes a .png"),
         (["a.png", "-o", "a.png"], 1, "a.png exists"),
-        (["a.png", "absent"], 1, "no run folder, model file or images absent"),
+        (["a.png", "absent"], 1, "no run folder, model file or images at absent"),
         (["a.png", "a.png"], 1, "a.png is one picture; give a model"),
     ]
     for arguments, code, message in rows:

@@ -101,7 +101,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 def test_unwritable_folders_are_refused_in_one_line(closed: Path, tiny_idx: Path, run: Path) -> None:
     model = run / "model.safetensors"
     denied = "Permission denied; check the folder's permissions or choose another place"
-    no_output = f"{closed} may not be written to; choose another -o"
+    no_output = f"no permission to write to {closed}; choose another -o"
     for said, words in (
         (denied, ["train", "--data", tiny_idx, "--outdir", closed, "--kimg", "0.1", "-q", *FAST]),
         (no_output, ["sample", model, "--n", "2", "-o", closed / "s", "-q"]),

@@ -241,7 +241,7 @@ def test_bad_models_and_flags_get_one_line(run: Path) -> None:
         (["flipped.safetensors"], 1, "flipped.safetensors is damaged: its contents do not match"),
         (["foreign.safetensors"], 1, "not one made by gancli"),
         ([str(max(run.glob("checkpoint-*")))], 1, "is a gancli checkpoint, not a model"),
-        (["absent.safetensors"], 1, "no run folder, model file or images absent.safetensors"),
+        (["absent.safetensors"], 1, "no run folder, model file or images at absent.safetensors"),
         (["empty"], 1, "empty is not a run folder"),
         (["--outdir", "empty"], 1, "no run found under empty/; train one first: gancli train"),
         ([str(run), "--seeds", "5-1"], 2, "5 is above 1"),

@@ -178,7 +178,7 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     result = gancli("train", "--data", animals, "--kimg", "0.2", "--channels", "3", *FAST)
     assert result.exit_code == 0, result.output
     assert "270 images of 16x16 RGB, 30 held out, 2 classes: conditional" in result.stderr
-    assert "300 pictures: made 16x16" in result.stderr
+    assert "300 pictures: resized to 16x16" in result.stderr
     assert "1 picture of 301 skipped: dog/bad.png" in result.stderr
     run = Path("runs/00000-quick-animals")
     record = json.loads((run / "config.json").read_text())
@@ -190,7 +190,8 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     assert result.exit_code == 0, result.output
     result = gancli("evaluate", run, "--n", "50", "--json", "-q")
     assert result.exit_code == 0, result.output
-    assert result.stderr.splitlines() == ["note: 1 picture of 301 skipped: dog/bad.png (not a picture)"]
+    skipped = "1 picture of 301 skipped: dog/bad.png (not a picture; convert it to PNG or delete it)"
+    assert result.stderr.splitlines() == [f"note: {skipped}"]
 
     Image.new("RGB", (20, 16), (1, 2, 3)).save(animals / "dog" / "002.png")
     result = gancli("train", "--resume", run, "--kimg", "0.4")
@@ -441,7 +442,7 @@ def test_a_full_or_forbidden_disk_leaves_no_half_run(tiny_idx: Path, monkeypatch
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1e999}\n', "not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "fd": 1' + b"0" * 400 + b"}\n", "not numbers"),
         ("metrics.jsonl", b'{"kind": "eval", "nimg": 0, "short_classes": [1]}\n', "short_classes"),
-        ("config.json", b'{"train": [1]}', "does not hold the record of a run"),
+        ("config.json", b'{"train": [1]}', "does not hold a valid run config"),
         ("metrics.jsonl", b"[1]\n", "object"),
         ("metrics.jsonl", b'{"kind": "tick"}\n', "kind"),
         ("metrics.jsonl", b"\xff\xfe\n", "JSON"),

@@ -367,7 +367,7 @@ def do_nothing(meta: dict[str, Any]) -> None:
     pass
 
 
-CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold the record of a run"
+CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold a valid run config"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
 NO_COUNT = "holds an invalid number of images seen"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
