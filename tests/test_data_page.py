@@ -65,7 +65,7 @@ def files_with(*texts: str) -> set[str]:
     }
 
 
-def test_a_data_set_is_one_row_and_one_file_and_so_is_an_image_format() -> None:
+def test_a_data_set_or_image_format_takes_one_row_and_one_file() -> None:
     """As docs/dev/extending.md says: what else is known of them is joined from their tables."""
     assert files_with("cifar10") - {"doctor/diagnosis.py"} == {"datasets.py", "core/data/cifar.py"}
     assert files_with("stacked-mnist") == {"datasets.py", "core/data/stacked_mnist.py"}
