@@ -3,10 +3,10 @@
     import gancli
 
     run = gancli.train("mnist-5k", kimg=20)
-    pictures = gancli.generate(run.model(), 16)  # uint8 [16,28,28,1]
+    images = gancli.generate(run.model(), 16)  # uint8 [16,28,28,1]
     print(gancli.evaluate(run, n=2000).scores)
 
-Importing it costs nothing: torch comes with the first use of a name.
+The import is fast: torch is imported only when one of these names is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gancli.api import Evaluation, Model, Run, Score, evaluate, generate, load, train
     from gancli.errors import GancliError
 
-if not TYPE_CHECKING:  # else every name would pass for one of this module
+if not TYPE_CHECKING:  # hidden from type checkers, which would otherwise accept any name
 
     def __getattr__(name: str) -> Any:
         if name == "GancliError":

@@ -1,4 +1,4 @@
-"""gancli from Python: train, load, generate, evaluate. The same code as the commands, without a terminal."""
+"""Train, load, generate and evaluate from Python, with the same code as the commands."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -37,22 +37,22 @@ logger = logging.getLogger("gancli")
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder; what is read from it is what is there at that moment."""
+    """A run folder. Every access reads its files again."""
 
     path: Path
 
     @property
     def record(self) -> dict[str, object]:
-        """Everything that was decided, as in config.json."""
+        """All settings and decisions of the run, as in config.json."""
         return to_json(read_run_config(RunDir.open(self.path).config))
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl: kind "tick", "epoch" or "eval", nimg, and numbers."""
+        """The lines of metrics.jsonl: each has a kind ("tick", "epoch" or "eval"), nimg and numbers."""
         return read_metric_records(RunDir.open(self.path))
 
     def model(self, *, best: bool = False, device: str = "cpu") -> Model:
-        """Its generator: the last one, or the one with the best score."""
+        """Load its generator: the latest one, or with best=True the one with the best score."""
         return load(self.path, best=best, device=device)
 
 
@@ -67,21 +67,24 @@ def train(
     on_event: Callable[[events.Event], None] | None = None,
     **settings: Any,
 ) -> Run:
-    """Train a GAN and leave a run folder, as `gancli train` does.
+    """Train a GAN and write a run folder, as `gancli train` does.
 
-    data: a name such as "mnist-5k", or the path of a folder, zip or npz. settings: those of `gancli train --help`, with
-    underscores: kimg=100, batch_size=32, clusters=0, time_budget=60 (seconds) or "60s".
-    resume: a run to go on with, or to extend by kimg or epochs. init: a run or model file to start from.
-    log: a tracker, "tensorboard" or one of your own in gancli.trackers.registry.TRACKERS.
-    on_event: told each event of gancli.events as it happens; StopIteration raised by it ends training after this step,
-    everything saved. What goes wrong for a while, and what the command would note, is logged as "gancli".
-    Raises ConfigError, DataError, RunError and other children of GancliError, each with one line that says what to do.
+    data: a name such as "mnist-5k", or the path of a folder, zip or npz.
+    settings: flags of `gancli train --help`, with underscores: kimg=100, batch_size=32, clusters=0, time_budget=60
+    (seconds) or "60s".
+    resume: a run to continue, or to extend with kimg or epochs. init: a run or model file to start from.
+    log: a tracker: "tensorboard", or one that you added to gancli.trackers.registry.TRACKERS.
+    on_event: called with each event of gancli.events. If it raises StopIteration, training ends after the current step
+    and saves everything.
+    Warnings and notes go to the logger "gancli".
+    Raises ConfigError, DataError, RunError and other subclasses of GancliError. Each message is one line that says what
+    to do.
     """
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
         asked["data"] = str(data)
     if resume is not None and init is not None:
-        raise ConfigError("resume and init exclude each other; give one")
+        raise ConfigError("resume and init cannot be combined; give one")
     if resume is not None:
         run = RunDir.find(Path(resume), Path(outdir))
         with run.lock():
@@ -92,9 +95,9 @@ def train(
             run_to_end(trainer, on_event)
         return Run(run.path)
     name, config, sources = presets.resolve_config(preset, {}, asked)
-    begun = finetune.load_pretrained(Path(init), Path(outdir)) if init is not None else None
-    plan = training.plan_run(name, config, sources, begun, log=log)
-    log_notes([*(begun.notes if begun else ()), *plan.notes])
+    pretrained = finetune.load_pretrained(Path(init), Path(outdir)) if init is not None else None
+    plan = training.plan_run(name, config, sources, pretrained, log=log)
+    log_notes([*(pretrained.notes if pretrained else ()), *plan.notes])
     plan.rehearse(always=False)
     run = RunDir.create(Path(outdir), plan.folder)
     with run.lock(), run.remove_if_unsaved():
@@ -103,9 +106,9 @@ def train(
 
 
 def run_to_end(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
-    """Train to the end, or until on_event stops it; then draw what only needs the run folder."""
+    """Train to the end, or until on_event stops it; then draw the plots, the film and the report."""
 
-    def hear(event: events.Event) -> None:
+    def handle(event: events.Event) -> None:
         if isinstance(event, events.Warned):
             logger.warning(event.text)
         try:
@@ -114,7 +117,7 @@ def run_to_end(trainer: Trainer, on_event: Callable[[events.Event], None] | None
         except StopIteration:
             trainer.stop()
 
-    training.run_trainer(trainer, hear, logger.warning)
+    training.run_trainer(trainer, handle, logger.warning)
     training.draw_run_outputs(trainer.run_dir)
 
 
@@ -124,9 +127,9 @@ def log_notes(notes: Iterable[str]) -> None:
 
 
 def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: str | Path = RUNS) -> Model:
-    """The generator of a run folder, of a run by its name under outdir, or of a model file; best: model-best of a run.
+    """Load the generator of a run folder, of a run named under outdir, or of a model file. best: model-best of a run.
 
-    `.G` is the torch module, `.info` what it was trained on, `.digest` the sha256. Raises RunError, FileFormatError.
+    `.G` is the torch module, `.info` its metadata, `.digest` the sha256. Raises RunError, FileFormatError.
     """
     file, _ = find_model.locate_model(Path(path), Path(outdir), best=best)
     return model_file.load_model(file, devices.resolve_device(device))
@@ -140,14 +143,14 @@ def generate(
     classes: str | Sequence[str | int] | None = None,
     trunc: float = 1,
 ) -> ImageArray:
-    """Pictures of a model -> uint8 [N,H,W,C], C 1 or 3. A seed is the picture that `gancli sample` makes of it.
+    """Generate images -> uint8 [N,H,W,C], C 1 or 3. A seed gives the same image as in `gancli sample`.
 
-    n: seeds 0 to n - 1, 64 if neither is given. seeds: which ones. classes: by name or number, "all", or several: every
-    seed is drawn in each, side by side; left out, a seed has a class of its own. trunc: scales latents, 0 to 2.
-    Raises ConfigError for what there is none of.
+    n: use seeds 0 to n - 1 [default: 64]. seeds: use these seeds instead. classes: names, numbers, or "all"; every seed
+    is generated in each of them. By default each seed has its own class. trunc: factor on the latents, 0 to 2.
+    Raises ConfigError for unknown classes and for numbers out of range.
     """
     if n is not None and seeds is not None:
-        raise ConfigError("n and seeds exclude each other; give one")
+        raise ConfigError("n and seeds cannot be combined; give one")
     chosen = None if seeds is None else [int(seed) for seed in seeds]
     request = sampling.plan_samples(model.info, chosen, sampling.N_SAMPLES if n is None else n, classes, trunc)
     made = torch.cat([batch.pictures for batch in generate_samples(model, request)])
@@ -163,18 +166,19 @@ def evaluate(
     features: str = "auto",
     seed: int = 0,
 ) -> Evaluation:
-    """Score a model, a run, pictures uint8 [N,H,W] or [N,H,W,C], or the path of any of them, as `gancli evaluate` does.
+    """Score a model, a run, images uint8 [N,H,W] or [N,H,W,C], or the path of any of them, as `gancli evaluate` does.
 
-    data: the real images, those of the model if left out. n: how many are scored at most. metrics: some of
-    gancli.metrics.suite.METRICS, else all. `.scores[name]` has value, floor (what a perfect generator would get) and
-    reading; `.conditions` the counts and features they stand under. Raises ConfigError, DataError, ContractError.
+    data: the real images [default: the model's training data]. n: score at most this many images. metrics: names from
+    gancli.metrics.suite.METRICS [default: all]. features: a feature extractor. seed: for random choices.
+    `.scores[name]` has value, floor (the score of a perfect generator) and reading. `.conditions` has the numbers of
+    images and the feature extractor. Raises ConfigError, DataError, ContractError.
     """
     names = check_metric_names(metrics)
     if not 0 < n <= MAX_SEEDS:
         raise ConfigError(f"n must be from 1 to {MAX_SEEDS:,}, got {n}")
     source = open_fake(fake)
     if data is None and not source.model:
-        raise ConfigError("these are images only; say with data which real ones to compare them with")
+        raise ConfigError("only images were given; set data to the real images to compare them with")
     reals = evaluation.load_reals([source], None if data is None else str(data))
     (scored,) = evaluation.evaluate([source], reals, n=n, metrics=names, extractor=features, seed=seed)
     return scored.evaluation
@@ -193,6 +197,6 @@ def images_from_array(pictures: ImageArray) -> torch.Tensor:
     """uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
         kind = f"{pictures.dtype} {list(pictures.shape)}"
-        raise ContractError(f"expected pictures uint8 [N,H,W] or [N,H,W,C], got {kind}")
+        raise ContractError(f"expected images uint8 [N,H,W] or [N,H,W,C], got {kind}")
     channels_last = pictures.reshape(*pictures.shape[:3], -1)
     return torch.from_numpy(channels_last.transpose(0, 3, 1, 2).copy())

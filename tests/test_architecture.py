@@ -152,12 +152,12 @@ def test_modules_import_only_what_the_list_allows() -> None:
     assert visited == len(list(ROOT.rglob("*.py"))) >= 25
 
 
-def test_every_line_of_the_list_is_about_a_place_that_exists() -> None:
+def test_every_place_in_the_list_exists() -> None:
     assert {*LAYERS} <= {*MODULES}
     assert {place(module) for module in MODULES} == {*LAYERS}
 
 
-def test_few_modules_lie_beside_the_packages_and_each_package_says_what_it_is() -> None:
+def test_few_modules_lie_outside_packages_and_each_package_has_a_docstring() -> None:
     assert len(list(ROOT.glob("*.py"))) <= MOST_LOOSE
     packages = [path for path in ROOT.rglob("__init__.py") if path.parent != ROOT]
     assert len(packages) >= 10
@@ -171,7 +171,7 @@ def test_imports_form_no_cycle() -> None:
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(MODULES)
 
 
-def test_packages_from_outside_stay_where_they_belong() -> None:
+def test_third_party_packages_are_imported_only_where_allowed() -> None:
     wrong = []
     for module in MODULES:
         for name in imports(module, top_only=False):

@@ -7,7 +7,7 @@ from conftest import ROOT
 PAGE = ROOT / "docs" / "dev" / "reliability.md"
 
 
-def test_each_promise_names_tests_that_are_there() -> None:
+def test_each_promise_names_tests_that_exist() -> None:
     rows = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     promises = [row for row in rows if row[0] != "| promise"]
     assert len(promises) >= 15

@@ -1,7 +1,7 @@
-"""Training and sampling: tensors, files and no terminal.
+"""Training and sampling, without a terminal.
 
-Comes in: a path or a name of images, and the settings of a run. Goes out: a run folder, a model file, images.
-data reads images, networks holds G, D and their files, sampling makes images, training makes models.
-Read first: training/trainer.py, the loop; training/step.py, the maths of one step; sampling/generate.py, the one door
-for images. What all four share lies beside them: devices, random streams, pixels and processes.
+Comes in: a path or name of images, and the settings of a run. Goes out: a run folder, a model file, images.
+data reads images, networks builds G and D and their files, sampling generates images, training trains models.
+Read first: training/trainer.py, the loop; training/step.py, the maths of one step; sampling/generate.py, which makes
+all images. The modules here are shared by all four: devices, random streams, pixels and processes.
 """

@@ -1,6 +1,6 @@
-"""The processes of one command, as torchrun starts them: what each computes, and what they tell each other.
+"""The processes that torchrun starts for one command, and the messages between them.
 
-The first one alone reads settings, decides and writes. The others (gancli.workflows.followers) wait for its orders.
+Only the first process reads settings, decides and writes. The others (gancli.workflows.followers) wait for its orders.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ from gancli.core import devices
 from gancli.errors import ConfigError, LostProcessError
 
 LAUNCH_VARIABLES = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
-TIMEOUT = timedelta(hours=2)  # of a process that waits for the first one, which may be reading images
-STEP_TIMEOUT = timedelta(minutes=10)  # of one that waits for the others in the middle of a step
-ORDER_BYTES = 512  # of an order, without its content
+TIMEOUT = timedelta(hours=2)  # waiting for the first process, which may be reading images
+STEP_TIMEOUT = timedelta(minutes=10)  # waiting for the others in the middle of a step
+ORDER_BYTES = 512  # size of an order without its content
 
 
 class Order(msgspec.Struct, frozen=True, tag_field="order"):
-    """What the other processes are to do next. Some orders come with a content, which is any number of bytes."""
+    """What the other processes do next. Some orders have content: any number of bytes."""
 
 
 class EndOrder(Order, frozen=True, tag="end"):
-    """There is nothing left to do."""
+    """Nothing is left to do."""
 
 
 class TrainOrder(Order, frozen=True, tag="train"):
@@ -38,7 +38,7 @@ class TrainOrder(Order, frozen=True, tag="train"):
 
 
 class StateOrder(Order, frozen=True, tag="state", kw_only=True):
-    """Take over the state of the first process. Content: its tensors, as safetensors; here is the rest of it."""
+    """Copy the state of the first process: these numbers, and its tensors. Content: the tensors, as safetensors."""
 
     nimg: int
     strength: float
@@ -46,7 +46,7 @@ class StateOrder(Order, frozen=True, tag="state", kw_only=True):
 
 
 class StepOrder(Order, frozen=True, tag="step"):
-    """Train a step."""
+    """Train one step."""
 
     total_nimg: int | None
     strength: float
@@ -63,7 +63,7 @@ class ModelOrder(Order, frozen=True, tag="model"):
 
 
 class ImagesOrder(Order, frozen=True, tag="images"):
-    """Draw images of that model. Content: seeds and classes as JSON."""
+    """Generate images with the loaded model. Content: seeds and classes as JSON."""
 
     trunc: float
 
@@ -76,7 +76,7 @@ class FeaturesOrder(Order, frozen=True, tag="features"):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What is sent ahead of a content."""
+    """An order and the length of its content, sent before the content."""
 
     order: EndOrder | TrainOrder | StateOrder | StepOrder | CompareOrder | ModelOrder | ImagesOrder | FeaturesOrder
     n_bytes: int
@@ -86,8 +86,9 @@ class Message(msgspec.Struct, frozen=True):
 class World:
     """One of `size` processes that train the same networks, each on its rows of every batch; the first has rank 0.
 
-    Between calls of `average`, networks and optimisers are equal in all of them. group: the processes as they average,
-    by the way that their devices talk to each other. store: what all can write texts into.
+    Networks and optimisers are equal in all processes after each step, because `average` gives all of them the same
+    gradients. group: the process group for averaging, with the backend of the device. store: a key-value store that all
+    processes share.
     """
 
     rank: int = 0
@@ -97,26 +98,31 @@ class World:
 
     @property
     def has_followers(self) -> bool:
-        """Whether there are others, which wait for orders of this process."""
+        """Whether other processes wait for orders of this one."""
         return self.size > 1 and self.rank == 0
 
     def on(self, device: torch.device) -> "World":
-        """The same processes, averaging tensors on this device. All must call it. Raises ConfigError."""
+        """The same processes, averaging tensors on this device. All processes must call it.
+
+        Raises ConfigError if there are more processes than GPUs.
+        """
         if self.size == 1:
             return self
-        here, there = devices.local_process_count(), torch.cuda.device_count()
-        if device.type == "cuda" and here > there:
-            raise ConfigError(f"{here} processes cannot share {there} GPUs; start as many as there are GPUs")
+        processes, gpus = devices.local_process_count(), torch.cuda.device_count()
+        if device.type == "cuda" and processes > gpus:
+            raise ConfigError(f"{processes} processes cannot share {gpus} GPUs; start at most one process per GPU")
         backend = "nccl" if device.type == "cuda" else "gloo"
         return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_TIMEOUT))
 
     def rows(self, n: int) -> slice:
-        """Which of n things are this process's."""
+        """The part of n rows that belongs to this process."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
     def row_mask(self, n: int, parts: int) -> Tensor | None:
-        """bool [n * size]: which rows are the n of this process, where `parts` whole batches lie one after the other;
-        None if all are."""
+        """bool [n * size], True for the n rows of this process in `parts` whole batches, one after the other.
+
+        None for a single process.
+        """
         if self.size == 1:
             return None
         mask = torch.zeros(n // parts * self.size, dtype=torch.bool)
@@ -124,17 +130,17 @@ class World:
         return mask.repeat(parts)
 
     def check_shares(self, batch_sizes: Sequence[int]) -> None:
-        """Raises ConfigError for a batch that does not give each process as many images."""
+        """Raises ConfigError for a batch size that cannot be split equally between the processes."""
         if odd := [n for n in batch_sizes if n % self.size]:
             raise ConfigError(
-                f"a batch of {odd[0]} images cannot be shared equally by {self.size} processes; choose another "
-                "--batch-size, and --batch-ramp-kimg 0 where smaller batches come first"
+                f"a batch of {odd[0]} images cannot be split equally between {self.size} processes; choose another "
+                "--batch-size, and add --batch-ramp-kimg 0 if the run starts with smaller batches"
             )
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Put the mean over all processes into each of them, by one message of their length together.
+        """Replace each tensor by its mean over all processes, in one message.
 
-        All have one type, and the same shapes everywhere. Raises LostProcessError.
+        All tensors have one type, and the same shapes in every process. Raises LostProcessError.
         """
         if self.size == 1:
             return
@@ -146,7 +152,7 @@ class World:
             tensor.copy_(mean.view_as(tensor))
 
     def tell(self, order: Order, content: bytes = b"") -> None:
-        """Tell the others what to do next. Raises LostProcessError."""
+        """Send an order to the other processes. Raises LostProcessError."""
         if not self.has_followers:
             return
         text = msgspec.json.encode({"order": order, "n_bytes": len(content)})
@@ -156,7 +162,7 @@ class World:
                 dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
 
     def receive_order(self) -> tuple[Order, bytes]:
-        """What the first process tells next, and its content. Raises LostProcessError."""
+        """The next order of the first process, and its content. Raises LostProcessError."""
         slot = torch.empty(ORDER_BYTES, dtype=torch.uint8)
         with self.translate_dist_errors():
             dist.broadcast(slot, 0)
@@ -167,8 +173,10 @@ class World:
         return message.order, content.numpy().tobytes()
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """The tensors that all have, of one shape and on the CPU, by rank; nothing but in the first process. Raises
-        LostProcessError."""
+        """Collect a CPU tensor of one shape from every process, ordered by rank; [] except in the first process.
+
+        Raises LostProcessError.
+        """
         gathered = [torch.empty_like(tensor) for _ in range(self.size if self.rank == 0 else 0)]
         with self.translate_dist_errors():
             dist.gather(tensor, gathered or None)
@@ -180,16 +188,16 @@ class World:
             yield
         except RuntimeError as err:
             is_late = "timed out" in str(err).lower()
-            what = "did not answer in time" if is_late else "ended without a word (was it killed, or memory out?)"
-            raise LostProcessError(f"another of the {self.size} processes {what}") from err
+            what = "did not answer in time" if is_late else "exited unexpectedly (killed, or out of memory?)"
+            raise LostProcessError(f"one of the {self.size} processes {what}") from err
 
     def claim_error_report(self) -> bool:
-        """Whether no other process has said yet why all must end: one message is enough."""
+        """Whether this process should report the error: True for the first one that asks, so users see one message."""
         if self.store is None:
             return True
         try:
             return int(self.store.add("spoken", 1)) == 1
-        except RuntimeError:  # the store went with the first process
+        except RuntimeError:  # the store ends with the first process
             return self.rank == 0
 
 
@@ -197,7 +205,7 @@ ALONE = World()
 
 
 def join_world() -> World:
-    """Meet the others. Raises ConfigError."""
+    """Connect to the other processes. Raises ConfigError."""
     if not dist.is_available():
         raise ConfigError("this torch was built without torch.distributed; run gancli without torchrun")
     from torch.distributed.distributed_c10d import PrefixStore
@@ -209,15 +217,19 @@ def join_world() -> World:
         dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as err:
         given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in LAUNCH_VARIABLES)
-        raise ConfigError(f"cannot meet the other processes ({given}): {str(err).splitlines()[0]}") from err
+        raise ConfigError(f"cannot connect to the other processes ({given}): {str(err).splitlines()[0]}") from err
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())  # see `on`
+        torch.cuda.set_device(
+            int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
+        )  # `on` refuses too many
     return World(rank, size, store=store)
 
 
 def leave_world(world: World) -> None:
-    """Tell the others that this is the end, and close the connections: threads of gloo that still run while Python
-    exits can abort the process."""
+    """End the other processes and close the connections.
+
+    Threads of gloo that still run while Python exits can abort the process.
+    """
     world.tell(EndOrder())
     with contextlib.suppress(RuntimeError):
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""uint8 pictures <-> the range [-1, 1], and grids of them; pure."""
+"""Convert images between uint8 and [-1, 1], and arrange them in grids; pure functions."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8, rounded to nearest; what lies outside is clipped."""
+    """Float in [-1, 1] -> uint8, rounded to nearest; values outside are clipped."""
     return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -26,9 +26,9 @@ def to_hwc(images: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def make_grid(images: Tensor, columns: int, rows: int = 0) -> npt.NDArray[np.uint8]:
-    """uint8 [N,C,H,W] -> one picture, row by row, edge to edge; places left over are black.
+    """uint8 [N,C,H,W] -> one picture with the images row by row, without gaps; unused cells are black.
 
-    rows: as many as it takes, or more.
+    rows: at least this many rows.
     """
     pictures = to_hwc(images)
     rows = max(rows, -(-len(pictures) // columns))

@@ -1,4 +1,4 @@
-"""Named, seeded random streams: every draw depends on (seed, stream, nimg) and on nothing drawn before."""
+"""Named, seeded random streams: a draw depends only on (seed, stream, nimg), never on earlier draws."""
 
 import hashlib
 
@@ -11,6 +11,6 @@ def generator(seed: int, stream: str, nimg: int = 0) -> torch.Generator:
 
 
 def generator_seed(seed: int, stream: str, nimg: int = 0) -> int:
-    """What a generator is seeded with for one purpose at one point of a run: 63 bits."""
+    """The seed of `generator`: 63 bits."""
     digest = hashlib.sha256(f"{seed}/{stream}/{nimg}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

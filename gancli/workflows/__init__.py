@@ -1,7 +1,6 @@
-"""What the commands and the Python library share: whole jobs, with nothing of a terminal.
+"""Whole jobs that the commands and the Python library share, without a terminal.
 
-Comes in: settings and paths. Goes out: a finished run, scores, pictures, files. Read first: training.py, from settings
-to a trainer that is followed to its end. evaluation.py goes from models or images (fakes.py) to scores, sampling.py to
-pictures and walks, remake.py from a picture to the same one again. Under torchrun followers.py is what all processes
-but the first do.
+Comes in: settings and paths. Goes out: a finished run, scores, images, files. Read first: training.py, which plans,
+creates and runs a trainer. evaluation.py scores models or images (fakes.py), sampling.py makes samples and walks,
+remake.py makes a sample again from its record. Under torchrun, followers.py runs in all processes except the first.
 """

@@ -1,4 +1,4 @@
-"""Where models meet scores: images of a model or of any files, held against a data set."""
+"""Score the images of a model, of files or of an array against a data set."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ SCORER_N_FAKES = 2000
 
 @dataclass(frozen=True, eq=False)
 class ScoredSource:
-    """One thing to score: a model, or images in a file, a folder or an array [N,C,H,W]. place: where outputs go."""
+    """Something to score: a model, or images in a file, a folder or an array [N,C,H,W]. place: folder for outputs."""
 
     name: str
     path: Path | None = None
@@ -59,11 +59,11 @@ class ScoredSource:
 
     @property
     def run(self) -> RunDir | None:
-        """The run that the model lies in."""
+        """The run that the model belongs to, if any."""
         return find_model.find_run_of_model(self.path) if self.model and self.path else None
 
     def fakes(self, n: int, data: ImageSet, seed: int, world: World) -> FakeImages:
-        """At most n of its images, of the shape of the data. Raises DataError."""
+        """At most n of its images. Raises DataError if their shape is not that of the data."""
         if self.model:
             fakes = fakes_from_model(self.model, n, world)
         elif self.pictures is not None:
@@ -77,7 +77,7 @@ class ScoredSource:
 
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
-    """A source with the images of it that were scored, and their scores."""
+    """A source, its images that were scored, and their scores."""
 
     source: ScoredSource
     fakes: FakeImages
@@ -87,10 +87,13 @@ class ScoredImages:
 def open_scored_source(
     source: Path | RunDir, outdir: Path, device: torch.device, *, best: bool = False
 ) -> ScoredSource:
-    """A run, or what a path holds: images, or a model. Outputs go below the run of a model, else the current folder."""
+    """Open a run, or a path to images or a model. Outputs go below a model's run, else into the current folder.
+
+    Raises ConfigError, RunError, FileFormatError.
+    """
     if isinstance(source, Path) and find_model.is_image_source(source):
         if best:
-            raise ConfigError(f"--best chooses between the models of a run, and {source} holds images; leave it out")
+            raise ConfigError(f"--best chooses between the models of a run, but {source} holds images; remove it")
         return ScoredSource(str(source), source)
     if isinstance(source, RunDir):
         path, place = find_model.run_model(source, best=best)
@@ -101,9 +104,9 @@ def open_scored_source(
 
 
 def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
-    """The real images to score against: `data`, or those that the models were trained on.
+    """The real images to score against: `data`, or by default those that the models were trained on.
 
-    Raises ConfigError if these are not one data set, or cannot be told; DataError if it is gone or has changed.
+    Raises ConfigError if the models have different data sets or none is known, DataError if it is missing or changed.
     """
     reals = None if data is None else load_dataset(data)
     for source in sources if data is None else ():
@@ -111,35 +114,37 @@ def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
             reals = load_data_of_model(source.model, source.name, source.run, reals)
     if reals is None:
         name = sources[0].name
-        raise ConfigError(f"{name} holds images only; say with --data which real ones to compare them with")
+        raise ConfigError(f"{name} holds images only; add --data with the real images to compare them with")
     return reals
 
 
 def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: ImageSet | None) -> ImageSet:
-    """What a model was trained on; it must be what is loaded already for another one."""
+    """Load the data set that a model was trained on. loaded: the data set of another model, which must be the same."""
     name, digest = model.info.data["name"], model.info.data["digest"]
     record = read_run_config(run.config) if run else None
     source = record.data.source if record else name
     if not run and name not in DATASETS:
-        raise ConfigError(f"{title} was trained on {name!r}, which no data set is named; give --data")
+        raise ConfigError(f"{title} was trained on {name!r}, which is no known data set; add --data")
     if loaded is None:
         if source not in DATASETS and not Path(source).exists():
-            raise DataError(f"the images that {title} was trained on, {source}, are gone; give --data")
+            raise DataError(f"the images that {title} was trained on no longer exist at {source}; add --data")
         options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
         loaded = load_dataset(source, options)
     if loaded.digest != digest and loaded.name != name:
-        raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them apart, or give --data")
+        raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them separately, or add --data")
     if loaded.digest != digest:
-        others = f"{title} was trained on other images than {loaded.name} holds now"
-        raise DataError(f"{others}; say which ones with --data")
+        changed = f"{loaded.name} has changed since {title} was trained on it"
+        raise DataError(f"{changed}; choose the real images with --data")
     return loaded
 
 
 def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
-    """What to know beside the scores."""
-    notes = list(reals.report.skipped if reals.report else reals.notes)  # what was done to pictures, training has said
+    """Notes to show with the scores."""
+    notes = list(
+        reals.report.skipped if reals.report else reals.notes
+    )  # training has reported how pictures were changed
     return notes + [
-        f"{source.name} was trained on other images, so scores of copying say nothing about its own"
+        f"{source.name} was trained on other images, so copying scores do not show whether it copies its own"
         for source in sources
         if source.model and source.model.info.data["digest"] != reals.digest
     ]
@@ -156,7 +161,7 @@ def evaluate(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> list[ScoredImages]:
-    """Score at most n images of each source. metrics: names of suite.METRICS. extractor: of features.
+    """Score at most n images of each source. metrics: names of suite.METRICS. extractor: of features, or "auto".
 
     Raises ConfigError, DataError.
     """
@@ -169,13 +174,13 @@ def evaluate(
 
 
 def evaluations_to_json(scored: Sequence[ScoredImages]) -> dict[str, object]:
-    """What scores.json holds."""
+    """The contents of scores.json."""
     models = [{"source": each.source.name, **each.evaluation.to_json()} for each in scored]
     return models[0] if len(models) == 1 else {"models": models}
 
 
 def save_evaluations(target: Path, scored: Sequence[ScoredImages], reals: ImageSet) -> None:
-    """scores.json and the nearest pairs of each source, over those of an evaluation that is there already."""
+    """Write scores.json and the nearest pairs of each source; overwrite those of an earlier evaluation."""
     before = target.glob("nearest*.png") if (target / SCORES_NAME).is_file() else ()
     old = {path for path in before if re.fullmatch(r"nearest(-\d+)?\.png", path.name) and path.is_file()}
     content = json.dumps(evaluations_to_json(scored), indent=2, allow_nan=False)
@@ -188,12 +193,12 @@ def save_evaluations(target: Path, scored: Sequence[ScoredImages], reals: ImageS
             if draw_nearest_pairs(folder / name, each.evaluation, each.fakes, reals, title):
                 drawn.add(name)
     for path in old:
-        if path.name not in drawn:  # it belonged to the scores that are overwritten
+        if path.name not in drawn:  # belongs to the overwritten scores
             path.unlink()
 
 
 def share_extractor(extractor: Extractor, world: World) -> Extractor:
-    """The same one, with a batch in each process."""
+    """The extractor with its batches split between all processes."""
     if world.size == 1:
         return extractor
 
@@ -217,8 +222,8 @@ def build_reference(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Reference:
-    """Features of a data set's training and held-out images, kept in the cache. world: the processes that extract
-    them, and later those of generated ones."""
+    """Features of a data set's training and held-out images, cached. world: the processes that extract these features,
+    and later those of generated images."""
     extractor = share_extractor(features.choose_extractor(chosen, data.name, image_shape(data)), world)
     folder = cache.cache_folder() / "features"
 
@@ -235,7 +240,7 @@ def build_reference(
 
 
 def predicts_classes_of(extractor: Extractor, class_names: Sequence[str]) -> bool:
-    """Whether the classes an extractor reads are those of the data, by name or, where these have none, by number."""
+    """Whether an extractor reads the classes of the data: the names are equal, or the data's names are numbers."""
     numbers = [str(number) for number in range(len(extractor.class_names))]
     return list(class_names) in (list(extractor.class_names), numbers) and len(class_names) > 0
 
@@ -270,7 +275,7 @@ def score_images(
 
 
 def draw_nearest_pairs(path: Path, evaluation: Evaluation, fakes: FakeImages, data: ImageSet, title: str) -> bool:
-    """A picture of the most copy-like images and their nearest training images; False if they were not looked for."""
+    """Draw the most copy-like images next to their nearest training images. Returns False without a copying score."""
     copying = evaluation.scores.get("auth_pct")
     found = copying.details.get("nearest_pairs") if copying else None
     if not found:
@@ -290,7 +295,7 @@ def build_scorer(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Scorer:
-    """The scores of SCORER_N_FAKES samples that training takes, with their floors measured beforehand."""
+    """The scorer that training uses, on SCORER_N_FAKES samples. Measures the floors of its scores first."""
     against = build_reference(data, progress=progress, world=world)
     z = latents.latents_from_seeds(range(SCORER_N_FAKES), spec.z_dim)
     labels = latents.classes_from_seeds(range(SCORER_N_FAKES), class_counts) if spec.n_classes else None
@@ -323,7 +328,10 @@ def build_scorer(
 
 
 def choose_ranking(against: Reference) -> tuple[str, Evaluation]:
-    """The metric that ranks models in training, and the floors beside it, which do not depend on what is scored."""
+    """The metric that ranks models in training, and its scores for real images, which have the floors.
+
+    Floors do not depend on the images that are scored.
+    """
     as_many = against.real[torch.arange(SCORER_N_FAKES) % len(against.real)]
     for ranking in ("frechet", "kid"):
         floors = suite.score_features(against, as_many, metrics=[ranking, "classes"])

@@ -1,4 +1,4 @@
-"""Images to score: those of a model, of files, or of an array."""
+"""Images to score, from a model, files or an array."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ from gancli.metrics.features import format_image_shape
 class FakeImages:
     """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
 
-    requested: int64 [n], the classes they were asked to show, None if none was; class_names: theirs, () if unknown.
-    about: plain values that tell where they come from.
+    requested: int64 [n], the class that each image should show, or None. class_names: () if unknown. about: plain
+    values that describe where the images come from.
     """
 
     n: int
@@ -37,7 +37,7 @@ class FakeImages:
 
 
 def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
-    """The images of seeds 0 to n - 1, each of the class its seed stands for."""
+    """The images of seeds 0 to n - 1, each in the class of its seed."""
     spec, counts = model.info.spec, model.info.class_counts
 
     def some(seeds: Sequence[int]) -> Iterator[Tensor]:
@@ -55,7 +55,7 @@ def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
 
 
 def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> FakeImages:
-    """At most n images, drawn at random where there are more, of a folder, a zip or an npz; their shape is checked."""
+    """At most n images of a folder, zip or npz, chosen at random if there are more. Checks their shape."""
     files = image_files.open_images(path, shape)
     if len(files) > n:
         files = files.subset(draw_numbers(len(files), n, seed))
@@ -68,7 +68,7 @@ def draw_numbers(total: int, n: int, seed: int) -> list[int]:
 
 
 def fakes_from_array(pictures: Tensor, n: int, seed: int) -> FakeImages:
-    """At most n images, drawn at random where there are more, of uint8 [N,C,H,W] in memory."""
+    """At most n images of uint8 [N,C,H,W] in memory, chosen at random if there are more."""
     if len(pictures) > n:
         pictures = pictures[draw_numbers(len(pictures), n, seed)]
 
@@ -89,5 +89,5 @@ def check_image_shape(name: str, fakes: FakeImages, data: ImageSet) -> None:
         made, wanted = map(format_image_shape, (fakes.shape, image_shape(data)))
         raise DataError(
             f"{name} makes images of {made} (channels, height, width), but those of {data.name} are {wanted}; "
-            "give --data the images it was trained on"
+            "choose the images it was trained on with --data"
         )

@@ -1,4 +1,4 @@
-"""What the processes beside the first one do: wait for its orders, and compute with it. They read and write no run."""
+"""Run in all processes except the first: wait for its orders and compute with it. Never reads or writes a run."""
 
 import functools
 import json
@@ -21,8 +21,8 @@ from gancli.workflows import evaluation
 
 
 def follow_orders(world: World) -> None:
-    """Obey the first process until it needs no help any more. Raises what its orders raise, and LostProcessError when
-    that process is gone."""
+    """Execute the orders of the first process until it ends. Raises the errors of its orders, and LostProcessError if
+    that process is lost."""
     engine: Engine | None = None
     model: Model | None = None
     while True:
@@ -51,7 +51,7 @@ def load_extractor_once(name: str, channels: int) -> Extractor:
 
 
 def build_follower_engine(content: bytes, world: World) -> Engine:
-    """The same networks and images as in the first process. Raises DataError, RunError, MemoryLimitError."""
+    """An engine with the networks and images of the first process. Raises DataError, RunError, MemoryLimitError."""
     record = parse_run_config(json.loads(content), Path("the order to train"))
     _, images = run_config.load_run_images(record)
     run_config.check_same_data(record, images)
@@ -59,7 +59,7 @@ def build_follower_engine(content: bytes, world: World) -> Engine:
 
 
 def receive_model(content: bytes, device: str) -> Model:
-    """A model by the content of its file."""
+    """Load a model from the content of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""A picture of `gancli sample` made again from what it says of itself."""
+"""Make a picture of `gancli sample` again from the record inside it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from gancli.files.run_folder import RunDir
 
 
 class RemadeImage(NamedTuple):
-    """A picture made again."""
+    """The result of `remake_image`."""
 
     model: Path
     sha256: str
@@ -33,17 +33,17 @@ class RemadeImage(NamedTuple):
 def remake_image(
     like: Path, source: Path | None, output: Path | None, outdir: Path, device: torch.device, *, force: bool
 ) -> RemadeImage:
-    """Write the picture again, to a .png or into a new folder."""
+    """Generate the picture again, as a .png or in a new folder. Raises ConfigError, RunError, FileFormatError."""
     is_file = output is not None and bool(output.suffix) and not output.is_dir()
     if output and is_file and output.suffix.lower() != ".png":
-        raise ConfigError(f"cannot write {output}: --like makes a .png; give one, or a folder")
+        raise ConfigError(f"cannot write {output}: --like writes a .png; choose a .png or a folder")
     record = read_sample_record(like)
     before = like.read_bytes()
     path, model = find_recorded_model(record, like, source, outdir, device)
     request, shape = request_from_record(record, like, model)
     run = find_run_of_model(path)
     if force and output and output.resolve() in (like.resolve(), like.resolve().parent):
-        raise RunError(f"{output} would take the place of {like} itself; choose another -o")
+        raise RunError(f"{output} would overwrite {like} itself; choose another -o")
     with (
         outputs.reserve_output(output, (run.path if run else Path()) / "samples") as target,
         contextlib.ExitStack() as stack,
@@ -57,13 +57,13 @@ def remake_image(
 
 
 def read_sample_record(like: Path) -> SampleRecord:
-    """What a PNG of `gancli sample` says of itself; anything else is refused by name."""
+    """The record inside a PNG of `gancli sample`. Raises RunError or FileFormatError for any other file."""
     if like.exists() and not like.is_file():
         raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
     texts = image_io.read_png_text(like)
     if provenance.TEXT_KEYWORD not in texts:
         raise FileFormatError(
-            f"{like} does not say what made it: it is not of gancli sample, or another program saved it anew"
+            f"{like} does not say what made it: it is not from gancli sample, or another program saved it again"
         )
     record = provenance.parse_record(texts[provenance.TEXT_KEYWORD], str(like))
     command = record.command.split()[1:2]
@@ -73,10 +73,10 @@ def read_sample_record(like: Path) -> SampleRecord:
 
 
 def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple[SampleRequest, GridShape]:
-    """The pictures of a record and their grid, held to the limits that the flags have."""
+    """The request and grid of a record, within the limits of the flags. Raises FileFormatError."""
     scale, grid = record.settings.get("scale"), record.settings.get("grid")
     if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
-        raise FileFormatError(f"{like} says that it was made in a way that gancli sample cannot")
+        raise FileFormatError(f"{like} was made with settings that gancli sample does not allow")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
         request = SampleRequest(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
@@ -88,7 +88,10 @@ def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple
 def find_recorded_model(
     record: SampleRecord, like: Path, source: Path | None, outdir: Path, device: torch.device
 ) -> tuple[Path, Model]:
-    """The model with the digest of the record: the one given, else where it was, else near the picture."""
+    """The model with the digest of the record: the given one, else one near the picture, else one at the recorded path.
+
+    Raises RunError, FileFormatError.
+    """
     others = []
     for path in candidate_models(source, outdir) if source else nearby_models(record, like):
         try:
@@ -99,23 +102,23 @@ def find_recorded_model(
                 raise
             continue
         others.append(str(path))
-    known = f"{like} was made by the model of sha256 {record.sha256[:16]}, then {record.model}"
-    tried = f"; {' and '.join(others)} {'are others' if others[1:] else 'is another'}" if others else ""
-    raise RunError(f"{known}{tried}; name its file: gancli sample --like {like} MODEL")
+    known = f"{like} was made by the model with sha256 {record.sha256[:16]}, then at {record.model}"
+    tried = f"; {' and '.join(others)} {'are other models' if others[1:] else 'is another model'}" if others else ""
+    raise RunError(f"{known}{tried}; give its file: gancli sample --like {like} MODEL")
 
 
 def candidate_models(source: Path, outdir: Path) -> list[Path]:
-    """The model given; of a run, its best one too."""
+    """The given model; for a run, also its best model."""
     path, place = locate_model(source, outdir)
     best = RunDir(place).best_model
     return [path, best] if path.parent == place and path != best and best.is_file() else [path]
 
 
 def nearby_models(record: SampleRecord, like: Path) -> Iterator[Path]:
-    """Where the model may lie: in the run that the picture lies in, or as recorded, maybe by a stranger."""
+    """Existing files that may be the model: in the run that contains the picture, then at the recorded path."""
     runs = [RunDir(provenance.path_from_here(folder)) for folder in like.absolute().parents[:3]]
     recorded = [Path(record.model)] if record.model.endswith(".safetensors") else []
     for path in dict.fromkeys([*(p for run in runs for p in (run.model, run.best_model)), *recorded]):
-        with contextlib.suppress(OSError):  # a name that is too long, or lies where nobody may look
+        with contextlib.suppress(OSError):  # too long or not readable: anyone can write a record
             if path.is_file():
                 yield path

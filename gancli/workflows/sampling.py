@@ -1,5 +1,4 @@
-"""Pictures of a model as files, and the walk between them: what `gancli sample` and `interpolate` do once all is read
-from the command line, and what gancli.generate does."""
+"""Plan and write samples and walks, for `gancli sample`, `gancli interpolate` and gancli.generate."""
 
 import functools
 import itertools
@@ -29,7 +28,7 @@ from gancli.files.provenance import SampleRecord
 from gancli.video import gif
 from gancli.video.formats import VIDEO_FORMATS
 
-N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # left out, so many seeds are taken
+N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # default number of seeds
 MOST_WALKS = 1024
 WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
 PALETTE_FRAMES = 16
@@ -55,10 +54,10 @@ def plan_samples(
     trunc: float = 1,
     scale: int = 1,
 ) -> SampleRequest:
-    """The pictures of these seeds, or of the first n. classes: names or numbers, or as ModelInfo.select_classes takes
-    them.
+    """A request for these seeds, or for seeds 0 to n - 1.
 
-    Raises ConfigError for what there is none of, or is too much.
+    classes: a list of names or numbers, or a text for ModelInfo.select_classes. Raises ConfigError for unknown classes
+    and for numbers out of range.
     """
     if isinstance(classes, str | None):
         labels = info.select_classes(classes)
@@ -69,18 +68,18 @@ def plan_samples(
     chosen = range(n) if seeds is None else seeds
     request = SampleRequest(chosen, labels, trunc, scale)
     if len(request) > config.MAX_SEEDS:
-        raise ConfigError(f"{len(request):,} images are too many; at most {config.MAX_SEEDS:,} go at once")
+        raise ConfigError(f"{len(request):,} images are too many; ask for at most {config.MAX_SEEDS:,}")
     if not len(request) or min(chosen) < 0 or not 0 <= trunc <= config.MAX_TRUNC:
         raise ConfigError(
-            f"from 1 to {config.MAX_SEEDS:,} pictures of seeds from 0, with trunc from 0 to {config.MAX_TRUNC}, can be "
-            "made"
+            f"the number of images must be from 1 to {config.MAX_SEEDS:,}, seeds from 0, and trunc from 0 to "
+            f"{config.MAX_TRUNC}"
         )
     write.check_grid_scale(info.spec.resolution, scale)
     return request
 
 
 def fit_grid(files: SampleFiles, request: SampleRequest, resolution: int) -> SampleFiles:
-    """With the grid as it was asked for, else the one that suits the pictures. Raises ConfigError if it cannot be."""
+    """The files with the grid that was asked for, else a natural one. Raises ConfigError if the images do not fit."""
     cut = not files.ending and files.singles
     return replace(files, grid=write.grid_shape(request, resolution, files.grid, cut=cut))
 
@@ -96,7 +95,8 @@ def write_samples(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Path:
-    """Write the pictures, with `command` as what made them; returns where to. output: None is a new numbered folder."""
+    """Write the images and return the path. command: the command line, for the record. output: None for a new numbered
+    folder."""
     settings: dict[str, object] = {"grid": write.format_grid(files.grid), "scale": request.scale}
     record = record_samples(command, source, request.seeds, request.classes, request.trunc, settings)
 
@@ -116,7 +116,7 @@ def record_samples(
     trunc: float,
     settings: dict[str, object],
 ) -> SampleRecord:
-    """What makes these pictures."""
+    """The record of how these images are made."""
     names = [source.model.info.class_names[label] for label in labels]
     return provenance.make_sample_record(
         command, source.path, source.model.digest, seeds=seeds, classes=names, trunc=trunc, settings=settings
@@ -125,7 +125,7 @@ def record_samples(
 
 @dataclass(frozen=True)
 class WalkFilm:
-    """Walks side by side, each past seeds of its own, in as many frames; labels: the classes that were chosen."""
+    """Walks of equal length side by side, each with its own seeds. labels: the chosen classes."""
 
     source: OpenModel
     walks: list[Walk]
@@ -142,7 +142,7 @@ class WalkFilm:
         return interpolate.render_walks(self.source.model, self.walks, self.grid[1], self.scale)
 
     def record(self, command: str, frame_ms: float | None) -> SampleRecord:
-        """What makes the film; frame_ms: of a moving one."""
+        """The record of how the film is made. frame_ms: None if it does not move."""
         walk = self.walks[0]
         settings: dict[str, object] = {
             "path": walk.path,
@@ -155,7 +155,7 @@ class WalkFilm:
         return record_samples(command, self.source, self.seeds, self.labels, self.trunc, settings)
 
     def palette(self) -> Picture | None:
-        """Of a GIF in colour: one that suits frames from all over the walks, at most PALETTE_FRAMES."""
+        """A palette for a colour GIF, from up to PALETTE_FRAMES frames spread over the walks; None for grey images."""
         if self.source.model.info.spec.channels == 1:
             return None
         coarse = [walk.with_length(PALETTE_FRAMES) for walk in self.walks]
@@ -178,15 +178,17 @@ def plan_walks(
     trunc: float = 1,
     scale: int | None = None,
 ) -> WalkFilm:
-    """Walks from picture to picture, one in each cell of a grid.
+    """Plan a walk for each cell of a grid.
 
-    kind: that of the film, a key of VIDEO_FORMATS. seeds: those to pass, n from 0 on if None.
-    classes: as ModelInfo.class_indices takes them. frames: from one picture to the next; total: of all, in place of
-    that. scale: None for one that makes a film easy to see. Raises ConfigError.
+    kind: the film's format, a key of VIDEO_FORMATS. seeds: the keys of the walks; None for n seeds per walk, from 0 on.
+    classes: a text for ModelInfo.class_indices. frames: from one key to the next. total: frames of the whole film,
+    instead of `frames`. scale: zoom factor, None for automatic. Raises ConfigError.
     """
     info, cells, form = source.model.info, math.prod(grid), VIDEO_FORMATS[kind].form
     labels = [] if classes is None else info.class_indices(classes)
-    dealt = split_seeds(seeds, n or (2 if path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS), cells)
+    seeds_of_walks = split_seeds(
+        seeds, n or (2 if path == "circle" else 1 if len(labels) > 1 else config.WALK_KEYS), cells
+    )
     plan = functools.partial(
         interpolate.plan_walk,
         path=path,
@@ -194,23 +196,28 @@ def plan_walks(
         is_loop=form != "strip" if is_loop is None else is_loop,
         trunc=trunc,
     )
-    walks = [plan(info, some, labels) for some in dealt]
+    walks = [plan(info, some, labels) for some in seeds_of_walks]
     if total is not None:
         walks = [walk.with_length(total) for walk in walks]
     resolution = info.spec.resolution
     scale = scale or (default_scale(grid, resolution) if form == "film" else 1)
     check_walk_size(cells * (resolution * scale) ** 2, len(walks[0]))
-    return WalkFilm(source, walks, [seed for some in dealt for seed in some], labels, grid, trunc, scale)
+    return WalkFilm(source, walks, [seed for some in seeds_of_walks for seed in some], labels, grid, trunc, scale)
 
 
 def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
-    """The seeds of each walk of a grid: those given, or n from 0 on for the first, the next n for the second, ..."""
+    """The seeds of each walk: the given seeds split equally; by default 0 to n - 1 for the first walk, n to 2n - 1 for
+    the second, ..."""
     if cells > MOST_WALKS or n * cells > config.MAX_SEEDS:
-        raise ConfigError(f"{cells:,} walks past {n:,} pictures each are too many; a grid holds at most {MOST_WALKS:,}")
+        raise ConfigError(
+            f"{cells:,} walks through {n:,} images each are too many; a grid holds at most {MOST_WALKS:,}"
+        )
     chosen = range(n * cells) if seeds is None else config.parse_seeds(seeds)
-    each, left_over = divmod(len(chosen), cells)
-    if left_over:
-        raise ConfigError(f"{len(chosen)} seeds cannot be shared out to {cells} walks; give as many to each of them")
+    each, remainder = divmod(len(chosen), cells)
+    if remainder:
+        raise ConfigError(
+            f"{len(chosen)} seeds cannot be split equally between {cells} walks; give a multiple of {cells}"
+        )
     return [list(chosen[cell * each : (cell + 1) * each]) for cell in range(cells)]
 
 
@@ -220,7 +227,7 @@ def default_scale(grid: GridShape, resolution: int) -> int:
 
 
 def check_walk_size(frame_pixels: int, frames: int) -> None:
-    """Refuse what would never end, or not fit in memory, before anything is generated."""
+    """Raises ConfigError if a film is too long or its frames too large. Called before anything is generated."""
     if frames > config.MAX_FRAMES:
         raise ConfigError(f"{frames:,} frames are too many; a film has at most {config.MAX_FRAMES:,}")
     if frame_pixels > MOST_PIXELS:

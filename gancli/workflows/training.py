@@ -1,4 +1,4 @@
-"""From settings to a run, and back to one: what the command line and the library share around a Trainer."""
+"""Plan, create, reopen and run a Trainer, for the command line and the library."""
 
 import dataclasses
 import re
@@ -31,12 +31,12 @@ from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 from gancli.workflows import evaluation
 
-REFRESH_REST_FACTOR = 100  # times as long as a refresh took, the page is left alone after it
+REFRESH_REST_FACTOR = 100  # after a refresh, wait this many times its duration
 
 
 @dataclass(eq=False)
 class RunPlan:
-    """A new run, decided but not begun. images: as they were loaded; trained: with the labels of training."""
+    """A new run that is planned but not started. images: as loaded; trained: with the labels for training."""
 
     record: RunConfig
     images: ImageSet
@@ -46,26 +46,26 @@ class RunPlan:
 
     @property
     def folder(self) -> str:
-        """The name of its folder, after the number."""
+        """The name of its folder, without the number."""
         return f"{self.record.preset}-{folder_slug(self.images.name)}"
 
     @property
     def notes(self) -> list[str]:
-        """What the user should be told once, where there is no report."""
+        """Notes for the user, if no report is shown."""
         skipped = self.images.report.skipped if self.images.report else ()
         return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped]
 
     def rehearse(self, *, always: bool) -> Trial | None:
-        """Choose what is left to a trial, and try a few steps: always, or only of a run that memory may not hold.
+        """Choose "auto" threads and precision, and try a few steps: always, or only if memory may be too small.
 
-        None where nothing was tried. Raises MemoryLimitError.
+        Returns None if no steps were tried. Raises MemoryLimitError.
         """
         self.record = autotune.tune_machine(self.record, self.trained)
         is_tried = always or trial.may_exceed_memory(self.record)
         return trial.run_trial(self.record, self.trained) if is_tried else None
 
     def create_trainer(self, run: RunDir, progress: ProgressCallback = ignore_progress) -> Trainer:
-        """In a folder that is locked."""
+        """The trainer of the run, whose folder must be locked."""
         scorer = build_run_scorer(self.record, self.images, self.world, progress)
         return Trainer(run, self.record, self.trained, scorer, self.start, self.world)
 
@@ -82,10 +82,10 @@ def plan_run(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> RunPlan:
-    """Load the data and decide all that follows from them. job: of torchrun. log: the tracker to report to.
-    is_survey: name every bad file, and read all that the cache holds.
+    """Load the data and plan a new run.
 
-    Raises ConfigError, DataError and what else stands in the way of the run.
+    job: id of the torchrun job. log: name of the tracker. is_survey: report every bad file, and verify the cache.
+    Raises ConfigError, DataError and other subclasses of GancliError.
     """
     devices.resolve_device(config.device)
     tracker = registry.create_tracker(log or registry.NONE)
@@ -117,10 +117,10 @@ def reopen_run(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Trainer:
-    """Go on with a run whose folder is locked. Only kimg and epochs may be asked for anew, which plans the schedules
-    anew, and a tracker, which the record keeps.
+    """Reopen a run whose folder is locked, to continue it.
 
-    Raises ConfigError for other settings, RunError, DataError, FileFormatError.
+    asked: only kimg and epochs may differ from the run's; then the schedules are planned again. log: a new tracker,
+    which the config keeps. Raises ConfigError for other settings, RunError, DataError, FileFormatError.
     """
     record = read_run_config(run.config)
     asked = presets.parse_setting_values(asked or {})
@@ -137,7 +137,7 @@ def reopen_run(
 
 
 def build_run_scorer(record: RunConfig, images: ImageSet, world: World, progress: ProgressCallback) -> Scorer | None:
-    """What scores the model during training, unless that is turned off."""
+    """The scorer for training; None if evaluation is turned off."""
     if not record.train.eval_kimg:
         return None
     counts = record.data.class_counts
@@ -145,7 +145,7 @@ def build_run_scorer(record: RunConfig, images: ImageSet, world: World, progress
 
 
 def draw_run_outputs(run: RunDir) -> None:
-    """Plots, progress.gif and report.html, which need the run folder alone."""
+    """Write plots, progress.gif and report.html, from the run folder alone."""
     from gancli.report import film, page, plots  # after training: they take a second to import
 
     run.check_owned()
@@ -155,9 +155,10 @@ def draw_run_outputs(run: RunDir) -> None:
 
 
 def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str], None]) -> RunEnded | None:
-    """Train to the end of the plan, or until somebody stops it. Returns how it ended, None if nothing was left to do.
+    """Train to the end of the plan, or until the run is stopped. Returns its end, None if nothing was left to do.
 
-    Each event is for `show`, then for the tracker of the run and its page, whose troubles end no training: warn.
+    Each event goes to `show`, then to the tracker and the report page. Errors of these two go to `warn` and do not end
+    training.
     """
     ended, refresh = None, ReportRefresher(trainer.run_dir, warn)
     tracker = registry.tracker_of_run(trainer.record, warn)
@@ -172,7 +173,7 @@ def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[
 
 
 class ReportRefresher:
-    """Makes report.html of a run anew at snapshots and evaluations, but never for more than 1 % of the time."""
+    """Refreshes report.html at snapshots and evaluations, in at most 1 % of the time."""
 
     def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
         self.run, self.warn, self.clock_s = run, warn, clock_s
@@ -189,7 +190,7 @@ class ReportRefresher:
 
 
 def refresh_report(run: RunDir, warn: Callable[[str], None]) -> bool:
-    """Make the page of a run anew; whether that was possible. Whatever stands in the way is only warned of."""
+    """Write report.html again. Returns whether that worked; errors only go to `warn`."""
     from gancli.report import page
 
     try:
@@ -197,7 +198,7 @@ def refresh_report(run: RunDir, warn: Callable[[str], None]) -> bool:
         page.write_report(run)
     except Exception as err:
         reason = str(err) if isinstance(err, GancliError) else f"{type(err).__name__}: {err}"
-        warn(f"{run.report} is not refreshed: {reason}")
+        warn(f"cannot refresh {run.report}: {reason}")
         return False
     return True
 

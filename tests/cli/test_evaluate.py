@@ -254,7 +254,7 @@ def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes 
     best.write_bytes(damage) if damage else best.unlink()
     result = gancli("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert "the best score, 1 at 0.2 kimg, is gone" in result.stderr
+    assert "the best score, 1 at 0.2 kimg, is lost" in result.stderr
     assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
 
 
@@ -316,7 +316,7 @@ def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
 ERRORS = {
     "nothing here": ([], 1, "no run found under runs/; train one first"),
     "no such source": (["nope"], 1, "no run folder, model file or images nope"),
-    "images without data": (["good.npz"], 2, "good.npz holds images only; say with --data"),
+    "images without data": (["good.npz"], 2, "good.npz holds images only; add --data"),
     "unknown data": (["good.npz", "--data", "mnits"], 1, "did you mean 'mnist'?"),
     "another size": (["big.npz", "--data", "blobs"], 1, "big.npz holds images of 12x12 pixels, the data 8x8"),
     "colour": (["colour.npz", "--data", "blobs"], 1, "colour.npz holds colour images, the data grey ones"),
@@ -362,17 +362,17 @@ def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path
     result = gancli("evaluate", run, "--data", real)
     assert result.exit_code == 1 and "makes images of 1x8x8" in result.stderr
     result = gancli("evaluate", run)
-    assert result.exit_code == 1 and "other images than blobs" in result.stderr
+    assert result.exit_code == 1 and "blobs has changed since" in result.stderr
     shutil.copy(run / "model.safetensors", "alone.safetensors")
     result = gancli("evaluate", "alone.safetensors")
-    assert result.exit_code == 2 and "no data set is named; give --data" in result.stderr
+    assert result.exit_code == 2 and "which is no known data set; add --data" in result.stderr
 
 
 def test_data_that_have_moved_are_said_to_be_gone(run: Path, real: Path) -> None:
     real.rename(real.parent / "elsewhere")
     result = gancli("evaluate", run)
     assert result.exit_code == 1
-    assert f"{run} was trained on, {real}, are gone; give --data" in result.stderr
+    assert f"{run} was trained on no longer exist at {real}; add --data" in result.stderr
 
 
 def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:

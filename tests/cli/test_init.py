@@ -44,8 +44,8 @@ def test_pictures_take_the_size_of_a_model_file_and_what_starts_anew_is_said(run
     result = gancli("train", "--data", birds, "--init", run / "model.safetensors", *SHORT)
     assert result.exit_code == 0, result.output
     said = next(line for line in result.stderr.splitlines() if line.startswith("init "))
-    assert "0.104 kimg on tiny; D starts fresh, since a model file holds G alone; embeddings of new classes" in said
-    assert said.endswith("start anew: owl")
+    assert "0.104 kimg on tiny; D is new, because a model file holds only G; new embeddings for new classes" in said
+    assert said.endswith("new classes: owl")
     assert "60 images of 8x8 grey" in result.stderr and "60 pictures: turned from colour to grey" in result.stderr
     record = json.loads(Path("runs/00001-quick-birds/config.json").read_text())
     assert record["init"]["remade"] == ["D"] and record["init"]["new_classes"] == ["owl"]
@@ -74,7 +74,7 @@ def test_what_cannot_start_from_a_model_is_refused_in_one_line(run: Path, birds:
     before = sorted(Path("runs").rglob("*"))
     model = run / "model.safetensors"
     cases: list[tuple[list[str | Path], int, str]] = [
-        (["--init", run, "--g-width", "16"], 2, f"--g-width 16 differs from the 8 of {run}; leave it out"),
+        (["--init", run, "--g-width", "16"], 2, f"--g-width 16 differs from the 8 of {run}; remove it"),
         (["--init", run, "--config", "wide.toml"], 2, f"--z-dim 32 differs from the 64 of {run}"),
         (["--init", run, "--d-width", "16"], 2, "or start from the run's model.safetensors with a new D"),
         (["--init", model, "--model", "mlp"], 2, f"--model mlp differs from the conv of {model}"),

@@ -159,7 +159,7 @@ def test_a_webp_has_the_very_rate(model: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "frames"),
     [
-        (["--duration", "2s", "--n", "3"], 39),  # 40 cannot be shared out to three segments
+        (["--duration", "2s", "--n", "3"], 39),  # 40 cannot be split equally between three segments
         (["--duration", "2s", "--n", "3", "--no-loop"], 41),
         (["--duration", "1s", "--n", "2", "--no-loop"], 20),
         (["--duration", "3s", "--class", "0,1,2"], 60),
@@ -281,7 +281,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([model, "--seeds", "3", "--class", "1"], 2, "needs two different latents"),
         ([model, "--seeds", "3", "--path", "circle"], 2, "needs two different latents"),
         ([model, "--seeds", "3,3"], 2, "seed 3 is followed by itself"),
-        ([model, "--seeds", "3,7,3"], 2, "where the loop closes (see --no-loop)"),
+        ([model, "--seeds", "3,7,3"], 2, "where the loop closes; add --no-loop"),
         ([model, "--seeds", "3,7,9", "--path", "circle"], 2, "a circle goes through two latents"),
         ([plain, "--trunc", "0"], 2, "--trunc 0 leaves only one"),
         ([line, "--seeds", opposite], 2, "opposite"),
@@ -306,9 +306,9 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
         ([model, "--fps", "51"], 2, "fps must be from 0.1 to 50"),
         ([model, "--fps", "nan"], 2, "fps must be from 0.1 to 50"),
         ([model, "--grid", "four"], 2, "cannot read the grid"),
-        ([model, "--grid", "40x40"], 2, "1,600 walks past 5 pictures each are too many"),
+        ([model, "--grid", "40x40"], 2, "1,600 walks through 5 images each are too many"),
         ([model, "--grid", "30x30", "--n", "2", "--scale", "64"], 2, "too large"),
-        ([model, "--grid", "2x2", "--seeds", "1-7"], 2, "7 seeds cannot be shared out to 4 walks"),
+        ([model, "--grid", "2x2", "--seeds", "1-7"], 2, "7 seeds cannot be split equally between 4 walks"),
         ([model, "--n", "1000", "-o", "x.png"], 2, "x.png would be a strip"),
         ([model, "--seeds", "b"], 2, "cannot read the seeds"),
         ([model, "--device", "warp"], 2, "warp"),

@@ -115,7 +115,7 @@ def test_the_model_is_found_where_it_was_named_recorded_or_beside_the_picture(
     assert [Path(name).read_bytes() for name in ("beside.png", "named.png", "run.png")] == [before] * 3
     result = gancli("sample", "--like", "lone.png")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
-    assert "lone.png was made by the model of sha256" in result.stderr and f"then {run}" in result.stderr
+    assert "lone.png was made by the model with sha256" in result.stderr and f"then at {run}" in result.stderr
 
 
 def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
@@ -190,17 +190,23 @@ BAD = {
         {"command": "gancli interpolate x"},
         "was not made by gancli sample, but by: gancli interpolate",
     ),
-    "an absurd scale": ({"settings": {"scale": 10**9, "grid": "2x2"}}, "in a way that gancli sample cannot"),
-    "a scale that is a truth": ({"settings": {"scale": True, "grid": "2x2"}}, "in a way that gancli sample cannot"),
-    "no settings": ({"settings": {}}, "in a way that gancli sample cannot"),
-    "an absurd truncation": ({"trunc": 10**400}, "in a way that gancli sample cannot"),
-    "no number": ({"trunc": float("nan")}, "in a way that gancli sample cannot"),
+    "an absurd scale": (
+        {"settings": {"scale": 10**9, "grid": "2x2"}},
+        "with settings that gancli sample does not allow",
+    ),
+    "a scale that is a truth": (
+        {"settings": {"scale": True, "grid": "2x2"}},
+        "with settings that gancli sample does not allow",
+    ),
+    "no settings": ({"settings": {}}, "with settings that gancli sample does not allow"),
+    "an absurd truncation": ({"trunc": 10**400}, "with settings that gancli sample does not allow"),
+    "no number": ({"trunc": float("nan")}, "with settings that gancli sample does not allow"),
     "an absurd grid": ({"settings": {"scale": 1, "grid": "99999x99999"}}, "a grid holds at most 1024"),
     "a grid of words": ({"settings": {"scale": 1, "grid": ["2x2"]}}, "cannot read the grid"),
     "too many seeds": ({"seeds": "0-99999999999"}, "give at most 1,024"),
     "more seeds than places": ({"seeds": "0-99"}, "does not hold 100 images"),
     "an unknown class": ({"classes": ["\x1b[2J"]}, "unknown class '\\x1b[2J'"),
-    "another model": ({"sha256": "\x1b[2J" * 99, "model": "/dev/zero"}, "was made by the model of sha256 \\x1b[2J"),
+    "another model": ({"sha256": "\x1b[2J" * 99, "model": "/dev/zero"}, "was made by the model with sha256 \\x1b[2J"),
 }
 
 
@@ -246,7 +252,7 @@ def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path) -> None:
         assert gancli("sample", "--like", picture, "-o", "again.png", "--force").exit_code == 0
         shutil.copy(picture, "lone.png")
         result = gancli("sample", "--like", "lone.png", "-o", "b.png")
-        assert result.exit_code == 1 and "lone.png was made by the model of sha256" in result.stderr
+        assert result.exit_code == 1 and "lone.png was made by the model with sha256" in result.stderr
         found += 1
     assert found == 5
 
@@ -266,14 +272,14 @@ def test_files_that_are_no_picture_of_gancli_get_one_line(run: Path) -> None:
     Path("empty.png").touch()
     os.mkfifo("pipe.png")
     rows = [
-        (["plain.png"], 1, "plain.png does not say what made it: it is not of gancli sample"),
+        (["plain.png"], 1, "plain.png does not say what made it: it is not from gancli sample"),
         (["cut.png"], 1, "cannot read the text in cut.png"),
         (["empty.png"], 1, "cannot read the text in empty.png"),
         (["absent.png"], 1, "cannot read the text in absent.png"),
         (["runs"], 1, "runs is not a file"),
         (["pipe.png"], 1, "pipe.png is not a file"),
         ([str(run / "model.safetensors")], 1, "cannot read the text in"),
-        (["a.png", "-o", "x.webp"], 2, "cannot write x.webp: --like makes a .png"),
+        (["a.png", "-o", "x.webp"], 2, "cannot write x.webp: --like writes a .png"),
         (["a.png", "-o", "a.png"], 1, "a.png exists"),
         (["a.png", "absent"], 1, "no run folder, model file or images absent"),
         (["a.png", "a.png"], 1, "a.png is one picture; give a model"),

@@ -29,7 +29,7 @@ TRAIN = (
     *("--g-width", "8", "--d-width", "8", "--ema-kimg", "0.1", "--snapshot-kimg", "0.1", "--eval-kimg", "0.2"),
     *("--threads", "1", "--mirror"),
 )
-LOST = "error: another of the 2 processes ended without a word (was it killed, or memory out?)"
+LOST = "error: one of the 2 processes exited unexpectedly (killed, or out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def test_a_job_of_which_a_process_dies_is_started_again_and_ends_as_if_nothing_h
     end = by_two(tmp_path, *TRAIN, faults="0 die 1 160, 1 die 0 240", restarts=2)
     assert end.exit_code == 0, end.stderr
     run = run_in(tmp_path)
-    again = f"; go on with gancli train --resume {run.path.relative_to(tmp_path)}"
+    again = f"; resume with gancli train --resume {run.path.relative_to(tmp_path)}"
     assert end.errors == [LOST + again, LOST]
     for name in ("model.safetensors", "model-best.safetensors", "samples.png", "progress.gif"):
         assert (run.path / name).read_bytes() == (run_in(whole).path / name).read_bytes(), name
@@ -105,7 +105,8 @@ def test_what_goes_wrong_in_one_process_ends_all_with_one_message(tmp_path: Path
     end = by_two(tmp_path, *TRAIN, faults="0 raise 1 160, 1 differ 1 240", restarts=1)
     run = run_in(tmp_path)
     there = run.path.relative_to(tmp_path)
-    odd = f"error: process 1 has other weights than process 0 at 0.304 kimg; go on with gancli train --resume {there}"
+    odd = "error: process 1 has different weights from process 0 at 0.304 kimg; "
+    odd += f"resume with gancli train --resume {there}"
     assert end.exit_code == 1
     assert end.errors == ["error: the disk with the images is gone", odd]
     assert [parse_nimg(path) for path in run.checkpoints()] == [200, 104]
@@ -127,7 +128,7 @@ def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path,
     path = str(run_in(tmp_path).path)
     alone = gancli("train", "--resume", path, "--kimg", "0.4")
     assert alone.exit_code == 0
-    assert "2 processes trained this run, now it is 1: numbers may differ in the last bits" in alone.stderr
+    assert "this run used 2 processes and continues with 1: numbers may differ in the last bits" in alone.stderr
     end = by_two(tmp_path, "train", "--resume", path, "--kimg", "0.5")
     assert end.exit_code == 0 and "1 processes" in end.stderr, end.stderr
     assert read_run_config(run_in(tmp_path).config).machine.processes == 2
@@ -158,7 +159,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     end = by_two(tmp_path, *TRAIN, "--batch-size", "9")
     assert end.exit_code == 1 and not (tmp_path / "runs").exists()
     (error,) = end.errors
-    assert re.match("error: a batch of 9 images cannot be shared equally by 2 processes; choose another --b", error)
+    assert re.match("error: a batch of 9 images cannot be split equally between 2 processes; choose another --b", error)
 
 
 @pytest.mark.parametrize(

@@ -103,13 +103,13 @@ def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, monkeypatch: 
     refresh = ReportRefresher(bare, said.append, lambda: 0.0)
     for _ in range(2):
         refresh(SNAPSHOT)
-    assert len(said) == 1 and said[0].startswith(f"{bare.report} is not refreshed: cannot read {bare.config}")
+    assert len(said) == 1 and said[0].startswith(f"cannot refresh {bare.report}: cannot read {bare.config}")
     bare.write_json(bare.config, {})
     refresh(SNAPSHOT)
     assert bare.report.exists()
     monkeypatch.setattr(page, "write_report", lambda run: 1 / 0)
     ReportRefresher(bare, said.append, lambda: 0.0)(SNAPSHOT)
-    assert said[1] == f"{bare.report} is not refreshed: ZeroDivisionError: division by zero"
+    assert said[1] == f"cannot refresh {bare.report}: ZeroDivisionError: division by zero"
 
 
 def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(bare: RunDir) -> None:

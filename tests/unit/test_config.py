@@ -139,7 +139,7 @@ def test_parse_seconds_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "1000001000s", "999999h"])
-def test_parse_seconds_refuses_what_no_clock_will_see(text: str) -> None:
+def test_parse_seconds_refuses_absurdly_long_times(text: str) -> None:
     with pytest.raises(ConfigError, match="is too long") as caught:
         config.parse_seconds(text)
     assert len(str(caught.value)) < 120
@@ -174,7 +174,7 @@ def test_augmentations_are_read_in_their_order() -> None:
             TrainConfig(kimg=1.0, augment=text)
 
 
-def test_spectral_norm_holds_the_slope_that_wasserstein_needs() -> None:
+def test_spectral_norm_bounds_the_gradient_that_wasserstein_needs() -> None:
     assert TrainConfig(kimg=1.0, loss="wasserstein", spectral_norm=True).gradient_penalty == 0
 
 
@@ -197,7 +197,7 @@ def test_a_resolution_no_network_takes_is_refused(resolution: int) -> None:
         TrainConfig(kimg=1.0, resolution=resolution)
 
 
-def test_what_data_may_be_is_what_a_model_takes() -> None:
+def test_data_and_models_have_the_same_limits() -> None:
     spec = ModelSpec(**{**SPEC, "resolution": transform.LOWEST, "n_classes": config.MOST_CLASSES})
     dataclasses.replace(spec, resolution=transform.HIGHEST)
     below, above = transform.LOWEST - 4, transform.HIGHEST + 4

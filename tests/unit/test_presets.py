@@ -26,13 +26,13 @@ def test_without_a_preset_the_default_is_taken() -> None:
 
 
 @pytest.mark.parametrize("data", ["stacked-mnist", "stacked-mnist-5k"])
-def test_the_data_choose_where_no_preset_is_named(data: str) -> None:
+def test_the_data_choose_the_preset_if_none_is_given(data: str) -> None:
     assert resolve_config(None, None, {"data": data})[0] == resolve_config(None, {"data": data})[0] == "stacked"
     assert resolve_config(None, {"data": data}, {"data": "mnist"})[0] == "quick"
     assert resolve_config("classic", None, {"data": data})[0] == "classic"
 
 
-def test_no_augmentation_turns_off_what_a_preset_would_drive_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_augmentation_turns_off_the_adaptive_augmentation_of_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     adaptive = replace(PRESETS["quick"], augment="color", ada=True)
     monkeypatch.setitem(PRESETS, "quick", adaptive)
     assert resolve_config("quick")[1].ada
@@ -64,7 +64,7 @@ def test_arguments_are_left_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("length", config.LENGTH_SETTINGS)
-def test_a_length_replaces_the_one_before_whatever_its_unit(length: str) -> None:
+def test_a_length_replaces_an_earlier_one_of_any_unit(length: str) -> None:
     _, settings, sources = resolve_config("classic", {"epochs": 7}, {length: 5})
     assert {name: getattr(settings, name) for name in config.LENGTH_SETTINGS} == {
         **dict.fromkeys(config.LENGTH_SETTINGS, 0.0),
@@ -92,14 +92,14 @@ def test_unknown_preset_lists_the_known_ones(preset: object) -> None:
         resolve_config("quik")
 
 
-def test_unknown_setting_says_where_it_stands() -> None:
+def test_unknown_setting_is_reported_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"'batchsize' in the configuration .*'batch_size'"):
         resolve_config(None, {"batchsize": 8})
     with pytest.raises(ConfigError, match="'batchsize' in the flags"):
         resolve_config(None, None, {"batchsize": 8})
 
 
-def test_bad_value_is_refused_even_where_another_layer_wins() -> None:
+def test_bad_value_is_refused_even_if_another_layer_overrides_it() -> None:
     with pytest.raises(ConfigError, match="batch_size must be from 2"):
         resolve_config(None, {"batch_size": 1}, {"batch_size": 8})
 

@@ -1,4 +1,4 @@
-"""The registry of network families, and the one place that turns a spec into networks."""
+"""The registry of network families, and the functions that build networks from a spec."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +21,13 @@ MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 @contextlib.contextmanager
 def on_meta_device() -> Iterator[None]:
-    """Networks made in the block have names, shapes and types, and take neither memory nor time."""
+    """Networks built in this block have names, shapes and types, but take no memory or time."""
     with torch.device("meta"), SkipInitialization():
         yield
 
 
 class SkipInitialization(TorchFunctionMode):
-    """Skips the drawing of numbers that meta tensors cannot hold; for it torch would import its compiler, 2 seconds."""
+    """Skips the random initialisation of meta tensors, for which torch would import its compiler (2 seconds)."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -59,7 +59,7 @@ def build_discriminator(spec: ModelSpec, *, spectral_norm: bool = False) -> nn.M
 
 
 def build_networks(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
-    """A fresh G and D whose weights depend on the seed alone; torch's global generator is left as it was."""
+    """A new G and D whose weights depend only on the seed; torch's global generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)

@@ -1,4 +1,4 @@
-"""Convolutional G and D made for a CPU: width sits at low resolutions, and G ends in a pixel shuffle."""
+"""Convolutional G and D for a CPU: most channels are at low resolutions, and G ends in a pixel shuffle."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ LARGEST_BASE = 10
 
 
 def map_sides(resolution: int) -> list[int]:
-    """Sides of the feature maps below an image: halved at least twice, rounding down, until at most 10 are left.
+    """Sides of the feature maps: the image's side halved at least twice, rounded down, until it is at most 10.
 
     28 -> 14, 7. 256 -> 128, 64, 32, 16, 8. 100 -> 50, 25, 12, 6.
     """
@@ -21,7 +21,7 @@ def map_sides(resolution: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """z [N, z_dim] (and labels [N]) -> images [N,C,R,R] in [-1, 1]. Full width at the lowest map, half of it above."""
+    """z [N, z_dim] (and labels [N]) -> images [N,C,R,R] in [-1, 1]. Full width at the lowest map, half above it."""
 
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
@@ -46,12 +46,12 @@ class Generator(nn.Module):
 
 
 def upsample_layer(inputs: int, outputs: int, side: int) -> nn.ConvTranspose2d:
-    """From maps of half the side, rounded down."""
+    """Upsample maps from side // 2 to side."""
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, output_padding=side % 2)
 
 
 class Discriminator(nn.Module):
-    """images [N,C,R,R] (and labels [N]) -> logits [N]; projection conditioning. The maps of G, half as wide."""
+    """images [N,C,R,R] (and labels [N]) -> logits [N]; projection conditioning. The maps of G at half the width."""
 
     def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The averaged copy of G, which every picture and score comes from."""
+"""The averaged generator (EMA), which makes all samples and gets all scores."""
 
 import copy
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def copy_frozen(G: nn.Module) -> nn.Module:
-    """A frozen copy to average into."""
+    """A frozen copy of G, as the start of the average."""
     return copy.deepcopy(G).requires_grad_(False)
 
 

@@ -1,14 +1,16 @@
-"""How a class enters a network."""
+"""Class embeddings."""
 
 from torch import Tensor, nn
 
-EMBEDDING_DIM = 16  # numbers that tell G its class, beside z
+EMBEDDING_DIM = 16  # inputs of G for the class, next to z
 
 
 class ClassEmbedding(nn.Module):
-    """A network calls its own `embed`, and a layer that reads z and the class reads z first (see training/finetune.py).
+    """A vector for each class. training/finetune.py relies on two rules: the attribute of a network is called `embed`,
+    and a layer that reads z and the class reads z first.
 
-    labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size]."""
+    labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size].
+    """
 
     def __init__(self, n_classes: int, size: int, *, std: float = 1.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Fully connected G and D: the tutorial's networks. PyTorch's default initialisation throughout."""
+"""Fully connected G and D, as in the tutorial, with PyTorch's default initialisation."""
 
 import torch
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
 """model.safetensors: a generator and everything needed to use it, in one file.
 
-A file may be a stranger's, with a digest that is right: what it says is checked before it is used.
+A file may come from anyone and still have a correct digest, so all contents are checked before use.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ from gancli.core.networks.build import build_generator, on_meta_device
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.files.run_folder import atomic_write
 
-MOST_IMAGES = 2**53  # that a float counts one by one
+MOST_IMAGES = 2**53  # up to here a float represents every integer
 
 
 class TrainedOn(TypedDict):
-    """Name and digest of a data set; that of its clusters if the classes are such."""
+    """Name and digest of a data set, and the digest of its clusters if the classes are clusters."""
 
     name: str
     digest: str
@@ -31,19 +31,19 @@ class TrainedOn(TypedDict):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file knows beside the weights."""
+    """The metadata of a model file."""
 
     spec: ModelSpec
     preset: str
     nimg: int
     data: TrainedOn
     class_names: tuple[str, ...] = ()
-    class_counts: tuple[int, ...] = ()  # of the training images; the frequencies that samples follow
+    class_counts: tuple[int, ...] = ()  # training images per class; samples follow these frequencies
 
     def class_index(self, name: str) -> int:
-        """The class called `name`, or numbered so."""
+        """Index of the class with this name or number. Raises ConfigError."""
         if not self.class_names:
-            raise ConfigError("this model is unconditional: it has no classes to choose from; leave --class out")
+            raise ConfigError("this model is unconditional, so it has no classes to choose from; remove --class")
         if name in self.class_names:
             return self.class_names.index(name)
         if name.isdecimal() and int(name) < len(self.class_names):
@@ -51,13 +51,13 @@ class ModelInfo:
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
     def class_indices(self, text: str) -> list[int]:
-        """'3', '1,7' or 'trouser,bag' -> the classes in this order. A name with a comma in it is given alone."""
+        """'3', '1,7' or 'trouser,bag' -> class indices in this order. A name that contains a comma must stand alone."""
         if text in self.class_names:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
 
     def select_classes(self, text: str | None) -> tuple[int, ...]:
-        """'all' or names -> classes, each once; empty if every seed is to take its own."""
+        """'all' or names -> class indices, each once; () for None, which gives each seed its own class."""
         if text is None:
             return ()
         if text == "all" and self.class_names and "all" not in self.class_names:
@@ -67,7 +67,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Model:
-    """A generator ready to use, what its file says of it, and the sha256 of that."""
+    """A generator ready to use, its metadata, and the sha256 of the contents of its file."""
 
     G: nn.Module
     info: ModelInfo
@@ -84,12 +84,12 @@ def pack_model(G: nn.Module, info: ModelInfo) -> bytes:
 
 
 def read_model_digest(path: Path) -> str:
-    """The digest that a model file says it has; its weights are not read."""
+    """The digest in the header of a model file; the weights are not read."""
     return tensor_file.read_tensor_header("model", path)["sha256"]
 
 
 def load_model(path: Path, device: torch.device | None = None) -> Model:
-    """A model ready to generate."""
+    """Load a model, ready to generate. Raises FileFormatError, DamagedFileError."""
     tensors, meta, digest = tensor_file.unpack_tensors("model", path)
     info = parse_model_info(path, meta)
     G = build_with_weights(path, lambda: build_generator(info.spec), tensors).to(device or torch.device("cpu"))
@@ -97,7 +97,7 @@ def load_model(path: Path, device: torch.device | None = None) -> Model:
 
 
 def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
-    """From the metadata of the file. Raises FileFormatError."""
+    """Check the metadata of a file. Raises FileFormatError."""
     try:
         checked = {
             "spec": ModelSpec(**meta["spec"]),
@@ -111,20 +111,20 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
     if not all(0 <= count < MOST_IMAGES for count in info.class_counts) or (
         info.class_counts and not any(info.class_counts)
     ):
-        raise FileFormatError(f"{path} holds class counts that cannot be right")
+        raise FileFormatError(f"{path} holds invalid class counts")
     known = info.data if isinstance(info.data, dict) else {}
     texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
     if not all(isinstance(text, str) for text in texts):
-        raise FileFormatError(f"{path} does not say what it was trained on as a model of gancli does")
+        raise FileFormatError(f"{path} does not say what it was trained on in the way of gancli")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
-        raise FileFormatError(f"{path} names {len(info.class_names)} classes for a model of {info.spec.n_classes}")
+        raise FileFormatError(f"{path} names {len(info.class_names)} classes, but its model has {info.spec.n_classes}")
     return info
 
 
 def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> nn.Module:
-    """The network that `build` makes, with the weights of a file instead of its own.
+    """The network that `build` makes, with the weights of a file.
 
-    It has neither memory nor values until names, shapes and types were compared, however large it says it is.
+    Names, shapes and types are compared before any memory is allocated, so a file cannot make us build a huge model.
     Raises FileFormatError.
     """
     with on_meta_device():
@@ -133,7 +133,7 @@ def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict
     if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
         raise FileFormatError(f"{path} holds weights that do not fit the model it describes")
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise FileFormatError(f"{path} holds weights that are not finite numbers; its training had diverged")
+        raise FileFormatError(f"{path} holds weights that are not finite numbers; its training diverged")
     net.load_state_dict(tensors, assign=True)
     return net
 
@@ -141,14 +141,14 @@ def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict
 def check_images_seen(path: Path, value: object) -> int:
     """Raises FileFormatError."""
     if type(value) is not int or not 0 <= value < MOST_IMAGES:
-        raise FileFormatError(f"{path} holds a number of images seen that cannot be right")
+        raise FileFormatError(f"{path} holds an invalid number of images seen")
     return value
 
 
 def check_class_names(path: Path, value: object) -> tuple[str, ...]:
     """Raises FileFormatError."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise FileFormatError(f"{path} holds class names that are not a list of texts")
+        raise FileFormatError(f"{path} holds class names that are not a list of strings")
     if not are_valid_names(value):
-        raise FileFormatError(f"{path} holds classes of one name, or of more than {LONGEST_NAME} letters")
+        raise FileFormatError(f"{path} holds class names that repeat, or are longer than {LONGEST_NAME} characters")
     return tuple(value)

@@ -1,7 +1,7 @@
 """Residual G and D after R3GAN (Huang et al. 2024, 2501.05441): no normalisation, no tanh, fix-up initialisation.
 
-Widths go from a laptop's to the published ones. The maps below an image are halved, rounding up, until at most 7 pixels
-a side are left: 32 -> 16, 8, 4 as published; 28 -> 14, 7; 48 -> 24, 12, 6.
+Widths range from a laptop's to the published ones. The side of the maps is halved, rounded up, until it is at most 7:
+32 -> 16, 8, 4 as published; 28 -> 14, 7; 48 -> 24, 12, 6.
 """
 
 import itertools
@@ -29,10 +29,11 @@ def stage_sides(resolution: int) -> list[int]:
 
 
 def stage_widths(width: int, resolution: int) -> list[int]:
-    """Channels of the stages, that of the image's own resolution first.
+    """Channels of each stage, starting at the resolution of the image.
 
-    All of `width` up to 32 px, half of it up to 64, and so on, as published for 64 and 256 px; but not below an eighth.
-    For a laptop, where most time goes into the largest maps, all of it up to 8 px only: 64 at 28 px is 16, 32, 64.
+    `width` up to 32 px, half of it up to 64 px, and so on, as published for 64 and 256 px, but at least an eighth.
+    Laptop widths have the full `width` only up to 8 px, because the largest maps take most of the time: width 64 at
+    28 px is 16, 32, 64.
     """
     full_side = 32 if width >= PUBLISHED_WIDTH else 8
     halvings = [max(0, math.ceil(math.log2(side / full_side))) for side in stage_sides(resolution)]
@@ -40,7 +41,7 @@ def stage_widths(width: int, resolution: int) -> list[int]:
 
 
 def blocks_per_stage(width: int) -> int:
-    """Two as published, one for a laptop."""
+    """Two as published, one for laptop widths."""
     return 2 if width >= PUBLISHED_WIDTH else 1
 
 
@@ -68,7 +69,7 @@ def linear_layer(inputs: int, outputs: int) -> nn.Linear:
 class ResidualBlock(nn.Module):
     """x [N,C,H,W] plus a branch of 1x1, grouped 3x3 and 1x1 convolutions, twice as wide inside.
 
-    n_blocks: in the whole network. The branch starts at 0 and its first two layers at He's gain times
+    n_blocks: number of blocks in the whole network. The branch starts at 0, its first two layers with He's gain times
     n_blocks^(-1/4), after Fixup (Zhang et al. 2019, 1901.09321) with m = 3 layers.
     """
 
@@ -145,7 +146,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """images [N,C,R,R] (and labels [N]) -> logits [N]. The stages of G backwards.
 
-    A conditional logit is the inner product of the class and the features, with no part that all classes share.
+    A conditional logit is the inner product of the class embedding and the features; no part is shared by all classes.
     """
 
     def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:

@@ -11,12 +11,12 @@ FIRST_ITERATIONS = 15
 class SpectralNorm(nn.Module):
     """weight -> weight / sigma, sigma being its largest singular value as a matrix [outputs, rest].
 
-    One power iteration per forward that records gradients of the weight, which is one of a D step. Elsewhere, in
-    evaluation or while D is frozen in the G step, nothing changes. For a convolution, sigma stands in for the norm of
-    the whole map. Always in float32. Source: Miyato et al. 2018 (1802.05957), sec. 2.1 and algorithm 1.
+    Each forward pass that records gradients of the weight, as in a D step, runs one power iteration. In evaluation, and
+    while D is frozen in the G step, u does not change. For a convolution, sigma approximates the norm of the whole map.
+    Always in float32. Source: Miyato et al. 2018 (1802.05957), sec. 2.1 and algorithm 1.
     """
 
-    u: Tensor  # [outputs]: the left singular vector as far as it is known; saved with the weights
+    u: Tensor  # [outputs]: estimate of the left singular vector; saved with the weights
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -41,19 +41,21 @@ class SpectralNorm(nn.Module):
 
 
 def power_iteration(matrix: Tensor, u: Tensor) -> Tensor:
-    """A left vector [outputs] one power iteration closer to the largest singular value's."""
+    """The next estimate [outputs] of the left singular vector of the largest singular value."""
     return F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
 
 
 def apply_spectral_norm(D: nn.Module) -> nn.Module:
     """D with every linear layer, convolution and embedding normalised.
 
-    Weights that start at 0 have no direction to normalise; they start as N(0, 1) instead, whose scale does not matter.
-    Those on the meta device have no values to start from.
+    Weights that start at 0 cannot be normalised, so they start from N(0, 1) instead; the scale does not matter. Weights
+    on the meta device have no values.
     """
     for layer in [m for m in D.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]:
         if not layer.weight.is_meta and not layer.weight.any():
             nn.init.normal_(layer.weight)
         norm = SpectralNorm(layer.weight)
-        parametrize.register_parametrization(layer, "weight", norm, unsafe=layer.weight.is_meta)  # unsafe: not tried
+        parametrize.register_parametrization(
+            layer, "weight", norm, unsafe=layer.weight.is_meta
+        )  # unsafe: no trial call
     return D

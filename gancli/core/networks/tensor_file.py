@@ -1,4 +1,4 @@
-"""One safetensors file: named tensors, JSON metadata, a format version and a digest over all of it. No code inside."""
+"""A safetensors file with named tensors, JSON metadata, a format version and a digest of it all. Contains no code."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
 MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
-METADATA_KEY = "gancli"  # all metadata under one key, since safetensors writes several in no fixed order
+METADATA_KEY = "gancli"  # one key for all metadata, because safetensors writes several keys in no fixed order
 
 
 def pack_tensors(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
@@ -25,12 +25,12 @@ def pack_tensors(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) ->
 
 
 def contiguous_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors takes them."""
+    """The tensors as safetensors needs them: contiguous, on the CPU, without gradients."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Tensors, metadata and digest of a file that `pack_tensors` made; anything else is refused by name."""
+    """Tensors, metadata and digest of a file of `pack_tensors`. Raises FileFormatError, DamagedFileError."""
     header = read_tensor_header(kind, path)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
@@ -49,7 +49,10 @@ def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
-    """What `pack_tensors` says of the tensors, "meta" and "sha256" among it, from the beginning of the file alone."""
+    """The "meta" and "sha256" that `pack_tensors` wrote, from the beginning of the file alone.
+
+    Raises FileFormatError, DamagedFileError.
+    """
     if path.exists() and not path.is_file():
         raise FileFormatError(f"{path} is not a file")
     try:

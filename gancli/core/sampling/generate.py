@@ -1,4 +1,4 @@
-"""The one door for images: every picture and every score comes from here."""
+"""Generate images with a model. All samples and all scores use this code."""
 
 import dataclasses
 import json
@@ -22,10 +22,9 @@ BATCH = 64
 def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
     """z [n, z_dim] and, for a conditional G, labels -> uint8 [n,C,H,W] on the CPU.
 
-    labels: int64 [n], or class weights float [n, n_classes] that blend classes; all weight on one is that class.
+    labels: int64 [n], or class weights float [n, n_classes] that blend classes; a one-hot row is that class.
 
-    G always sees batches of one fixed shape, the last one padded, so that on a CPU an image has the same pixels
-    whatever it is generated with.
+    G always gets batches of one fixed shape, the last one padded: on a CPU an image has the same pixels in any batch.
     """
     device = next(G.parameters()).device
     training = G.training
@@ -42,9 +41,9 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Which pictures, in order: every seed in each of the classes, side by side; without classes, in its own.
+    """Which images, in order: every seed in each of the classes; without classes, every seed in its own class.
 
-    trunc: latents.truncate_latents. scale: by which the pixels are enlarged in files.
+    trunc: see latents.truncate_latents. scale: zoom factor in files.
     """
 
     seeds: Sequence[int]
@@ -56,11 +55,11 @@ class SampleRequest:
         return len(self.seeds) * max(1, len(self.classes))
 
     def first(self, n: int) -> "SampleRequest":
-        """The pictures of the first seeds, as many as make n pictures."""
+        """The images of the first seeds: as many seeds as fit into n images."""
         return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
 
     def part(self, start: int, stop: int) -> "SeedsAndLabels":
-        """The seeds of some of the pictures, and their classes if these are chosen."""
+        """Seeds of the images from start to stop, and their classes if classes were chosen."""
         k = len(self.classes)
         seeds = [self.seeds[i // max(1, k)] for i in range(start, min(stop, len(self)))]
         return seeds, [self.classes[i % k] for i in range(start, min(stop, len(self)))] if k else None
@@ -70,7 +69,7 @@ SeedsAndLabels = tuple[list[int], list[int] | None]
 
 
 class SampleBatch(NamedTuple):
-    """Pictures uint8 [b,C,H,W], b at most BATCH, their seeds, and the classes of a conditional model."""
+    """Images uint8 [b,C,H,W], b at most BATCH, their seeds, and their classes if the model is conditional."""
 
     seeds: list[int]
     pictures: Tensor
@@ -78,7 +77,7 @@ class SampleBatch(NamedTuple):
 
 
 def generate_samples(model: Model, request: SampleRequest, world: World = ALONE) -> Iterator[SampleBatch]:
-    """The pictures of a request, as a stream. The processes of the world make a batch each. Raises LostProcessError."""
+    """Stream the images of a request. Each process generates a batch at a time. Raises LostProcessError."""
     if world.has_followers:
         device = next(model.G.parameters()).device.type
         world.tell(ModelOrder(device), model_file.pack_model(model.G, model.info))
@@ -91,7 +90,7 @@ def generate_samples(model: Model, request: SampleRequest, world: World = ALONE)
 
 
 def generate_parts(model: Model, parts: Sequence[SeedsAndLabels], trunc: float, world: World) -> list[SampleBatch]:
-    """A batch of each part, each made in a process of its own; nothing but in the first one."""
+    """Generate each part in another process. Returns all batches in the first process, [] in the others."""
     seeds, labels = parts[min(world.rank, len(parts) - 1)]
     z = latents.truncate_latents(latents.latents_from_seeds(seeds, model.info.spec.z_dim), trunc)
     chosen = sample_labels(model, seeds, labels)
@@ -106,6 +105,6 @@ def generate_parts(model: Model, parts: Sequence[SeedsAndLabels], trunc: float, 
 
 
 def sample_labels(model: Model, seeds: list[int], labels: list[int] | None) -> list[int] | None:
-    """The classes that were chosen, else those that the seeds stand for; None if there are none."""
+    """The chosen classes, else the classes of the seeds; None for an unconditional model."""
     counts = model.info.class_counts
     return (labels or latents.classes_from_seeds(seeds, counts).tolist()) if counts else None

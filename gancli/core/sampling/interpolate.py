@@ -1,4 +1,4 @@
-"""Walks between pictures: from key to key through latents and classes, frame by frame."""
+"""Walks through latents and classes: frames that lead from one key to the next."""
 
 import dataclasses
 import itertools
@@ -32,12 +32,12 @@ class WalkFrame:
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """k keys in order, each a seed with its z [k, z_dim] and class weights [k, n_classes], and how to pass them.
+    """A path through k keys in order, each a seed with its z [k, z_dim] and class weights [k, n_classes].
 
-    segment_frames: of a segment, which reaches from one key up to, not including, the next. All have as many, so the
-    pace differs from one to another as the keys lie nearer or farther. is_loop: one more segment leads from the last
-    key to the first; without, the film ends with the last key. A circle has two keys and always loops; its frames are
-    dealt out by the length of its two arcs, so the pace is as even all the way round as whole frames allow.
+    segment_frames: frames from one key up to, not including, the next. All segments have the same number, so the pace
+    depends on the distance of the keys. is_loop: one more segment leads from the last key to the first; otherwise the
+    film ends with the last key. A circle has two keys and always loops. Its frames are split by the lengths of its two
+    arcs, so the pace is as even as whole frames allow.
     """
 
     seeds: tuple[int, ...]
@@ -52,23 +52,23 @@ class Walk:
         return len(self.seeds) - (not self.is_loop)
 
     def __len__(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         return self.segments * self.segment_frames + (not self.is_loop)
 
     def with_length(self, n: float) -> "Walk":
-        """The same walk in about n frames, as near as segments of whole frames come."""
+        """The same walk in about n frames, rounded to whole frames per segment."""
         return dataclasses.replace(self, segment_frames=max(1, round((n - (not self.is_loop)) / self.segments)))
 
     def segment_lengths(self) -> list[int]:
         """Frames of each segment."""
         if self.path != "circle":
             return [self.segment_frames] * self.segments
-        there = round(len(self) * float(latents.arc_fraction(self.z[0], self.z[1])))
-        there = min(max(there, 1), len(self) - 1)
-        return [there, len(self) - there]
+        first = round(len(self) * float(latents.arc_fraction(self.z[0], self.z[1])))
+        first = min(max(first, 1), len(self) - 1)
+        return [first, len(self) - first]
 
     def steps(self) -> Iterator[WalkFrame]:
-        """All frames in order. Those at keys are the keys themselves, bit for bit."""
+        """All frames in order. Frames at keys equal the keys bit for bit."""
         for start, frames in enumerate(self.segment_lengths()):
             yield self.at(start)
             for i in range(1, frames):
@@ -80,7 +80,7 @@ class Walk:
         return WalkFrame(self.z[key], None if self.weights is None else self.weights[key], self.seeds[key])
 
     def interpolate_keys(self, start: int, t: float) -> WalkFrame:
-        """The point t of the way from one key to the next."""
+        """The frame at t in [0, 1] between the key `start` and the next."""
         a, b, share = self.at(start), self.at((start + 1) % len(self.seeds)), t
         if self.path == "circle":
             a, b, turn = self.at(0), self.at(1), latents.arc_fraction(self.z[0], self.z[1])
@@ -103,15 +103,15 @@ def plan_walk(
     is_loop: bool = True,
     trunc: float = 1,
 ) -> Walk:
-    """A walk past these seeds, each of the class it stands for or, if classes are given, taking them in turn.
+    """A walk through these seeds, each in its own class. If classes are given, the seeds use them in order, repeatedly.
 
-    One seed with several classes walks between the classes, its z fixed. Raises ConfigError where two neighbours are
-    the same, or nothing joins them.
+    One seed with several classes walks between the classes at a fixed z. Raises ConfigError if two neighbours are
+    equal, or if no path joins them.
     """
     if len(seeds) == 1:
         seeds = [*seeds] * max(1, len(classes))
     elif len(classes) > len(seeds):
-        raise ConfigError(f"{len(classes)} classes for {len(seeds)} seeds: give as many seeds, or one for all classes")
+        raise ConfigError(f"{len(classes)} classes for {len(seeds)} seeds: give a seed for each class, or one seed")
     z = latents.truncate_latents(latents.latents_from_seeds(seeds, info.spec.z_dim), trunc)
     weights = None
     if info.spec.n_classes:
@@ -125,18 +125,18 @@ def plan_walk(
 
 
 def check_walk(walk: Walk) -> None:
-    """Refuse keys that no path leads between, before anything is generated."""
+    """Raises ConfigError if no path joins the keys. Called before anything is generated."""
     if len(walk.seeds) < 2:
-        raise ConfigError("a walk needs two different latents, or one and two classes: give two seeds or more")
+        raise ConfigError("a walk needs two different latents, or one latent and two classes; give two or more seeds")
     if walk.path == "circle" and len(walk.seeds) != 2:
-        raise ConfigError(f"a circle goes through two latents, and {len(walk.seeds)} are given: give two seeds")
+        raise ConfigError(f"a circle goes through two latents, got {len(walk.seeds)}; give two seeds")
     for start in range(walk.segments):
         a, b = walk.at(start), walk.at((start + 1) % len(walk.seeds))
         is_same_class = a.weights is None or b.weights is None or torch.equal(a.weights, b.weights)
         if torch.equal(a.z, b.z) and (is_same_class or walk.path == "circle"):
             twice = f"seed {a.seed} is followed by itself" if a.seed == b.seed else "--trunc 0 leaves only one"
-            closing = " where the loop closes (see --no-loop)" if start + 1 == len(walk.seeds) else ""
-            raise ConfigError(f"a walk needs two different latents, and {twice}{closing}")
+            closing = " where the loop closes; add --no-loop to end there" if start + 1 == len(walk.seeds) else ""
+            raise ConfigError(f"a walk needs two different latents, but {twice}{closing}")
         try:
             PATH_FUNCTIONS[walk.path](a.z, b.z, 0.5)
         except ContractError as err:
@@ -144,7 +144,7 @@ def check_walk(walk: Walk) -> None:
 
 
 def render_walks(model: Model, walks: Sequence[Walk], columns: int = 1, scale: int = 1) -> Iterator[Picture]:
-    """The frames of one walk, or of several of one length side by side in a grid, enlarged; as a stream."""
+    """Stream the frames of walks of equal length, arranged in a grid and enlarged."""
     frames = zip(*(walk.steps() for walk in walks), strict=True)
     while some := list(itertools.islice(frames, max(1, BATCH // len(walks)))):
         steps = [step for frame in some for step in frame]

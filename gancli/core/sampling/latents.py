@@ -1,4 +1,4 @@
-"""Latents and classes from seeds, and ways from one latent to another; pure."""
+"""Latents and classes from seeds, and interpolation between latents; pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from torch import Tensor
 from gancli.core import rng
 from gancli.errors import ContractError
 
-GOLDEN_MILLIONTHS = 618_034  # whole, so that seeds of any size are exact
-NEARLY_PARALLEL = 1e-6  # sine of the angle below which two latents span no plane
+GOLDEN_MILLIONTHS = 618_034  # an integer, so that seeds of any size are exact
+NEARLY_PARALLEL = 1e-6  # below this sine of their angle, two latents do not define a plane
 
 
 def latents_from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -23,16 +23,16 @@ def latents_from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
 
 
 def truncate_latents(z: Tensor, psi: float) -> Tensor:
-    """Latents drawn towards the centre of N(0, 1): z -> psi z, so that 1 changes nothing and 0 leaves one latent.
+    """Scale latents towards the centre of N(0, 1): z -> psi z. psi = 1 changes nothing, 0 makes all latents equal.
 
-    Fewer surprises for less variety. The generators here have no mapping network whose mean StyleGAN's truncation
-    would draw towards, so z itself is scaled.
+    A smaller psi gives more typical images with less variety. StyleGAN truncates towards the mean of its mapping
+    network; our generators have none, so z itself is scaled.
     """
     return z if psi == 1 else z * psi
 
 
 def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Tensor:
-    """One class per seed -> int64 [n], spread so that any run of seeds is balanced as the counts are.
+    """One class per seed -> int64 [n], such that any consecutive seeds follow the frequencies of the counts.
 
     Seed s takes the class at the point frac((s + 1/2) x 0.618034) of the cumulative frequencies
     (a golden-ratio additive recurrence, a very even low-discrepancy sequence).
@@ -45,23 +45,23 @@ def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Ten
 
 
 def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the straight line from a (t = 0) to b (t = 1), both ends exact; where a is b, it stays there."""
+    """Walk the straight line from a (t = 0) to b (t = 1), both ends exact. If a equals b, so does the result."""
     if t in (0, 1):
         return (b if t else a).clone()
     return a + t * (b - a)
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the great circle from a (t = 0) to b (t = 1), both ends exact, the length changing evenly.
+    """Walk the great circle from a (t = 0) to b (t = 1), both ends exact; the length changes linearly.
 
     a, b: [..., z_dim], nonzero rows; nearly parallel ones fall back to lerp. Between latents of N(0, 1), whose lengths
-    are all about sqrt(z_dim), a straight line would pass far inside. Raises ContractError for opposite rows, which no
-    one great circle joins. Source: Shoemake 1985; for latents, White 2016.
+    are all about sqrt(z_dim), a straight line would pass far inside. Raises ContractError for opposite rows, which many
+    great circles join. Source: Shoemake 1985; for latents, White 2016.
     """
     omega = angle_between(a, b)
     parallel = omega.sin() < NEARLY_PARALLEL
     if bool((parallel & (omega > 1)).any()):
-        raise ContractError("these latents are opposite ends of the sphere, so no one way round it joins them")
+        raise ContractError("these latents are opposite, so no unique great circle joins them")
     if t in (0, 1):
         return (b if t else a).clone()
     u, v = unit_vectors(a), unit_vectors(b)
@@ -72,12 +72,12 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
     """Walk the whole great circle through a (t = 0, 1, ...) and b (t = arc_fraction(a, b)) at an even pace.
 
-    a, b: [..., z_dim], both met exactly. The length goes from a's to b's and back, smoothly (`circle_weight`). Raises
-    ContractError for rows of equal or opposite directions, through which no one great circle goes.
+    a, b: [..., z_dim], both reached exactly. The length changes smoothly from a's to b's and back (`circle_weight`).
+    Raises ContractError for rows of equal or opposite directions, which do not define a great circle.
     """
     omega = angle_between(a, b)
     if bool((omega.sin() < NEARLY_PARALLEL).any()):
-        raise ContractError("these latents have equal or opposite directions, so no one circle goes through them")
+        raise ContractError("these latents have equal or opposite directions, so they do not define a circle")
     t = t % 1
     if t == 0:
         return a.clone()
@@ -90,18 +90,18 @@ def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def arc_fraction(a: Tensor, b: Tensor) -> Tensor:
-    """The part of a whole circle from a to b, the short way: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
+    """The short arc from a to b as a fraction of the whole circle: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
     return angle_between(a, b) / math.tau
 
 
 def circle_weight(turn: Tensor, t: float) -> Tensor:
-    """How much of b there is at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
+    """The weight of b at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
     passed = torch.where(t <= turn, t / turn, (1 - t) / (1 - turn))
     return (1 - (math.pi * passed).cos()) / 2
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near both ends (Kahan 2006), unlike acos."""
+    """Angle between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact at both ends (Kahan 2006), unlike acos."""
     u, v = unit_vectors(a), unit_vectors(b)
     return 2 * torch.atan2(vector_norms(u - v), vector_norms(u + v))
 

@@ -1,4 +1,4 @@
-"""Samples of a model as files: a grid, single pictures, or one npz. Memory does not grow with their number."""
+"""Write samples to files: a grid, single images, or one npz. Memory use does not grow with their number."""
 
 import collections
 import io
@@ -29,42 +29,42 @@ GridShape = tuple[int, int]  # rows, columns
 def grid_shape(
     request: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False
 ) -> GridShape:
-    """Rows and columns of a grid: as asked, else the natural ones.
+    """Rows and columns of a grid: as asked, else those of `natural_grid_shape`.
 
-    cut: where all would be too much for one picture, as many full rows as it may hold.
-    Raises ConfigError for what does not fit.
+    cut: if one picture cannot hold all images, use as many full rows as it can hold.
+    Raises ConfigError if the images do not fit.
     """
     across = max(1, len(request.classes))
     most = max_grid_images(resolution, request.scale)
     places = math.prod(asked) if asked else len(request.first(most) if cut else request)
     if asked and places < len(request):
-        held = f"a grid of {format_grid(asked)} does not hold"
-        raise ConfigError(f"{held} {len(request):,} images; ask for a larger one")
+        too_small = f"a grid of {format_grid(asked)} does not hold"
+        raise ConfigError(f"{too_small} {len(request):,} images; choose a larger one")
     if not 0 < places <= most:
         size = f" of {resolution * request.scale} pixels a side" if most < config.MAX_GRID else ""
-        instead = "ask for fewer, or for --grid none, or write an .npz"
-        raise ConfigError(f"a grid holds at most {most} images{size}, asked for {places or across}; {instead}")
+        fix = "choose fewer images, --grid none, or an .npz file"
+        raise ConfigError(f"a grid holds at most {most} images{size}, got {places or across}; {fix}")
     rows, columns = asked or natural_grid_shape(request.first(places))
     return (rows, columns) if asked or places == len(request) else (places // columns, columns)
 
 
 def natural_grid_shape(request: SampleRequest) -> GridShape:
-    """A row for each seed and a column for each class, or a square where there are not several classes."""
+    """A row for each seed and a column for each class; about a square without several classes."""
     columns = len(request.classes) if len(request.classes) > 1 else math.ceil(math.sqrt(len(request)))
     return -(-len(request) // columns), columns
 
 
 def max_grid_images(resolution: int, scale: int) -> int:
-    """How many pictures one grid may hold."""
+    """How many images one grid may hold."""
     check_grid_scale(resolution, scale)
     return min(config.MAX_GRID, image_io.MOST_PIXELS // (resolution * scale) ** 2)
 
 
 def check_grid_scale(resolution: int, scale: int) -> None:
-    """Raises ConfigError where not even one picture is of a size that can be handled."""
+    """Raises ConfigError if a single enlarged image is too large already."""
     side = resolution * scale
     if side**2 > image_io.MOST_PIXELS:
-        raise ConfigError(f"--scale {scale} makes pictures of {side}x{side} pixels, more than can be handled; lower it")
+        raise ConfigError(f"--scale {scale} makes images of {side}x{side} pixels, which is too large; lower it")
 
 
 def format_grid(shape: GridShape | None) -> str:
@@ -72,18 +72,18 @@ def format_grid(shape: GridShape | None) -> str:
 
 
 def compose_grid(made: Sequence[Tensor], shape: GridShape, scale: int) -> Picture:
-    """Pictures [b,C,H,W] -> one, each pixel enlarged."""
+    """Batches of images [b,C,H,W] -> one enlarged grid."""
     rows, columns = shape
     return image_io.enlarge_pixels(images.make_grid(torch.cat([*made]), columns, rows), scale)
 
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """What pictures become.
+    """Which files to write.
 
-    ending: "" is a folder, ".png" and ".webp" the grid alone, ".npz" all of them in one file.
-    grid: rows and columns, or none in a folder or npz; where it does not hold all, it shows the first.
-    kind: of the pictures in a folder, "npz" for images.npz beside a grid.png; singles False: the grid alone.
+    ending: "" for a folder, ".png" or ".webp" for the grid alone, ".npz" for all images in one file.
+    grid: rows and columns, None for no grid in a folder or npz. A grid that is too small shows the first images.
+    kind: format of the images in a folder; "npz" for images.npz and a grid.png. singles: False for the grid alone.
     """
 
     ending: Literal["", ".png", ".webp", ".npz"] = ""
@@ -103,7 +103,8 @@ def write_samples(
     progress: Callable[[int], None] = lambda done: None,
     world: World = ALONE,
 ) -> None:
-    """progress is told how many images are done; record: what made them, in PNGs themselves, else beside them."""
+    """Generate and write images. progress: called with the number of images done. record: how they were made; saved
+    inside PNGs, and in a file next to other formats."""
     shown = request.first(math.prod(files.grid) if files.grid else 0)
     needed = request if files.singles or files.ending else shown
     kept: list[Tensor] = []
@@ -124,7 +125,7 @@ def write_samples(
 def watch_samples(
     made: Iterable[SampleBatch], kept: list[Tensor], most: int, progress: Callable[[int], None]
 ) -> Iterator[SampleBatch]:
-    """Hand on what is made, keep the first pictures, and say how many are done."""
+    """Pass batches on, keep the first `most` images in `kept`, and report progress."""
     n = 0
     for batch in made:
         if n < most:
@@ -151,7 +152,7 @@ def fill_folder(
     record: SampleRecord,
     files: SampleFiles,
 ) -> None:
-    """grid.png, and single pictures or images.npz; kept: where the pictures of the grid are, once all are made."""
+    """Write the grid, and single images or images.npz. kept: fills with the images of the grid while `made` is read."""
     if files.singles and files.kind == "npz":
         with open(folder / "images.npz", "wb") as npz:
             fill_npz(npz, made, info, request)
@@ -170,7 +171,7 @@ def fill_folder(
 def single_image_items(
     made: Iterable[SampleBatch], folder: Path, info: ModelInfo, request: SampleRequest, record: SampleRecord, kind: str
 ) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
-    """seed0007.png, or seed0007-class3.png where seeds come in several classes; each with a record of its own."""
+    """Path, pixels and record of each image: seed0007.png, or seed0007-class3.png if there are several classes."""
     for seeds, pictures, labels in made:
         for i, picture in enumerate(images.to_hwc(pictures)):
             ending = f"-class{labels[i]}" if labels and len(request.classes) > 1 else ""
@@ -181,7 +182,7 @@ def single_image_items(
 
 
 def fill_npz(file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, request: SampleRequest) -> None:
-    """images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]."""
+    """Write images uint8 [N,H,W,C], seeds int64 [N] and, if conditional, labels int64 [N]."""
     side = info.spec.resolution * request.scale
     seeds: list[int] = []
     labels: list[int] = []
@@ -190,7 +191,7 @@ def fill_npz(file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, requ
             shape = (len(request), side, side, info.spec.channels)
             np.lib.format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for batch in made:
-                for picture in images.to_hwc(batch.pictures):  # one by one: a batch of large ones may not fit in memory
+                for picture in images.to_hwc(batch.pictures):  # not in batches: large ones may not fit in memory
                     entry.write(image_io.enlarge_pixels(picture, request.scale).tobytes())
                 seeds += batch.seeds
                 labels += batch.labels or []

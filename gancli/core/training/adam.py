@@ -1,4 +1,4 @@
-"""Adam with its moments in plain view. torch.optim's own would import torch's compiler, seconds of every start."""
+"""Adam with accessible moments. torch.optim would import torch's compiler, which takes seconds at every start."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class AdamMoments:
-    """Of the gradients of one weight: their running mean and mean square, and the number of steps so far, float32 [].
+    """For one weight: running mean and mean square of its gradients, and the number of steps, float32 [].
 
-    The means have the weight's shape and memory layout, since the fused kernel walks memory and would pair them with
-    the wrong weights; the number is on its device if that has this kernel.
+    The means have the weight's shape and memory layout, because the fused kernel reads memory in order and would pair
+    them with the wrong weights otherwise. `step` is on the weight's device if this device has the kernel, else on the
+    CPU.
     """
 
     exp_avg: Tensor
@@ -23,9 +24,9 @@ class AdamMoments:
 
 
 class Adam:
-    """Kingma and Ba 2015 (1412.6980), algorithm 1; on a CPU or GPU bit for bit torch.optim.Adam(fused=True).
+    """Kingma and Ba 2015 (1412.6980), algorithm 1; on a CPU or GPU bit-identical to torch.optim.Adam(fused=True).
 
-    moments: by the place of a weight in `parameters`; one that never had a gradient has none.
+    moments: index of a weight in `parameters` -> its moments; a weight without a gradient so far has none.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -40,7 +41,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move each weight that has a gradient."""
+        """Update each weight that has a gradient."""
         weights, grads, moments = list[Tensor](), list[Tensor](), list[AdamMoments]()
         for place, weight in enumerate(self.parameters):
             if weight.grad is None:
@@ -50,7 +51,7 @@ class Adam:
             weights.append(weight)
             grads.append(weight.grad)
             moments.append(self.moments[place])
-        steps = [of.step for of in moments]
+        steps = [moment.step for moment in moments]
         torch._foreach_add_(steps, 1)
         if not self.is_fused:
             for each in zip(weights, grads, moments, strict=True):
@@ -59,8 +60,8 @@ class Adam:
         torch._fused_adam_(
             weights,
             grads,
-            [of.exp_avg for of in moments],
-            [of.exp_avg_sq for of in moments],
+            [moment.exp_avg for moment in moments],
+            [moment.exp_avg_sq for moment in moments],
             [],
             steps,
             lr=self.lr,
@@ -73,14 +74,14 @@ class Adam:
         )
 
     def fresh(self, weight: nn.Parameter) -> AdamMoments:
-        device = weight.device if self.is_fused else "cpu"  # a count elsewhere would have to be waited for
+        device = weight.device if self.is_fused else "cpu"  # reading it from another device would wait
         return AdamMoments(
             torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
         )
 
     @torch.no_grad()
     def restore(self, saved: Sequence[Mapping[str, Tensor]]) -> None:
-        """Take the moments of each weight, as `vars` gives them; those of one that has none are empty."""
+        """Load moments. saved: for each weight `vars(moments)`, or an empty mapping if it has none."""
         self.moments = {place: self.fresh(self.parameters[place]) for place, values in enumerate(saved) if values}
         for place, moments in self.moments.items():
             for name, tensor in vars(moments).items():

@@ -1,4 +1,4 @@
-"""Differentiable augmentations applied to what D sees, real and fake alike; pure, and twice differentiable."""
+"""Augmentations of D's input, real and fake alike; pure functions, twice differentiable."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ BORDERS_READ = 1000
 
 
 def shift_images(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> Tensor:
-    """Move each picture by its own offset; what comes in at the edges has the level `fill` [C].
+    """Shift each image by its own offset; uncovered edges get the level `fill` [C].
 
     images [N,C,H,W] in [-1, 1]; offsets int64 [N, 2], rows and columns, each within [-limit, limit].
     Translation after DiffAugment (Zhao et al. 2020), by whole pixels; twice differentiable.
@@ -30,16 +30,16 @@ def shift_images(images: Tensor, offsets: Tensor, limit: int, fill: Tensor) -> T
 
 
 def mirror_images(images: Tensor, chosen: Tensor) -> Tensor:
-    """Flip those pictures of [N,C,H,W] left to right where chosen, bool [N], says so."""
+    """Flip images [N,C,H,W] left to right where chosen, bool [N], is True."""
     return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
 
 
-# The rest is DiffAugment (Zhao et al. 2020, 2006.10738), each with the ranges of its code. Every function takes images
-# [N,C,H,W], draws from U(0, 1) [N, DRAWS_PER_IMAGE], and the level [C] that stands for nothing there.
+# The functions below are DiffAugment (Zhao et al. 2020, 2006.10738), with the ranges of its code. Each takes images
+# [N,C,H,W], draws from U(0, 1) [N, DRAWS_PER_IMAGE], and the background level [C].
 
 
 def random_color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
-    """Brightness by up to 0.5 either way, saturation by 0 to 2, contrast by 0.5 to 1.5."""
+    """Add -0.5 to 0.5 to brightness; multiply saturation by 0 to 2 and contrast by 0.5 to 1.5."""
     brightness, saturation, contrast = draws.view(-1, DRAWS_PER_IMAGE, 1, 1, 1).unbind(1)
     x = images + (brightness - 0.5)
     grey = x.mean(dim=1, keepdim=True)
@@ -49,14 +49,14 @@ def random_color(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
 
 
 def random_translation(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
-    """Moved by up to an eighth of the side each way, half a pixel being rounded up."""
+    """Shift by up to an eighth of the side in each direction; half a pixel is rounded up."""
     limit = int(images.shape[3] / 8 + 0.5)
     offsets = (draws[:, :2] * (2 * limit + 1)).long() - limit
     return shift_images(images, offsets, limit, fill)
 
 
 def random_cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
-    """A square of half the side is emptied; its centre may be anywhere."""
+    """Replace a square of half the side by the background; its centre may be anywhere."""
     side = images.shape[3]
     centres = (draws[:, :2] * (side + 1)).long()
     distance = (torch.arange(side, device=images.device) + 0.5 - centres[:, :, None]).abs()
@@ -65,7 +65,7 @@ def random_cutout(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
 
 
 def random_flip(images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
-    """Left to right, half of the time."""
+    """Flip left to right with probability 1/2."""
     return mirror_images(images, draws[:, 0] < 0.5)
 
 
@@ -78,7 +78,7 @@ AUGMENTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def augment_images(name: str, images: Tensor, strength: float, draws: Tensor, fill: Tensor) -> Tensor:
-    """The augmentation of this name, each image with the chance `strength`. draws: U(0, 1) [N, DRAWS_PER_IMAGE + 1]."""
+    """Apply one augmentation to each image with probability `strength`. draws: U(0, 1) [N, DRAWS_PER_IMAGE + 1]."""
     chosen = (draws[:, 0] < strength).view(-1, 1, 1, 1)
     return torch.where(chosen, AUGMENTS[name](images, draws[:, 1:], fill), images)
 
@@ -92,10 +92,11 @@ def augment_for_discriminator(
     draws: Callable[[str], torch.Generator],
     row_mask: Tensor | None = None,
 ) -> Tensor:
-    """Images as D sees them: moved by -1, 0 or 1 pixels each way with this chance, then augmented by these names.
+    """Images as D sees them: shifted by -1, 0 or 1 pixels along each axis with probability `shift_chance`, then
+    augmented by each of `names`.
 
-    draws: a CPU generator for "shift" and for each name. row_mask: bool [M], which of M images these are, if
-    they are not all that numbers are drawn for.
+    draws: returns a CPU generator for "shift" and for each name. row_mask: bool [M], True for the rows of these images
+    in a batch of M, for which all numbers are drawn; None if these are the whole batch.
     """
     n = len(images) if row_mask is None else len(row_mask)
     rows = slice(None) if row_mask is None else row_mask
@@ -111,9 +112,9 @@ def augment_for_discriminator(
 
 
 def border_level(images: Tensor) -> Tensor:
-    """What surrounds the things in images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
+    """Background level of images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
 
-    -1 for digits on black, 1 for drawings on white; for photographs something in between.
+    -1 for digits on black, 1 for drawings on white, something in between for photographs.
     """
     some = images[:BORDERS_READ]
     edges = torch.cat([some[:, :, 0], some[:, :, -1], some[:, :, :, 0], some[:, :, :, -1]], dim=2)

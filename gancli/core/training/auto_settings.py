@@ -1,4 +1,4 @@
-"""Settings that follow the data where nobody chose them: batch size and gamma their size, augmentation their number."""
+"""Adapt settings that nobody chose: batch size and gamma to the image size, augmentation to the number of images."""
 
 import dataclasses
 import math
@@ -7,12 +7,15 @@ from typing import Any
 from gancli import config as configs
 from gancli.config import TrainConfig
 
-MEASURED_SIDE = 32  # pixels a side up to which the values of a preset that names no resolution were measured, and hold
+MEASURED_SIDE = 32  # pixels; presets without a resolution were measured up to this side, and their values hold there
 SMALLEST_BATCH = 16
 
 
 def scale_batch_size(full: int, resolution: int, measured: int = MEASURED_SIDE) -> int:
-    """Half of `full` up to twice `measured`, a quarter up to four times, and so on; not below 16 if `full` is not."""
+    """`full` up to `measured` pixels a side, half up to twice that, a quarter up to four times, and so on.
+
+    Not below 16, unless `full` is.
+    """
     doublings = max(0, math.ceil(math.log2(resolution / measured)))
     return min(full, max(SMALLEST_BATCH, full >> doublings))
 
@@ -20,11 +23,11 @@ def scale_batch_size(full: int, resolution: int, measured: int = MEASURED_SIDE) 
 def scale_gamma(
     preset_gamma: float, resolution: int, preset_batch: int, batch: int, measured: int = MEASURED_SIDE
 ) -> float:
-    """Above `measured` in proportion to the number of pixels and inversely to the batch size; up to it, as it is.
+    """The preset's gamma up to `measured` pixels a side; above, proportional to pixels / batch size.
 
-    An image enlarged by s has s^2 pixels that share the same change of D, so that its squared gradient is s^2 times
-    smaller. The rule is that of StyleGAN2-ADA (Karras et al. 2020, 2006.06676), whose automatic configuration takes
-    gamma = 0.0002 resolution^2 / batch; only the constant is the preset's own.
+    An image enlarged by s has s^2 pixels that share the same change of D, so its squared gradient is s^2 times smaller.
+    StyleGAN2-ADA (Karras et al. 2020, 2006.06676) uses the same rule in its automatic configuration,
+    gamma = 0.0002 resolution^2 / batch; our constant is that of the preset.
     """
     if resolution <= measured:
         return preset_gamma
@@ -40,22 +43,22 @@ def adapt_settings_to_data(
     n_train: int,
     is_watched: bool,
 ) -> tuple[TrainConfig, dict[str, str]]:
-    """The settings for data of a kind; what a flag or a file says stays. A value that moves comes from "rule".
+    """Settings adapted to the data. Values from a flag or file stay; changed values get the source "rule".
 
-    sources: setting -> where its value is from, as presets.resolve_config gives it. preset: the settings before flag
-    and file; where it names a resolution, its values hold up to that. n_train: training images; augmentation that is
-    not asked for is for few of them. is_watched: whether there are held-out images to see overfitting by; without
-    them the strength of augmentation cannot follow it, and is the default of the setting.
+    sources: setting -> where its value comes from, as in presets.resolve_config. preset: the settings before flags and
+    file; if it has a resolution, its values hold up to that. n_train: training images; with many of them, augmentation
+    is off unless asked for. is_watched: whether held-out images can show overfitting; without them the strength of
+    augmentation cannot adapt, so it gets its default.
     """
     chosen = {name for name, where in sources.items() if where in ("flag", "file")}
     measured = preset.resolution or MEASURED_SIDE
     batch = config.batch_size if "batch_size" in chosen else scale_batch_size(config.batch_size, resolution, measured)
-    penalty = scale_gamma(config.gamma, resolution, preset.batch_size, batch, measured)
-    values: dict[str, Any] = {"batch_size": batch, "gamma": penalty}
+    gamma = scale_gamma(config.gamma, resolution, preset.batch_size, batch, measured)
+    values: dict[str, Any] = {"batch_size": batch, "gamma": gamma}
     asked = {name for name in ("augment", "augment_strength", "ada") if getattr(config, name)} & chosen
     if 0 < config.augment_below <= n_train and not asked:
         values |= {"augment": "none", "ada": False}
     elif config.ada and not is_watched and "ada" not in chosen:
         values |= {"ada": False, "augment_strength": configs.setting_fields()["augment_strength"].default}
-    moved = {name: value for name, value in values.items() if name not in chosen and value != getattr(config, name)}
-    return dataclasses.replace(config, **moved), sources | dict.fromkeys(moved, "rule")
+    changed = {name: value for name, value in values.items() if name not in chosen and value != getattr(config, name)}
+    return dataclasses.replace(config, **changed), sources | dict.fromkeys(changed, "rule")

@@ -1,4 +1,4 @@
-"""Threads and precision that this run is fastest with, found by a few real steps of it, thrown away."""
+"""Find the fastest threads and precision for a run by timing a few real steps; the results are thrown away."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from gancli.core.training import trial
 from gancli.core.training.engine import Engine
 from gancli.files.run_config import MachineInfo, RunConfig
 
-ROUNDS = 2  # so that a machine that is busy for a moment decides nothing
-MIN_MEASURE_S = 0.3  # of steps, for each value in each round
-MIN_SPEEDUP = 1.05  # times the speed of the default is what leaving it takes
+ROUNDS = 2  # so that a moment of other load does not decide
+MIN_MEASURE_S = 0.3  # time for the steps of each value in each round
+MIN_SPEEDUP = 1.05  # a value replaces the default only if it is this much faster
 
 
 def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
-    """The config of a new run with what it leaves to a trial chosen; the rest as it is.
+    """The config of a new run, with its "auto" threads and precision chosen by timing.
 
-    A run that is resumed keeps what its config says. Raises MemoryLimitError as a trial does.
+    A resumed run keeps the values in its config. Raises MemoryLimitError.
     """
     has_bf16 = devices.has_bf16(devices.resolve_device(record.machine.device))
     candidates: dict[str, Sequence[int | str]] = {
@@ -27,7 +27,7 @@ def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
     }
     chosen = [name for name in candidates if getattr(record.train, name) == "auto"]
     if chosen:
-        trial.run_trial(record, data)  # refuses a batch that there is no memory for
+        trial.run_trial(record, data)  # raises MemoryLimitError if a batch does not fit
     for name in chosen:
         machines = [replace(record.machine, **{name: value}) for value in candidates[name]]
         record = replace(record, machine=choose_fastest(record, data, machines))
@@ -35,12 +35,12 @@ def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
 
 
 def candidate_thread_counts(cores: int) -> list[int]:
-    """As many as there are cores, then the powers of 2 below. 6 -> 6, 4, 2, 1."""
+    """The number of cores, then the powers of 2 below it. 6 -> 6, 4, 2, 1."""
     return [cores, *(2**n for n in reversed(range(cores.bit_length())) if 2**n < cores)]
 
 
 def choose_fastest(record: RunConfig, data: ImageSet, machines: Sequence[MachineInfo]) -> MachineInfo:
-    """The one that this run is fastest with; the first one unless another is worth it."""
+    """The machine settings that make this run fastest; the first ones, unless others are MIN_SPEEDUP times as fast."""
     rates = [0.0] * len(machines)
     for _ in range(ROUNDS):
         enough = max(rates) / 2
@@ -52,7 +52,7 @@ def choose_fastest(record: RunConfig, data: ImageSet, machines: Sequence[Machine
 
 
 def full_batch_rate(record: RunConfig, data: ImageSet) -> float:
-    """At the full batch size, of this process."""
+    """Images/s of this process at the full batch size."""
     engine, batch = Engine(record, data), trial.process_batch_size(record)
     for _ in range(2):  # one with R1 and one without, to warm up
         trial.time_step(engine, batch)

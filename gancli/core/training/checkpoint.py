@@ -19,7 +19,7 @@ from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, par
 
 
 class CheckpointMeta(Struct, frozen=True):
-    """What a checkpoint holds beside tensors. record: the values of config.json; train_s: seconds trained."""
+    """What a checkpoint holds besides tensors. record: the values of config.json; train_s: seconds trained."""
 
     record: dict[str, object]
     train_s: Annotated[float, Meta(ge=0, le=IMPLAUSIBLE_VALUE)]
@@ -30,7 +30,7 @@ class CheckpointMeta(Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What `save_checkpoint` wrote to a file. digest: the file's own, of all of it."""
+    """The contents of a checkpoint file. digest: the sha256 of all contents."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -49,7 +49,7 @@ def save_checkpoint(path: Path, state: TrainStep, record: RunConfig, train_s: fl
 
 
 def state_tensors(state: TrainStep) -> dict[str, Tensor]:
-    """All that a state is, but for three numbers."""
+    """All tensors of a state: everything except nimg, strength and lr_factor."""
     tensors = {"tallies": state.tallies.cpu().double()}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -60,10 +60,13 @@ def state_tensors(state: TrainStep) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises DamagedFileError also for one that has another's name: what came after it would be taken back."""
+    """Read a checkpoint file. Raises FileFormatError, and DamagedFileError for a damaged or misnamed one.
+
+    A resume deletes what is newer than the checkpoint, so a wrong number in its name would do harm.
+    """
     tensors, values, digest = tensor_file.unpack_tensors("checkpoint", path)
     if model_file.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
-        raise DamagedFileError(f"{path} is not of the images seen that its name says; restore it from a copy")
+        raise DamagedFileError(f"{path} holds another number of images seen than its name; restore it from a copy")
     try:
         return Checkpoint(path, tensors, msgspec.convert(values, CheckpointMeta), digest)
     except msgspec.ValidationError as err:
@@ -71,7 +74,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
-    """The newest checkpoint that can be read; and the newer, damaged ones."""
+    """The newest readable checkpoint, and the damaged ones that are newer. Raises RunError if none is readable."""
     faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
         try:
@@ -81,28 +84,30 @@ def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, Da
         except FileFormatError:
             if path in run.checkpoints():
                 raise
-            return read_newest_checkpoint(run)  # the run goes on in another process, which has dropped this one
-    way_out = f", or one from the model it left: --init {run.model}" if run.model.is_file() else ""
-    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{way_out}")
+            return read_newest_checkpoint(run)  # another process continues the run and has deleted this one
+    with_model = f" from its model with --init {run.model}" if run.model.is_file() else ""
+    raise RunError(f"{run.path} has no checkpoint that can be read; start a new run{with_model}")
 
 
 def check_checkpoint_fits(kept: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
-    """Refuse, before anything is built, what does not fit the training of this config: a stranger may have made it,
-    with a digest that is right. Raises FileFormatError."""
+    """Check that a checkpoint fits this config, before anything is built. Raises FileFormatError.
+
+    A file from someone else can have a correct digest and still not fit.
+    """
     try:
         with on_meta_device():
             fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))
         given = {name: (tensor.shape, tensor.dtype) for name, tensor in kept.tensors.items()}
         if {name: kind for name, kind in given.items() if name not in moments} != fixed:
-            raise ValueError("its weights are not those of the run's networks")
-        seen = {name.rpartition(".")[0] for name in given.keys() - fixed.keys()}  # the weights Adam has moments of
+            raise ValueError("its weights do not match the run's networks")
+        seen = {name.rpartition(".")[0] for name in given.keys() - fixed.keys()}  # weights that have moments
         if given != fixed | {name: kind for name, kind in moments.items() if name.rpartition(".")[0] in seen}:
-            raise ValueError("Adam's moments are not those of the run's networks")
+            raise ValueError("Adam's moments do not match the run's networks")
         if not all(bool(tensor.isfinite().all()) for tensor in kept.tensors.values()):
             raise ValueError("it holds numbers that are not finite")
         never_below_0 = [name for name in given.keys() - fixed.keys() if not name.endswith("exp_avg")]
         if any(bool((kept.tensors[name] < 0).any()) for name in never_below_0):
-            raise ValueError("Adam has counted or squared to less than 0")
+            raise ValueError("Adam's step counts or squared gradients are negative")
     except ValueError as err:
         raise FileFormatError(f"{kept.path} does not fit the run it belongs to: {err}") from err
 
@@ -111,7 +116,7 @@ TensorShapes = dict[str, tuple[torch.Size, torch.dtype]]
 
 
 def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
-    """Of the tensors that a checkpoint has, and of those that it has once Adam has seen a gradient."""
+    """Shapes of the tensors in every checkpoint, and of Adam's moments, which exist after a weight's first gradient."""
     fixed = {"tallies": state.tallies}
     for name, module in state.modules.items():
         fixed |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -124,14 +129,14 @@ def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
 
 
 def restore_checkpoint(state: TrainStep, kept: Checkpoint) -> float:
-    """Put a checkpoint that fits into a state of the same config. Returns the seconds trained so far."""
+    """Load a checkpoint that fits into a state of the same config. Returns the seconds trained so far."""
     meta = kept.meta
     fill_state(state, kept.tensors, meta.nimg, meta.strength, meta.lr_factor)
     return meta.train_s
 
 
 def fill_state(state: TrainStep, tensors: dict[str, Tensor], nimg: int, strength: float, lr_factor: float) -> None:
-    """Make it the state that `state_tensors` were taken of."""
+    """Load the tensors of `state_tensors`, and the other three numbers, into a state."""
     state.nimg, state.strength, state.lr_factor = nimg, strength, lr_factor
     state.tallies.copy_(tensors["tallies"])
     for name, module in state.modules.items():

@@ -1,6 +1,7 @@
-"""What computes in a training: the networks, the images, and the step that takes the next batch. Writes nothing.
+"""The computing part of training: the networks, the images, and a step on the next batch. Writes no files.
 
-With several processes, each has an engine. That of the first tells the others what it does, and they do the same.
+With several processes, each has an engine. The engine of the first process sends its actions as orders, and the others
+repeat them.
 """
 
 import json
@@ -19,11 +20,14 @@ from gancli.core.training.step import TrainStep, min_training_bytes
 from gancli.errors import LostProcessError, MemoryLimitError
 from gancli.files.run_config import RunConfig, to_json
 
-HEALTH_IMAGES = 256  # training, held-out and generated images that a tick's health is read from
+HEALTH_IMAGES = 256  # number of training, of held-out and of generated images for the health signals
 
 
 class Engine:
-    """record: the config of the run. total_nimg: the plan's, which follows as it changes."""
+    """Trains on one batch after another.
+
+    record: the config of the run. total_nimg: total images of the plan; the trainer updates it when the plan changes.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,11 @@ class Engine:
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
 
     def build_state(self, data: ImageSet) -> TrainStep:
-        """Networks and optimisers; those that there cannot be memory for are refused before any is taken."""
+        """Networks and optimisers. Raises MemoryLimitError, before allocating anything if they cannot fit."""
         what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
-        needed, there = min_training_bytes(self.config, self.spec), devices.usable_memory_bytes(self.device)
-        if needed > there:
-            sizes = f"take {needed / 1e9:.1f} GB to train, and {self.device.type} has {there / 1e9:.1f} GB"
+        needed, available = min_training_bytes(self.config, self.spec), devices.usable_memory_bytes(self.device)
+        if needed > available:
+            sizes = f"need {needed / 1e9:.1f} GB to train, but {self.device.type} has {available / 1e9:.1f} GB"
             raise MemoryLimitError(f"{what} {sizes}; lower the widths")
         is_changed = self.config.augment != "none" or self.config.shift > 0
         background = augment.border_level(data.images) if is_changed else None
@@ -61,42 +65,44 @@ class Engine:
             if not devices.is_out_of_memory(err):
                 raise
             raise MemoryLimitError(
-                f"{what} do not fit into the memory that {self.device.type} has left; make room, or lower the widths"
+                f"{what} do not fit into the free memory of {self.device.type}; free some memory, or lower the widths"
             ) from err
 
     @property
     def batch_size(self) -> int:
-        """Of the next step, in all processes together."""
+        """Images in the next step, in all processes together."""
         return schedules.ramped_batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
 
     def send_state(self) -> None:
-        """Give the others the state of this process."""
+        """Send the state of this process to the others."""
         if self.world.has_followers:
             state, tensors = self.state, tensor_file.contiguous_tensors(checkpoint.state_tensors(self.state))
             order = StateOrder(nimg=state.nimg, strength=state.strength, lr_factor=state.lr_factor)
             self.world.tell(order, safetensors.torch.save(tensors))
 
     def check_equal(self) -> None:
-        """Raises LostProcessError if any process has another state than this one."""
+        """Raises LostProcessError if the state of another process differs from this one."""
         if self.world.has_followers:
             self.world.tell(CompareOrder())
             own, *others = self.gather_digests()
             odd = [str(rank) for rank, other in enumerate(others, 1) if not torch.equal(own, other)]
             if odd:
                 nimg = self.state.nimg / 1000
-                raise LostProcessError(f"process {', '.join(odd)} has other weights than process 0 at {nimg:g} kimg")
+                raise LostProcessError(
+                    f"process {', '.join(odd)} has different weights from process 0 at {nimg:g} kimg"
+                )
 
     def gather_digests(self) -> list[Tensor]:
-        """Of the states of all processes, uint8 [32] each; nothing but in the first."""
+        """Digests of the states of all processes, uint8 [32] each; [] except in the first process."""
         tensors = checkpoint.state_tensors(self.state)
-        del tensors["tallies"]  # only the first process reads them, which starts them anew
+        del tensors["tallies"]  # only the first process reads them, and reading resets them
         digest = bytes.fromhex(
             tensor_file.content_digest("state", tensor_file.contiguous_tensors(tensors), str(self.state.nimg))
         )
         return self.world.gather(torch.frombuffer(bytearray(digest), dtype=torch.uint8))
 
     def execute_order(self, order: Order, content: bytes) -> None:
-        """Do as the first process does."""
+        """Do what the first process ordered."""
         match order:
             case StepOrder():
                 self.total_nimg, self.state.strength = order.total_nimg, order.strength
@@ -110,8 +116,10 @@ class Engine:
                 raise ValueError(f"an order that no engine understands: {order}")
 
     def step(self, batch_size: int | None = None) -> None:
-        """Train on the next batch, of the planned size unless this process is alone and says another. Raises
-        MemoryLimitError, LostProcessError."""
+        """Train on the next batch. batch_size: instead of the planned one, for a single process only.
+
+        Raises MemoryLimitError, LostProcessError.
+        """
         self.world.tell(StepOrder(self.total_nimg, self.state.strength))
         nimg, config, n = self.state.nimg, self.config, batch_size or self.batch_size
         rows = self.world.rows(n)
@@ -133,11 +141,11 @@ class Engine:
             ) from err
 
     def select_images(self, index: Tensor) -> Tensor:
-        """Training images at these places, on the device, wherever all of them are."""
+        """The training images with these indices, on the device."""
         return devices.move_to_device(self.images[devices.move_to_device(index, self.images.device)], self.device)
 
     def signals(self) -> dict[str, float | None]:
-        """The state's health on training and held-out images drawn for this moment."""
+        """Health signals of the state, on training and held-out images drawn for this nimg."""
         draws = rng.generator(self.config.seed, "watch", self.state.nimg)
         data, is_labelled = self.data, self.labels is not None
         n_heldout = data.n_judgeable_heldout(labelled=is_labelled)

@@ -1,4 +1,4 @@
-"""Where fine-tuning starts: the networks of a model file or of a run, put into those of a new run."""
+"""Start a run from pretrained networks: load them from a model file or a run, and copy their weights."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,18 @@ from gancli.wording import format_list
 
 MOST_NAMED = 5
 REINITIALIZED = {
-    "D": "D starts fresh, since a model file holds G alone",
-    "class embeddings": "classes differ, so their embeddings start anew",
-    "class weights": "only one of the two has classes or clusters, so the weights that read them start anew",
+    "D": "D is new, because a model file holds only G",
+    "class embeddings": "the classes differ, so their embeddings are new",
+    "class weights": "only one of the two has classes or clusters, so the weights that read them are new",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class PretrainedNetworks:
-    """Trained networks and what is known of them. source: the path as it was given; path: the absolute one.
+    """Pretrained networks and their description. source: the path as given; path: the absolute path.
 
-    G: the averaged one. D: None from a model file, which holds G alone. spectral_norm: that of D. clusters: the digest
-    of those that the classes stand for. notes: what the user should be told once.
+    G: the averaged generator. D: None if loaded from a model file. spectral_norm: whether D has it. clusters: the
+    digest of the clusters, if the classes are clusters. notes: for the user.
     """
 
     source: str
@@ -50,12 +50,15 @@ class PretrainedNetworks:
     notes: tuple[str, ...] = ()
 
     def known_classes(self, record: RunConfig) -> tuple[str, ...]:
-        """Names by which the classes of a new run can be known again; clusters of other images are other clusters."""
+        """Class names that mean the same in a new run; none if the clusters differ."""
         return self.class_names if record.data.clusters == self.clusters else ()
 
 
 def load_pretrained(path: Path, outdir: Path) -> PretrainedNetworks:
-    """What a model file, or the newest checkpoint of a run (a path, or a name under outdir), holds."""
+    """Load the networks of a model file, or of the newest checkpoint of a run (a path, or a name under outdir).
+
+    Raises RunError, FileFormatError.
+    """
     if path.is_file():
         model = model_file.load_model(path)
         info = model.info
@@ -110,9 +113,10 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
 def adopt_pretrained_settings(
     config: TrainConfig, sources: Mapping[str, str], start: PretrainedNetworks, *, has_own_size: bool
 ) -> tuple[TrainConfig, dict[str, str]]:
-    """The settings with the networks of `start`, from "init"; what a flag or a file says otherwise is refused.
+    """The settings with those of the networks of `start`, whose source becomes "init".
 
-    A fresh D may have another width. has_own_size: whether the images come at a size that is not chosen here.
+    Raises ConfigError if a flag or file asks for another value; a new D may have another width. has_own_size: whether
+    the size of the images is fixed.
     """
     spec = start.spec
     kept: dict[str, Any] = {name: getattr(spec, name) for name in ("model", "z_dim", "g_width", "d_width")}
@@ -124,11 +128,11 @@ def adopt_pretrained_settings(
     for name in asked_for:
         asked = getattr(config, name)
         if asked != kept[name] and not (name == "d_width" and start.D is None):
-            way_out = "leave it out"
+            fix = "remove it"
             if name in ("d_width", "spectral_norm"):
-                way_out += ", or start from the run's model.safetensors with a fresh D"
+                fix += ", or start from the run's model.safetensors with a new D"
             raise ConfigError(
-                f"{configs.flag_name(name)} {asked} differs from the {kept[name]} of {start.source}; {way_out}"
+                f"{configs.flag_name(name)} {asked} differs from the {kept[name]} of {start.source}; {fix}"
             )
     followed = kept.keys() - {*asked_for} - ({"resolution", "channels"} if has_own_size else set())
     values = {name: kept[name] for name in followed}
@@ -136,15 +140,15 @@ def adopt_pretrained_settings(
 
 
 def build_init_entry(start: PretrainedNetworks, record: RunConfig) -> InitEntry:
-    """What a new run starts from. Raises ConfigError if its images differ in size or channels."""
+    """The record of what a new run starts from. Raises ConfigError if its images differ in size or channels."""
     spec, class_names = record.model_spec, record.data.class_names
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
         wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
         by = record.sources["resolution"] if record.train.resolution == spec.resolution else ""
-        made = f" by {by}" if by.startswith("preset") else ""
+        made = f" ({by})" if by.startswith("preset") else ""
         sizes = f"the images of {record.data.name} are {format_image_size(spec)}{made}"
-        sizes += f", those of {start.source} {format_image_size(start.spec)}"
-        raise ConfigError(f"{sizes}; give {wanted}, or other images")
+        sizes += f", but those of {start.source} are {format_image_size(start.spec)}"
+        raise ConfigError(f"{sizes}; add {wanted}, or choose other images")
     remade = [] if start.D else ["D"]
     known = start.known_classes(record)
     new_classes = tuple(name for name in class_names if name not in known)
@@ -160,15 +164,15 @@ def format_image_size(spec: ModelSpec) -> str:
 
 
 def describe_init(init: InitEntry) -> str:
-    """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; classes differ, so ...'."""
+    """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; the classes differ, so ...'."""
     notes, classes = [REINITIALIZED[name] for name in init.remade if name in REINITIALIZED], init.new_classes
-    notes += [f"embeddings of new classes start anew: {format_list(classes, MOST_NAMED)}"] if classes else []
+    notes += [f"new embeddings for new classes: {format_list(classes, MOST_NAMED)}"] if classes else []
     return "; ".join([f"{init.source}, {init.nimg / 1000:g} kimg on {init.data}", *notes])
 
 
 @torch.no_grad()
 def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: RunConfig) -> None:
-    """Put the weights of `start` into a state that is at image 0; what has no counterpart there stays as it is."""
+    """Copy the weights of `start` into a state at image 0. Weights without a counterpart keep their initial values."""
     places = {name: place for place, name in enumerate(start.known_classes(record))}
     rows = [(row, places[name]) for row, name in enumerate(record.data.class_names) if name in places]
     copy_matching_weights(state.G, start.G, rows, start.spec.z_dim)
@@ -179,10 +183,10 @@ def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: RunCon
 
 
 def copy_matching_weights(net: nn.Module, trained: nn.Module, rows: Sequence[tuple[int, int]], z_dim: int) -> None:
-    """Fill a network with the weights of another that differs in its classes alone.
+    """Copy the weights of a trained network that differs only in its classes.
 
-    rows: places of a class in the one and in the other, whose embeddings go along. z_dim: columns that read z, in a
-    layer that reads the class behind them where there is one.
+    rows: for each class in both, its index in net and in trained; its embedding is copied. z_dim: number of columns
+    that read z, in a layer where further columns may read the class; 0 if there is no such layer.
     """
     known = trained.state_dict()
     for name, weight in net.state_dict().items():

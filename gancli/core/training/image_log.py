@@ -1,4 +1,4 @@
-"""The pictures a run shows of itself: frames of fixed latents, samples, and training images in the same layout."""
+"""Pictures of a run: frames from fixed latents, samples, and training images in the same layout."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ PICTURE_PX = 600  # pictures are enlarged by a whole factor to about this width
 
 
 class ImageLogger:
-    """Draws for one run; G is the generator that samples are taken from."""
+    """Draws the pictures of one run. G: the generator of its samples."""
 
     def __init__(self, run: RunDir, record: RunConfig, data: ImageSet, G: nn.Module) -> None:
         self.run, self.data, self.G = run, data, G
@@ -35,7 +35,7 @@ class ImageLogger:
         self.scale = picture_scale(record.data.resolution)
 
     def picture(self) -> npt.NDArray[np.uint8]:
-        """The same latents at every point of training, classes in columns when there are some."""
+        """A grid from the same latents at every point of training, with the classes of `grid_labels`."""
         z = latents.latents_from_seeds(range(COLUMNS * ROWS), self.z_dim)
         return images.make_grid(generate(self.G, z, self.labels()), COLUMNS)
 
@@ -57,7 +57,7 @@ class ImageLogger:
         image_io.write_png(self.run.reals, image_io.enlarge_pixels(picture, self.scale))
 
     def restore(self, nimg: int) -> None:
-        """Make again what is missing of the pictures that the present state can give."""
+        """Write missing pictures again, if the current state can make them."""
         if not self.run.reals.exists():
             self.save_reals()
         if not self.run.frame_paths():
@@ -70,9 +70,9 @@ def picture_scale(resolution: int) -> int:
 
 
 def grid_labels(class_counts: Sequence[int]) -> Tensor | None:
-    """The class of each place of a picture, int64 [80]; None without classes.
+    """The class of each cell of a grid, int64 [80]; None without classes.
 
-    One for each column while there are columns enough, else those that the seeds 0 to 79 stand for.
+    One class per column if there are enough columns, else the classes of seeds 0 to 79.
     """
     if not class_counts:
         return None
@@ -83,7 +83,7 @@ def grid_labels(class_counts: Sequence[int]) -> Tensor | None:
 
 
 def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
-    """The first training images that are shown, of these classes if there are some -> int64 [80]."""
+    """Indices of the first training images, of these classes if there are any -> int64 [80]."""
     if labels is None or data.labels is None:
         return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
     order = batch_indices(len(data.images), seed, 0, len(data.images))
@@ -92,8 +92,8 @@ def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor
 
 
 def augmented_examples(record: RunConfig, data: ImageSet) -> npt.NDArray[np.uint8]:
-    """Training images as D sees them, a class for each column: mirrored, moved as often as they will be at most, and
-    augmented as at the start."""
+    """A grid of training images as D sees them, with the classes of `grid_labels`: mirrored, shifted with the highest
+    probability of the run, and augmented with the initial strength."""
     train = record.train
 
     def named_draws(name: str) -> torch.Generator:
@@ -109,7 +109,7 @@ def augmented_examples(record: RunConfig, data: ImageSet) -> npt.NDArray[np.uint
 
 
 def save_preview(name: str, picture: npt.NDArray[np.uint8], resolution: int) -> str | None:
-    """Keep a grid as a PNG in the cache folder; None if that cannot be written."""
+    """Save a grid as a PNG in the cache folder. Returns its path, None if it cannot be written."""
     path = cache_folder() / "previews" / f"{name}.png"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""GAN losses and gradient penalties; pure, per sample, high logits mean real."""
+"""GAN losses and gradient penalties: pure functions, one value per sample; high logits mean real."""
 
 import math
 from collections.abc import Callable
@@ -8,21 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EPSILON = 1e-12  # below the root of a squared norm, whose slope is infinite at 0
+EPSILON = 1e-12  # added under the square root, whose derivative is infinite at 0
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss as two functions of logits [N] -> [N], with the values both have at the ideal equilibrium.
+    """A loss as two functions of logits [N] -> [N], with the values of both at the ideal equilibrium.
 
-    unit: of both, "" where they have none. is_paired: G's loss compares the i-th fake with the i-th real image, so it
-    needs the logits of both. has_threshold: a logit of 0 divides real from fake; without it only differences mean
-    something, and accuracy is the share of pairs in which the real image has the higher logit. An ideal is None where
-    the loss has no level of its own.
+    unit: of both losses, "" if they have none. is_paired: G's loss compares the i-th fake with the i-th real image, so
+    it needs the logits of both. has_threshold: a logit of 0 separates real from fake; otherwise only differences of
+    logits have a meaning, and accuracy is the share of pairs in which the real image has the higher logit. An ideal is
+    None if the loss has no fixed level.
     """
 
     d_loss: Callable[[Tensor, Tensor], Tensor]  # (real logits, fake logits)
-    g_loss: Callable[[Tensor, Tensor | None], Tensor]  # (fake logits, real logits or None where not is_paired)
+    g_loss: Callable[[Tensor, Tensor | None], Tensor]  # (fake logits, real logits or None if not is_paired)
     d_ideal: float
     g_ideal: float | None
     d_ideal_name: str
@@ -43,7 +43,7 @@ def g_non_saturating(fake_logits: Tensor, real_logits: Tensor | None = None) -> 
 
 
 def g_minimax(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """log(1 - D(G(z))), whose gradient vanishes where D is sure. Goodfellow et al. 2014, eq. 1."""
+    """log(1 - D(G(z))), whose gradient vanishes when D is certain. Goodfellow et al. 2014, eq. 1."""
     return -F.softplus(fake_logits)
 
 
@@ -53,22 +53,22 @@ def d_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def d_wasserstein(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """D(G(z)) - D(x): minus the distance, for D of slope 1. Arjovsky et al. 2017, eq. 3."""
+    """D(G(z)) - D(x): minus the distance, for a D with gradient norm 1. Arjovsky et al. 2017, eq. 3."""
     return fake_logits - real_logits
 
 
 def g_linear(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """-D(G(z)), of the Wasserstein and of the hinge loss."""
+    """-D(G(z)), for the Wasserstein and hinge losses."""
     return -fake_logits
 
 
 def d_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log sigma(D(x) - D(G(z))), image by image. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
+    """-log sigma(D(x) - D(G(z))), pair by pair. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
     return F.softplus(fake_logits - real_logits)
 
 
 def g_relativistic(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """-log sigma(D(G(z)) - D(x)): the same game from the other side."""
+    """-log sigma(D(G(z)) - D(x)): d_relativistic with real and fake exchanged."""
     assert real_logits is not None
     return F.softplus(real_logits - fake_logits)
 
@@ -88,7 +88,7 @@ def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
 
 
 def interpolates(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
-    """Each pair [N,C,H,W] mixed by its own share of the real image, [N] in [0, 1]. Gulrajani et al. 2017, alg. 1."""
+    """Mix each pair [N,C,H,W]; shares [N] in [0, 1] weight the real images. Gulrajani et al. 2017, alg. 1."""
     return torch.lerp(fake, real, shares.view(-1, 1, 1, 1))
 
 

@@ -1,4 +1,4 @@
-"""What a run has learned about itself so far: its best score, and the warnings it has given."""
+"""Keep track of a run's best score, and of the warnings it has given."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -13,8 +13,11 @@ from gancli.files.scores import Score, ScoreAt, ScoreSummary
 
 
 class Measurements(NamedTuple):
-    """Of one moment. values: by name, None where one could not be had; short_classes: the names of those that have far
-    less than their share, None where none can be read."""
+    """What was measured at one point of training.
+
+    values: by name, None for a value that could not be computed. short_classes: names of the classes that appear far
+    too rarely, None if classes cannot be read.
+    """
 
     values: dict[str, float | None]
     short_classes: tuple[str, ...] | None = None
@@ -28,14 +31,14 @@ class Scorer(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best score, and the images seen then."""
+    """The best score, and the images seen at that point."""
 
     score: float
     nimg: int
 
 
 class Monitor:
-    """Follows the lines of metrics.jsonl; about: the score that ranks models, if there is one."""
+    """Follows the lines of metrics.jsonl. about: the score that ranks models, None without one."""
 
     def __init__(self, about: EvalInfo | None = None) -> None:
         self.score, self.floor = (about.score, about.floor) if about else ("", None)
@@ -45,7 +48,7 @@ class Monitor:
         self.evaluations: deque[MetricsLine] = deque(maxlen=warnings.EVALUATION_WINDOW)
 
     def restore(self, lines: Iterable[MetricsLine], events: Iterable[EventLine]) -> None:
-        """Know what metrics.jsonl and events.jsonl tell, and nothing else."""
+        """Replace the state by what the lines of metrics.jsonl and events.jsonl say."""
         self.best = None
         self.ticks.clear()
         self.evaluations.clear()
@@ -54,7 +57,7 @@ class Monitor:
         self.warned = {event.name for event in events if event.event == "warning"}
 
     def follow(self, line: MetricsLine) -> bool:
-        """Take in a line; whether it holds the best score so far."""
+        """Add a line. Returns whether it holds the best score so far."""
         if line.kind == "tick":
             self.ticks.append(line)
         if line.kind != "eval":
@@ -72,7 +75,7 @@ class Monitor:
         return self.evaluations[-1].nimg if self.evaluations else None
 
     def score_of_model(self, lines: Iterable[MetricsLine], nimg: int | None) -> Best | None:
-        """The score of the model that had seen so many images, None if there is none."""
+        """The score of the model at nimg; None if it has none."""
         values = [line.values.get(self.score) for line in lines if line.kind == "eval" and line.nimg == nimg]
         return Best(values[-1], nimg) if nimg is not None and values and values[-1] is not None else None
 

@@ -1,4 +1,4 @@
-"""Make the config of a run (files/run_config.py), hold it against data and devices, change what may be changed."""
+"""Build the config of a run (files/run_config.py), check it against data and devices, change it for a resume."""
 
 import dataclasses
 import math
@@ -29,10 +29,10 @@ from gancli.presets import PRESETS
 def build_run_config(
     preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet, processes: int = 1
 ) -> RunConfig:
-    """Enough to repeat the run. `plan.total_nimg` is None until a time budget has been measured; threads and precision
-    are those of a run that chooses neither, until autotune has chosen.
+    """The config of a new run: enough to repeat it. Raises ConfigError.
 
-    Some of what came from the preset follows the data, see auto_settings.
+    auto_settings adapts some values of the preset to the data. `plan.total_nimg` is None until a time budget has been
+    measured. Threads and precision "auto" become their defaults here; autotune may replace them.
     """
     device = devices.resolve_device(config.device)
     devices.check_precision(config.precision, device)
@@ -42,7 +42,7 @@ def build_run_config(
         config, sources, PRESETS[preset], data.resolution, n_train=len(data.images), is_watched=is_watched
     )
     if config.ada and not is_watched:
-        raise ConfigError("--ada measures overfitting on held-out images, and there are none; use --augment-strength")
+        raise ConfigError("--ada measures overfitting on held-out images, but there are none; use --augment-strength")
     return RunConfig(
         gancli=__version__,
         preset=preset,
@@ -93,23 +93,21 @@ def describe_ideals(config: TrainConfig) -> Ideals:
 
 
 def resolve_threads(config: TrainConfig) -> int:
-    """Of one process, unless a trial chooses otherwise."""
+    """Threads of one process; autotune may replace them."""
     return devices.count_cores() if config.threads in (0, "auto") else int(config.threads)
 
 
 def run_config_notes(record: RunConfig) -> list[str]:
-    """What to say of settings that followed the data."""
+    """Notes for the user about settings without effect, and about values that the data changed."""
     notes = unused_setting_notes(record) + cluster_notes(record)
     if record.train.augment != "none" and record.sources["ada"] == "rule":
         strength = f"augmentation has a fixed strength of {record.train.augment_strength:g}"
-        notes.append(
-            f"{strength} (--augment-strength), since no images are held out by which it could follow overfitting"
-        )
+        notes.append(f"{strength} (--augment-strength): no images are held out, so it cannot adapt to overfitting")
     return notes
 
 
 def unused_setting_notes(record: RunConfig) -> list[str]:
-    """Settings that were asked for and change nothing."""
+    """Notes about chosen settings that have no effect."""
     needs = {"augment_strength": "augment", "gamma_end": "gamma", "r1_interval": "gamma"}
     return [
         f"{configs.flag_name(name)} has no effect without {configs.flag_name(needed)}"
@@ -119,24 +117,24 @@ def unused_setting_notes(record: RunConfig) -> list[str]:
 
 
 def clusters_digest(data: ImageSet) -> str | None:
-    """Which image is in which cluster; None without clusters."""
+    """Digest of which image is in which cluster; None without clusters."""
     return tensors_digest(data.labels, data.heldout_labels) if data.is_clustered else None
 
 
 def cluster_notes(record: RunConfig) -> list[str]:
-    """What became of a number of clusters that was asked for, if not that."""
+    """A note if the number of clusters is not the one that was asked for."""
     asked, data = record.train.clusters, record.data
     n = len(data.class_names) if data.clusters else 0
     if not record.is_chosen("clusters") or asked == n:
         return []
     if data.class_names and not n:
         return [f"--clusters {asked} has no effect: the {len(data.class_names)} classes of the data are used"]
-    made = f"{n} clusters are made" if n else "no clusters are made"
-    return [f"{made}, not {asked}: {data.n_train:,} images to train on allow no more"]
+    made = f"made {n} clusters" if n else "made no clusters"
+    return [f"{made}, not {asked}: {data.n_train:,} training images allow no more"]
 
 
 def transform_options(config: TrainConfig) -> TransformOptions:
-    """What the settings ask to be done to pictures."""
+    """How pictures are turned into training images."""
     return TransformOptions(
         resolution=config.resolution,
         channels=0 if config.channels == "auto" else int(config.channels),
@@ -150,7 +148,7 @@ def transform_options(config: TrainConfig) -> TransformOptions:
 def load_run_images(
     record: RunConfig, progress: ProgressCallback = ignore_progress, *, verify: bool = False
 ) -> tuple[ImageSet, ImageSet]:
-    """The images of a run, as they are and as it trains on them. Raises DataError."""
+    """The images of a run, with their own labels and with the labels for training. Raises DataError."""
     train = record.train
     images = load.load_dataset(record.data.source, transform_options(train), progress, verify=verify)
     trained = clusters.with_training_labels(
@@ -167,37 +165,37 @@ def planned_nimg(config: TrainConfig, n_train: int) -> int | None:
 
 
 def run_batch_sizes(config: TrainConfig) -> list[int]:
-    """Those of all steps of a run."""
+    """All batch sizes of a run, in order."""
     return [size for _, size in schedules.batch_size_steps(config.batch_size, config.batch_ramp_kimg * 1000)]
 
 
 def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) -> tuple[RunConfig, list[str]]:
-    """Refuse a config.json that says something else than the checkpoint. Returns the config, with the checkpoint's plan
-    if it has none, and what to warn of."""
+    """Check config.json against the checkpoint. Returns the config, with the checkpoint's plan if it has none, and
+    warnings. Raises RunError if a setting differs."""
     settings = {name: (name, record.train, kept.train) for name in configs.setting_fields()}
     machines = {f"machine.{name}": (name, record.machine, kept.machine) for name in ("threads", "precision")}
     for title, (name, now, then) in (settings | machines).items():
         if getattr(now, name) != getattr(then, name) and title not in configs.LENGTH_SETTINGS:
             raise RunError(
-                f"{run.config} says {title} = {getattr(now, name)!r}, but the run's checkpoint "
-                f"{getattr(then, name)!r}; put the old value back"
+                f"{run.config} says {title} = {getattr(now, name)!r}, but the run's checkpoint says "
+                f"{getattr(then, name)!r}; restore this value"
             )
     if record.plan.total_nimg is None:
         record = replace(record, plan=kept.plan)
     torch_then, torch_now = kept.machine.torch, str(torch.__version__)
     if torch_then != torch_now:
-        warning = f"this run was made with torch {torch_then}, now it is {torch_now}"
+        warning = f"this run used torch {torch_then} and continues with torch {torch_now}"
         return record, [f"{warning}: numbers may differ in the last bits"]
     return record, []
 
 
 def change_process_count(record: RunConfig, processes: int) -> tuple[RunConfig, list[str]]:
-    """The config of a run that goes on with this number of processes, and what to warn of."""
+    """The config of a run that continues with this number of processes, and warnings."""
     before = record.machine.processes
     if before == processes:
         return record, []
     machine = replace(record.machine, processes=processes, threads=resolve_threads(record.train))
-    warning = f"{before} processes trained this run, now it is {processes}: numbers may differ in the last bits"
+    warning = f"this run used {before} processes and continues with {processes}: numbers may differ in the last bits"
     return replace(record, machine=machine), [warning]
 
 
@@ -205,17 +203,17 @@ def check_same_data(record: RunConfig, data: ImageSet) -> None:
     if data.digest != record.data.digest:
         raise RunError(
             f"the data set {data.name} is not the one this run was trained on (its digest differs); "
-            "put the old data back, or start a new run"
+            "restore the old data, or start a new run"
         )
     if record.data.clusters != clusters_digest(data):
         raise RunError(
-            f"the clusters of {data.name} came out otherwise than when this run began, as another version of torch can "
-            "make them; start a new run"
+            f"the clusters of {data.name} differ from those at the start of this run, maybe because of another version "
+            "of torch; start a new run"
         )
 
 
 def extend_run(record: RunConfig, *, kimg: float | None, epochs: float | None) -> RunConfig:
-    """The config with a new total, which plans the schedules anew."""
+    """The config with a new total, for which the schedules are planned again."""
     if kimg is None and epochs is None:
         return record
     lengths = {"kimg": float(kimg or 0), "epochs": float(epochs or 0), "time_budget": 0.0}
@@ -227,7 +225,7 @@ def extend_run(record: RunConfig, *, kimg: float | None, epochs: float | None) -
 
 
 def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mapping[str, Any]) -> None:
-    """Refuse, by name, settings that differ from the run's; kimg and epochs may."""
+    """Raises ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
     if preset is not None and preset != record.preset:
         raise ConfigError(
             f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; a resumed run keeps its preset"
@@ -240,9 +238,10 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
         if not same and name not in ("kimg", "epochs"):
             unit, end = ("s", "; only --kimg and --epochs extend a run") if name == "time_budget" else ("", "")
             now, then = (f"{one:g}{unit}" if isinstance(one, float) else one for one in (value, kept))
+            flag = configs.flag_name(name)
             raise ConfigError(
-                f"{configs.flag_name(name)} {now} differs from the run's {then}; a resumed run keeps its settings: "
-                f"leave it out, or start a new run{end}"
+                f"{flag} {now} differs from the run's {then}; a resumed run keeps its settings: remove {flag}, or "
+                f"start a new run{end}"
             )
 
 

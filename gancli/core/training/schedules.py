@@ -8,11 +8,11 @@ from gancli.config import ADA_LIMIT
 
 SHIFT_EPOCHS = 10.0
 ADA_TARGET, ADA_NIMG = 0.6, 100_000
-EMA_COSINE_RAMP = 0.3  # just above what the half-life of R3GAN comes to, at most 0.285 of the images seen
+EMA_COSINE_RAMP = 0.3  # just above R3GAN's half-life, which is at most 0.285 of the images seen
 
 
 def part_done(nimg: int, total_nimg: int | None) -> float:
-    """Part of the run that is done, in [0, 1]; 0 while the total is not known yet."""
+    """Completed part of the run, in [0, 1]; 0 while the total is unknown."""
     return min(nimg / total_nimg, 1.0) if total_nimg else 0.0
 
 
@@ -22,36 +22,36 @@ def linear_decay(t: float, start: float) -> float:
 
 
 def cosine_schedule(first: float, last: float, t: float) -> float:
-    """From `first` at t = 0 to `last` at t = 1 along half a cosine, `last` from there on. Huang et al. 2024."""
+    """From `first` at t = 0 to `last` at t = 1 along half a cosine, then constant. Huang et al. 2024."""
     return first + (last - first) * (1.0 - math.cos(math.pi * min(t, 1.0))) / 2
 
 
 def ramped_batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
-    """A quarter of the full batch below ramp/4 images, half below ramp, then all of it: many small steps come first.
+    """A quarter of the full batch until ramp/4 images, half until ramp, then the full batch.
 
-    The early gain of small batches with the late one of large ones, after Smith et al. 2018 (1711.00489).
+    Combines the early gain of small batches with the late gain of large ones, after Smith et al. 2018 (1711.00489).
     """
     part = 1 if nimg >= ramp_nimg else 2 if nimg >= ramp_nimg / 4 else 4
     return max(2, full // part)
 
 
 def batch_size_steps(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
-    """From how many images on which batch size holds, as `ramped_batch_size` has it."""
+    """(images seen at its start, batch size) for each size of `ramped_batch_size`."""
     starts = [0, math.ceil(ramp_nimg / 4), math.ceil(ramp_nimg)] if ramp_nimg else [0]
     return [(start, ramped_batch_size(start, full, ramp_nimg)) for start in starts]
 
 
 def shift_chance(t: float, epochs: float, strength: float) -> float:
-    """Rises to `strength` while images begin to repeat (SHIFT_EPOCHS), and falls to 0 at the end of the run."""
+    """Probability of a shift: rises to `strength` as images repeat (SHIFT_EPOCHS), ends at 0."""
     return strength * min(1.0, epochs / SHIFT_EPOCHS) * (1.0 - t)
 
 
 def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
-    """The strength of augmentation after `nimg` more images: up where r_v is above its target, else down.
+    """Augmentation strength after `nimg` more images: higher if r_v is above its target, else lower.
 
-    After the form of Karras et al. 2020 (2006.06676, sec. 3), but ADA_TARGET and ADA_NIMG, the images from 0 to 1, are
-    ours: their 0.6 is for another measure, r_t. It stops at ADA_LIMIT, beyond which augmentations may leak into what G
-    draws (there, sec. 2.2). r_v of None: D tells nothing apart.
+    The form is that of Karras et al. 2020 (2006.06676, sec. 3). ADA_TARGET and ADA_NIMG, the images from strength 0 to
+    1, are ours: their 0.6 is for another measure, r_t. The strength is at most ADA_LIMIT, since stronger augmentations
+    may leak into the samples (their sec. 2.2). r_v: None if D cannot separate training images from fakes.
     """
     change = nimg / ADA_NIMG
     if r_v is None or r_v <= ADA_TARGET:
@@ -60,7 +60,7 @@ def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
 
 
 def ema_half_life(nimg: int, half_life_nimg: float, ramp: float) -> float:
-    """Half-life in images: at most `ramp` of the images seen, so that short runs average too. Karras et al. 2021."""
+    """Half-life in images: at most `ramp` times the images seen, so that short runs average too. Karras et al. 2021."""
     return min(half_life_nimg, ramp * nimg)
 
 
@@ -70,19 +70,19 @@ def ema_beta(batch_size: int, half_life_nimg: float) -> float:
 
 
 def lazy_adam_settings(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
-    """Adam's rate and betas for D where a penalty comes every `interval` steps.
+    """Adam's learning rate and betas for D, with a penalty every `interval` steps. Karras et al. 2020, appendix B.
 
-    Karras et al. 2020, appendix B, who take an extra step for the penalty; ours rides on the step of its batch, so
-    here the factor is just a slightly slower D, kept because the presets were measured with it.
+    They take an extra step for the penalty. Ours is part of the step of its batch, so the factor only makes D slightly
+    slower; it stays because the presets were measured with it.
     """
     ratio = interval / (interval + 1) if interval > 1 else 1.0
     return lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
 
 
 def frame_times(until: int) -> Iterator[int]:
-    """Points in images seen at which the film gets a frame: every 500 at first, then 6 % apart.
+    """Images seen at each frame of the film: every 500 at first, then 6 % apart.
 
-    They do not depend on the plan, so a run that is extended, or two runs side by side, have the same ones.
+    They do not depend on the plan, so an extended run, or two runs side by side, have the same frames.
     """
     nimg = 0.0
     while nimg <= until:
@@ -94,12 +94,12 @@ FRAME_TIMES = tuple(frame_times(10**12))
 
 
 def is_due(before: int, after: int, interval_nimg: float) -> bool:
-    """Whether a multiple of the interval was reached by the step from `before` to `after` images."""
+    """Whether the step from `before` to `after` images reached a multiple of the interval."""
     return int(after / interval_nimg) > int(before / interval_nimg)
 
 
 def is_evaluation_due(before: int, after: int, interval_nimg: float) -> bool:
-    """At multiples of the interval, and at a quarter and a half of it, since scores fall fastest at first."""
+    """Whether the step reached a multiple of the interval, or a quarter or half of it: scores fall fastest at first."""
     early = (interval_nimg / 4, interval_nimg / 2)
     return any(before < nimg <= after for nimg in early) or is_due(before, after, interval_nimg)
 

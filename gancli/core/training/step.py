@@ -22,12 +22,13 @@ class TrainStep:
 
     tallies: float64 (float32 on MPS) [2, len(statistics)], sums over images since the last tick and since the last
     epoch.
-    strength: chance of each augmentation now; with ada it is part of what a checkpoint holds.
-    lr_factor: what the learning rates are multiplied by; below 1 once a run had to go back, and then in a checkpoint.
-    background: [C], what augmentations leave where nothing is (see augment.border_level); black by default.
-    world: the processes that share each batch; numbers are drawn for all of it, and each takes its rows.
-    precision: of the networks in a step, "float32" or "bf16"; the rest is always float32, on a GPU then by
-    products in TF32.
+    strength: current probability of each augmentation; ada changes it. Saved in checkpoints.
+    lr_factor: factor on the learning rates; below 1 after a rollback. Saved in checkpoints.
+    background: [C], the fill level of augmentations (see augment.border_level); black by default.
+    world: the processes that share each batch. Random numbers are drawn for the whole batch, and each process uses
+    those of its rows.
+    precision: of the networks in a step, "float32" or "bf16". The rest is always float32; with bf16 on a GPU, its
+    products use TF32.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class TrainStep:
         )
         self.G_ema = ema.copy_frozen(self.G) if config.ema_kimg else self.G
         self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
-        single = torch.float32 if device.type == "mps" else torch.float64  # all that MPS has
-        self.tallies = torch.zeros(2, len(self.statistics), dtype=single, device=device)
+        dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+        self.tallies = torch.zeros(2, len(self.statistics), dtype=dtype, device=device)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -64,10 +65,11 @@ class TrainStep:
         return {"opt_G": self.opt_G, "opt_D": self.opt_D}
 
     def step(self, real: Tensor, labels: Tensor | None, t: float, epochs: float) -> None:
-        """One D step, one G step and the average. real: this process's rows of the batch, uint8 [B,C,H,W], as many in
-        every process; t: part of the run done; epochs: passes done.
+        """Train D, then G, then update the averaged generator.
 
-        Fakes take the labels of the real batch, so they follow the training frequencies.
+        real: this process's rows of the batch, uint8 [B,C,H,W], the same B in every process. t: completed part of the
+        run. epochs: completed passes. Fakes use the labels of the real batch, so their classes have the frequencies of
+        the training set.
         """
         config, n = self.config, len(real) * self.world.size
         rows = self.world.rows(n)
@@ -107,7 +109,7 @@ class TrainStep:
             self.tallies += means * n
 
     def set_optimizer_rates(self, t: float) -> None:
-        """Adam's rate and betas at this part of the run."""
+        """Set Adam's learning rates and betas for the point t of the run."""
         config = self.config
         factor = schedules.linear_decay(t, config.lr_decay_from) * schedules.cosine_schedule(
             1.0, config.lr_end, t / config.burn_in
@@ -120,7 +122,7 @@ class TrainStep:
         self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
 
     def half_life(self, t: float) -> float:
-        """That of the average, in images, at this part of the run."""
+        """Half-life of the averaged generator, in images, at the point t of the run."""
         config, longest = self.config, self.config.ema_kimg * 1000
         if not config.ema_ramp:
             longest = schedules.cosine_schedule(0.0, longest, t / config.burn_in)
@@ -129,10 +131,10 @@ class TrainStep:
     def d_step(
         self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float, gamma: float
     ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Train D, one forward for real and fake. Returns loss, real and fake logits, and the penalties that were due.
+        """Train D with one forward pass for real and fake. Returns the loss, real and fake logits, and due penalties.
 
-        R2 needs the slope at every image, so R1 and R2 come together from the logits of the loss; R1 alone is taken
-        from a forward of its own over half the images. Slopes are always those of a D in float32.
+        R2 needs the gradient at every image, so R1 and R2 together use the logits of the loss. R1 alone has its own
+        forward pass over half the images. Penalties always use D in float32.
         """
         config, penalties = self.config, dict[str, Tensor]()
         both = None if labels is None else torch.cat([labels, labels])
@@ -153,9 +155,9 @@ class TrainStep:
             objective = d_loss + gamma / 2 * self.interval * (penalties["r1"] + penalties.get("r2", 0))
         if config.gradient_penalty:
             between = self.interpolates(x, fake)
-            slopes = gradient_penalty(between, self.D(self.augment(between, "GP", chance), labels)).mean()
-            penalties["gradient_penalty"] = slopes
-            objective = objective + config.gradient_penalty * slopes
+            penalty = gradient_penalty(between, self.D(self.augment(between, "GP", chance), labels)).mean()
+            penalties["gradient_penalty"] = penalty
+            objective = objective + config.gradient_penalty * penalty
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
         self.world.average(collect_gradients(self.D))
@@ -163,7 +165,7 @@ class TrainStep:
         return d_loss, real_logits, fake_logits, penalties
 
     def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-        """net(x, labels), computed in the precision of the run and returned in that of x."""
+        """net(x, labels), computed in the precision of the run and returned in the type of x."""
         if self.precision == "float32":
             out: Tensor = net(x, labels)
             return out
@@ -179,9 +181,10 @@ class TrainStep:
         ).requires_grad_()
 
     def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
-        """Train G against the D just updated, which is frozen meanwhile. Returns the loss.
+        """Train G against the updated D, which stays frozen. Returns the loss.
 
-        A paired loss compares with the real images x of the D step, label by label, which need no gradient.
+        A paired loss compares each fake with the real image of the D step in the same row, which has the same label and
+        needs no gradient.
         """
         self.D.requires_grad_(False)
         try:
@@ -203,10 +206,10 @@ class TrainStep:
     def signals(
         self, real: Tensor, labels: Tensor | None, heldout: Tensor, heldout_labels: Tensor | None
     ) -> dict[str, float | None]:
-        """The health of this moment, by D without augmentation and G without averaging.
+        """Health signals, from D without augmentation and G without averaging.
 
-        real: training images uint8 [N,C,H,W], heldout: images never trained on, [M,C,H,W], M may be 0. Where logits
-        have no threshold, each image is judged by how far it lies above a fake of its own class.
+        real: training images uint8 [N,C,H,W]. heldout: images never trained on, [M,C,H,W]; M may be 0. If logits have
+        no threshold, each image's logit is compared with that of a fake of its class.
         """
         x = images.to_float(real)
         fake = forward_in_chunks(self.G, self.latents("health", len(x)), labels)
@@ -227,7 +230,7 @@ class TrainStep:
         return devices.move_to_device(z, self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
-        """Pictures as D sees them in this step; they are this process's rows of so many batches in a row."""
+        """Images as D sees them in this step. They are this process's rows of `parts` batches, one after the other."""
 
         def draws(name: str) -> torch.Generator:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
@@ -238,7 +241,7 @@ class TrainStep:
         )
 
     def adapt_augment_strength(self, r_v: float | None) -> None:
-        """Move the strength of augmentation, where it is adaptive, as the r_v of a tick says."""
+        """Adapt the augmentation strength to the r_v of a tick, if ada is on."""
         if self.config.ada:
             nimg = max(1000 * self.config.tick_kimg, self.config.batch_size)
             self.strength = schedules.ada_strength(self.strength, r_v, nimg)
@@ -248,7 +251,7 @@ class TrainStep:
         return bool(self.tallies[row, self.statistics.index("images")] > 0)
 
     def read_tally(self, row: int) -> dict[str, float]:
-        """Means over images since the last call for this row (0 tick, 1 epoch), which starts anew."""
+        """Means over images since the last call for this row (0 tick, 1 epoch). Resets the row."""
         sums = dict(zip(self.statistics, self.tallies[row].tolist(), strict=True))
         self.tallies[row] = 0
         images, r1_images = sums.pop("images"), sums.pop("r1_images")
@@ -259,17 +262,17 @@ class TrainStep:
         return means | {name: total / r1_images for name, total in lazy.items() if r1_images}
 
     def has_finite_tallies(self) -> bool:
-        """Whether all losses and gradients since the last ticks were numbers."""
+        """Whether all losses and gradients since the last tick and epoch were finite."""
         return bool(self.tallies.isfinite().all())
 
     def is_finite(self) -> bool:
-        """Whether every weight, average and running sum is a number."""
+        """Whether every weight, average and running sum is finite."""
         tensors = [self.tallies, *(p for net in self.modules.values() for p in net.state_dict().values())]
         return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 def min_training_bytes(config: TrainConfig, spec: ModelSpec) -> int:
-    """Memory of a training without its images: weights, gradients and Adam's two moments, and the average."""
+    """Least memory for training, without images: weights, gradients, Adam's two moments, and the averaged generator."""
     with on_meta_device():
         sizes = [
             sum(4 * p.numel() for p in net.parameters()) for net in (build_generator(spec), build_discriminator(spec))
@@ -278,11 +281,11 @@ def min_training_bytes(config: TrainConfig, spec: ModelSpec) -> int:
 
 
 def tally_names(config: TrainConfig) -> tuple[str, ...]:
-    """Names of the sums that a run keeps; R1 and R2 come with the number of images they were taken on."""
+    """Names of the sums that a run keeps; r1_images counts the images that had R1 and R2."""
     accuracies = ("accuracy_real", "accuracy_fake") if LOSSES[config.loss].has_threshold else ("accuracy",)
     r2 = ("r2",) if config.r2 else ()
-    slopes = ("gradient_penalty",) if config.gradient_penalty else ()
-    return ("d_loss", "g_loss", *accuracies, "d_grad", "g_grad", "r1", *r2, "r1_images", *slopes, "images")
+    penalty = ("gradient_penalty",) if config.gradient_penalty else ()
+    return ("d_loss", "g_loss", *accuracies, "d_grad", "g_grad", "r1", *r2, "r1_images", *penalty, "images")
 
 
 def grad_norm(net: nn.Module) -> Tensor:

@@ -1,17 +1,17 @@
-"""How fast a run goes, and when its time budget is used up."""
+"""Measure the speed of a run, and plan a run with a time budget."""
 
 import math
 import time
 from collections.abc import Sequence
 
-MEASURE_PART = 0.4  # of a budget goes by before the rest is planned; schedules that end a run begin later
-MARGIN = 0.95  # part of what the measured speed promises that a plan relies on
+MEASURE_PART = 0.4  # of the budget to measure before the rest is planned; schedules that end a run start later
+MARGIN = 0.95  # a plan uses this part of what the measured speed promises
 PROGRESS_S = 0.2
 WINDOW_S = 2.0
 
 
 class TimeBudget:
-    """Started with a stretch of training. budget_s is 0 for a run whose length is known in images."""
+    """The clock of one training session; it starts when created. budget_s: 0 if the plan is a number of images."""
 
     def __init__(self, budget_s: float, nimg: int) -> None:
         self.budget_s = budget_s
@@ -29,13 +29,13 @@ class TimeBudget:
         return 0 < self.budget_s <= self.elapsed_s
 
     def left_s(self, nimg: int, total_nimg: int | None) -> float | None:
-        """Seconds to go: to the planned end, or while there is no plan, to the end of the budget."""
+        """Seconds left: until the planned end, or until the end of the budget if there is no plan yet."""
         if total_nimg is None:
             return max(self.budget_s - self.elapsed_s, 0.0)
         return (total_nimg - nimg) / self.images_per_s if self.images_per_s else None
 
     def measure(self, nimg: int, batch: int) -> bool:
-        """Note a step of so many images, up to nimg; whether enough was seen of a budget to plan the rest."""
+        """Record a step of `batch` images that ended at nimg. Returns whether the rest of a budget can be planned."""
         now = time.perf_counter()
         if batch != self._batch:
             self._batch, self._since = batch, (now, nimg)
@@ -44,21 +44,21 @@ class TimeBudget:
         return now - self.started >= MEASURE_PART * self.budget_s
 
     def restart_after_rollback(self, nimg: int) -> None:
-        """Training goes on from fewer images; what was measured stays."""
+        """Continue from fewer images, and keep the measurements."""
         self._batch, self._window_s, self._window_nimg = 0, time.perf_counter(), nimg
 
     def plan(self, nimg: int, sizes: Sequence[tuple[int, int]]) -> int:
         """Total images that fit the budget at the speeds measured so far, with a margin.
 
-        sizes: from how many images on which batch size holds.
+        sizes: (images seen at its start, batch size).
         """
         left_s = max(self.budget_s - self.elapsed_s, 0) * MARGIN
         return images_reached(nimg, left_s, [(start, self.estimate_rate(size, nimg)) for start, size in sizes])
 
     def estimate_rate(self, batch: int, nimg: int) -> float:
-        """Images/s with batches of this size; where it did not occur yet, by the steps of the two largest that did.
+        """Images/s with batches of this size. A size not measured yet is extrapolated from the two largest measured.
 
-        A step takes a time of its own and one for each image, so that larger batches are no slower by the image.
+        A step takes a fixed time plus a time for each image, so larger batches are not slower per image.
         """
         steps = {size: took_s / images * size for size, (took_s, images) in sorted(self._took.items()) if took_s > 0}
         if not steps:
@@ -72,7 +72,7 @@ class TimeBudget:
         return batch / (step_s + (batch - size) * image_s)
 
     def wants_progress(self, nimg: int) -> bool:
-        """A few times per second; keeps images_per_s up to date."""
+        """Whether to report progress: True a few times per second. Updates images_per_s."""
         now = time.perf_counter()
         if now - self._progress_s < PROGRESS_S:
             return False
@@ -85,7 +85,7 @@ class TimeBudget:
 
 
 def images_reached(nimg: int, seconds: float, rates: Sequence[tuple[int, float]]) -> int:
-    """Images seen after so much more time; rates: from how many images on how many images/s."""
+    """Images seen after that many more seconds. rates: (images seen at its start, images/s)."""
     ends, now = [*(start for start, _ in rates[1:]), math.inf], float(nimg)
     for (_, rate), end in zip(rates, ends, strict=True):
         if now < end:

@@ -1,4 +1,4 @@
-"""The training loop: steps, what is logged and saved when, stopping and going on. Yields events, draws nothing."""
+"""The training loop: steps, logging, saving, stopping and resuming. Yields events, prints nothing."""
 
 import shlex
 import shutil
@@ -34,13 +34,13 @@ from gancli.files.run_log import (
 
 EndReason = Literal["finished", "time", "stopped"]
 
-ROLLBACK_LR_FACTOR = 0.5  # of the learning rate is left after numbers went wrong
+ROLLBACK_LR_FACTOR = 0.5  # factor on the learning rate after a rollback
 
 
 class Trainer:
-    """One run, from its first step or its last checkpoint to the end of its plan.
+    """Trains one run, from its first step or its last checkpoint to the end of its plan.
 
-    record: what config.json says, with the present plan; see `set_total_nimg`.
+    record: the contents of config.json, with the current plan (see `set_total_nimg`).
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Trainer:
     def resume(
         cls, run: RunDir, record: RunConfig, data: ImageSet, scorer: Scorer | None = None, world: World = ALONE
     ) -> "Trainer":
-        """Go on from the newest checkpoint that can be read; what came after it is taken back."""
+        """Continue from the newest readable checkpoint, and undo what came after it. Raises RunError, ConfigError,
+        FileFormatError."""
         notes: list[str] = []
         found = recover_newest_checkpoint(run, notes)
         kept = found.record
@@ -96,7 +97,7 @@ class Trainer:
         return self.record.plan.total_nimg
 
     def set_total_nimg(self, total: int) -> None:
-        """What the plan of a time budget has become."""
+        """Set the total number of images, once a time budget has been planned."""
         self.record = replace(self.record, plan=replace(self.record.plan, total_nimg=total))
         self.engine.total_nimg = total
 
@@ -122,23 +123,23 @@ class Trainer:
             except MemoryLimitError as err:
                 raise MemoryLimitError(f"{err}; {self.recovery_hint()}") from err
             except LostProcessError as err:
-                raise LostProcessError(f"{err}; go on with {self.resume_command()}") from err
+                raise LostProcessError(f"{err}; resume with {self.resume_command()}") from err
             except (RuntimeError, MemoryError) as err:
                 if not devices.is_out_of_memory(err):
                     raise
-                raise MemoryLimitError(f"memory is out at {state.nimg / 1000:g} kimg; {self.recovery_hint()}") from err
+                raise MemoryLimitError(f"out of memory at {state.nimg / 1000:g} kimg; {self.recovery_hint()}") from err
         self.log_event(reason)
         rate = (state.nimg - first_nimg) / max(self.train_s - spent_before, 1e-9)
         yield events.RunEnded(state.nimg, self.total_nimg or state.nimg, reason, self.train_s, rate)
 
     def begin(self) -> None:
-        """Write what a run has from its start on, and that it starts or goes on."""
+        """Write the first files of a new run, and log the start or the resume."""
         self.engine.send_state()
         if self.state.nimg == 0:
             self.image_logger.save_reals()
             self.image_logger.save_frame(0)
             self.save_snapshot()
-            self.write_config()  # last: what has one can be resumed
+            self.write_config()  # last: a run with a config.json can be resumed
         self.run_dir.has_saved_checkpoint = True
         if any(line.event == "start" for line in read_events(self.run_dir.events)):
             self.log_event("resume")
@@ -147,7 +148,7 @@ class Trainer:
             self.log_event("start", text=f"starting from {finetune.describe_init(init)}" if init else "")
 
     def train_until_end(self, clock: TimeBudget, spent_before: float) -> Generator[events.Event, None, EndReason]:
-        """Train until something ends it, which is returned."""
+        """Train until the plan is complete, the time is used up, or `stop` was called. Returns which."""
         state = self.state
         reason: EndReason = "finished"
         while not self.is_finished:
@@ -157,7 +158,7 @@ class Trainer:
             before = state.nimg
             self.engine.step()
             self.train_s = spent_before + clock.elapsed_s
-            # elsewhere a tick finds out: no waits
+            # On a GPU this check would wait for the step, so the next tick does it.
             if self.engine.device.type == "cpu" and not state.has_finite_tallies():
                 raise self.divergence_error()
 
@@ -174,9 +175,9 @@ class Trainer:
         return reason
 
     def roll_back(self, err: DivergedError) -> events.Warned:
-        """Go back to the newest checkpoint, and on with half the learning rate; a second time, give up.
+        """Restore the newest checkpoint and halve the learning rate. Raises err the second time.
 
-        Nothing is saved: a run that is killed here comes back to the same checkpoint and the same step.
+        Nothing is saved here: a run killed now resumes from the same checkpoint and repeats the same step.
         """
         state, nimg = self.state, self.state.nimg
         self.run_dir.check_owned()
@@ -188,15 +189,17 @@ class Trainer:
         state.lr_factor, self.saved_nimg, self.notes = ROLLBACK_LR_FACTOR, state.nimg, notes
         self.engine.send_state()
         self.rewind()
-        back = f"back to the checkpoint of {state.nimg / 1000:g} kimg, and on with half the learning rate"
-        text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {back}", *self.notes])
+        retry = f"training continues from the checkpoint of {state.nimg / 1000:g} kimg with half the learning rate"
+        text = "; ".join([f"a loss or weight was not finite at {nimg / 1000:g} kimg: {retry}", *self.notes])
         logged = read_events(self.run_dir.events)
-        if not any(line.name == "diverged" and line.nimg == state.nimg for line in logged):  # unless killed on the way
+        if not any(
+            line.name == "diverged" and line.nimg == state.nimg for line in logged
+        ):  # a run killed since has logged it
             self.log_event("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
     def fix_plan(self, clock: TimeBudget) -> Iterator[events.Event]:
-        """Turn the time that is left into a total number of images, from a checkpoint that knows it onwards."""
+        """Turn the time left into a total number of images, and save a checkpoint with it."""
         sizes = schedules.batch_size_steps(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
@@ -208,7 +211,7 @@ class Trainer:
         yield saved
 
     def save_due_outputs(self, before: int) -> Iterator[events.Event]:
-        """Log, picture and save whatever the last step made due."""
+        """Log, draw and save whatever the last step made due."""
         config, nimg = self.config, self.state.nimg
         self.run_dir.check_owned()
         if schedules.is_due(before, nimg, len(self.engine.images)):
@@ -227,7 +230,7 @@ class Trainer:
             yield self.save_snapshot()
 
     def close(self, *, complete: bool) -> Iterator[events.Event]:
-        """The last lines and files of this stretch; a stopped run keeps its open tick for later."""
+        """Write the last lines and files of this session. A stopped run keeps its unfinished tick for later."""
         self.run_dir.check_owned()
         if complete:
             if self.state.has_tally(0):
@@ -251,7 +254,7 @@ class Trainer:
         return events.Measured(kind, self.state.nimg, self.epoch, values)
 
     def evaluate(self, scorer: Scorer) -> Iterator[events.Event]:
-        """Score the averaged generator; the best one so far is kept, together with a checkpoint of its moment."""
+        """Score the averaged generator. If it is the best so far, save it together with a checkpoint."""
         self.check_finite()
         scores, monitor, nimg = scorer.measure(self.state.G_ema), self.monitor, self.state.nimg
         is_best = self.log_metrics("eval", scores)
@@ -269,28 +272,28 @@ class Trainer:
         return round(self.state.nimg / len(self.engine.images), 4)
 
     def log_metrics(self, kind: str, scores: Measurements) -> bool:
-        """Add a line to metrics.jsonl; whether it has the best score so far."""
+        """Add a line to metrics.jsonl. Returns whether it has the best score so far."""
         line = MetricsLine(kind, self.state.nimg, self.epoch, *scores, round(self.train_s, 3))
         append_line(self.run_dir.metrics, line)
         return self.monitor.follow(line)
 
     def warn(self) -> Iterator[events.Event]:
-        """Say, once per run, what has been wrong for a while."""
+        """Give each new warning, once per run."""
         for name, text in self.monitor.new_warnings().items():
             self.log_event("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
     def recovery_hint(self) -> str:
-        """What to do when memory is out in the middle of a run."""
+        """What to do if memory runs out during a run."""
         n = self.engine.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
-        return f"make room and go on with {self.resume_command()}, or start anew with {smaller}"
+        return f"free some memory and resume with {self.resume_command()}, or start a new run with {smaller}"
 
     def resume_command(self) -> str:
         return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
 
     def check_finite(self) -> None:
-        """Before anything of this moment is written: a line, a picture, a plan or a checkpoint."""
+        """Raises DivergedError if a number is not finite. Called before writing a line, picture, plan or checkpoint."""
         if not self.state.is_finite():
             raise self.divergence_error()
 
@@ -308,7 +311,7 @@ class Trainer:
         return events.FrameSaved(self.state.nimg, self.image_logger.save_frame(self.state.nimg))
 
     def save_snapshot(self) -> events.SnapshotSaved:
-        """Checkpoint, model and samples of this moment; never of weights that are not finite."""
+        """Save a checkpoint, the model and samples. Raises DivergedError if a weight is not finite."""
         state, run = self.state, self.run_dir
         self.check_finite()
         self.engine.check_equal()
@@ -335,8 +338,8 @@ class Trainer:
         )
 
     def restore_files(self) -> None:
-        """Make again what may be missing, or of an older moment, of what the present state can give: a run that was
-        killed between its last checkpoint and its end has such files."""
+        """Write files again that are missing or older than the state: a run that was killed between its last checkpoint
+        and its end has such files."""
         self.image_logger.restore(self.state.nimg)
         right = model_file.pack_model(self.state.G_ema, self.model_info())
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
@@ -347,7 +350,7 @@ class Trainer:
             self.log_event("finished")
 
     def rewind(self) -> None:
-        """Take back log lines, frames and half-written files that came after the checkpoint."""
+        """Remove log lines, frames and half-written files that came after the checkpoint."""
         nimg, run = self.state.nimg, self.run_dir
         lines = drop_later_metrics(run.metrics, nimg)
         for path in run.frame_paths():
@@ -363,8 +366,8 @@ class Trainer:
         self.restore_best(lines)
 
     def restore_best(self, lines: list[MetricsLine]) -> None:
-        """Make model-best the model of the best score in the log: it may come from after the checkpoint, be missing
-        because the run was killed beside it, or be damaged."""
+        """Make model-best match the best score in the log. The file may be newer than the checkpoint, missing because
+        the run was killed before it was written, or damaged."""
         best, path = self.monitor.best, self.run_dir.best_model
         kept = read_model_nimg(path, self.notes)
         if best is None or kept == best.nimg:
@@ -372,10 +375,10 @@ class Trainer:
         if best.nimg == self.state.nimg:
             model_file.save_model(path, self.state.G_ema, self.model_info())
             return
-        self.monitor.best = self.monitor.score_of_model(lines, kept)  # what replaced a best that was lost before
+        self.monitor.best = self.monitor.score_of_model(lines, kept)  # kept replaced a best that was lost earlier
         if self.monitor.best is None:
-            lost = f"the model of the best score, {best.score:.4g} at {best.nimg / 1000:g} kimg, is gone"
-            self.notes.append(f"{lost}; the next evaluation, if any, starts anew")
+            lost = f"the model with the best score, {best.score:.4g} at {best.nimg / 1000:g} kimg, is lost"
+            self.notes.append(f"{lost}; the next evaluation becomes the best one")
 
     def sync_metrics(self) -> None:
         if self.run_dir.metrics.exists():
@@ -391,7 +394,7 @@ class Trainer:
 
 
 def read_model_nimg(path: Path, notes: list[str]) -> int | None:
-    """Images that the model in this file has seen; None if there is none, or a damaged one, which is noted."""
+    """Images seen by the model in this file; None if the file is missing, or damaged (then with a note)."""
     try:
         return model_file.load_model(path).info.nimg if path.exists() else None
     except FileFormatError as err:
@@ -400,9 +403,9 @@ def read_model_nimg(path: Path, notes: list[str]) -> int | None:
 
 
 def recover_newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
-    """The newest checkpoint that can be read; damaged newer ones are set aside."""
+    """The newest readable checkpoint. Renames damaged newer ones and adds a note for each. Raises RunError."""
     found, faults = checkpoint.read_newest_checkpoint(run)
     for damaged, fault in faults:
         damaged.rename(damaged.with_suffix(".damaged"))
-        notes.append(f"{fault}; set aside as {damaged.stem}.damaged, going on from the checkpoint before it")
+        notes.append(f"{fault}; renamed to {damaged.stem}.damaged, continuing from the checkpoint before it")
     return found

@@ -1,4 +1,4 @@
-"""A few real training steps, thrown away: how fast a run will be and how much memory it takes."""
+"""Measure the speed and memory of a run with a few real training steps, whose results are thrown away."""
 
 import contextlib
 import re
@@ -21,16 +21,16 @@ from gancli.errors import MemoryLimitError
 from gancli.files.run_config import RunConfig
 
 SMALLEST_BATCH: int = configs.setting_fields()["batch_size"].metadata["low"]
-NARROW = 16  # below this width, what a step keeps does not grow with it
-BYTES_PER_CHANNEL = 150  # more than a step keeps for each pixel of an image and channel of the widest layer
+NARROW = 16  # below this width, the memory of a step does not depend on it
+BYTES_PER_CHANNEL = 150  # upper bound of a step's memory for each pixel of an image and channel of the widest layer
 PROC_STATUS, PROC_CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial found. memory_bytes is the peak, there_bytes what there is, both on `device`.
+    """The result of a trial. memory_bytes: peak use, there_bytes: available memory, both on `device`.
 
-    rates: (from so many images on, images/s), one for each batch size on the way to the full one.
+    rates: (images seen at its start, images/s) for each batch size, up to the full one.
     """
 
     rates: tuple[tuple[int, float], ...]
@@ -40,24 +40,24 @@ class Trial:
 
     @property
     def images_per_s(self) -> float:
-        """At the full batch size."""
+        """Speed at the full batch size."""
         return self.rates[-1][1]
 
     def train_seconds(self, nimg: int) -> float:
-        """How long so many images take."""
+        """Seconds that nimg images take."""
         ends = [start for start, _ in self.rates[1:]] + [nimg]
         return sum(max(0, min(end, nimg) - start) / rate for (start, rate), end in zip(self.rates, ends, strict=True))
 
     def images(self, seconds: float) -> int:
-        """How many images that long is enough for."""
+        """Number of images in that time."""
         return images_reached(0, seconds, self.rates)
 
 
 def run_trial(record: RunConfig, data: ImageSet) -> Trial:
-    """Train on a few real batches of the smallest and the largest size the plan has, writing nothing. Of several
-    processes this one tries its part, and the others are taken to be as fast.
+    """Train on a few real batches of the smallest and the largest size of the plan. Writes no files.
 
-    Raises MemoryLimitError if the networks or a batch do not fit into memory; it names the batch that does.
+    With several processes, this one tries its part, and the others are assumed to be as fast. Raises MemoryLimitError
+    if the networks or a batch do not fit into memory; the message names a batch size that fits.
     """
     n, batch, ramp_nimg = record.machine.processes, process_batch_size(record), record.train.batch_ramp_kimg * 1000
     engine, sizes = Engine(record, data), schedules.batch_size_steps(batch, ramp_nimg)
@@ -67,56 +67,56 @@ def run_trial(record: RunConfig, data: ImageSet) -> Trial:
             reset_peak_memory(engine.device)
             took = {size: size / measure_batch_rate(engine, size) for size in sorted({sizes[0][1], batch})}
         except MemoryLimitError:
-            pass  # and the error goes, which holds the failed step, and with it the memory
+            pass  # this drops the error, which holds the failed step and its memory
         else:
             rates = tuple((start, n * size / interpolate_step_s(took, size)) for start, size in sizes)
             return Trial(rates, *peak_and_total_memory(engine.device), engine.device.type)
         fits = find_largest_safe_batch(engine, batch // 2)
     side, device = engine.spec.resolution, engine.device.type
-    way_out = f"--batch-size {n * fits} does" if fits else "nor does the smallest; lower --resolution or the widths"
+    fix = f"use --batch-size {n * fits}" if fits else "no smaller batch does either: lower --resolution or the widths"
     raise MemoryLimitError(
-        f"a batch of {n * batch} images of {side}x{side} does not fit into the memory of {device}; {way_out}"
+        f"a batch of {n * batch} images of {side}x{side} does not fit into the memory of {device}; {fix}"
     )
 
 
 def process_batch_size(record: RunConfig) -> int:
-    """Images of a full batch that each process takes."""
+    """Images per process in a full batch."""
     return max(SMALLEST_BATCH, record.train.batch_size // record.machine.processes)
 
 
 def may_exceed_memory(record: RunConfig) -> bool:
-    """Whether a step could need all the memory of a CPU; roughly, and rather too often."""
+    """Whether a step may not fit into memory: a rough guess on the safe side. False on CUDA, where trying is safe."""
     train, side, device = record.train, record.data.resolution, torch.device(record.machine.device)
     bytes_each = side * side * max(train.g_width, train.d_width, NARROW) * BYTES_PER_CHANNEL
     return device.type != "cuda" and process_batch_size(record) * bytes_each > devices.usable_memory_bytes(device)
 
 
 def find_largest_safe_batch(engine: Engine, batch: int) -> int | None:
-    """The largest of the batch, its half and so on that fits into memory; None if there is none.
+    """The largest of batch, batch/2, batch/4, ... that fits into memory; None if none does.
 
-    The smallest comes first and each next one only if there is memory for twice what the one before took: on a CPU no
-    allocation fails, but a process that uses more than there is may be killed.
+    Sizes are tried from the smallest up, each only if there is memory for twice what the previous one used: on a CPU
+    allocations do not fail, but a process that uses more memory than there is may be killed.
     """
     if batch < SMALLEST_BATCH:
         return None
-    fits, taken, there = None, 0, devices.usable_memory_bytes(engine.device)
+    fits, used, available = None, 0, devices.usable_memory_bytes(engine.device)
     with contextlib.suppress(MemoryLimitError):
-        base = measure_peak_bytes(engine, SMALLEST_BATCH)  # from here on with Adam's moments
+        base = measure_peak_bytes(engine, SMALLEST_BATCH)  # includes Adam's moments, which now exist
         for size in batch_halvings(batch):
-            if base + 2 * taken > there:
+            if base + 2 * used > available:
                 break
-            taken = measure_peak_bytes(engine, size) - base
-            fits = size if base + taken <= there else fits
+            used = measure_peak_bytes(engine, size) - base
+            fits = size if base + used <= available else fits
     return fits
 
 
 def batch_halvings(batch: int) -> list[int]:
-    """The batch, its half, the half of that and so on, the smallest first."""
+    """batch, batch/2, batch/4, ..., the smallest first."""
     return [batch >> n for n in range((batch // SMALLEST_BATCH).bit_length() - 1, -1, -1)]
 
 
 def measure_peak_bytes(engine: Engine, batch: int) -> int:
-    """Memory at the peak of one step with R1."""
+    """Peak memory of one step with R1."""
     engine.state.nimg = 0
     reset_peak_memory(engine.device)
     time_step(engine, batch)
@@ -124,15 +124,18 @@ def measure_peak_bytes(engine: Engine, batch: int) -> int:
 
 
 def interpolate_step_s(took: dict[int, float], size: int) -> float:
-    """Seconds of a step with this batch size, by those of the smallest and the largest: it has a time of its own and
-    one for each image."""
+    """Seconds of a step with this batch size, interpolated between the smallest and the largest size: a step takes a
+    fixed time plus a time for each image."""
     (small, small_s), (large, large_s) = min(took.items()), max(took.items())
     return small_s + (large_s - small_s) * (size - small) / max(large - small, 1)
 
 
 def measure_batch_rate(engine: Engine, batch: int, enough_s: float = 0.0) -> float:
-    """The rate with batches of one size, by a step that has R1 and one or more that need not have it. The first one of
-    all is slower than it will be, which counts little where R1 is lazy, and is left out where each step has it."""
+    """Images/s with batches of one size, from a step with R1 and one or more steps that may be without.
+
+    The first step is slower than later ones. That matters little if R1 is lazy; if every step has R1, the first step is
+    ignored.
+    """
     engine.state.nimg, interval, took = 0, engine.state.interval, list[float]()
     while len(took) < 2 or (len(took) < interval and sum(took) < enough_s):
         took.append(time_step(engine, batch))
@@ -150,21 +153,21 @@ def time_step(engine: Engine, batch: int) -> float:
 
 def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what a step that failed has left
+        torch.cuda.empty_cache()  # frees the memory of a failed step
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
-        PROC_CLEAR_REFS.write_text("5")  # the peak of this process, see proc(5)
+        PROC_CLEAR_REFS.write_text("5")  # resets the peak of this process, see proc(5)
 
 
 def peak_and_total_memory(device: torch.device) -> tuple[int, int]:
-    """Bytes at the peak since `reset_peak_memory`, and bytes that there are."""
-    there = devices.usable_memory_bytes(device)
+    """Peak bytes since `reset_peak_memory`, and available bytes."""
+    available = devices.usable_memory_bytes(device)
     if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device), there
+        return torch.cuda.max_memory_reserved(device), available
     if device.type == "mps":
-        return torch.mps.driver_allocated_memory(), there
+        return torch.mps.driver_allocated_memory(), available
     with contextlib.suppress(OSError):
         if found := re.search(r"VmHWM:\s*(\d+) kB", PROC_STATUS.read_text()):
-            return int(found[1]) * 1024, there
+            return int(found[1]) * 1024, available
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024, there
+    return peak if sys.platform == "darwin" else peak * 1024, available

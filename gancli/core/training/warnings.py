@@ -1,4 +1,4 @@
-"""Is training healthy? Signals of one moment, and rules that turn a run of bad ones into a warning; pure."""
+"""Health signals of training, and the rules that turn a series of bad values into a warning; pure functions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from gancli.wording import format_list
 
 
 def share_judged_real(real_logits: Tensor) -> float:
-    """Share of real images that D takes for real; logits [N]."""
+    """Share of real images that D judges real; logits [N]."""
     return float((real_logits > 0).cpu().double().mean())
 
 
 def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
-    """Overfitting: 0 if D judges unseen real images as it does its training images, 1 if as it does fakes; logits [N].
+    """Overfitting of D: 0 if it judges held-out images like training images, 1 if like fakes; logits [N].
 
-    None where D does not tell training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
+    None if D does not separate training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
     """
     train, heldout, fake = (
         float(logits.cpu().double().mean()) for logits in (train_logits, heldout_logits, fake_logits)
@@ -39,9 +39,9 @@ def rms_spread(images: Tensor, labels: Tensor | None) -> float:
 
 
 def spread_ratio(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
-    """`rms_spread` of fakes over that of as many real images with the same labels; 1 is right, 0 is collapse.
+    """`rms_spread` of fakes divided by that of as many real images with the same labels; 1 is ideal, 0 is collapse.
 
-    None if the real images do not differ. In classes of one image there is no spread to see.
+    None if the real images do not differ. A class with one image adds no spread.
     """
     real_spread = rms_spread(real, labels)
     return rms_spread(fake, labels) / real_spread if real_spread > 0 else None
@@ -49,7 +49,7 @@ def spread_ratio(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | N
 
 @dataclass(frozen=True)
 class History:
-    """The latest lines of metrics.jsonl, oldest first, and what belongs to them.
+    """The latest lines of metrics.jsonl, oldest first, and the best score.
 
     score: the name of the value that ranks models, lower is better. best: its lowest value and the images seen then.
     floor: what a perfect generator would score.
@@ -63,12 +63,12 @@ class History:
 
 
 STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
-LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks for D and for images: no warning sooner
+LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks that rules about D and about images average; no warning earlier
 EVALUATION_WINDOW = 4
 
 
 def find_warnings(history: History) -> dict[str, str]:
-    """What is wrong for a while now, by name: what was seen, since when, and what to try."""
+    """The warnings that apply now: name -> what was seen, since when, and what to try."""
     return {name: text for name, rule in WARNING_RULES.items() if (text := rule(history))}
 
 
@@ -77,21 +77,21 @@ def check_discriminator_wins(history: History) -> str | None:
     if mean is None or mean <= 0.97:
         return None
     return (
-        f"the discriminator wins: it has told real from generated images {mean:.1%} of the time since {kimg:.4g} kimg, "
-        f"so the generator learns little; {STRONGER_PENALTY}, or lower --lr"
+        f"the discriminator wins: it has been right {mean:.1%} of the time since {kimg:.4g} kimg, so the generator "
+        f"learns little; {STRONGER_PENALTY}, or lower --lr"
     )
 
 
 def check_discriminator_lost(history: History) -> str | None:
-    """At the ideal equilibrium D is right half of the time too; a score close to its floor tells the two apart."""
+    """At the ideal equilibrium D is also right half of the time, but then the score is close to its floor."""
     mean, kimg = mean_of_last(history.ticks, "accuracy", LONG_WINDOW)
     now = history.evaluations[-1].values.get(history.score) if history.evaluations else None
     is_good = now is not None and history.floor is not None and now < 4 * history.floor
     if mean is None or mean >= 0.52 or is_good or is_improving(history):
         return None
     return (
-        f"the discriminator is lost: it has been right {mean:.1%} of the time since {kimg:.4g} kimg, no better than "
-        "chance; lower --lr or the penalty, or give it more --d-width"
+        f"the discriminator is lost: it has been right only {mean:.1%} of the time since {kimg:.4g} kimg, no better "
+        "than chance; lower --lr or the penalty, or raise --d-width"
     )
 
 
@@ -99,15 +99,15 @@ def check_collapse(history: History) -> str | None:
     mean, kimg = mean_of_last(history.ticks, "diversity", SHORT_WINDOW)
     if mean is None or mean >= 0.5:
         return None
-    how = "nearly all alike" if mean < 0.2 else "too much alike"
+    how = "nearly identical" if mean < 0.2 else "too similar"
     return (
         f"collapse: generated images have been {how} since {kimg:.4g} kimg ({mean:.2g} times as varied as real ones); "
-        f"if training has only begun this may pass, else lower --lr, {STRONGER_PENALTY}, or try another --seed"
+        f"wait if training has just started, else lower --lr, {STRONGER_PENALTY}, or try another --seed"
     )
 
 
 def check_overfitting(history: History) -> str | None:
-    """While the score still gets better, a discriminator that knows many training images does no harm yet."""
+    """While the score still improves, a discriminator that has memorised many training images does no harm yet."""
     mean, kimg = mean_of_last(history.ticks, "r_v", SHORT_WINDOW)
     limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
@@ -115,7 +115,7 @@ def check_overfitting(history: History) -> str | None:
     is_adaptive = "augment_strength" in history.ticks[-1].values
     advice = "add images" if is_adaptive else "add images, try --ada with --augment color,translation,cutout"
     return (
-        f"overfitting: the discriminator has known its training images by heart since {kimg:.4g} kimg (r_v {mean:.2f}; "
+        f"overfitting: the discriminator has memorised its training images since {kimg:.4g} kimg (r_v {mean:.2f}; "
         f"0 is none, 1 is complete); {advice}, or stop earlier"
     )
 
@@ -128,13 +128,14 @@ def check_past_best(history: History) -> str | None:
     if not all(value is not None and value > 1.25 * best for value in recent):
         return None
     return (
-        f"past its best: {history.score} has been worse than its {best:.3g} at {nimg / 1000:.4g} kimg since "
-        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg, now {recent[-1]:.3g}; stop here, model-best is kept"
+        f"past its best: {history.score} has been worse than its best ({best:.3g} at {nimg / 1000:.4g} kimg) since "
+        f"{history.evaluations[-EVALUATION_WINDOW].kimg:.4g} kimg and is now {recent[-1]:.3g}; stop here and use "
+        "model-best"
     )
 
 
 def check_missing_classes(history: History) -> str | None:
-    """Classes that were short in each of the latest evaluations."""
+    """Warn of classes that were too rare in each of the latest evaluations."""
     recent = history.evaluations[-EVALUATION_WINDOW:]
     if len(recent) < EVALUATION_WINDOW:
         return None
@@ -144,7 +145,7 @@ def check_missing_classes(history: History) -> str | None:
         return None
     return (
         f"missing classes: hardly any generated image has shown {format_list(names, MOST_LISTED)} "
-        f"since {recent[0].kimg:.4g} kimg; train with labels if there are any, {STRONGER_PENALTY}, or lower --lr"
+        f"since {recent[0].kimg:.4g} kimg; train with labels if the data has them, {STRONGER_PENALTY}, or lower --lr"
     )
 
 
@@ -153,8 +154,8 @@ def check_augmentation_limit(history: History) -> str | None:
     if mean is None or mean < ADA_LIMIT - 0.01:
         return None
     return (
-        f"adaptive augmentation has been at its limit of {ADA_LIMIT} since {kimg:.4g} kimg: the discriminator still "
-        "overfits; add images, name more kinds with --augment, lower --d-width, or stop earlier"
+        f"adaptive augmentation has been at its limit of {ADA_LIMIT} since {kimg:.4g} kimg, and the discriminator "
+        "still overfits; add images, add more kinds to --augment, lower --d-width, or stop earlier"
     )
 
 
@@ -171,13 +172,13 @@ MOST_LISTED = 10
 
 
 def is_improving(history: History) -> bool:
-    """Whether one of the last two evaluations was the best, the very first one aside."""
+    """Whether one of the last two evaluations is the best so far; False if there is only one."""
     latest = [line.nimg for line in history.evaluations[-2:]]
     return history.best is not None and len(history.evaluations) > 1 and history.best[1] in latest
 
 
 def mean_of_last(lines: Sequence[MetricsLine], name: str, n: int) -> tuple[float | None, float]:
-    """Mean of a value over the last n lines, None where fewer have it, and the kimg at which they begin."""
+    """Mean of a value over the last n lines (None if fewer have it), and the kimg of the first of them."""
     values = [line.values.get(name) for line in lines[-n:]]
     known = [value for value in values if value is not None]
     if len(known) < n:

@@ -26,7 +26,7 @@ def test_processes_of_torchrun_share_the_machine(tmp_path: Path, monkeypatch: py
         assert devices.count_cores() == max(1, cores // share) and devices.usable_memory_bytes() == memory // share
 
 
-def test_products_are_rounded_to_tf32_only_where_less_than_float32_is_asked_for() -> None:
+def test_tf32_is_used_only_below_float32_precision() -> None:
     for precision in ("bf16", "float32"):
         devices.configure_torch(1, precision)
         assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == (precision == "bf16")

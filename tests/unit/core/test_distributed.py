@@ -67,7 +67,7 @@ def test_the_recipes_have_every_loss_and_penalty() -> None:
 
 
 @pytest.mark.parametrize(("size", "n"), [(1, 7), (2, 8), (3, 8), (4, 64)])
-def test_every_row_is_one_process_s(size: int, n: int) -> None:
+def test_every_row_belongs_to_one_process(size: int, n: int) -> None:
     rows = [row for rank in range(size) for row in range(n)[World(rank, size).rows(n)]]
     assert rows == [*range(n)]
 
@@ -78,13 +78,13 @@ def test_the_rows_of_two_batches_in_a_row() -> None:
     assert ALONE.row_mask(8, 2) is None
 
 
-def test_batches_that_give_some_process_less_are_refused() -> None:
+def test_batches_that_do_not_split_evenly_are_refused() -> None:
     World(0, 4).check_shares([8, 16])
     with pytest.raises(ConfigError, match=r"10 .*4 processes"):
         World(0, 4).check_shares([8, 10])
 
 
-def test_orders_set_what_the_first_process_decides(tiny_idx: Path) -> None:
+def test_orders_set_the_decisions_of_the_first_process(tiny_idx: Path) -> None:
     images = load.load_dataset(str(tiny_idx))
     flags = {"g_width": 8, "d_width": 8, "batch_size": 8, "kimg": 1.0, "threads": 1, "batch_ramp_kimg": 0}
     engine = Engine(run_config.build_run_config(*presets.resolve_config("quick", flags=flags), images), images)
@@ -94,7 +94,7 @@ def test_orders_set_what_the_first_process_decides(tiny_idx: Path) -> None:
         engine.execute_order(EndOrder(), b"")
 
 
-def test_features_found_by_several_come_in_the_order_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_from_several_processes_are_in_image_order(monkeypatch: pytest.MonkeyPatch) -> None:
     def network(images: Tensor) -> tuple[Tensor, Tensor]:
         return images.flatten(1).float(), images[:, 0, 0, 0].long()
 

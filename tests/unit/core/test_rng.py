@@ -21,7 +21,7 @@ def test_seed_stream_and_nimg_each_change_the_draw() -> None:
     assert len({tuple(values.tolist()) for values in draws}) == 4
 
 
-def test_global_generator_is_left_alone() -> None:
+def test_global_generator_is_not_touched() -> None:
     before = torch.get_rng_state()
     draw(0, "x")
     assert torch.equal(torch.get_rng_state(), before)

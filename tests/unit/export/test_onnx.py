@@ -57,13 +57,13 @@ def test_pictures_are_those_of_pytorch_at_any_batch_size(
         assert expected.std() > 1
 
 
-def test_texts_that_are_no_unicode_are_written_out() -> None:
+def test_texts_that_are_not_unicode_are_escaped() -> None:
     odd = model("mlp", 0)
     info = dataclasses.replace(odd.info, preset="q\ud800")
     assert exporting.onnx_metadata(dataclasses.replace(odd, info=info))["preset"] == "q\\ud800"
 
 
-def test_the_file_says_what_it_is_and_not_where_it_was_made(tmp_path: Path) -> None:
+def test_the_file_describes_itself_without_local_paths(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     exporting.write_onnx(path, model("mlp", 3), force=False)
     said = {each.key: each.value for each in onnx.load(path).metadata_props}
@@ -73,7 +73,7 @@ def test_the_file_says_what_it_is_and_not_where_it_was_made(tmp_path: Path) -> N
     assert b"/gancli/" not in path.read_bytes() and str(tmp_path).encode() not in path.read_bytes()
 
 
-def test_what_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content, path = exporting.convert_to_onnx(model("mlp", 0)), tmp_path / "x.onnx"
     monkeypatch.setattr(exporting, "convert_to_onnx", lambda _: content)
     other = model("mlp", 0)
@@ -84,7 +84,7 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [tmp_path / "home"]
 
 
-def test_what_exists_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_file_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "convert_to_onnx", pytest.fail)
     path = tmp_path / "x.onnx"
     path.write_text("mine")

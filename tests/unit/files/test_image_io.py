@@ -61,7 +61,7 @@ def test_a_png_that_would_fill_the_memory_is_refused_before_it_is_decoded(folder
         image_io.read_png(folder / "bomb.png")
 
 
-def test_a_pipe_named_like_a_png_is_not_waited_for(folder):
+def test_a_pipe_named_like_a_png_does_not_block(folder):
     os.mkfifo(folder / "pipe.png")
     with pytest.raises(RunError, match=r"pipe\.png: damaged"):
         image_io.read_png(folder / "pipe.png")
@@ -80,7 +80,7 @@ def test_png_of_another_kind_is_refused(folder, mode):
 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])
-def test_what_is_not_a_picture_is_not_written(folder, array):
+def test_an_array_that_is_not_a_picture_is_not_written(folder, array):
     with pytest.raises(ContractError, match="expected a picture"):
         image_io.write_png(folder / "a.png", array)
     assert list(folder.iterdir()) == []
@@ -115,13 +115,13 @@ def test_text_in_a_png_comes_back_and_leaves_the_pixels_alone(folder):
     assert (folder / "a.png").read_bytes() == image_io.encode_png(noise(6, 7, 3), TEXTS)
 
 
-def test_a_png_without_text_has_none_and_the_same_bytes_as_ever(folder):
+def test_a_png_without_text_has_the_same_bytes_as_before(folder):
     image_io.write_png(folder / "a.png", noise(6, 7), {})
     assert image_io.read_png_text(folder / "a.png") == {}
     assert image_io.encode_png(noise(6, 7), {}) == image_io.encode_png(noise(6, 7))
 
 
-def test_a_path_that_is_not_unicode_is_written_out():
+def test_a_path_that_is_not_unicode_is_escaped():
     assert b"\\udcff" in image_io.encode_png(noise(2, 2), {"path": "a\udcff"})
 
 
@@ -135,7 +135,7 @@ def test_a_path_that_is_not_unicode_is_written_out():
         (b"iTXt", b"k\0\1\0\0\0" + zlib.compress("café".encode())),
     ],
 )
-def test_text_of_every_kind_is_read_wherever_it_stands(folder, kind, content, last):
+def test_text_chunks_of_every_kind_are_read_at_any_position(folder, kind, content, last):
     (folder / "a.png").write_bytes(with_chunk(kind, content, last=last))
     assert image_io.read_png_text(folder / "a.png") == {"k": "café"}
 
@@ -177,7 +177,7 @@ def test_text_that_is_damaged_or_would_fill_the_memory_is_refused_by_name_in_one
     assert "\n" not in str(caught.value)
 
 
-def test_texts_count_together(folder):
+def test_the_size_limit_applies_to_all_texts_together(folder):
     """Each would be small enough."""
     part = bytes(image_io.MOST_TEXT // 2 - 99)
     chunks = [png_chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(part)) for i in range(3)]
@@ -214,7 +214,7 @@ def test_many_pngs_are_written_in_order_and_counted(folder, side):
 
 
 @pytest.mark.parametrize("side", [4, 80])
-def test_many_pictures_are_of_the_kind_that_their_names_end_in(folder, side):
+def test_many_pictures_are_written_in_the_format_of_their_extension(folder, side):
     picture, names = noise(side, side), ("a.png", "b.webp", "c.WEBP", "d.png")
     assert list(image_io.write_pictures((folder / name, picture, {"k": "v"}) for name in names)) == [1, 2, 3, 4]
     for name in names:
@@ -223,7 +223,7 @@ def test_many_pictures_are_of_the_kind_that_their_names_end_in(folder, side):
         assert (folder / name).read_bytes() == expected
 
 
-def test_no_pngs_are_none(folder):
+def test_an_empty_list_of_pngs_writes_nothing(folder):
     assert list(image_io.write_pictures([])) == []
 
 

@@ -83,7 +83,7 @@ def test_a_folder_with_anything_that_gancli_did_not_make_stays(tmp_path: Path, m
     assert content(tmp_path) == before
 
 
-def test_a_file_that_came_while_the_folder_was_filled_stays(tmp_path: Path) -> None:
+def test_a_file_that_appears_while_the_folder_is_written_stays(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a")
     with pytest.raises(RunError, match="such as mine"), create_output_folder(tmp_path / "x", RECORD, force=True):
         (tmp_path / "x" / "mine").touch()
@@ -94,7 +94,7 @@ def test_a_file_that_came_while_the_folder_was_filled_stays(tmp_path: Path) -> N
     assert names(tmp_path / "y") == ["provenance.json", "theirs"]
 
 
-def test_behind_a_link_is_the_folder_itself(tmp_path: Path) -> None:
+def test_a_link_stands_for_its_target_folder(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a")
     (tmp_path / "link").symlink_to("x")
     fill(tmp_path / "link", "b", force=True)
@@ -109,7 +109,7 @@ def test_the_current_folder_and_mount_points_stay_as_they_are(tmp_path: Path, mo
     assert names(tmp_path / "home") == []
 
 
-def test_what_has_no_place_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_an_unusable_output_place_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -137,14 +137,14 @@ def test_what_has_no_place_is_refused_before_any_work(tmp_path: Path) -> None:
     outputs.check_output_folder(tmp_path / "none" / "x", force=False)
 
 
-def test_a_place_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # as root, one may
     for check in (outputs.check_output_file, outputs.check_output_folder):
         with pytest.raises(RunError, match=r"x: .* may not be written to"):
             check(tmp_path / "x", force=False)
 
 
-def test_a_file_and_its_record_come_together(tmp_path: Path) -> None:
+def test_a_file_and_its_record_are_written_together(tmp_path: Path) -> None:
     path = tmp_path / "x.gif"
     with create_output_file(path, RECORD, force=False) as file:
         file.write(b"film")
@@ -160,9 +160,7 @@ def test_a_file_and_its_record_come_together(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_file_whose_record_cannot_be_written_is_not_there_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_whose_record_cannot_be_written_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "full")
 
@@ -173,7 +171,7 @@ def test_a_file_whose_record_cannot_be_written_is_not_there_either(
     assert names(tmp_path) == ["home"]
 
 
-def test_errors_inside_name_the_folder_that_was_asked_for(tmp_path: Path) -> None:
+def test_errors_name_the_requested_folder(tmp_path: Path) -> None:
     for error in (lambda _: OSError(28, "full"), lambda path: RunError(f"cannot write {path}: full")):
         refused = pytest.raises(RunError, match=rf"cannot write {tmp_path}/x[:/]")
         with refused as caught, create_output_folder(tmp_path / "x", RECORD, force=False) as folder:

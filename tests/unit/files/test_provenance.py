@@ -36,7 +36,7 @@ def test_a_model_below_the_current_folder_is_named_from_there(tmp_path: Path) ->
     assert named("/elsewhere/m.safetensors") == "/elsewhere/m.safetensors"
 
 
-def test_the_record_lies_beside_a_file_or_in_a_folder_whose_files_it_names(tmp_path: Path) -> None:
+def test_the_record_is_next_to_a_file_or_in_a_folder_and_lists_its_files(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "grid.png").touch()
@@ -61,20 +61,20 @@ def test_the_record_lies_beside_a_file_or_in_a_folder_whose_files_it_names(tmp_p
         "[" * 10_000,
     ],
 )
-def test_a_folder_without_a_record_of_gancli_has_no_files_of_its_own(tmp_path: Path, text: str) -> None:
+def test_a_folder_without_a_record_has_no_files_of_gancli(tmp_path: Path, text: str) -> None:
     assert provenance.recorded_files(tmp_path) == set()
     (tmp_path / "provenance.json").write_text(text)
     assert provenance.recorded_files(tmp_path) == set()
 
 
-def test_a_part_says_what_makes_it_alone() -> None:
+def test_the_record_of_a_single_image_says_how_to_make_it_alone() -> None:
     own = provenance.single_image_record(RECORD, [9], ["bag"], grid="1x1")
     assert (own.seeds, own.classes, own.settings) == ("9", ("bag",), {"grid": "1x1", "scale": 3})
     assert (own.command, own.trunc, own.sha256) == (RECORD.command, RECORD.trunc, RECORD.sha256)
     assert RECORD.settings["grid"] == "2x4"
 
 
-def test_fields_of_another_version_name_that_version() -> None:
+def test_fields_of_another_version_are_refused_with_that_version() -> None:
     values = json.loads(provenance.record_to_text(RECORD)[provenance.TEXT_KEYWORD])
     with pytest.raises(FileFormatError, match=f"x was made by gancli 9.0 .* this one, {gancli.__version__}"):
         provenance.parse_record(json.dumps({**values, "version": "9.0", "more": 1}), "x")

@@ -28,14 +28,14 @@ INIT = {"source": "old", "path": "/old", "sha256": "ab", "nimg": 5, "data": "tin
         {"data": {"source": "/pics\udcff"}},  # a path with a byte that is not UTF-8
     ],
 )
-def test_what_is_written_is_what_was_read(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_config_survives_reading_and_writing(tmp_path: Path, changes: dict[str, Any]) -> None:
     """In the same order, and whole numbers stay whole."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config_values(**changes)))
     assert json.dumps(to_json(read_run_config(path))) == path.read_text()
 
 
-def test_what_is_missing_of_older_versions_has_its_default_and_keys_of_newer_ones_are_ignored() -> None:
+def test_keys_missing_in_older_versions_get_defaults_and_keys_of_newer_versions_are_ignored() -> None:
     values = config_values(newer=1, data={"newer": {}})
     del values["train"]["beta2_end"], values["sources"]["beta2_end"], values["ideals"]["loss_unit"]
     config = parse_run_config(values, Path("config.json"))
@@ -47,7 +47,7 @@ def test_what_is_missing_of_older_versions_has_its_default_and_keys_of_newer_one
     assert "newer" not in to_json(config)
 
 
-def test_what_is_unknown_stays_where_it_stands_and_what_is_none_goes(tmp_path: Path) -> None:
+def test_unknown_keys_keep_their_place_and_unset_ones_are_dropped(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.write_json(run.config, {"comment": "mine", **config_values(log="tensorboard", newer=1), "job": "none"})
     write_run_config(run, make_run_config(init=INIT))
@@ -86,7 +86,7 @@ def test_what_is_unknown_stays_where_it_stands_and_what_is_none_goes(tmp_path: P
         ({"train": {"lr": "fast"}}, "lr must be a number, got 'fast'"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(changes: dict[str, Any], said: str) -> None:
+def test_errors_name_the_place_in_the_file(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(RunError, match=f"config.json does not hold the record of a run: {said}"):
         make_run_config(**changes)
 

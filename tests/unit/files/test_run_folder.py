@@ -99,7 +99,7 @@ def test_number_follows_the_highest_and_ignores_foreign_names(place: Path) -> No
     assert next_numbered_path(place, "x").name == "100001-x"
 
 
-def test_number_taken_in_between_is_skipped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_taken_by_another_process_is_skipped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "00000-x").mkdir()
     proposals = iter([place / "00000-x", place / "00001-x"])
     monkeypatch.setattr(run_folder, "next_numbered_path", lambda *_: next(proposals))
@@ -112,7 +112,7 @@ def test_folder_that_cannot_be_made_is_one_clear_line(place: Path) -> None:
         RunDir.create(place / "file" / "runs", "x")
 
 
-def test_open_tells_missing_from_foreign(place: Path) -> None:
+def test_open_distinguishes_missing_from_foreign_folders(place: Path) -> None:
     with pytest.raises(RunError, match="no run folder"):
         RunDir.open(place / "none")
     with pytest.raises(RunError, match=r"config\.json"):
@@ -142,7 +142,7 @@ def test_atomic_write_replaces_the_content_and_leaves_nothing_beside(place: Path
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "files"])
-def test_all_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
+def test_content_is_synced_before_the_rename_and_the_folder_after(
     place: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """What SIGKILL cannot show: a power cut takes what was not synced, and a name whose folder was not."""
@@ -207,7 +207,7 @@ def test_process_killed_while_renaming_leaves_the_old_content(place: Path, kind:
     assert len(names(place)) == 2  # and a partial one beside it
 
 
-def test_partial_files_of_a_dead_process_are_seen_by_nobody(place: Path) -> None:
+def test_partial_files_of_a_dead_process_are_ignored(place: Path) -> None:
     run = RunDir.create(place, "x")
     for path in (run.frame(0), run.checkpoint(0), run.model):
         path.with_name(f".{path.name}.0123abcd.partial").write_bytes(b"half")
@@ -231,7 +231,7 @@ def test_folder_writer_that_raises_leaves_nothing(place: Path) -> None:
     assert names(place) == []
 
 
-def test_a_folder_that_is_there_goes_as_a_whole_or_stays(place: Path) -> None:
+def test_an_existing_folder_is_replaced_as_a_whole_or_kept(place: Path) -> None:
     with atomic_folder(place / "x") as folder:
         (folder / "old").touch()
     with pytest.raises(RunError, match=r"cannot write .*/x: .*; it exists already"), atomic_folder(place / "x"):
@@ -254,7 +254,7 @@ def test_files_move_into_a_folder_over_those_of_the_same_names(place: Path) -> N
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_an_exchange_cut_short_leaves_the_old_folder(place: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def test_an_interrupted_exchange_keeps_the_old_folder(place: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     (place / "x").mkdir()
     (place / "x" / "old").touch()
     rename, calls = os.rename, 0
@@ -272,7 +272,7 @@ def test_an_exchange_cut_short_leaves_the_old_folder(place: Path, monkeypatch: p
     assert names(place) == ["x"] and names(place / "x") == ["old"]
 
 
-def test_what_a_process_killed_in_an_exchange_left_is_put_back_or_cleared(place: Path) -> None:
+def test_leftovers_of_a_killed_exchange_are_restored_or_removed(place: Path) -> None:
     """With SIGKILL between its renames, both folders have hidden names; after them, the old one has."""
     end = subprocess.run([sys.executable, "-c", DIE_EXCHANGING, place / "x"])
     assert end.returncode == -9
@@ -285,7 +285,7 @@ def test_what_a_process_killed_in_an_exchange_left_is_put_back_or_cleared(place:
     assert names(place) == ["x"]
 
 
-def test_temporary_files_of_killed_processes_go_and_those_of_others_stay(place: Path) -> None:
+def test_temporary_files_of_dead_processes_are_removed_and_others_kept(place: Path) -> None:
     others = {".x.png.00000012.partial", ".x.notes", ".x.00000012.partial2", ".x.2024.old", ".x.bad.partial"}
     for name in (".x.00000012.partial", *others):
         (place / name).touch()
@@ -313,7 +313,7 @@ def test_a_number_that_was_claimed_is_free_again_if_nothing_was_made(place: Path
     assert names(place) == ["00000"] and names(place / "00000") == ["made"]
 
 
-def test_partial_folders_of_a_dead_process_with_the_same_id_are_in_nobodys_way(place: Path) -> None:
+def test_partial_folders_of_a_dead_process_with_the_same_id_do_no_harm(place: Path) -> None:
     (place / ".x.0123abcd.partial" / "half").mkdir(parents=True)
     with atomic_folder(place / "x") as folder:
         (folder / "new").touch()
@@ -367,7 +367,7 @@ def test_run_that_fails_after_a_checkpoint_is_kept(place: Path) -> None:
         ("elsewhere/00000-quik-tiny", ""),
     ],
 )
-def test_a_name_much_like_that_of_a_run_gets_a_hint(
+def test_a_name_similar_to_a_run_gets_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -378,7 +378,7 @@ def test_a_name_much_like_that_of_a_run_gets_a_hint(
     assert str(refused.value) == f"no run folder {name}{hint}"
 
 
-def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path) -> None:
+def test_lock_is_refused_to_a_second_process_and_released_when_the_first_dies(place: Path) -> None:
     run = RunDir.create(place, "x")
     command = [sys.executable, "-c", HOLD_LOCK, run.path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -393,7 +393,7 @@ def test_lock_is_refused_to_a_second_process_and_dies_with_the_first(place: Path
         pass
 
 
-def test_who_only_looks_whether_a_run_is_locked_is_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_waits_for_a_process_that_only_checks_the_lock(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDir.create(place, "x")
     with run.lock():
         assert run.is_locked()
@@ -422,7 +422,7 @@ def another_lock(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("take_away", [rename, replace, another_lock])
-def test_a_folder_that_is_another_one_now_is_not_written_to(place: Path, take_away: Callable[[RunDir], None]) -> None:
+def test_a_replaced_folder_is_not_written_to(place: Path, take_away: Callable[[RunDir], None]) -> None:
     run = RunDir.create(place, "x")
     run.check_owned()
     with run.lock():
@@ -432,7 +432,7 @@ def test_a_folder_that_is_another_one_now_is_not_written_to(place: Path, take_aw
             run.check_owned()
 
 
-def test_a_lock_that_was_refused_leaves_the_one_that_is_held(place: Path) -> None:
+def test_a_refused_lock_does_not_release_the_held_one(place: Path) -> None:
     run = RunDir.create(place, "x")
     with run.lock():
         with pytest.raises(RunError, match="is in use"), run.lock():
@@ -445,7 +445,7 @@ def test_a_lock_that_was_refused_leaves_the_one_that_is_held(place: Path) -> Non
         raise BlockingIOError  # of something else: not said to be a run in use
 
 
-def test_a_link_in_the_place_of_what_a_run_deletes_in_or_locks_is_refused(place: Path) -> None:
+def test_a_link_in_place_of_a_run_subfolder_or_lock_is_refused(place: Path) -> None:
     run = RunDir.create(place, "x")
     (place / "pictures").mkdir()
     (run.path / run_folder.LOCK_NAME).symlink_to(place / "file")
@@ -488,13 +488,13 @@ def test_newest_is_the_highest_number_that_is_a_run(place: Path) -> None:
     assert run_folder.newest_run(place).path.name == "100000-c"
 
 
-def test_newest_of_nothing_says_what_to_type(place: Path) -> None:
+def test_newest_without_runs_says_what_to_type(place: Path) -> None:
     for folder in (place, place / "none"):
         with pytest.raises(RunError, match="gancli train"):
             run_folder.newest_run(folder)
 
 
-def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
+def test_log_is_read_without_a_line_that_a_crash_cut_short(place: Path) -> None:
     records = [{"nimg": 1, "loss": 0.5}, {"nimg": 2, "loss": 0.25}]
     for record in records:
         with open(place / "log", "a") as file:
@@ -515,7 +515,7 @@ def test_log_reads_back_without_the_line_a_crash_cut_short(place: Path) -> None:
         ({"kind": "eval", "nimg": 1, "short_classes": ["a", 3]}, "with short_classes that are not names"),
     ],
 )
-def test_a_line_of_metrics_that_is_none_is_refused(place: Path, values: dict[str, object], said: str) -> None:
+def test_an_invalid_line_of_metrics_is_refused(place: Path, values: dict[str, object], said: str) -> None:
     (place / "metrics.jsonl").write_text(json.dumps(values) + "\n")
     with pytest.raises(RunError, match=rf"metrics.jsonl has a line {said}( \(nimg\))?; restore or delete it"):
         run_log.read_metrics(place / "metrics.jsonl")

@@ -31,7 +31,7 @@ ABOUT = {"score": "fd_toy", "floor": 0.5, "coverage_floor": 0.9}
         ("kid_digits", 0.004, 0.001, None),
     ],
 )
-def test_a_score_is_told_in_floors_where_that_means_something(
+def test_a_score_is_shown_in_floors_where_that_is_meaningful(
     score: str, value: float, floor: float | None, ratio: float | None
 ) -> None:
     assert Score(score, value, floor=floor).times_floor == ratio
@@ -46,7 +46,7 @@ def test_a_score_comes_back_from_its_file_as_it_was() -> None:
         assert Score.from_json(score.name, json.loads(json.dumps(score.to_json()))) == score
 
 
-def test_what_is_no_score_in_a_file_is_left_out() -> None:
+def test_invalid_scores_in_a_file_are_ignored() -> None:
     scores = {"a": {"value": "1"}, "b": {"value": float("nan")}, "c": 3, "d": {"value": True}, "e": {"value": 1e400}}
     good = {"value": 2, "floor": "low", "reading": 3, "n_real": 7.0, "is_alarm": 1}
     found = Evaluation.from_json({"scores": {**scores, "f": good}, "conditions": [1]})
@@ -72,7 +72,7 @@ def test_evaluations_of_a_run_are_read_the_latest_first(tmp_path: Path) -> None:
     assert found[0].evaluation.describe_counts() == "50 generated images against 1,000 training images"
 
 
-def test_scores_of_training_stand_beside_their_floors_and_say_which_is_better() -> None:
+def test_scores_of_training_have_their_floors_and_direction() -> None:
     line = {"kind": "eval", "nimg": 5, "fd_toy": 2.0, "coverage": 0.5, "class_tv": None}
     assert training_scores(ABOUT, line) == [
         Score("fd_toy", 2.0, "lower is better", 0.5),

@@ -33,19 +33,19 @@ def test_expected_total_variation_of_simulated_draws() -> None:
     assert np.mean(simulated) == pytest.approx(classes.expected_total_variation(UNEQUAL, 200), rel=0.03)
 
 
-def test_a_class_that_nobody_has_adds_nothing() -> None:
+def test_a_class_without_images_adds_nothing() -> None:
     padded = torch.cat([UNEQUAL, torch.zeros(1).double()])
     assert classes.expected_total_variation(padded, 50) == classes.expected_total_variation(UNEQUAL, 50)
     assert classes.expected_total_variation(torch.tensor([1.0, 0.0]), 50) == 0
 
 
-def test_short_classes_have_less_than_a_quarter_of_their_share() -> None:
+def test_missing_classes_have_less_than_a_quarter_of_their_share() -> None:
     """Of 200: expected 100, 60, 40; a quarter of 40 is 10."""
     assert classes.short_classes(torch.tensor([130, 61, 9]), UNEQUAL) == [2]
     assert classes.short_classes(torch.tensor([129, 61, 10]), UNEQUAL) == []
 
 
-def test_too_few_images_call_no_class_short() -> None:
+def test_too_few_images_report_no_class_as_missing() -> None:
     """Of 50, 10 were expected of the last class: fewer than 12."""
     assert classes.short_classes(torch.tensor([30, 20, 0]), UNEQUAL) == []
 

@@ -11,7 +11,7 @@ def rms_pair_distance(x: torch.Tensor) -> float:
     return float(torch.pdist(x).square().mean().sqrt())
 
 
-def test_ratio_is_that_of_the_distances_between_all_pairs() -> None:
+def test_diversity_is_the_ratio_of_mean_distances_over_all_pairs() -> None:
     fake = REAL[:40] * torch.tensor([0.2, 1, 1, 0.5, 2]) + 3
     expected = rms_pair_distance(fake) / rms_pair_distance(REAL)
     assert diversity_ratio(moments(REAL), moments(fake)) == pytest.approx(expected)
@@ -22,5 +22,5 @@ def test_real_comes_first_and_a_collapsed_generator_has_no_diversity() -> None:
     assert diversity_ratio(moments(REAL), moments(REAL[:1].expand(10, -1))) == 0
 
 
-def test_reals_that_are_all_equal_have_no_ratio() -> None:
+def test_equal_real_images_give_no_ratio() -> None:
     assert diversity_ratio(moments(REAL[:1].expand(10, -1)), moments(REAL)) is None

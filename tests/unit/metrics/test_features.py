@@ -36,7 +36,7 @@ def refuse(images: torch.Tensor) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS_SHA256))
-def test_carried_network_is_whole_small_and_good(name: str) -> None:
+def test_shipped_network_is_intact_small_and_accurate(name: str) -> None:
     path = WEIGHTS / f"{name}.safetensors"
     _, about, _ = tensor_file.unpack_tensors("features", path)
     assert path.stat().st_size < 1_000_000
@@ -46,7 +46,7 @@ def test_carried_network_is_whole_small_and_good(name: str) -> None:
     assert about["data"]["name"] and len(about["data"]["digest"]) == 64
 
 
-def test_digits_network_reads_held_out_digits_as_its_file_says_with_no_dead_unit() -> None:
+def test_digits_network_has_the_recorded_accuracy_and_no_dead_unit() -> None:
     """On features of real images every unit varies, and is standardised on those it was trained on."""
     from gancli.core.data import load as data
 
@@ -109,7 +109,7 @@ def test_random_filters_never_change() -> None:
         ("cats/", (3, 64, 64), "random"),
     ],
 )
-def test_auto_takes_the_network_made_for_the_data(data_name: str, shape: tuple[int, int, int], chosen: str) -> None:
+def test_auto_picks_the_extractor_for_the_data(data_name: str, shape: tuple[int, int, int], chosen: str) -> None:
     assert choose_extractor("auto", data_name, shape).name == chosen
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_network_is_refused_by_name(tmp_path: Path, monkeypatch: pytes
         load_extractor("fashion")
 
 
-def test_cache_gives_back_what_was_extracted(tmp_path: Path) -> None:
+def test_cache_returns_the_extracted_features(tmp_path: Path) -> None:
     extractor, images = load_extractor("digits"), pictures(5)
     first = features.extract_cached(extractor, images, "data", tmp_path / "cache")
     again = features.extract_cached(Extractor("digits", refuse, extractor.digest), images, "data", tmp_path / "cache")
@@ -158,7 +158,7 @@ def test_cache_is_keyed_by_network_and_by_data(tmp_path: Path, digest: str, data
         features.extract_cached(Extractor("random", refuse, digest), pictures(5), data, tmp_path)
 
 
-def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
+def test_damaged_cache_is_rebuilt(tmp_path: Path) -> None:
     extractor, images = load_extractor("random"), pictures(5)
     folder = tmp_path / "cache"
     first = features.extract_cached(extractor, images, "data", folder)
@@ -170,7 +170,7 @@ def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
-def test_a_file_under_another_ones_name_is_made_again(tmp_path: Path) -> None:
+def test_cache_file_with_the_wrong_name_is_rebuilt(tmp_path: Path) -> None:
     extractor = load_extractor("random")
     folder = tmp_path / "cache"
     train = features.extract_cached(extractor, pictures(5), "data train", folder)
@@ -185,7 +185,7 @@ def test_a_file_under_another_ones_name_is_made_again(tmp_path: Path) -> None:
     )
 
 
-def test_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+def test_unwritable_cache_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert len(features.extract_cached(load_extractor("random"), pictures(3), "data", tmp_path / "file")) == 3
 

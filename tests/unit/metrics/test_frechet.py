@@ -55,7 +55,7 @@ def test_distance_is_symmetric_and_zero_to_itself() -> None:
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_one_image_repeated_scores_the_spread_it_lacks() -> None:
+def test_one_repeated_image_scores_the_missing_variance() -> None:
     """S2 = 0: |m1 - m2|^2 + tr S1."""
     real = draw(50, 6, 0)
     collapsed = real[:1].expand(50, -1)

@@ -39,13 +39,13 @@ def test_one_subset_of_everything_agrees_with_torch_fidelity_and_torchmetrics() 
     assert ours.error is None
 
 
-def test_two_halves_of_one_set_are_no_distance_apart_and_may_be_below_zero() -> None:
+def test_two_halves_of_one_set_have_distance_zero_and_may_be_negative() -> None:
     values = [kernel_distance(normal(500, 8, 2 * s), normal(500, 8, 2 * s + 1), generator=seeded()) for s in range(20)]
     assert min(v.value for v in values) < 0
     assert abs(np.mean([v.value for v in values])) < 0.02
 
 
-def test_standard_error_covers_the_truth_about_as_often_as_it_should() -> None:
+def test_standard_error_covers_the_true_value_at_the_expected_rate() -> None:
     """Truth from large sets; of 40 small ones about 95 % should lie within 2.26 errors (t, 9 degrees of freedom)."""
     truth = unbiased_mmd2(normal(3000, 4, 1000), normal(3000, 4, 1001, shift=0.5))
     found = [
@@ -58,7 +58,7 @@ def test_standard_error_covers_the_truth_about_as_often_as_it_should() -> None:
     assert spread / 1.3 < np.mean([f.error for f in found]) < spread * 1.3
 
 
-def test_standard_error_is_right_where_there_is_no_difference_too() -> None:
+def test_standard_error_is_right_for_equal_distributions() -> None:
     found = [kernel_distance(normal(600, 8, 2 * s), normal(600, 8, 2 * s + 1), generator=seeded()) for s in range(100)]
     spread = np.std([f.value for f in found])
     assert spread / 1.3 < np.sqrt(np.mean([f.error**2 for f in found])) < spread * 1.3

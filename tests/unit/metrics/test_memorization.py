@@ -30,7 +30,7 @@ def test_authentic_percentage_by_hand() -> None:
     assert memorization.authentic_pct(training_neighbours(column(0.25, 13, -2), TRAIN)) == pytest.approx(100 / 3)
 
 
-def test_copies_are_never_authentic_even_of_images_that_have_twins() -> None:
+def test_copies_are_never_authentic_even_of_duplicated_images() -> None:
     train = torch.cat([TRAIN, TRAIN[:1]])
     found = training_neighbours(train, train)
     assert found.distance.tolist() == [0, 0, 0, 0]
@@ -53,7 +53,7 @@ def test_closer_than_heldout_takes_fakes_first_and_finds_copies() -> None:
     assert memorization.closer_than_heldout(originals, away) == pytest.approx(0.5, abs=0.08)
 
 
-def test_a_few_copies_show_in_the_close_share_only() -> None:
+def test_a_few_copies_change_only_the_close_share() -> None:
     train, heldout = normal(500, 0), normal(1000, 1)
     away = training_neighbours(heldout, train).distance
     mixed = training_neighbours(torch.cat([normal(900, 2), train[:100]]), train).distance
@@ -63,7 +63,7 @@ def test_a_few_copies_show_in_the_close_share_only() -> None:
     assert memorization.closer_than_heldout(mixed, away) < 0.6
 
 
-def test_copies_are_found_where_some_held_out_images_are_in_the_training_set_too() -> None:
+def test_copies_are_found_even_if_some_held_out_images_are_in_the_training_set() -> None:
     train = normal(500, 0)
     heldout = training_neighbours(torch.cat([normal(490, 1), train[:10]]), train).distance
     copies = training_neighbours(torch.cat([normal(700, 2), train[100:400]]), train).distance
@@ -77,13 +77,13 @@ def test_close_share_by_hand() -> None:
     assert (share, expected) == (0.5, 3 / 301)
 
 
-def test_nearest_pairs_come_most_copy_like_first() -> None:
+def test_nearest_pairs_are_sorted_from_the_most_copy_like() -> None:
     found = training_neighbours(column(13, -2, 0.25), TRAIN)
     assert [pair[:2] for pair in memorization.nearest_pairs(found, n=2)] == [(2, 0), (0, 2)]
     assert len(memorization.nearest_pairs(found)) == 3
 
 
-def test_a_training_image_with_a_twin_is_not_called_nearest_for_being_crowded() -> None:
+def test_a_duplicated_training_image_is_not_nearest_just_because_it_has_a_duplicate() -> None:
     found = Neighbours(torch.tensor([0.0, 0.5, 0.5]), torch.tensor([4, 5, 6]), torch.tensor([0.0, 0.0, 1.0]))
     assert found.ratio.tolist() == [0, torch.inf, 0.5]
     assert memorization.nearest_pairs(found) == [(0, 4, 0.0), (2, 6, 0.5), (1, 5, torch.inf)]
@@ -97,7 +97,7 @@ def test_blocks_do_not_change_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
     assert all(torch.allclose(a.double(), b.double()) for a, b in zip(whole, blocked, strict=True))
 
 
-def test_nearest_is_that_of_all_distances_even_far_from_the_origin() -> None:
+def test_nearest_is_exact_even_far_from_the_origin() -> None:
     queries, train = normal(200, 0) + 1000, normal(300, 1) + 1000
     distance, index = distances.nearest_neighbour(queries, train)
     expected = torch.cdist(queries, train, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)

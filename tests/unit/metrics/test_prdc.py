@@ -90,7 +90,7 @@ def test_perfect_sampler_covers_what_is_expected_and_has_density_one(n_real: int
     assert np.mean([f.density for f in found]) == pytest.approx(1, abs=0.03)
 
 
-def test_coverage_alone_is_that_of_all_four() -> None:
+def test_coverage_alone_equals_coverage_in_prdc() -> None:
     for shift in (0.0, 0.3, 1.0):
         real, fake = normal(300, 4, 0), normal(200, 4, 1) + shift
         alone = coverage(real, squared_radii(real).sqrt(), fake)

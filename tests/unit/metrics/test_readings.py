@@ -23,7 +23,7 @@ def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: s
     assert scores.describe_distance(value * 5, 5.0, 0.7) == reading
 
 
-def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
+def test_distances_without_a_floor_are_read_with_their_bias() -> None:
     reading = scores.describe_distance(3.0, None, 2.0)
     assert reading == "1.5 times the distance expected from sampling noise; too few held-out images for a floor"
     assert scores.describe_distance(3.0, None, 0.0) == "the real images are all alike"
@@ -40,9 +40,7 @@ def test_distances_without_a_floor_are_read_beside_their_bias() -> None:
         (0.49, 0.0, ", far fewer than for held-out images"),
     ],
 )
-def test_shares_are_read_beside_those_of_held_out_images_and_their_noise(
-    value: float, noise: float, reading: str
-) -> None:
+def test_shares_are_compared_with_held_out_images_and_noise(value: float, noise: float, reading: str) -> None:
     assert scores.describe_share(value, 1.0, noise) == reading
     assert scores.describe_share(value, None, noise) == ""
 
@@ -64,7 +62,7 @@ def test_noise_of_two_shares_by_hand() -> None:
         (0.151, 0.01, "15% of the images would have to change class to match the training set; unbalanced"),
     ],
 )
-def test_class_balance_is_read_beside_its_floor(value: float, floor: float, reading: str) -> None:
+def test_class_balance_is_compared_with_its_floor(value: float, floor: float, reading: str) -> None:
     assert scores.describe_class_balance(value, floor) == reading
 
 
@@ -81,11 +79,11 @@ def test_class_balance_is_read_beside_its_floor(value: float, floor: float, read
         (0.76, 0.02, "in 76% of comparisons; these are copies, or only typical images"),
     ],
 )
-def test_nearness_is_called_so_beyond_its_error(value: float, error: float, ends: str) -> None:
+def test_fakes_are_called_near_only_beyond_the_standard_error(value: float, error: float, ends: str) -> None:
     assert scores.describe_closer_share(value, error).endswith(ends)
 
 
-def test_many_close_images_ask_for_a_look_at_the_pairs() -> None:
+def test_many_close_images_point_to_the_pairs() -> None:
     assert scores.describe_close_share(0.05, 0.01, 0.009).endswith("; look at the nearest pairs")
     assert scores.describe_close_share(0.05, 0.01, 0.011).endswith("the closest 1% of held-out images")
 
@@ -107,7 +105,7 @@ def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
     assert scores.describe_diversity(value) == reading
 
 
-def test_kernel_distances_are_read_in_errors_and_for_what_so_many_images_can_show() -> None:
+def test_kernel_distances_are_read_in_standard_errors_and_the_smallest_detectable_difference() -> None:
     assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "should be 0, but is 2 standard errors above"
     assert scores.describe_kernel_distance(0.19, 0.1, 2000) == "within two standard errors of 0: no difference found"
     assert scores.describe_kernel_distance(-0.19, 0.1, 1999).endswith(
@@ -127,7 +125,7 @@ def normal(n: int, seed: int, shift: float = 0.0) -> Features:
 PLAIN = Extractor("toy", lambda _: (normal(1, 0).values, None), "digest")
 
 
-def test_a_kernel_distance_beyond_two_errors_is_told_in_errors() -> None:
+def test_a_kernel_distance_beyond_two_errors_is_read_in_errors() -> None:
     score = score_features(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
     kid = score.scores["kid_toy"]
     assert kid.reading == f"should be 0, but is {kid.value / kid.error:,.0f} standard errors above"

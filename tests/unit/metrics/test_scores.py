@@ -58,7 +58,7 @@ def test_a_perfect_generator_is_at_every_floor() -> None:
     assert found["diversity"].value == pytest.approx(1, abs=0.03)
 
 
-def test_a_lost_class_is_named_and_lowers_recall_but_not_precision() -> None:
+def test_a_missing_class_is_named_and_lowers_recall_but_not_precision() -> None:
     found = score_features(reference(), perfect(800, 2, share=(0.5, 0.5, 0, 0))).scores
     assert found["class_tv"].reading == "2 classes missing or rare: owl, eel"
     assert found["class_tv"].value == pytest.approx(0.5, abs=0.04)
@@ -68,7 +68,7 @@ def test_a_lost_class_is_named_and_lowers_recall_but_not_precision() -> None:
     assert found["fd_toy"].value > 20 * found["fd_toy"].floor
 
 
-def test_one_image_repeated_gives_numbers_and_is_called_collapsed() -> None:
+def test_one_repeated_image_gives_finite_scores_and_is_reported_as_collapsed() -> None:
     one = perfect(1, 2)[torch.zeros(300, dtype=torch.int64)]
     found = score_features(reference(), one)
     assert all(v is not None for name, v in values(found).items() if name not in ("label_fidelity", "modes", "kl"))
@@ -93,7 +93,7 @@ def test_wrong_labels_lower_fidelity_only() -> None:
     assert score_features(reference(), fake, requested=asked).scores["label_fidelity"].value == 0.75
 
 
-def test_the_floor_of_coverage_alone_is_the_one_beside_the_score() -> None:
+def test_the_coverage_floor_alone_equals_the_one_in_the_score() -> None:
     ref = reference()
     for n in (200, 700):
         score = score_features(ref, perfect(n, 2), metrics=["prdc"]).scores["coverage"]
@@ -111,7 +111,7 @@ def test_frechet_floor_is_that_of_equal_counts_scaled_to_the_scores() -> None:
     assert score.floor_measured == frechet_distance(moments(subset), moments(ref.heldout.values))
 
 
-def test_same_seed_same_numbers_whatever_was_scored_before() -> None:
+def test_same_seed_gives_the_same_scores_whatever_ran_before() -> None:
     ref, fake = reference(), perfect(300, 2)
     first = score_features(ref, fake).to_json()
     score_features(ref, perfect(500, 3))
@@ -128,7 +128,7 @@ def test_relative_features_are_standardised_on_the_real_images() -> None:
     assert a.conditions["relative"] is True
 
 
-def test_without_classes_or_held_out_images_what_does_not_apply_is_null() -> None:
+def test_scores_that_do_not_apply_are_null() -> None:
     found = score_features(
         Reference(BLIND, Features(perfect(100, 0).values)), Features(perfect(100, 2).values)
     ).to_json()
@@ -140,7 +140,7 @@ def test_without_classes_or_held_out_images_what_does_not_apply_is_null() -> Non
     assert scores["closer_than_heldout"]["reading"] == "needs at least 100 held-out images, got 0"
 
 
-def test_too_few_images_say_the_minimum_and_what_to_use_instead() -> None:
+def test_too_few_images_give_the_minimum_and_an_alternative() -> None:
     found = score_features(reference(), perfect(6, 2)).scores
     assert found["fd_toy"].reading == "needs at least 7 real and generated images, got 6; kid_toy needs only 20"
     assert found["kid_toy"].reading.startswith("needs at least 20")
@@ -149,7 +149,7 @@ def test_too_few_images_say_the_minimum_and_what_to_use_instead() -> None:
     json.dumps(score_features(reference(), perfect(1, 2)).to_json(), allow_nan=False)
 
 
-def test_many_classes_are_counted_as_modes_beside_what_a_perfect_generator_shows() -> None:
+def test_many_classes_are_counted_as_modes_with_the_floor_of_a_perfect_generator() -> None:
     names = tuple(map(str, range(200)))
     stacked = Extractor("stacked-digits", READER.network, "digest", class_names=names)
 
@@ -167,7 +167,7 @@ def test_many_classes_are_counted_as_modes_beside_what_a_perfect_generator_shows
     assert bad["kl"].value > 20 * good["kl"].value
 
 
-def test_only_the_metrics_asked_for_are_computed_and_progress_tells_each() -> None:
+def test_only_requested_metrics_are_computed_and_each_reports_progress() -> None:
     seen: list[str] = []
     found = score_features(reference(), perfect(100, 2), metrics=["diversity", "kid"], progress=seen.append)
     assert seen == ["diversity", "kid"] and set(found.scores) == {"diversity", "kid_toy"}
@@ -199,7 +199,7 @@ def test_registry_holds_the_headline_set() -> None:
     assert set(METRICS) == {"frechet", "kid", "prdc", "classes", "fidelity", "modes", "memorization", "diversity"}
 
 
-def test_scores_that_alone_mean_trouble_are_marked() -> None:
+def test_scores_that_indicate_trouble_on_their_own_are_marked() -> None:
     def alarms(fake: Features) -> set[str]:
         return {name for name, score in score_features(reference(), fake).scores.items() if score.is_alarm}
 
@@ -212,7 +212,7 @@ def test_scores_that_alone_mean_trouble_are_marked() -> None:
     assert {"closer_than_heldout", "close_share"} <= alarms(copies)
 
 
-def test_precision_of_a_collapsed_set_is_said_to_mean_nothing() -> None:
+def test_precision_of_a_collapsed_set_is_marked_as_meaningless() -> None:
     """All fakes lie at one real image, inside of its ball and of its neighbours'."""
     ref = reference()
     found = score_features(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
@@ -221,7 +221,7 @@ def test_precision_of_a_collapsed_set_is_said_to_mean_nothing() -> None:
     assert "means nothing" not in score_features(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
 
 
-def test_images_unlike_the_data_are_not_praised_for_being_far_from_it() -> None:
+def test_images_far_from_the_data_are_reported_as_unlike_it() -> None:
     found = score_features(reference(), Features(perfect(400, 2).values + 3), metrics=["memorization"]).scores
     assert found["auth_pct"].reading.endswith("more than for held-out images, so they are unlike the data")
     assert found["closer_than_heldout"].reading.endswith("unlike the data")

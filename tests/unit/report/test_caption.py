@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw
 from gancli.report import caption, lettering
 
 
-def test_moment_names_kimg_and_epoch_in_the_room_of_the_last():
+def test_caption_gives_kimg_and_epoch_in_a_fixed_width():
     assert caption.format_moment(12_800, 240_000, 4500) == "\u200712.8 kimg · epoch \u20072.8"
     assert caption.format_moment(240_000, 240_000, 4500) == "240.0 kimg · epoch 53.3"
     assert caption.format_moment(500, 9_000, None) == "0.5 kimg"

@@ -23,7 +23,7 @@ def make_run(tmp_path):
     return make
 
 
-def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make_run):
+def test_each_run_has_loss_accuracy_and_score_with_their_ideals(make_run):
     run = make_run(tick(2000, g_loss=0.9), tick(4000), {"kind": "eval", "nimg": 4000, "fd_digits": 3.5})
     [[loss, accuracy, score]] = charts.film_charts([run])
     assert [line.name for line in loss.lines] == ["discriminator", "generator"]
@@ -35,7 +35,7 @@ def test_each_run_has_loss_accuracy_and_score_with_what_they_ought_to_reach(make
     assert score.range[0] < 0.25 and score.range[1] > 3.5
 
 
-def test_accuracy_of_pairs_is_one_curve_beside_the_held_out_one(make_run):
+def test_accuracy_of_pairs_is_one_curve_next_to_the_held_out_one(make_run):
     pairs = make_run(
         {"kind": "tick", "nimg": 2000, "d_loss": 0.6, "accuracy": 0.7, "accuracy_heldout": 0.6},
         config={"ideals": IDEALS | {"accuracy_of": "pairs"}},
@@ -53,7 +53,7 @@ def test_runs_share_their_ranges(make_run):
     assert first[0].range[1] > 9
 
 
-def test_score_is_there_for_all_runs_or_for_none(make_run):
+def test_score_chart_is_drawn_for_all_runs_or_none(make_run):
     scored = make_run(tick(2000), {"kind": "eval", "nimg": 2000, "fd_digits": 3.5})
     plain = make_run(tick(2000), config={})
     assert [len(own) for own in charts.film_charts([plain])] == [2]
@@ -62,7 +62,7 @@ def test_score_is_there_for_all_runs_or_for_none(make_run):
     assert not both[1][2].lines
 
 
-def test_epochs_stand_in_where_no_tick_was_measured(make_run):
+def test_epochs_are_used_if_no_tick_was_measured(make_run):
     [[loss, *_]] = charts.film_charts([make_run({"kind": "epoch", "nimg": 900, "d_loss": 1.0})])
     assert loss.lines[0].kimg.tolist() == [0.9]
 
@@ -74,13 +74,13 @@ def test_run_without_measurements_is_named(make_run):
 
 
 @pytest.mark.parametrize("damage", ["12", [1], None, -1], ids=str)
-def test_damaged_config_leaves_only_the_dashed_lines_out(make_run, damage):
+def test_damaged_config_omits_only_the_dashed_lines(make_run, damage):
     run = make_run(tick(2000), config={"ideals": damage, "eval": {"score": damage, "floor": damage}})
     [[loss, *_]] = charts.film_charts([run])
     assert not loss.marks and np.isfinite(loss.range).all()
 
 
-def test_several_runs_are_compared_in_a_colour_each_beside_what_they_ought_to_reach():
+def test_several_runs_are_compared_in_a_colour_each_with_their_ideals():
     runs = [(CONFIG, [tick(1000, value, g_loss=3.0), tick(2000, value, g_loss=3.0)]) for value in (1.0, 2.0)]
     found = charts.comparison_charts(charts.report_charts(runs), ["a", "b"])
     assert found[0].title == "loss: discriminator"

@@ -15,12 +15,12 @@ def test_places_are_spread_evenly_and_the_last_is_one(n, most):
     assert places[0] == 0 or most == 1
 
 
-def test_as_many_as_have_room_are_kept_and_one_at_least():
+def test_as_many_as_fit_are_kept_and_at_least_one():
     assert choose_fitting([10] * 8, 80) == list(range(8))
     assert choose_fitting([10] * 9, 30) == [0, 4, 8]
     assert choose_fitting([10] * 9, 5) == [8]
 
 
 @pytest.mark.parametrize("n", range(5))
-def test_the_length_of_a_uri_is_known_beforehand(n):
+def test_the_length_of_a_uri_is_known_in_advance(n):
     assert len(data_uri("image/png", bytes(n))) == data_uri_length(n)

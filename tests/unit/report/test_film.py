@@ -78,7 +78,7 @@ def test_frame_of_another_size_is_named(run):
         film.write_progress_film(run)
 
 
-def test_config_without_names_still_gives_a_film(run):
+def test_config_without_names_gives_a_film(run):
     run.write_json(run.config, {})
     add_frames(run, 0, 500)
     assert film.write_progress_film(run).exists()
@@ -120,7 +120,7 @@ def test_runs_side_by_side_are_aligned_by_images_seen(make_run):
         assert (frame[:, width : width + film.GAP] == lettering.PAPER).all()
 
 
-def test_pictures_come_to_one_height_by_whole_factors(make_run):
+def test_pictures_are_scaled_to_one_height_by_whole_factors(make_run):
     large, small = make_run(0, shape=(64, 80)), make_run(0, config=CLASSIC, shape=(28, 28))
     both = film.plan_film([large, small])
     assert both.scales == [7, 16]
@@ -132,7 +132,7 @@ def test_pictures_come_to_one_height_by_whole_factors(make_run):
     )
 
 
-def test_grey_beside_colour_is_shown_in_colour(make_run):
+def test_grey_next_to_colour_is_shown_in_colour(make_run):
     grey, colour = make_run(0), make_run(0, config=CLASSIC, shape=(28, 56, 3))
     both = film.plan_film([grey, colour])
     [frame] = drawn(both)
@@ -157,7 +157,7 @@ def test_more_runs_than_a_page_holds_are_refused(make_run):
         film.plan_film([make_run(0)] * 9)
 
 
-def test_labels_tell_the_runs_apart(make_run, tmp_path):
+def test_labels_distinguish_the_runs(make_run, tmp_path):
     quick, classic, again = make_run(0), make_run(0, config=CLASSIC), make_run(0)
     assert film.run_labels([quick, classic], [CONFIG, CLASSIC]) == ["quick · mnist-5k", "classic · mnist-5k"]
     assert film.run_labels([quick, again], [CONFIG] * 2) == ["00000-quick", "00002-quick"]
@@ -170,13 +170,13 @@ def test_every_keeps_the_ends_and_skips_between(make_run):
     assert film.plan_film([run], FilmOptions(every=4)).moments == [0, 4000, 8000, 9000]
 
 
-def test_without_a_caption_only_the_pictures_are_left(make_run):
+def test_without_a_caption_only_the_pictures_are_shown(make_run):
     run = make_run(0)
     [frame] = drawn(film.plan_film([run], FilmOptions(caption=False)))
     assert np.array_equal(frame, image_io.enlarge_pixels(image_io.read_png(run.frame(0)), 10))
 
 
-def test_the_page_has_its_greys_to_the_level():
+def test_the_greys_of_the_page_are_exact_in_a_gif():
     assert {lettering.PAPER, lettering.DIM, lettering.INK} <= set(gif.GREYS[:, 0].tolist())
 
 
@@ -187,7 +187,7 @@ def test_the_caption_says_where_the_run_is_and_its_bar_fills(make_run):
     assert np.array_equal(frames[1][280:], expected)
 
 
-def test_captions_side_by_side_have_kimg_alone(make_run):
+def test_captions_side_by_side_show_only_kimg(make_run):
     [_, last] = drawn(film.plan_film([make_run(0, 500), make_run(0, 500, config=CLASSIC)]))
     for left, name in ((0, "quick"), (560 + film.GAP, "classic")):
         expected = caption.draw_caption(560, f"{name} · mnist-5k", "0.5 kimg", 1)
@@ -207,7 +207,7 @@ def test_rows_of_unknown_height_are_refused(make_run):
         film.plan_film([make_run(0)], FilmOptions(rows=2))
 
 
-def test_curves_grow_beside_a_run_alone(make_run):
+def test_curves_of_a_single_run_grow_next_to_it(make_run):
     run = make_run(0, 2000, 4000)
     measure(run, 2000, 4000)
     both = film.plan_film([run], FilmOptions(plots=True))
@@ -242,7 +242,7 @@ def test_curves_without_measurements_are_refused(make_run):
         film.plan_film([make_run(0)], FilmOptions(plots=True))
 
 
-def test_frames_are_read_one_by_one_and_only_where_a_run_goes_on(make_run, monkeypatch):
+def test_frames_are_read_one_by_one_and_not_after_a_run_ends(make_run, monkeypatch):
     read, long, short = [], make_run(*range(0, 5000, 500)), make_run(0, 500, config=CLASSIC)
     both = film.plan_film([long, short])
     original = image_io.read_png

@@ -61,12 +61,12 @@ def test_a_run_has_its_settings_length_best_score_and_size(run: RunDir) -> None:
     ],
     ids=str,
 )
-def test_the_state_is_how_the_last_stretch_ended(run: RunDir, told: list[Any], state: str) -> None:
+def test_the_state_is_how_the_last_session_ended(run: RunDir, told: list[Any], state: str) -> None:
     run.events.write_text(lines([{"event": event} for event in told]) + "not json\n")
     assert read_overview(run).state == state
 
 
-def test_a_run_that_a_process_owns_is_running_and_looking_leaves_the_lock_alone(run: RunDir) -> None:
+def test_a_locked_run_is_running_and_reading_it_keeps_the_lock(run: RunDir) -> None:
     assert not read_overview(run).path.joinpath(".lock").exists()
     with run.lock():
         assert read_overview(run).state == "running"
@@ -75,7 +75,7 @@ def test_a_run_that_a_process_owns_is_running_and_looking_leaves_the_lock_alone(
     assert read_overview(run).state == "broken"
 
 
-def test_images_seen_are_those_of_the_newest_line_or_checkpoint(run: RunDir) -> None:
+def test_images_seen_come_from_the_newest_line_or_checkpoint(run: RunDir) -> None:
     run.checkpoint(3500).write_bytes(b"x")
     assert read_overview(run).nimg == 3500
     run.checkpoint(3500).unlink()
@@ -87,7 +87,7 @@ def test_images_seen_are_those_of_the_newest_line_or_checkpoint(run: RunDir) -> 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "[" * 200_000, "\udcff"], ids=["empty", "cut", "list", "deep", "bytes"]
 )
-def test_an_unreadable_config_is_a_broken_run_that_says_why(run: RunDir, text: str) -> None:
+def test_an_unreadable_config_is_a_broken_run_with_a_reason(run: RunDir, text: str) -> None:
     run.config.write_text(text, errors="surrogateescape")
     found = read_overview(run)
     assert found.state == "broken" and "config.json" in found.fault and str(run.path) not in found.fault
@@ -102,13 +102,13 @@ def test_an_unreadable_config_is_a_broken_run_that_says_why(run: RunDir, text: s
     ],
     ids=["nothing", "kinds", "score"],
 )
-def test_a_config_that_says_less_or_nonsense_is_shown_as_far_as_it_goes(run: RunDir, config: dict[str, Any]) -> None:
+def test_an_incomplete_or_nonsensical_config_is_shown_as_far_as_possible(run: RunDir, config: dict[str, Any]) -> None:
     run.config.write_text(json.dumps(config))
     found = read_overview(run)
     assert (found.preset, found.data, found.total_nimg, found.best) == ("", "", None, None) and found.nimg == 3000
 
 
-def test_lines_that_are_no_measurements_count_nothing(run: RunDir) -> None:
+def test_lines_without_measurements_are_ignored(run: RunDir) -> None:
     good = {"kind": "eval", "nimg": 1000, "fd_digits": 4.0}
     bad = [["eval"], {"kind": "eval"}, {"kind": "eval", "nimg": "eval", "fd_digits": 1}]
     huge = [{"kind": "eval", "nimg": 5, "fd_digits": value} for value in (float("nan"), float("inf"), "1", True)]
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_read_is_a_broken_run(run: RunDir, monkeypatch: 
     assert (found.state, found.fault) == ("broken", "Permission denied")
 
 
-def test_numbers_beyond_all_measure_count_nothing(run: RunDir) -> None:
+def test_absurdly_large_numbers_are_ignored(run: RunDir) -> None:
     wild = [{"kind": "eval", "nimg": 10**400, "fd_digits": 1.0}, {"kind": "eval", "nimg": 1, "fd_digits": 1e299}]
     run.metrics.write_text(lines(wild[:1]))
     assert read_overview(run).nimg is None
@@ -139,7 +139,7 @@ def test_numbers_beyond_all_measure_count_nothing(run: RunDir) -> None:
     assert json.dumps(read_overview(run).to_json(), allow_nan=False).count('"times_floor": null') == 1
 
 
-def test_folders_come_newest_first_whatever_they_hold(run: RunDir) -> None:
+def test_folders_come_newest_first_whatever_they_contain(run: RunDir) -> None:
     below = run.path.parent
     for name in ("00012-x", "00000-y", "100000-z", "notes", "1-a"):
         (below / name).mkdir()

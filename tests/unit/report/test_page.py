@@ -140,12 +140,12 @@ def test_a_kernel_distance_may_be_negative_and_is_read_against_0(make_run):
 
 
 @pytest.mark.parametrize("unlike", [{"n_fake": 500}, {"features_sha256": "f"}, {"score": "fd_digits"}])
-def test_runs_that_were_scored_otherwise_are_not_compared(make_run, unlike):
+def test_runs_scored_under_different_conditions_are_not_compared(make_run, unlike):
     runs = make_run(), make_run({**RECORD, "eval": {**RECORD["eval"], **unlike}})
     assert ("These runs were scored with different data" in parsed(*runs).text) == ("score" not in unlike)
 
 
-def test_a_page_refers_to_nothing_outside_of_it(make_run):
+def test_a_page_loads_nothing_from_outside(make_run):
     content = page.render_report([make_run()])
     assert b"://" not in content and b"@import" not in content and b"url(" not in content
     for tag, attributes in Parsed(content).elements:
@@ -194,7 +194,7 @@ def test_nothing_from_a_file_becomes_an_element(make_run):
         ({**RECORD, "data": {**DATA, "n_train": 0, "class_names": [1], "class_counts": [None]}}, LINES, [], [0]),
     ],
 )
-def test_a_run_that_has_or_says_little_still_gets_a_page(make_run, record, lines, events, nimgs):
+def test_a_run_with_little_data_gets_a_page(make_run, record, lines, events, nimgs):
     shown = parsed(make_run(record, lines, events, nimgs))
     assert bool(shown.of("input")) == (len(nimgs) > 1)
     assert ("no measurements yet" in shown.text) == (not any(line["kind"] == "tick" for line in lines))
@@ -233,12 +233,12 @@ def test_pages_of_few_frames_of_noise_stay_below_five_megabytes(make_run, n_runs
     assert len(content) < 5e6 and len(json.loads(Parsed(content).scripts[0])["tracks"]) == n_runs
 
 
-def test_a_picture_as_high_as_no_webp_can_be_gets_a_page(make_run):
+def test_a_picture_too_high_for_webp_gets_a_page(make_run):
     run = make_run(nimgs=[0], shape=(20_000, 90, 3))
     assert re.search(r'class="frame" src="data:image/webp', page.render_report([run]).decode())
 
 
-def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
+def test_impossible_numbers_and_pictures_are_omitted(make_run):
     run = make_run({**RECORD, "eval": {"score": "kind"}, "plan": {"total_nimg": 10**400, "earlier": [10**400]}})
     folder = run.path / "scores" / "00000"
     folder.mkdir(parents=True)
@@ -251,7 +251,7 @@ def test_numbers_and_pictures_that_cannot_be_are_left_out(make_run):
         page.render_report([run])
 
 
-def test_the_latest_evaluation_and_events_are_shown_and_what_was_asked_for_comes_first(make_run):
+def test_the_latest_evaluation_and_events_are_shown_and_given_settings_come_first(make_run):
     events = [{"event": "warning", "nimg": i, "text": f"number {i}."} for i in range(103)]
     run = make_run(events=events)
     for i, value in enumerate((1.5, 2.5)):
@@ -277,7 +277,7 @@ def test_equal_runs_give_equal_bytes(make_run):
     assert page.render_report([run]) == page.render_report([run])
 
 
-def test_a_page_appears_whole_or_stays_as_it_was(make_run, monkeypatch):
+def test_a_page_is_replaced_atomically(make_run, monkeypatch):
     run = make_run()
     assert page.write_report(run) == run.report and run.report.read_bytes() == page.render_report([run])
     before = run.report.read_bytes()
@@ -313,6 +313,6 @@ def test_runs_are_compared_curve_by_curve_at_the_same_moments(make_run):
     assert "cannot be compared" in parsed(runs[0], foreign).text
 
 
-def test_nine_runs_are_too_many(make_run):
+def test_nine_runs_are_refused(make_run):
     with pytest.raises(ConfigError, match="at most 8 runs, got 9"):
         page.render_report([make_run(nimgs=[0], lines=[])] * 9)

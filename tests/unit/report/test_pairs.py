@@ -52,7 +52,7 @@ def test_every_pair_is_shown_enlarged_generated_image_left(drawn, shape, scale):
     assert len({y for y, _ in lefts[:4]}) == 1 and lefts[4][0] > lefts[0][0] and lefts[4][1] == lefts[0][1]
 
 
-def test_each_caption_lies_below_its_pair_and_over_no_picture(drawn):
+def test_each_caption_is_below_its_pair_and_covers_no_image(drawn):
     some = some_pairs(6)
     with_words, without = drawn(some), drawn(some, words=[""] * 6)
     changed = (with_words != without).any(axis=-1)
@@ -101,6 +101,6 @@ def test_pairs_that_cannot_be_drawn_are_refused_in_one_line(tmp_path, some, word
     assert not (tmp_path / "pairs.png").exists()
 
 
-def test_folder_that_is_not_there_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(RunError, match="nowhere"):
         pairs.write_pairs(tmp_path / "nowhere" / "pairs.png", some_pairs(1), captions(1), "quick")

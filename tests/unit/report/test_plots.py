@@ -185,7 +185,7 @@ def test_bold_line_is_the_epochs_once_there_are_enough(make_run):
         assert (note in texts(plots.plot_pages(run)[run.loss_plot])) is (value == 1.1)
 
 
-def test_single_measurement_is_seen_as_a_point(loss_page):
+def test_single_measurement_is_drawn_as_a_point(loss_page):
     assert count_pixels(loss_page([line(2000)]).image, "blue") > count_pixels(loss_page([]).image, "blue")
 
 
@@ -208,7 +208,7 @@ def test_drawing_needs_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == "set()"
 
 
-def test_score_is_drawn_only_where_one_was_taken_and_an_old_picture_stays(make_run):
+def test_score_is_drawn_only_if_measured_and_an_old_picture_is_kept(make_run):
     run = make_run([line(2000)])
     run.score_plot.write_bytes(b"old")
     assert plots.draw_plots(run) == [run.loss_plot, run.accuracy_plot]
@@ -221,7 +221,7 @@ def test_score_is_drawn_only_where_one_was_taken_and_an_old_picture_stays(make_r
     assert run.score_plot.read_bytes() == first
 
 
-def test_evaluations_leave_the_other_charts_as_they_are(make_run):
+def test_evaluations_do_not_change_the_other_charts(make_run):
     records = [line(2000), line(4000)]
     run, other = make_run(records), make_run([*records, scored(9000, 12.3, d_loss=50.0, accuracy=0.1)])
     plots.draw_plots(run)
@@ -253,7 +253,7 @@ def test_nothing_in_the_score_chart_overlaps_or_leaves_the_page(score_page, n, a
     check_nothing_overlaps(score_page([scored(i * 20_000, 300 * 0.7**i) for i in range(1, n + 1)], about))
 
 
-def test_scores_a_log_scale_cannot_hold_lie_on_its_edge_and_can_be_the_best(score_page):
+def test_scores_off_the_log_scale_lie_on_its_edge_and_can_be_the_best(score_page):
     records = [scored(5000, 5.0), scored(10_000, 0.0), scored(15_000, -0.01)]
     score = charts.run_charts(CONFIG | {"eval": ABOUT}, records)[2]
     (ranged,) = charts.with_common_range([score])

@@ -41,7 +41,7 @@ def test_nothing_is_shown_before_it_was_measured():
 
 @pytest.mark.parametrize("scale", ["linear", "share", "log"])
 @pytest.mark.parametrize("n", [9, 80])
-def test_what_comes_later_changes_no_moment_before(scale, n):
+def test_later_measurements_change_no_earlier_frame(scale, n):
     kimg = np.linspace(0.1, 8, n)
     values = np.random.default_rng(0).uniform(0.1, 0.9, n)
     compared = 0
@@ -55,7 +55,7 @@ def test_what_comes_later_changes_no_moment_before(scale, n):
     assert compared == 1 + n // 4 + n // 2 + n - 1
 
 
-def test_what_was_shown_stays_as_it_was():
+def test_drawn_curves_stay_unchanged():
     growing = grown(chart([0.5, 1, 2, 4, 8], [1, 1.5, 1, 0.5, 1]))
     before, after = growing.at(2), growing.at(8)
     drawn = (before[40:] == ImageColor.getrgb(SKY)).all(axis=2)
@@ -63,7 +63,7 @@ def test_what_was_shown_stays_as_it_was():
     assert np.array_equal(before[40:][drawn], after[40:][drawn])
 
 
-def test_a_curve_measured_more_rarely_waits_for_its_next_point():
+def test_a_sparse_curve_waits_for_its_next_point():
     often = Line("training", "blue", np.array([1.0, 2, 4, 8]), np.full(4, 0.5))
     rarely = Line("held out", "orange", np.array([1.0, 8]), np.array([0.2, 0.2]))
     growing = grown(Chart("accuracy", "share", (often, rarely), ()))
@@ -79,7 +79,7 @@ def test_moments_of_the_film_are_equal_steps_on_the_axis():
     assert np.allclose(steps, steps[0]) and steps[0] > 20
 
 
-def test_each_chart_shows_what_it_knows():
+def test_each_chart_shows_a_curve_from_its_first_point():
     growing = grown(chart([1, 8], [1, 1]), chart([8], [1], tone="green"), height=260)
     below = growing.boxes[1].top - 40  # past the legend, which has the colour too
     before, after = growing.at(4), growing.at(8)
@@ -94,11 +94,11 @@ def test_higher_values_lie_higher_and_those_outside_on_the_edge():
     assert [round(scored.y(value), 9) for value in (0.1, 1, 10, 1000)] == [60, 50, 40, 20]
 
 
-def test_dashed_lines_stand_from_the_start():
+def test_dashed_lines_are_drawn_from_the_start():
     assert len(columns(grown(chart([8], [1])).at(0), ORANGE)) > 100
 
 
-def test_values_that_are_not_finite_and_charts_without_curves_are_left_out():
+def test_values_that_are_not_finite_and_charts_without_curves_are_omitted():
     empty = Chart("fd", "log", (), (), range=(0.1, 1.0))
     growing, without = (
         grown(chart(kimg, values), empty, height=260)
@@ -152,14 +152,14 @@ def test_levels_of_a_log_scale_are_powers_of_ten_first():
     assert sorted(axes.gridline_values(box, 24)) == [1, 10, 100]
 
 
-def test_graduations_are_ones_twos_and_fives_up_to_the_end():
+def test_ticks_are_multiples_of_one_two_or_five_up_to_the_end():
     values = axes.tick_candidates(240)
     assert {1, 2, 5, 10, 20, 50, 100, 200} <= set(values) and max(values) == 200
     assert values[:3] == [100, 10, 1]
     assert axes.tick_candidates(0) == []
 
 
-def test_film_of_a_single_moment_has_an_axis_too():
+def test_film_of_a_single_moment_has_an_axis():
     growing = raster.draw_growing_charts([chart([0.5], [1])], [500], 420, 130)
     assert len(columns(growing.at(0.5)))
 

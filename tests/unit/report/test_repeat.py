@@ -47,7 +47,7 @@ DATA = {"name": "tiny", "source": "/my data/tiny"}
         ({"machine": {"processes": 10**400, "threads": 1}}, "gancli train --threads 1"),
     ],
 )  # fmt: skip
-def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expected):
+def test_the_command_has_the_given_flags_and_the_settings_from_the_trial(record, expected):
     assert repeat_command(record) == expected
 
 
@@ -67,7 +67,7 @@ def test_the_command_says_what_was_asked_for_and_what_a_trial_chose(record, expe
         ({"plan": {"earlier": [10**400, 10**400]}}, ["The run was first planned for a time budget, a time"]),
     ],
 )  # fmt: skip
-def test_what_the_command_does_not_say_is_said_beside_it(record, said):
+def test_settings_outside_the_command_are_listed_next_to_it(record, said):
     found = repeat_caveats(record)
     assert len(found) == len(said)
     for line, start in zip(found, said, strict=True):

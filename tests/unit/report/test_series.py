@@ -15,14 +15,14 @@ def test_limits_show_the_ideals_and_ignore_a_spike():
     assert series.axis_limits([np.array([1.0, 1.0, 1.0, 19.0])], [])[1] < 2
 
 
-def test_limits_show_what_lasts():
+def test_limits_follow_lasting_values():
     collapsed = np.append(np.full(80, 1.0), np.full(20, 8.0))
     assert series.axis_limits([collapsed], [])[1] > 8
     assert series.axis_limits([np.array([4.0, 0.9])], [])[1] > 4
     assert series.axis_limits([np.array([-3.0, 2.0])], [])[0] < -3
 
 
-def test_limits_of_nothing_are_a_range():
+def test_limits_without_values_are_still_a_range():
     for groups in ([], [np.array([])], [np.array([np.nan, np.inf])], [np.array([0.0])]):
         low, high = series.axis_limits(groups, [])
         assert low < high and math.isfinite(high - low)
@@ -55,6 +55,6 @@ def test_log_limits_show_every_value_and_at_least_a_decade():
     ("ends", "kept"),
     [([1, 2, 3], 3), ([1000, 2000, 2400], 2), ([1000, 2000, 2600], 3), ([1000, 1100], 2), ([5], 1), ([], 0)],
 )
-def test_a_last_tick_that_was_cut_short_is_no_point_of_a_curve(ends: list[int], kept: int) -> None:
+def test_a_partial_last_tick_is_not_a_point_of_the_curve(ends: list[int], kept: int) -> None:
     records = [{"kind": kind, "nimg": nimg} for nimg in ends for kind in ("tick", "eval")]
     assert [record["nimg"] for record in series.drop_partial_mean(records, "tick")] == ends[:kept]

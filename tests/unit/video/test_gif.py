@@ -79,7 +79,7 @@ def test_a_frame_holds_only_what_changed():
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3), (1, 1), (1, 2, 3)])
 @pytest.mark.parametrize("equal", [slice(0, 1), slice(0, 3), slice(2, 6), slice(0, 6)])
-def test_equal_frames_are_all_there_each_with_its_own_time(shape, equal):
+def test_equal_frames_are_all_kept_each_with_its_own_time(shape, equal):
     frames = noise(6, *shape)
     frames[equal] = frames[equal.start]
     durations = [80, 20, 30, 40, 50, 2000]
@@ -117,7 +117,7 @@ def test_greys_are_at_most_four_off_and_equally_far_apart():
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
-def test_every_pixel_takes_the_nearest_colour_of_all(shape):
+def test_every_pixel_takes_the_nearest_colour_of_the_palette(shape):
     palette, frames = noise(256, 3, seed=9), [noise(*shape), noise(*shape), noise(*shape, seed=1)]
     nearest = gif.NearestColour(palette)
     for frame in frames:
@@ -136,7 +136,7 @@ def test_a_colour_is_looked_for_once(monkeypatch):
     assert looked_for == [[7, 7, 7], [9, 9, 9]]
 
 
-def test_more_new_colours_than_are_looked_for_at_once():
+def test_more_new_colours_than_fit_into_one_lookup():
     frame = np.stack(np.meshgrid(*[np.arange(0, 256, 5, dtype=np.uint8)] * 3), axis=-1).reshape(52, -1, 3)
     assert frame.size // 3 > 2 * 65_536
     palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
@@ -150,7 +150,7 @@ def test_a_palette_suits_the_last_frame_as_well_as_the_first(monkeypatch):
     assert {tuple(colour) for colour in colours.tolist()} <= {tuple(c) for c in gif.build_palette(frames).tolist()}
 
 
-def test_the_palette_is_made_from_the_first_frames_and_no_more_are_drawn_for_it(monkeypatch):
+def test_the_palette_is_made_from_the_first_frames_only(monkeypatch):
     drawn, seen = [], []
     palette_of = gif.build_palette
     monkeypatch.setattr(gif, "PALETTE_PIXELS", 2 * 64)

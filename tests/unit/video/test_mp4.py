@@ -72,7 +72,7 @@ def test_odd_sides_grow_by_their_last_pixels_and_nothing_is_rescaled(folder, sha
     assert frames[0, :, : shape[1] - 2].max() < 15
 
 
-def test_a_rate_that_whole_milliseconds_only_meet_on_average_is_exact_and_no_frame_comes_twice(folder):
+def test_a_rate_between_whole_milliseconds_is_exact_and_repeats_no_frame(folder):
     formats.write_film(folder / "a.mp4", (flat(8 * i) for i in range(25)), [*[42, 41, 42] * 8, 1000])
     words, frames = shown(folder / "a.mp4", 20, 24)
     assert "24 fps" in words
@@ -87,7 +87,7 @@ def test_rounded_times_add_up():
     assert set(np.bincount(levels)) == {3, 4}
 
 
-def test_a_single_frame_is_a_film_too(folder):
+def test_a_single_frame_makes_a_film(folder):
     formats.write_film(folder / "a.mp4", [flat(90)], [2000])
     words, frames = shown(folder / "a.mp4", 20, 24)
     assert len(frames) == 1 and "Duration: 00:00:02.00" in words

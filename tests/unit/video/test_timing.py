@@ -27,7 +27,7 @@ def test_a_duration_is_met_exactly_before_the_hold(n):
     assert all(step % 10 == 0 and step >= 20 for step in steps)
 
 
-def test_a_duration_too_short_for_its_frames_says_what_would_do():
+def test_a_duration_too_short_for_its_frames_suggests_a_longer_one():
     with pytest.raises(ConfigError, match=r"81 frames .*50 .*1\.6 s"):
         timing.frame_timeline(81, FilmOptions(duration_s=1))
     assert timing.frame_timeline(81, FilmOptions(duration_s=1.6))[0] == 20
@@ -47,7 +47,7 @@ def test_a_duration_too_short_for_its_frames_says_what_would_do():
     ],
     ids=str,
 )
-def test_times_that_no_film_has_are_refused(wrong):
+def test_impossible_film_times_are_refused(wrong):
     with pytest.raises(ConfigError, match="must be from"):
         FilmOptions(**wrong)
 
@@ -55,7 +55,7 @@ def test_times_that_no_film_has_are_refused(wrong):
 @pytest.mark.parametrize(
     ("fps", "gif_ms"), [(12.5, 80), (15, 70), (24, 40), (30, 30), (45, 20), (50, 20), (0.1, 10_000), (12, 80)]
 )
-def test_a_gif_has_the_nearest_hundredth_and_the_others_the_very_rate(fps, gif_ms):
+def test_a_gif_rounds_to_hundredths_and_other_formats_keep_the_exact_rate(fps, gif_ms):
     assert timing.frame_ms(".gif", fps) == gif_ms
     assert timing.round_durations(4, gif_ms, ".gif") == [gif_ms] * 4
     for kind in (".webp", ".mp4", ".png", ""):
@@ -66,7 +66,7 @@ def test_a_gif_has_the_nearest_hundredth_and_the_others_the_very_rate(fps, gif_m
 
 
 @pytest.mark.parametrize("kind", [".webp", ".mp4"])
-def test_a_film_that_counts_milliseconds_meets_them(kind):
+def test_a_film_timed_in_milliseconds_is_exact(kind):
     assert timing.frame_timeline(4, FilmOptions(fps=24, hold_s=0.123, kind=kind)) == [42, 41, 42, 123]
     assert timing.frame_timeline(4, FilmOptions(duration_s=0.1, hold_s=0, kind=kind)) == [33, 34, 33, 33]
 
@@ -104,7 +104,7 @@ def test_a_run_that_ends_earlier_adds_its_end():
     assert timing.merge_moments([[0, 500, 1000, 1500], [0, 500, 600]]) == [0, 500, 600, 1000, 1500]
 
 
-def test_no_frame_of_any_run_is_passed_over():
+def test_no_frame_of_any_run_is_skipped():
     runs = [[0, 100, 200, 300, 400], [0, 10, 20, 30], [5], list(range(0, 400, 7))]
     moments = timing.merge_moments(runs)
     assert moments == sorted(set(moments))

@@ -33,7 +33,7 @@ def test_the_ending_says_what_a_film_is(name, kind):
 
 
 @pytest.mark.parametrize("name", ["v1.2", "old.gif"])
-def test_a_folder_that_is_there_is_a_folder_of_frames_whatever_its_name(folder, name):
+def test_an_existing_folder_gets_frames_whatever_its_name(folder, name):
     (folder / name).mkdir()
     assert formats.film_kind(folder / name) == ""
 
@@ -63,7 +63,7 @@ def test_mp4_without_its_package_says_what_to_install(monkeypatch):
         ([noise(8, 8), noise(8, 8, 4)], [20, 20], "expected a picture"),
     ],
 )
-def test_film_that_does_not_add_up_leaves_nothing_behind(folder, name, frames, durations, words):
+def test_inconsistent_film_leaves_nothing_behind(folder, name, frames, durations, words):
     with pytest.raises(ContractError, match=words):
         formats.write_film(folder / name, iter(frames), durations)
     assert list(folder.iterdir()) == []
@@ -106,7 +106,7 @@ def test_a_folder_has_a_png_for_every_frame_and_each_says_what_made_it(folder):
         assert image_io.read_png_text(path) == provenance.record_to_text(RECORD)
 
 
-def test_a_folder_that_is_there_is_only_written_into_with_force_and_keeps_no_frame_of_a_longer_film(folder):
+def test_an_existing_folder_needs_force_and_keeps_no_frame_of_a_longer_film(folder):
     formats.write_film(folder / "a", noise(12, 6, 8), [20] * 12, record=RECORD)
     with pytest.raises(RunError, match="exists"):
         formats.write_film(folder / "a", noise(2, 6, 8), [20] * 2, record=RECORD)
@@ -163,12 +163,12 @@ def test_the_palette_of_a_gif_can_be_given(folder):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "a.gif"])
-def test_nothing_but_a_gif_is_asked_for_its_palette(folder, name):
+def test_only_a_gif_uses_a_palette(folder, name):
     formats.write_film(folder / name, noise(2, 8, 8, 3), [20, 20], palette=lambda: pytest.fail("asked"))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "frames"])
-def test_what_another_process_wrote_meanwhile_stays_unless_by_force(folder, name):
+def test_a_file_from_another_process_is_overwritten_only_with_force(folder, name):
     """Both may have seen that the name was free, before they drew their frames."""
 
     def frames():
@@ -183,7 +183,7 @@ def test_what_another_process_wrote_meanwhile_stays_unless_by_force(folder, name
     formats.write_film(folder / name, frames(), [20, 20], force=True)
 
 
-def test_large_files_are_spoken_of(tmp_path):
+def test_large_files_get_a_note(tmp_path):
     (tmp_path / "walk.gif").write_bytes(bytes(14_200_000))
     assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") == "walk.gif has 14.2 MB; use fewer"
     (tmp_path / "walk.gif").write_bytes(bytes(10_000_000))

@@ -52,7 +52,7 @@ def test_every_pixel_of_every_frame_is_kept_and_shown_for_its_time(shape, equal)
     assert np.array_equal(seen, frames if frames.ndim == 4 else np.stack([frames] * 3, axis=-1))
 
 
-def test_a_single_frame_is_a_film_too():
+def test_a_single_frame_makes_a_film():
     seen, times = shown(written(noise(1, 5, 7, 3), [40]))
     assert np.array_equal(seen, noise(1, 5, 7, 3)) and times == [40]
 

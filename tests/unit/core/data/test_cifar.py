@@ -87,7 +87,7 @@ def test_records_become_pictures_channels_first(cache: Path) -> None:
         (b"\x0a" + record(0)[1:], "data_batch_3.bin is damaged: it holds the label 10"),
     ],
 )
-def test_a_damaged_file_is_named_with_a_way_out(
+def test_a_damaged_file_is_named_with_a_fix(
     cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, reason: str
 ) -> None:
     monkeypatch.setattr(cifar, "IMAGES_PER_FILE", 20)
@@ -128,7 +128,7 @@ def test_an_archive_of_other_contents_leaves_nothing(cache: Path, serve: Serve, 
     assert list(cache.iterdir()) == []
 
 
-def test_what_is_not_the_archive_is_refused_unread(cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_archive_is_refused_unread(cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(packed(batches()))
     monkeypatch.setattr(cifar.tarfile, "open", lambda *_, **__: pytest.fail("opened what it does not know"))
     monkeypatch.setattr(cifar, "MOST_BYTES", 100)

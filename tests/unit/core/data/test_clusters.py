@@ -25,7 +25,7 @@ def patterns() -> ImageSet:
     return build_image_set("patterns", ((images + noise).to(torch.uint8), labels))
 
 
-def test_clusters_are_the_kinds_of_image_that_there_are(patterns: ImageSet) -> None:
+def test_clusters_match_the_kinds_of_image(patterns: ImageSet) -> None:
     found = clusters.with_training_labels(patterns, conditional=False, clusters=KINDS)
     assert found.is_clustered and found.class_names == tuple(f"cluster {i}" for i in range(KINDS))
     assert found.class_counts == sorted(patterns.class_counts, reverse=True)
@@ -41,7 +41,7 @@ def test_clusters_are_the_same_for_the_same_images(patterns: ImageSet) -> None:
     assert once is not None and again is not None and torch.equal(once, again)
 
 
-def test_centres_are_found_on_images_from_everywhere(patterns: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_centres_are_fitted_on_images_from_the_whole_set(patterns: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "MOST_COMPARED", 54)
     assert patterns.labels is not None
     order = patterns.labels.argsort(stable=True)
@@ -76,11 +76,11 @@ def test_a_cluster_has_a_hundred_images_on_average(patterns: ImageSet) -> None:
         ({}, []),
         ({"clusters": 3}, ["--clusters 3 has no effect: the 4 classes of the data are used"]),
         ({"clusters": 3, "conditional": False}, []),
-        ({"clusters": 50, "conditional": False}, ["5 clusters are made, not 50: 540 images to train on allow no more"]),
-        ({"clusters": 1, "conditional": False}, ["no clusters are made, not 1: 540 images to train on allow no more"]),
+        ({"clusters": 50, "conditional": False}, ["made 5 clusters, not 50: 540 training images allow no more"]),
+        ({"clusters": 1, "conditional": False}, ["made no clusters, not 1: 540 training images allow no more"]),
     ],
 )
-def test_clusters_that_were_asked_for_and_not_made_are_told_of(
+def test_requested_clusters_that_cannot_be_made_get_a_note(
     patterns: ImageSet, flags: dict[str, object], said: list[str]
 ) -> None:
     name, config, sources = presets.resolve_config("classic", flags={"conditional": True, **flags})
@@ -123,7 +123,7 @@ def test_no_cluster_is_empty() -> None:
     assert clusters.kmeans_centres(points, 5).tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
-def test_a_picture_of_more_classes_than_columns_takes_those_of_the_seeds() -> None:
+def test_a_grid_of_more_classes_than_columns_uses_the_classes_of_the_seeds() -> None:
     few, many = grid_labels([5, 0, 5]), grid_labels([5] * 32)
     assert few is not None and few[:10].tolist() == [0, 2] * 5
     assert many is not None and torch.equal(many, classes_from_seeds(range(80), [5] * 32))

@@ -87,14 +87,14 @@ def test_a_transparent_colour_counts_only_where_it_occurs():
         (encoded(Image.new("RGBA", (4, 4), (1, 2, 3, 254)), "PNG"), "transparent in places"),
     ],
 )
-def test_what_decode_cannot_use_has_a_short_reason(data, reason):
+def test_undecodable_files_have_a_short_reason(data, reason):
     with pytest.raises(DataError) as caught:
         exact(data)
     assert str(caught.value) == reason
 
 
 @pytest.mark.parametrize("side", [8193, 12000, 30000])
-def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(side):
+def test_a_picture_that_would_exhaust_memory_is_refused_by_its_header(side):
     """Between Pillow's silence, its warning and its error: 67, 144 and 900 million pixels."""
     data = bytearray(encoded(Image.new("L", (4, 4)), "BMP"))
     data[18:26] = struct.pack("<ii", side, side)

@@ -105,7 +105,7 @@ def test_every_damaged_file_gives_the_right_shape_or_a_reason() -> None:
     assert min(refused.values()) >= PER_FILE // 6, refused
 
 
-def test_a_file_cut_short_is_refused_or_whole_all_the_same() -> None:
+def test_a_truncated_file_is_refused_or_still_complete() -> None:
     """Some bytes at the end hold no pixels; without any others no picture may be given."""
     tried = taken = 0
     for name, whole in WHOLE.items():
@@ -215,7 +215,7 @@ def test_a_tiff_with_wild_offsets_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_damage_is_silent_in_a_fresh_process() -> None:
+def test_damaged_files_print_nothing_in_a_fresh_process() -> None:
     """Without pytest's filters: no warning and no word on stderr, but for libtiff's of what it unpacks, from its C."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:];"

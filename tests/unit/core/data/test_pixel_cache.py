@@ -111,7 +111,7 @@ def test_threads_give_the_same_bytes_as_one(folder: Path, cache: Path, monkeypat
 
 
 @pytest.mark.parametrize("n_tasks", [0, 1, 7, 14])
-def test_an_interrupted_process_goes_on_where_it_was(
+def test_an_interrupted_process_continues_where_it_stopped(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
 ) -> None:
     (folder / "b" / "bad.png").write_bytes(b"bad")
@@ -163,7 +163,7 @@ load.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *_: None)
 """
 
 
-def test_a_killed_process_goes_on_where_it_was(folder: Path, cache: Path) -> None:
+def test_a_killed_process_continues_where_it_stopped(folder: Path, cache: Path) -> None:
     load(folder)
     whole = contents(cache)
     shutil.rmtree(cache)
@@ -183,7 +183,7 @@ def journal(**changes: Any) -> str:
 
 
 @pytest.mark.parametrize("n_bytes", [0, 8 * 8 * 32])
-def test_a_journal_that_promises_more_than_there_is_is_not_believed(
+def test_a_journal_that_claims_too_many_rows_is_not_used(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
 ) -> None:
     load(folder)
@@ -228,7 +228,7 @@ DAMAGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", ["meta.json", "journal"])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=[*DAMAGES])
-def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
+def test_altered_metadata_of_a_cache_is_not_trusted(
     folder: Path, cache: Path, name: str, damage: str | dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a" / "bad.png").write_bytes(b"bad")
@@ -247,7 +247,7 @@ def test_what_a_cache_says_of_itself_is_believed_only_as_it_was_written(
     assert len([note for note in found.notes if "were damaged" in note]) == (name == "meta.json")
 
 
-def test_an_index_written_before_it_was_a_type_is_read(tmp_path: Path) -> None:
+def test_an_index_of_an_older_version_is_read(tmp_path: Path) -> None:
     """By commit 99fe6c4, from an npz of 500 images: its checksum is of the text as it was written then."""
     header = {"kind": "npz", "width": 32, "height": 32, "mode": "RGB", "is_grey": False, "is_oriented": False}
     header |= {"has_profile": False, "has_alpha": False, "has_more_frames": False}
@@ -271,7 +271,7 @@ def test_an_index_written_before_it_was_a_type_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "meta.json", "journal", "train.u8"])
-def test_a_folder_for_a_file_or_a_file_for_a_folder_is_cleared_away(folder: Path, cache: Path, name: str) -> None:
+def test_a_folder_in_place_of_a_file_or_the_reverse_is_removed(folder: Path, cache: Path, name: str) -> None:
     load(folder)
     whole = contents(cache)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
@@ -287,7 +287,7 @@ def test_a_folder_for_a_file_or_a_file_for_a_folder_is_cleared_away(folder: Path
     assert contents(cache) == whole
 
 
-def test_a_cache_behind_a_link_that_is_damaged_leaves_what_the_link_leads_to(folder: Path, cache: Path) -> None:
+def test_replacing_a_damaged_linked_cache_keeps_the_target_of_the_link(folder: Path, cache: Path) -> None:
     load(folder)
     whole = contents(cache)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
@@ -299,7 +299,7 @@ def test_a_cache_behind_a_link_that_is_damaged_leaves_what_the_link_leads_to(fol
 
 
 @pytest.mark.parametrize("n_threads", [0, 2])
-def test_a_file_that_could_not_be_read_is_tried_again_at_the_next_start(
+def test_an_unreadable_file_is_tried_again_at_the_next_start(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_threads: int
 ) -> None:
     load(folder)
@@ -336,7 +336,7 @@ OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "backgr
 
 
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(TransformOptions)])
-def test_each_option_that_changes_pixels_has_a_cache_of_its_own(folder: Path, cache: Path, name: str) -> None:
+def test_each_option_that_changes_pixels_has_its_own_cache(folder: Path, cache: Path, name: str) -> None:
     load(folder)
     load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False}[name]})
     assert len([place for place in cache.iterdir() if place.is_dir()]) == (2 if name in OTHERS else 1)
@@ -349,7 +349,7 @@ def test_a_cache_of_another_version_is_not_used(folder: Path, cache: Path, monke
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 2
 
 
-def test_other_options_have_a_cache_of_their_own(folder: Path, cache: Path) -> None:
+def test_other_options_have_their_own_cache(folder: Path, cache: Path) -> None:
     load(folder)
     assert load(folder, resolution=16).images.shape[1:] == (1, 16, 16)
     assert load(folder, channels=3).images.shape[1:] == (3, 8, 8)
@@ -371,7 +371,7 @@ def test_a_coloured_background_makes_grey_pictures_colour_where_it_shows() -> No
 
 @pytest.mark.parametrize("file", ["train.u8", "heldout.u8", "meta.json"])
 @pytest.mark.parametrize("damage", ["flipped", "short", "long"])
-def test_a_damaged_cache_is_made_again_with_a_note(folder: Path, cache: Path, file: str, damage: str) -> None:
+def test_a_damaged_cache_is_rebuilt_with_a_note(folder: Path, cache: Path, file: str, damage: str) -> None:
     load(folder)
     whole = contents(cache)
     (path,) = cache.glob(f"*/{file}")
@@ -385,7 +385,7 @@ def test_a_damaged_cache_is_made_again_with_a_note(folder: Path, cache: Path, fi
 
 
 @pytest.mark.parametrize("file", ["train.u8", "heldout.u8"])
-def test_a_flipped_bit_is_noticed_where_the_pixels_are_verified(folder: Path, cache: Path, file: str) -> None:
+def test_verifying_the_pixels_finds_a_flipped_bit(folder: Path, cache: Path, file: str) -> None:
     load(folder)
     whole = contents(cache)
     (path,) = cache.glob(f"*/{file}")
@@ -409,7 +409,7 @@ def test_a_cache_that_was_only_touched_is_still_good(
     assert load(folder).notes == ()
 
 
-def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
+def test_a_full_disk_is_refused_with_the_space_needed(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 400_000_000})())
@@ -418,7 +418,7 @@ def test_a_disk_that_is_too_small_is_refused_with_the_numbers(
         load(folder)
 
 
-def test_rows_that_are_made_anew_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_will_be_rewritten_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
@@ -459,7 +459,7 @@ def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
     assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report.skipped[0]
 
 
-def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
+def test_too_many_bad_files_are_refused_and_all_named(folder: Path) -> None:
     names = spoil(folder, 7)
     with pytest.raises(DataError) as caught:
         load(folder, max_bad=6)
@@ -475,7 +475,7 @@ def test_more_bad_files_are_refused_all_of_them_by_name(folder: Path) -> None:
     assert said.startswith("7 pictures of 230 skipped: ") and said.endswith(f"all are listed in {listed}")
 
 
-def test_skipping_is_advised_only_if_enough_pictures_remain(folder: Path) -> None:
+def test_skipping_is_suggested_only_if_enough_pictures_remain(folder: Path) -> None:
     assert loading.bad_files_advice(220, N) == "repair or delete them, or skip them with --max-bad 220"
     assert loading.bad_files_advice(221, N) == "repair or delete them"
     spoiled = [path.write_bytes(b"bad") for path in folder.rglob("*.png")]
@@ -491,7 +491,7 @@ def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: 
     assert listed.read_text() == "a/two\\nlines\\x1b[31m.png: not a picture\n"
 
 
-def test_the_whole_set_decides_where_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_set_decides_if_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guess is grey 8x8; but one file in colour makes all of them colour."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
@@ -549,7 +549,7 @@ def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None
 
 
 @pytest.mark.parametrize("pack", [np.savez, np.savez_compressed])
-def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
+def test_an_npz_is_loaded_with_its_labels(tmp_path: Path, pack: Any) -> None:
     pack(tmp_path / "made.npz", images=PIXELS, labels=np.arange(N) % 3)
     found = load(tmp_path / "made.npz")
     held = heldout_mask(N, torch.arange(N) % 3)
@@ -564,7 +564,7 @@ def test_an_npz_is_taken_in_with_its_labels(tmp_path: Path, pack: Any) -> None:
 
 
 @pytest.mark.parametrize("n_tasks", [1, 7])
-def test_an_interrupted_npz_goes_on_where_it_was(
+def test_an_interrupted_npz_continues_where_it_stopped(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, n_tasks: int
 ) -> None:
     np.savez(tmp_path / "made.npz", images=PIXELS)
@@ -587,7 +587,7 @@ def test_an_interrupted_npz_goes_on_where_it_was(
     assert contents(cache) == whole and starts == [0, 16 * n_tasks]
 
 
-def test_a_lone_label_that_means_billions_of_classes_is_refused(tmp_path: Path) -> None:
+def test_a_single_huge_label_is_refused(tmp_path: Path) -> None:
     labels = np.arange(N) % 3
     labels[7] = 2_000_000_000
     np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
@@ -602,7 +602,7 @@ def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
         load(tmp_path / "made.npz")
 
 
-def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_highly_compressed_npz_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "SMALL_BYTES", 1000)
     np.savez_compressed(tmp_path / "made.npz", images=np.zeros((1000, 32, 32), np.uint8))
     with pytest.raises(DataError, match=r"made\.npz .*200 times"):
@@ -612,7 +612,7 @@ def test_an_npz_that_unpacks_too_well_is_not_read(tmp_path: Path, monkeypatch: p
         load(tmp_path / "made.npz")
 
 
-def test_one_picture_is_no_data_set(folder: Path) -> None:
+def test_one_picture_is_refused_as_a_data_set(folder: Path) -> None:
     with pytest.raises(DataError, match=r"000\.png is one picture"):
         load(folder / "a" / "000.png")
 
@@ -627,7 +627,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_files_decoded_together_are_what_each_is_alone(channels: int) -> None:
+def test_files_decoded_together_equal_files_decoded_alone(channels: int) -> None:
     """Every filter in every row, the first one too, with other files and bad ones between."""
     draws = np.random.default_rng(0)
     mode, target = {1: "L", 3: "RGB"}[channels], Transform(8, channels)
@@ -668,7 +668,7 @@ def png_file(rows: bytes, channels: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def test_rows_of_a_map_are_copied_alone(tmp_path: Path) -> None:
+def test_only_the_requested_rows_of_a_map_are_copied(tmp_path: Path) -> None:
     """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
     (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
     images = cache_files.map_split(tmp_path, "train", N, Transform(8, 1))

@@ -65,14 +65,14 @@ def test_a_lossless_file_of_the_right_size_keeps_every_pixel(kind: str, options:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
-def test_a_palette_and_single_bits_become_what_they_show(kind: str) -> None:
+def test_palettes_and_single_bits_become_their_colours(kind: str) -> None:
     assert np.array_equal(converted(encoded(PALETTE, kind)), FEW)
     bits = np.where(GREY > 127, 255, 0)
     assert np.array_equal(converted(encoded(Image.fromarray(GREY > 127), kind), IN_GREY)[..., 0], bits)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_a_png_with_few_bits_a_pixel_is_spread_over_all_of_0_to_255(depth: int) -> None:
+def test_a_png_with_few_bits_per_pixel_is_scaled_to_0_to_255(depth: int) -> None:
     levels = np.arange(8) % 2**depth
     packed = np.packbits(((levels[:, None] >> np.arange(depth)[::-1]) & 1).astype(np.uint8)).tobytes()
     shown = levels * 255 // (2**depth - 1)
@@ -84,7 +84,7 @@ def test_a_png_with_few_bits_a_pixel_is_spread_over_all_of_0_to_255(depth: int) 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
-def test_transparent_places_show_the_background(kind: str) -> None:
+def test_transparent_areas_show_the_background(kind: str) -> None:
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     data = encoded(with_alpha(COLOUR), kind, **options)
     background = np.array([200, 100, 50])
@@ -157,7 +157,7 @@ def test_16_bits_become_8_by_the_high_byte() -> None:
     assert header.mode == "16-bit RGBA"
 
 
-def test_a_16_bit_tiff_whose_white_is_0_is_turned_round() -> None:
+def test_a_16_bit_tiff_whose_white_is_0_is_inverted() -> None:
     data = bytearray(encoded(DEEP, "TIFF"))
     at = data.index((262).to_bytes(2, "little") + b"\x03\0\1\0\0\0")
     assert data[at + 8] == 1
@@ -211,7 +211,7 @@ def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
     assert pixels[0].tolist() == [[10, 30, 50], [20, 40, 60]]
 
 
-def test_grey_and_alpha_of_16_bits_in_a_tiff_are_no_damage() -> None:
+def test_16_bit_grey_with_alpha_in_a_tiff_is_not_damage() -> None:
     with pytest.raises(DataError, match=r"^of a layout"):
         converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Transform(2, 1, "stretch"))
 
@@ -224,7 +224,7 @@ def test_jpegs_of_all_modes_show_their_colours() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_cmyk_is_light_that_ink_leaves(kind: str) -> None:
+def test_cmyk_is_converted_as_ink_on_white(kind: str) -> None:
     """(255 - ink) (255 - black) / 255; in a JPEG Adobe's inverted way, which Pillow also writes and marks."""
     data = encoded(Image.new("CMYK", (8, 8), (0, 255, 128, 51)), kind)
     assert kind != "JPEG" or b"Adobe" in data
@@ -233,7 +233,7 @@ def test_cmyk_is_light_that_ink_leaves(kind: str) -> None:
     assert header.mode == "CMYK"
 
 
-def test_webp_in_every_way() -> None:
+def test_webp_of_every_kind_is_read() -> None:
     flat = Image.new("RGBA", (8, 8), (200, 60, 30, 255))
     assert np.abs(converted(encoded(flat.convert("RGB"), "WEBP")) - np.array([200, 60, 30.0])).max() <= 6
     clear = Image.new("RGBA", (8, 8), (200, 60, 30, 0))
@@ -243,7 +243,7 @@ def test_webp_in_every_way() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_the_first_frame_of_several_counts(kind: str) -> None:
+def test_the_first_frame_of_several_is_used(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     frames = [Image.fromarray(255 - GREY), Image.fromarray(GREY[::-1])]
     data = encoded(GREY, kind, save_all=True, append_images=frames, **options)
@@ -266,7 +266,7 @@ TURNED = {  # Exif 2.3, tag 274: which sides of the picture as shown the stored 
 
 
 @pytest.mark.parametrize("turn", TURNED)
-def test_a_picture_is_set_upright(turn: int) -> None:
+def test_a_picture_is_rotated_upright(turn: int) -> None:
     """Row 0 is the top, bottom, left or right of what is seen, column 0 the other: 1 top left, 6 right top, 8 left
     bottom. So a file with 6 was stored by turning the picture a quarter to the left, and so on."""
     shown = noise(6, 4, 3)
@@ -286,14 +286,14 @@ def test_a_picture_is_set_upright(turn: int) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(9), exif(0), b"\xff" * 40])
-def test_exif_that_says_nothing_leaves_the_picture_as_it_is(bad: bytes) -> None:
+def test_exif_without_orientation_changes_nothing(bad: bytes) -> None:
     pixels, header = resize.decode_image(png(8, 8, 8, 2, rows(COLOUR), chunk(b"eXIf", bad)), IN_COLOUR)
     assert np.array_equal(pixels, COLOUR)
     assert not header.is_oriented
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
-def test_a_colour_profile_changes_nothing_but_is_told(kind: str) -> None:
+def test_a_colour_profile_changes_nothing_but_is_reported(kind: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     with_it, without = (encoded(COLOUR, kind, **options) for options in ({"icc_profile": profile}, {}))
     assert np.array_equal(converted(with_it), converted(without))
@@ -389,7 +389,7 @@ def test_a_wrong_checksum_is_damage() -> None:
 
 
 @pytest.mark.parametrize("target", [IN_COLOUR, Transform(8, 1), Transform(4, 3)])
-def test_rows_whose_packed_stream_does_not_end_are_damage(target: Transform) -> None:
+def test_a_compressed_stream_without_an_end_is_damage(target: Transform) -> None:
     """All bytes are there, but not the checksum after them."""
     packed = zlib.compress(rows(COLOUR.reshape(8, 24)))
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
@@ -433,7 +433,7 @@ def test_an_index_outside_the_palette_is_damage() -> None:
         (png(1, 2, 8, 0, b"\0\0\5\0"), "damaged"),
     ],
 )
-def test_what_cannot_be_used_has_a_short_reason(data: bytes, reason: str) -> None:
+def test_unusable_files_have_a_short_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DataError) as caught:
         converted(data)
     assert str(caught.value) == reason
@@ -464,7 +464,7 @@ def test_a_jpeg_of_very_many_scans_is_damaged_but_what_follows_its_end_does_not_
     assert np.array_equal(converted(whole + scan * 5000), converted(whole)), "a film may be appended to a photograph"
 
 
-def test_pixels_that_are_many_bytes_each_are_refused_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_of_many_bytes_have_a_lower_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picturefile, "MOST_BYTES", 8 * 8 * 4)
     assert converted(encoded(with_alpha(COLOUR), "PNG")).shape == (8, 8, 3)
     with pytest.raises(DataError, match=r"^too many pixels$"):

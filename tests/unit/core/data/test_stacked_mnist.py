@@ -25,13 +25,13 @@ def test_each_channel_is_a_whole_digit_and_the_label_spells_the_three(found: Ima
         assert labels is not None and torch.equal(labels, 100 * red + 10 * green + blue)
 
 
-def test_held_out_triples_are_of_held_out_digits_alone(found: ImageSet) -> None:
+def test_held_out_triples_contain_only_held_out_digits(found: ImageSet) -> None:
     assert found.images.shape == (5000, 3, 4, 4) and found.heldout_images.shape == (400, 3, 4, 4)
     assert set(found.images.unique().tolist()) == set(range(100))
     assert set(found.heldout_images.unique().tolist()) == set(range(100, 130))
 
 
-def test_a_thousand_classes_are_all_there_and_the_notes_stay(found: ImageSet) -> None:
+def test_all_thousand_classes_occur_and_notes_are_kept(found: ImageSet) -> None:
     assert found.class_names == CLASS_NAMES and (found.class_names[7], found.class_names[999]) == ("007", "999")
     assert found.class_counts and sum(count > 0 for count in found.class_counts) > 980
     assert (found.name, found.notes) == ("stacked-mnist", ("told once",))

@@ -22,7 +22,7 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
     )
 
 
-def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
+def test_few_images_get_a_warning_with_the_number_of_repeats() -> None:
     (said,) = statistics.survey_dataset(made([300]), 60_000).warnings
     assert said.startswith("300 images to train on are few; this run shows each about 200 times")
     assert "this run" not in statistics.few_images_warnings(300, 30, None)[0]
@@ -37,13 +37,13 @@ def test_few_images_are_warned_of_with_how_often_each_is_shown() -> None:
         (100, "evaluate tells (closer_than_heldout"),
     ],
 )
-def test_the_score_that_is_advised_can_be_computed(n_heldout: int, tells: str) -> None:
+def test_the_recommended_score_can_be_computed(n_heldout: int, tells: str) -> None:
     assert statistics.FEWEST_TO_SCORE == scores.FEWEST_HELDOUT
     (said,) = statistics.few_images_warnings(900, n_heldout, 50.0)
     assert tells in said
 
 
-def test_a_short_run_is_not_said_to_learn_by_heart() -> None:
+def test_a_short_run_is_not_warned_of_memorisation() -> None:
     assert "by heart" not in statistics.few_images_warnings(900, 100, 9.9)[0]
     assert "by heart" in statistics.few_images_warnings(900, 100, 10.0)[0]
 

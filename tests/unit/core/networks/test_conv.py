@@ -9,7 +9,7 @@ from gancli.core.networks.embedding import EMBEDDING_DIM, ClassEmbedding
 SIZES = range(8, 257, 4)
 
 
-def test_maps_are_halved_at_least_twice_and_end_from_5_to_10() -> None:
+def test_maps_are_halved_at_least_twice_down_to_5_to_10_pixels() -> None:
     assert (
         map_sides(8) == [4, 2]
         and map_sides(28) == [14, 7]
@@ -22,7 +22,7 @@ def test_maps_are_halved_at_least_twice_and_end_from_5_to_10() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_size_from_8_to_256_px_is_made_and_read(channels: int) -> None:
+def test_every_size_from_8_to_256_px_works_in_g_and_d(channels: int) -> None:
     visited = 0
     for size in SIZES:
         G = Generator(z_dim=3, width=4, resolution=size, channels=channels, n_classes=0)
@@ -34,7 +34,7 @@ def test_every_size_from_8_to_256_px_is_made_and_read(channels: int) -> None:
 
 
 @pytest.mark.parametrize("size", [52, 100, 204, 252])
-def test_every_pixel_is_drawn_and_seen_where_a_side_is_odd(size: int) -> None:
+def test_every_pixel_of_odd_sides_is_used(size: int) -> None:
     assert any(side % 2 for side in map_sides(size)[:-1])
     G = Generator(z_dim=3, width=4, resolution=size, channels=1, n_classes=0)
     D = Discriminator(width=4, resolution=size, channels=1, n_classes=0)
@@ -96,7 +96,7 @@ class PlainDiscriminator(nn.Module):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("resolution", [8, 16, 28, 32, 40])
-def test_small_sizes_keep_their_networks_to_the_bit(resolution: int, channels: int) -> None:
+def test_networks_of_small_sizes_are_unchanged(resolution: int, channels: int) -> None:
     sizes = dict(width=16, resolution=resolution, channels=channels, n_classes=10)
     torch.manual_seed(0)
     expected = PlainGenerator(z_dim=5, **sizes), PlainDiscriminator(**sizes)

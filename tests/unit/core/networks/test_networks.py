@@ -38,7 +38,7 @@ def stir(network: nn.Module) -> nn.Module:
     return network
 
 
-def test_registry_offers_what_the_configuration_names() -> None:
+def test_registry_matches_the_names_in_the_config() -> None:
     assert set(MODELS) == set(FAMILIES)
     assert len(FAMILIES) >= 2
 
@@ -83,7 +83,7 @@ def test_r1_reaches_the_weights_of_d(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_first_weights_depend_on_the_seed_alone(model: str) -> None:
+def test_initial_weights_depend_only_on_the_seed(model: str) -> None:
     def weights(seed: int) -> torch.Tensor:
         return torch.cat([p.flatten() for network in build_networks(spec(model), seed) for p in network.parameters()])
 
@@ -94,7 +94,7 @@ def test_first_weights_depend_on_the_seed_alone(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_building_leaves_the_global_generator_alone(model: str) -> None:
+def test_building_does_not_touch_the_global_generator(model: str) -> None:
     before = torch.get_rng_state()
     build_networks(spec(model), seed=3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -121,7 +121,7 @@ def test_labels_matter_to_both_networks(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_each_image_depends_on_its_own_latent_alone(model: str) -> None:
+def test_each_image_depends_only_on_its_own_latent(model: str) -> None:
     s = spec(model)
     z, _, labels = inputs(s)
     G = build_networks(s, seed=0)[0].eval()
@@ -129,7 +129,7 @@ def test_each_image_depends_on_its_own_latent_alone(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_networks_build_alone_with_the_same_weights_by_name(model: str) -> None:
+def test_networks_built_separately_have_the_same_weights(model: str) -> None:
     G, D = build_networks(spec(model), seed=0)
     build_generator(spec(model)).load_state_dict(G.state_dict())
     build_discriminator(spec(model)).load_state_dict(D.state_dict())
@@ -156,7 +156,7 @@ print([name for name in sys.modules if name.startswith("torch._dynamo")])
 
 
 @pytest.mark.slow
-def test_shapes_alone_cost_no_compiler() -> None:
+def test_building_on_the_meta_device_imports_no_compiler() -> None:
     """torch draws normal numbers for meta tensors through its compiler, which takes seconds to import."""
     end = subprocess.run([sys.executable, "-c", BUILD], capture_output=True, text=True, check=True)
     assert end.stdout == "[]\n"

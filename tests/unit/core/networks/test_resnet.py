@@ -20,7 +20,7 @@ from gancli.core.networks.resnet import (
 )
 
 
-def test_maps_are_halved_rounding_up_until_4_to_7_pixels_are_left() -> None:
+def test_maps_are_halved_rounding_up_down_to_4_to_7_pixels() -> None:
     assert stage_sides(32) == [32, 16, 8, 4] and stage_sides(256) == [256, 128, 64, 32, 16, 8, 4]
     assert (
         stage_sides(28) == [28, 14, 7]
@@ -30,7 +30,7 @@ def test_maps_are_halved_rounding_up_until_4_to_7_pixels_are_left() -> None:
     assert {stage_sides(size)[-1] for size in range(8, 257, 4)} == {4, 5, 6, 7}
 
 
-def test_widths_are_the_published_ones_and_a_laptops_fall_earlier() -> None:
+def test_widths_are_the_published_ones_and_small_networks_narrow_earlier() -> None:
     assert stage_widths(768, 32) == [768] * 4
     assert stage_widths(768, 64) == [384, 768, 768, 768, 768]
     assert stage_widths(768, 256) == [96, 192, 384, 768, 768, 768, 768]
@@ -57,7 +57,7 @@ def test_weights_of_the_published_size_for_cifar_10_counted_by_hand(n_classes: i
         assert sizes == [blocks + ends + 64 * 768, blocks + ends + 768]
 
 
-def test_kernels_by_hand_and_zeros_beyond_the_edge() -> None:
+def test_kernels_by_hand_with_zeros_beyond_the_edge() -> None:
     """[1, 3, 3, 1] / 8 in each direction to halve, twice that to double."""
     line = torch.tensor([8.0, 16, 24, 32])
     x = torch.outer(line, line)[None, None]
@@ -78,7 +78,7 @@ def test_odd_sides_are_halved_rounding_up_with_a_row_and_column_of_zeros() -> No
     )
 
 
-def test_every_size_from_8_to_256_px_is_made_and_read() -> None:
+def test_every_size_from_8_to_256_px_works_in_g_and_d() -> None:
     visited = 0
     for size in range(8, 257, 4):
         channels = 1 if size % 8 else 3
@@ -91,7 +91,7 @@ def test_every_size_from_8_to_256_px_is_made_and_read() -> None:
 
 
 @pytest.mark.parametrize("size", [20, 52, 100])
-def test_every_pixel_is_drawn_and_seen_where_a_side_is_odd(size: int) -> None:
+def test_every_pixel_of_odd_sides_is_used(size: int) -> None:
     assert any(side % 2 for side in stage_sides(size)[:-1]) or stage_sides(size)[-1] % 2
     G = Generator(z_dim=3, width=4, resolution=size, channels=1, n_classes=0)
     D = Discriminator(width=4, resolution=size, channels=1, n_classes=0)

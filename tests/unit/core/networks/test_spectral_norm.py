@@ -22,7 +22,7 @@ def largest(weight: Tensor) -> float:
     return torch.linalg.matrix_norm(weight.flatten(1).detach(), ord=2).item()
 
 
-def test_one_iteration_is_that_of_the_paper() -> None:
+def test_one_iteration_matches_the_paper() -> None:
     weight = matrix(4, 6).requires_grad_()
     norm = norm_of(weight)
     norm.u.copy_(F.normalize(torch.arange(1.0, 5.0, dtype=torch.float64), dim=0))
@@ -65,7 +65,7 @@ def test_gradients_are_right_and_so_is_that_of_r1() -> None:
     assert torch.autograd.gradcheck(lambda w: w / torch.linalg.matrix_norm(w, ord=2) - norm(w), (weight,))
 
 
-def test_u_moves_once_in_a_d_step_and_stays_elsewhere() -> None:
+def test_u_changes_once_in_a_d_step_and_nowhere_else() -> None:
     layer = nn.Linear(6, 4)
     nn.init.normal_(layer.weight)
     torch.manual_seed(0)

@@ -24,7 +24,7 @@ def packed(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_packed_comes_back(packed: Path) -> None:
+def test_packed_tensors_can_be_unpacked(packed: Path) -> None:
     tensors, meta, digest = tensor_file.unpack_tensors("model", packed)
     assert meta == META and len(digest) == 64
     assert tensors.keys() == TENSORS.keys()
@@ -97,7 +97,7 @@ def test_the_header_is_read_without_the_tensors(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1 << 63, tensor_file.MOST_HEADER + 1])
-def test_a_header_that_would_fill_the_memory_is_not_read(packed: Path, length: int) -> None:
+def test_a_header_that_would_exhaust_memory_is_not_read(packed: Path, length: int) -> None:
     packed.write_bytes(length.to_bytes(8, "little") + packed.read_bytes()[8:])
     with pytest.raises(DamagedFileError):
         tensor_file.read_tensor_header("model", packed)
@@ -114,7 +114,7 @@ def test_a_path_of_any_bytes_can_be_read(tmp_path: Path) -> None:
     ("key", "value"),
     [("meta", 5), ("meta", "no json"), ("meta", "[1]"), ("meta", "[" * 9999), ("format_version", "x"), ("sha256", 1)],
 )
-def test_a_hostile_header_is_called_damaged(tmp_path: Path, key: str, value: object) -> None:
+def test_a_malicious_header_is_reported_as_damaged(tmp_path: Path, key: str, value: object) -> None:
     header = {"kind": "model", "format_version": 1, "meta": "{}", "sha256": "", key: value}
     path = tmp_path / "m.safetensors"
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))

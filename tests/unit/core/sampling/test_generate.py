@@ -47,7 +47,7 @@ def test_a_seed_has_the_same_pixels_at_every_place_and_count(name: str) -> None:
     assert compared == 1 + 2 + 93 + 150 + 65
 
 
-def test_a_seed_takes_the_class_it_stands_for() -> None:
+def test_a_seed_gets_its_own_class() -> None:
     model = make_model("mlp")
     labels = [label for batch in generate_samples(model, SampleRequest(range(100))) for label in batch.labels or []]
     classes = torch.tensor(labels)
@@ -78,7 +78,7 @@ class Ramp(nn.Module):
         return z.view(-1, 1, 1, 1).expand(-1, 1, 4, 4) + (9.0 if self.training else 0.0)
 
 
-def test_range_rounding_and_mode_are_decided_here() -> None:
+def test_generate_sets_range_rounding_and_eval_mode() -> None:
     G = Ramp().train()
     z = torch.tensor([[-2.0], [-1.0], [0.0], [1 / 255], [1.0], [3.0]])
     values = generate.generate(G, z)[:, 0, 0, 0]
@@ -87,7 +87,7 @@ def test_range_rounding_and_mode_are_decided_here() -> None:
 
 
 @pytest.mark.parametrize("n_classes", [0, 3])
-def test_a_model_file_brings_back_the_same_model(tmp_path: Path, n_classes: int) -> None:
+def test_a_model_file_restores_the_same_model(tmp_path: Path, n_classes: int) -> None:
     model = make_model("conv", n_classes)
     path = tmp_path / "m.safetensors"
     model_file.save_model(path, model.G, model.info)
@@ -112,12 +112,10 @@ def test_a_model_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("names", [("bag", "bag", "hat"), ("bag", "x" * 256, "hat")])
-def test_a_model_file_whose_classes_cannot_be_told_apart_or_typed_is_refused(
-    tmp_path: Path, names: tuple[str, ...]
-) -> None:
+def test_a_model_file_with_ambiguous_or_untypeable_classes_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
     model = make_model("mlp", 3)
     model_file.save_model(tmp_path / "m.safetensors", model.G, dataclasses.replace(model.info, class_names=names))
-    with pytest.raises(FileFormatError, match=r"m\.safetensors holds classes"):
+    with pytest.raises(FileFormatError, match=r"m\.safetensors holds class names that repeat"):
         model_file.load_model(tmp_path / "m.safetensors")
 
 

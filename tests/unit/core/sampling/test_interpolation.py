@@ -32,7 +32,7 @@ def test_every_path_that_has_a_name_can_be_walked() -> None:
         ([3, 7, 3, 12], "slerp", 2, False, {0: 3, 2: 7, 4: 3, 6: 12}),
     ],
 )
-def test_keys_are_where_they_belong_and_exact(
+def test_keys_are_exact_and_at_the_right_frames(
     seeds: list[int], path: PathName, frames: int, is_loop: bool, keys: dict[int, int]
 ) -> None:
     walk = interpolate.plan_walk(INFO, seeds, path=path, segment_frames=frames, is_loop=is_loop)
@@ -112,13 +112,13 @@ def test_class_weights_go_from_the_class_of_one_key_to_that_of_the_next() -> Non
         ([3, 3], [0, 1], [0, 1]),
     ],
 )
-def test_classes_are_dealt_to_the_keys_in_turn(seeds: list[int], classes: list[int], labels: list[int]) -> None:
+def test_classes_cycle_over_the_keys(seeds: list[int], classes: list[int], labels: list[int]) -> None:
     walk = interpolate.plan_walk(INFO, seeds, classes, is_loop=False)
     assert walk.weights is not None and walk.weights.argmax(dim=1).tolist() == labels
     assert len(walk.seeds) == len(labels)
 
 
-def test_one_class_weighs_as_its_label_does() -> None:
+def test_weights_of_one_class_equal_its_label() -> None:
     z = latents.latents_from_seeds(range(64), 16)
     labels = torch.arange(64) % 3
     weights = torch.nn.functional.one_hot(labels, 3).float()
@@ -156,25 +156,25 @@ def test_frames_come_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("seeds", "options", "message"),
     [
-        ([3], {}, "two different latents, or one and two classes"),
-        ([3], {"classes": [1]}, "two different latents, or one and two classes"),
+        ([3], {}, "two different latents, or one latent and two classes"),
+        ([3], {"classes": [1]}, "two different latents, or one latent and two classes"),
         ([3], {"path": "circle", "classes": [1, 2]}, "seed 3 is followed by itself"),
         ([3], {"classes": [1, 1]}, "seed 3 is followed by itself"),
         ([3, 7, 7], {}, "seed 7 is followed by itself"),
         ([3, 7, 3], {}, "seed 3 is followed by itself where the loop closes"),
-        ([3, 7, 12], {"path": "circle"}, "a circle goes through two latents, and 3 are given"),
+        ([3, 7, 12], {"path": "circle"}, "a circle goes through two latents, got 3"),
         ([3, 3], {"path": "circle"}, "seed 3 is followed by itself"),
         ([3, 7], {"trunc": 0, "classes": [1]}, "--trunc 0 leaves only one"),
         ([3, 7], {"classes": [0, 1, 2]}, "3 classes for 2 seeds"),
     ],
 )
-def test_what_leads_nowhere_is_refused(seeds: list[int], options: dict[str, typing.Any], message: str) -> None:
+def test_impossible_walks_are_refused(seeds: list[int], options: dict[str, typing.Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         interpolate.plan_walk(INFO, seeds, **options)
 
 
 @pytest.mark.parametrize("path", ["slerp", "circle"])
-def test_opposite_keys_are_refused_with_a_way_out(path: PathName, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opposite_keys_are_refused_with_a_fix(path: PathName, monkeypatch: pytest.MonkeyPatch) -> None:
     a = latents.latents_from_seeds([3], 16)
     monkeypatch.setattr(latents, "latents_from_seeds", lambda seeds, z_dim: torch.cat([a, -a]))
     with pytest.raises(ConfigError, match=rf"no {path} from seed 3 to seed 7: .*opposite.*; try --path lerp"):

@@ -49,7 +49,7 @@ def test_any_run_of_seeds_is_balanced_as_the_counts_are(counts: list[int]) -> No
         assert (classes.bincount(minlength=len(counts)) - share).abs().max() <= 2, start
 
 
-def test_class_depends_on_the_seed_alone() -> None:
+def test_class_depends_only_on_the_seed() -> None:
     classes = latents.classes_from_seeds(range(100), MNIST)
     assert torch.equal(latents.classes_from_seeds([99, 4], MNIST), classes[[99, 4]])
 
@@ -80,7 +80,7 @@ def test_a_path_walked_backwards_is_the_same_path(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_that_leads_nowhere_stays_exactly_where_it_is(path: str) -> None:
+def test_a_path_between_equal_latents_stays_exactly_there(path: str) -> None:
     for t in (0.1, 1 / 3, 0.7):
         assert torch.equal(PATHS[path](A, A, t), A)
 
@@ -100,7 +100,7 @@ def test_slerp_turns_evenly_and_lengthens_evenly() -> None:
     assert latents.vector_norms(latents.lerp(A, B, 0.5)) < 0.9 * latents.vector_norms(latents.slerp(A, B, 0.5))
 
 
-def test_each_row_of_a_batch_takes_its_own_way() -> None:
+def test_each_row_of_a_batch_has_its_own_path() -> None:
     a, b = torch.cat([A, A, B]), torch.cat([B, 2 * A, A])
     for t in (0.3, 0.5):
         expected = torch.cat([latents.slerp(A, B, t), (1 + t) * A, latents.slerp(B, A, t)])

@@ -58,7 +58,7 @@ def trained(make: Callable[[list[nn.Parameter]], Adam] = Adam, restart_at: int =
 
 
 @pytest.mark.parametrize("restart_at", [STEPS, 3, 10])
-def test_twenty_steps_are_those_of_torch_to_the_last_bit(restart_at: int) -> None:
+def test_twenty_steps_equal_those_of_torch_bit_for_bit(restart_at: int) -> None:
     theirs, reference = trained_by_torch()
     optimizer = trained(restart_at=restart_at)
     assert len(optimizer.moments) == len(theirs) == 4

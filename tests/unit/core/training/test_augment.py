@@ -36,7 +36,7 @@ def test_known_shifts_by_hand() -> None:
     assert torch.equal(moved[:, 0], expected)
 
 
-def test_channels_move_together_and_pictures_alone() -> None:
+def test_channels_move_together_and_images_separately() -> None:
     x = pictures(3, channels=2, size=5)
     offsets, fill = torch.tensor([[-1, 1], [0, 0], [2, -2]]), torch.tensor([-1.0, 0.5])
     together = augment.shift_images(x, offsets, 2, fill)
@@ -78,7 +78,7 @@ def uniform(n: int, columns: int = augment.DRAWS_PER_IMAGE) -> torch.Tensor:
     return torch.linspace(0.05, 8, n * columns, dtype=torch.float64).frac().view(n, columns).float()
 
 
-def test_registry_offers_what_the_configuration_names() -> None:
+def test_registry_matches_the_names_in_the_config() -> None:
     assert tuple(augment.AUGMENTS) == config.AUGMENT_NAMES
     assert len(augment.AUGMENTS) == 4
 
@@ -143,7 +143,7 @@ def test_translation_of_digits_leaves_black_exactly_black() -> None:
     assert torch.equal(augment.random_translation(x, torch.tensor([[0.1, 0.9, 0.0]]), BLACK[:1]), x)
 
 
-def test_cutout_empties_a_square_of_half_the_side_cut_off_by_the_edge() -> None:
+def test_cutout_empties_a_square_of_half_the_side_clipped_at_the_edge() -> None:
     x = torch.zeros(3, 1, 8, 8)
     emptied = augment.random_cutout(
         x, torch.tensor([[0.5, 0.5, 0], [0.0, 0.5, 0], [0.999, 0.999, 0]]), torch.tensor([-1.0])
@@ -159,7 +159,7 @@ def test_flip_mirrors_half_of_the_draws() -> None:
     assert torch.equal(flipped[0], x[0].flip(2)) and torch.equal(flipped[1], x[1])
 
 
-def test_seen_fills_what_a_shift_leaves_with_the_background() -> None:
+def test_areas_uncovered_by_a_shift_get_the_background() -> None:
     """Drawings on white stay white all over, with the shift of quick as with translation."""
     x, white = torch.ones(64, 1, 8, 8), torch.ones(1)
     for chance, names in ((1.0, []), (0.0, ["translation"])):

@@ -37,27 +37,27 @@ def test_gamma_grows_with_the_pixels_and_falls_with_the_batch_above_32_px() -> N
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
 @pytest.mark.parametrize("resolution", [8, 28, 32])
-def test_up_to_32_px_a_preset_is_left_as_it_is(preset: str, resolution: int) -> None:
+def test_up_to_32_px_a_preset_is_unchanged(preset: str, resolution: int) -> None:
     _, config, sources = presets.resolve_config(preset)
     assert followed(resolution, preset) == (config, sources)
 
 
 @pytest.mark.parametrize("resolution", [32, 64, 128])
-def test_a_preset_made_for_a_resolution_has_exactly_its_own_numbers_there(resolution: int) -> None:
+def test_a_preset_made_for_a_resolution_is_unchanged_there(resolution: int) -> None:
     preset = f"r3gan-{resolution}"
     config, sources = followed(resolution, preset)
     assert config == presets.PRESETS[preset] and config.resolution == resolution
     assert set(sources.values()) == {f"preset {preset}"}
 
 
-def test_beyond_the_resolution_it_is_made_for_a_preset_follows_the_images_from_there() -> None:
+def test_a_preset_made_for_a_resolution_is_adapted_above_it() -> None:
     config, sources = followed(128, "r3gan-64")
     assert (config.batch_size, config.gamma) == (128, 2.0 * 4 * 2)
     assert sources["batch_size"] == sources["gamma"] == "rule"
     assert followed(48, "r3gan-64")[0].gamma == 2.0
 
 
-def test_what_moved_comes_from_the_rule() -> None:
+def test_adapted_settings_have_the_source_rule() -> None:
     config, sources = followed(64)
     assert (config.batch_size, config.gamma) == (32, 0.5 * 4 * 2)
     assert (sources["batch_size"], sources["gamma"], sources["lr"]) == ("rule", "rule", "preset quick")
@@ -66,7 +66,7 @@ def test_what_moved_comes_from_the_rule() -> None:
     assert (sources["batch_size"], sources["gamma"]) == ("rule", "preset classic")
 
 
-def test_what_a_flag_says_stays_and_the_rest_follows_it() -> None:
+def test_flags_are_kept_and_the_other_settings_adapt_to_them() -> None:
     config, sources = followed(64, batch_size=128)
     assert (config.batch_size, config.gamma) == (128, 0.5 * 4 / 2)
     assert (sources["batch_size"], sources["gamma"]) == ("flag", "rule")
@@ -85,7 +85,7 @@ def adaptive(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     return preset
 
 
-def test_adaptive_augmentation_of_a_preset_is_fixed_where_nothing_is_held_out(adaptive: TrainConfig) -> None:
+def test_adaptive_augmentation_of_a_preset_is_fixed_without_held_out_images(adaptive: TrainConfig) -> None:
     assert followed(28)[0] == adaptive
     config, sources = followed(28, is_watched=False)
     assert config == replace(adaptive, ada=False, augment_strength=0.5)
@@ -95,7 +95,7 @@ def test_adaptive_augmentation_of_a_preset_is_fixed_where_nothing_is_held_out(ad
     assert (sources["ada"], sources["augment_strength"]) == ("rule", "flag")
 
 
-def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: TrainConfig) -> None:
+def test_adaptive_augmentation_from_a_flag_is_kept(adaptive: TrainConfig) -> None:
     assert followed(28, is_watched=False, ada=True)[0].ada
     assert followed(28, is_watched=False, augment="none")[0] == replace(adaptive, augment="none", ada=False)
 
@@ -114,7 +114,7 @@ def test_adaptive_augmentation_that_was_asked_for_stays_asked_for(adaptive: Trai
         (1999, {"ada": False}, True),
     ],
 )
-def test_few_images_are_augmented_and_more_where_it_is_asked_for(
+def test_few_images_are_augmented_and_many_only_on_request(
     n_train: int, flags: dict[str, object], is_augmented: bool
 ) -> None:
     assert presets.PRESETS["quick"].augment_below == 2000
@@ -135,9 +135,7 @@ def test_a_record_says_that_augmentation_is_fixed_or_refuses(adaptive: TrainConf
 
     assert run_config.run_config_notes(record(200)) == []
     (said,) = run_config.run_config_notes(record(199))
-    assert said.startswith(
-        "augmentation has a fixed strength of 0.5 (--augment-strength), since no images are held out"
-    )
+    assert said.startswith("augmentation has a fixed strength of 0.5 (--augment-strength): no images are held out")
     with pytest.raises(ConfigError, match=r"--ada .*held-out"):
         record(199, ada=True)
 
@@ -161,7 +159,7 @@ def test_a_record_names_settings_without_effect(flags: dict[str, object], said: 
         assert run_config.run_config_notes(run_config.build_run_config(*chosen, images)) == said
 
 
-def test_the_record_of_a_run_holds_the_values_that_were_used() -> None:
+def test_the_record_of_a_run_has_the_values_used() -> None:
     images = build_image_set("made", (torch.zeros(12, 3, 64, 64, dtype=torch.uint8), None))
     record = run_config.build_run_config(*presets.resolve_config("quick"), images)
     assert (record.train.batch_size, record.train.gamma) == (32, 4.0)

@@ -71,24 +71,24 @@ def test_the_fastest_of_a_trial_is_kept(
     assert replace(found, machine=record.machine) == record
 
 
-def test_a_default_is_left_only_for_what_is_worth_it(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_is_changed_only_for_a_clear_gain(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, {(2, "float32"): 0.103, (1, "float32"): 0.1, (2, "bf16"): 0.1}, cores=2)
     assert chosen(autotune.tune_machine(*plan(tiny_idx, threads="auto", precision="auto"))) == (2, "float32")
 
 
-def test_what_is_far_behind_is_not_tried_again(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_much_slower_candidate_is_not_tried_again(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = machine(monkeypatch, {(1, "float32"): 0.2, (1, "bf16"): 2.0}, cores=1)
     assert chosen(autotune.tune_machine(*plan(tiny_idx, precision="auto"))) == (1, "float32")
     assert tried.count((1, "bf16")) == 4, "two to warm up, and one turn of the trial"
 
 
-def test_a_run_that_leaves_nothing_to_a_trial_has_none(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_auto_settings_has_no_trial(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = machine(monkeypatch, {})
     record, images = plan(tiny_idx, precision="bf16")
     assert autotune.tune_machine(record, images) == record and chosen(record) == (4, "bf16") and not tried
 
 
-def test_a_real_trial_chooses_what_a_run_can_be_made_with(tiny_idx: Path, tmp_path: Path) -> None:
+def test_a_real_trial_chooses_valid_settings(tiny_idx: Path, tmp_path: Path) -> None:
     record, images = plan(tiny_idx, threads="auto", precision="auto")
     record = autotune.tune_machine(record, images)
     assert chosen(record) in [(n, name) for n in range(1, devices.count_cores() + 1) for name in ("float32", "bf16")]
@@ -109,7 +109,9 @@ def test_a_batch_without_memory_is_refused_before_anything_is_timed(
     assert not tried
 
 
-def test_bf16_is_refused_where_there_is_none_and_not_tried(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_refused_and_not_tried_where_it_is_not_supported(
+    tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine(monkeypatch, {(4, "float32"): 0.2})
     monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     assert chosen(autotune.tune_machine(*plan(tiny_idx, precision="auto"))) == (4, "float32")

@@ -52,7 +52,7 @@ def do_nothing() -> None:
     pass
 
 
-def test_a_discriminator_that_does_not_learn_is_called_lost(tmp_path: Path) -> None:
+def test_a_discriminator_that_does_not_learn_is_reported_as_losing(tmp_path: Path) -> None:
     def freeze(trainer: Trainer) -> None:
         trainer.state.opt_D.step = do_nothing  # type: ignore[method-assign,assignment]
 
@@ -78,7 +78,7 @@ def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
 def test_ten_images_are_overfitted(tmp_path: Path) -> None:
     settings = {"kimg": 6, "gamma": 0.01, "d_width": 32, "lr": 1e-3, "shift": 0, "augment": "none"}
     found = warned(tmp_path, noise(tmp_path, 10), **settings)["overfitting"]
-    assert "known its training images by heart" in found.text and found.nimg <= 6000
+    assert "memorised its training images" in found.text and found.nimg <= 6000
 
 
 @pytest.mark.long
@@ -97,7 +97,7 @@ def test_a_collapsed_model_of_digits_misses_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_healthy_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_healthy_run_has_no_warnings(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     quick = {name: getattr(presets.PRESETS["quick"], name) for name in ("g_width", "d_width", "z_dim", "batch_size")}
     settings = {**quick, "batch_ramp_kimg": 20, "kimg": 4.2, "tick_kimg": 0.16, "eval_kimg": 2}

@@ -46,7 +46,7 @@ def found(tmp_path: Path) -> Checkpoint:
     return checkpoint.read_checkpoint(path)
 
 
-def test_what_was_saved_is_accepted_and_restored(found: Checkpoint) -> None:
+def test_a_saved_checkpoint_is_accepted_and_restored(found: Checkpoint) -> None:
     checkpoint.check_checkpoint_fits(found, CONFIG, SPEC)
     state, right = TrainStep(CONFIG, SPEC, CPU), trained()
     assert checkpoint.restore_checkpoint(state, found) == 1.5 and state.nimg == 12
@@ -103,7 +103,7 @@ META: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_tensors_that_are_not_those_of_the_run(found: Checkpoint, name: str) -> None:
+def test_tensors_that_do_not_fit_the_run_are_refused(found: Checkpoint, name: str) -> None:
     tensors = dict(found.tensors)
     TENSORS[name](tensors)
     with pytest.raises(FileFormatError, match="does not fit the run"):
@@ -111,7 +111,7 @@ def test_tensors_that_are_not_those_of_the_run(found: Checkpoint, name: str) -> 
 
 
 @pytest.mark.parametrize("name", META)
-def test_values_that_no_run_has(found: Checkpoint, name: str) -> None:
+def test_impossible_values_are_refused(found: Checkpoint, name: str) -> None:
     tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", found.path)
     found.path.write_bytes(tensor_file.pack_tensors("checkpoint", tensors, meta | META[name]))
     with pytest.raises(FileFormatError):
@@ -126,7 +126,7 @@ def test_networks_of_another_size_are_not_built(found: Checkpoint) -> None:
     assert peak_bytes() - before < 1e9
 
 
-def test_a_name_that_tells_another_moment_is_damage(found: Checkpoint) -> None:
+def test_a_file_name_with_another_number_of_images_is_damage(found: Checkpoint) -> None:
     other = found.path.with_name("checkpoint-000000900.safetensors")
     found.path.rename(other)
     with pytest.raises(DamagedFileError, match="images seen"):

@@ -37,7 +37,7 @@ def plain_recipe(G: nn.Module, D: nn.Module, batches: list[torch.Tensor], latent
         g_optimizer.step()
 
 
-def test_classic_is_the_tutorials_recipe_for_twenty_steps() -> None:
+def test_classic_matches_the_tutorials_recipe_for_twenty_steps() -> None:
     config = PRESETS["classic"]
     assert (config.batch_size, config.z_dim, config.g_width, config.d_width, config.lr) == (32, 64, 256, 256, 2e-4)
     assert (config.beta1, config.beta2, config.epochs, config.ema_kimg) == (0.9, 0.999, 100, 0)

@@ -1,4 +1,4 @@
-"""Fine-tuning: what is taken from a model or a run, what starts anew, and what is refused."""
+"""Fine-tuning: what is taken from a model or a run, what is new, and what is refused."""
 
 import dataclasses
 import shutil
@@ -77,7 +77,7 @@ def everything(state: TrainStep) -> set[str]:
 
 
 @EACH
-def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: bool) -> None:
+def test_with_the_same_classes_all_weights_of_g_and_d_are_copied(model: str, spectral: bool) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(NAMES, init)
     finetune.apply_pretrained(state, init, record_of(NAMES))
@@ -87,14 +87,14 @@ def test_with_the_same_classes_all_of_g_and_d_go_along(model: str, spectral: boo
         assert torch.equal(mean, weight) and not mean.requires_grad and weight.requires_grad
 
 
-def test_without_an_average_g_alone_is_filled() -> None:
+def test_without_an_averaged_generator_only_g_is_filled() -> None:
     init = trained()
     state = fresh(NAMES, init, ema_kimg=0.0)
     finetune.apply_pretrained(state, init, record_of(NAMES))
     assert state.G_ema is state.G and taken(state, init) == everything(state)
 
 
-def test_from_a_model_file_d_is_a_fresh_one() -> None:
+def test_a_model_file_leaves_d_untrained() -> None:
     init = trained(with_D=False)
     state = fresh(NAMES, init)
     before = {name: weight.clone() for name, weight in state.D.state_dict().items()}
@@ -105,14 +105,14 @@ def test_from_a_model_file_d_is_a_fresh_one() -> None:
 
 @EACH
 @pytest.mark.parametrize("names", [("x", "y", "z"), ("a", "b")], ids=len)
-def test_other_classes_start_with_embeddings_of_their_own(model: str, spectral: bool, names: tuple[str, ...]) -> None:
+def test_new_classes_start_with_new_embeddings(model: str, spectral: bool, names: tuple[str, ...]) -> None:
     init = trained(model=model, spectral=spectral)
     state = fresh(names, init)
     finetune.apply_pretrained(state, init, record_of(names))
     assert everything(state) - taken(state, init) == {name for name in everything(state) if ".embed." in name}
 
 
-def test_a_class_that_the_model_knows_by_name_keeps_its_embedding_wherever_it_is_now() -> None:
+def test_a_class_with_a_known_name_keeps_its_embedding_at_any_index() -> None:
     init = trained()
     names = ("owl", "bee", "cat", "dog")
     state = fresh(names, init)
@@ -124,7 +124,7 @@ def test_a_class_that_the_model_knows_by_name_keeps_its_embedding_wherever_it_is
 
 
 @pytest.mark.parametrize(("clusters", "is_known"), [("one", True), ("other", False), (None, False)])
-def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_known: bool) -> None:
+def test_clusters_of_other_images_start_with_new_embeddings(clusters: str | None, is_known: bool) -> None:
     init = dataclasses.replace(trained(), clusters="one")
     record = record_of(NAMES) if clusters is None else record_of(NAMES, clusters=clusters)
     state = fresh(NAMES, init)
@@ -134,7 +134,7 @@ def test_clusters_of_other_images_are_other_clusters(clusters: str | None, is_kn
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> None:
+def test_a_model_without_classes_gets_class_inputs_after_those_of_z(model: str) -> None:
     init = trained((), model=model)
     state = fresh(NAMES, init)
     finetune.apply_pretrained(state, init, record_of(NAMES))
@@ -146,7 +146,7 @@ def test_a_model_without_classes_gets_them_behind_what_reads_z(model: str) -> No
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-def test_a_model_with_classes_can_go_on_without(model: str) -> None:
+def test_a_model_with_classes_can_continue_without_them(model: str) -> None:
     init = trained(model=model)
     state = fresh((), init)
     finetune.apply_pretrained(state, init, record_of(()))
@@ -162,7 +162,7 @@ def followed(
     return finetune.adopt_pretrained_settings(config, sources, init, has_own_size=has_own_size)
 
 
-def test_the_networks_follow_the_model_and_the_record_says_so() -> None:
+def test_the_networks_follow_the_model_and_the_record_notes_it() -> None:
     config, sources = followed(trained(model="resnet", spectral=True), lr=0.01)
     assert (config.model, config.z_dim, config.g_width, config.d_width) == ("resnet", 6, 8, 8)
     assert config.spectral_norm and (config.resolution, config.channels) == (12, "1")
@@ -171,12 +171,12 @@ def test_the_networks_follow_the_model_and_the_record_says_so() -> None:
     assert (config.lr, sources["lr"], sources["gamma"]) == (0.01, "flag", "preset quick")
 
 
-def test_images_of_a_size_of_their_own_keep_it() -> None:
+def test_images_of_another_size_keep_it() -> None:
     config, sources = followed(trained(), has_own_size=True)
     assert (config.resolution, config.channels) == (0, "auto") and sources["resolution"] == "preset quick"
 
 
-def test_a_fresh_d_may_be_another_than_the_models() -> None:
+def test_a_new_d_may_differ_from_the_models_d() -> None:
     config, sources = followed(trained(with_D=False), d_width=32, spectral_norm=True)
     assert (config.d_width, config.spectral_norm, sources["d_width"]) == (32, True, "flag")
     assert followed(trained(with_D=False))[0].d_width == 8
@@ -185,22 +185,22 @@ def test_a_fresh_d_may_be_another_than_the_models() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; leave it out"),
-        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; leave it out"),
+        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; remove it"),
+        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; remove it"),
         ({"g_width": 16}, "--g-width 16 differs from the 8 of runs/old"),
-        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; leave it out, or start from the run's model"),
+        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; remove it, or start from the run's model"),
         ({"spectral_norm": True}, "--spectral-norm True differs from the False of runs/old"),
         ({"resolution": 16}, "--resolution 16 differs from the 12 of runs/old"),
         ({"channels": "3"}, "--channels 3 differs from the 1 of runs/old"),
     ],
     ids=lambda value: "".join(value) if isinstance(value, dict) else "",
 )
-def test_other_networks_than_the_models_are_refused(flags: dict[str, Any], message: str) -> None:
+def test_networks_that_differ_from_the_models_are_refused(flags: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         followed(trained(), **flags)
 
 
-def test_what_the_model_has_may_be_said_again() -> None:
+def test_settings_of_the_model_may_be_repeated() -> None:
     same = {"z_dim": 6, "spectral_norm": False, "resolution": 12, "channels": "1"}
     _, sources = followed(trained(), **same)
     assert {sources[name] for name in same} == {"flag"}
@@ -214,8 +214,8 @@ def test_what_the_model_has_may_be_said_again() -> None:
         (NAMES, NAMES, [], [], "animals"),
         ((), (), [], [], "animals"),
         (NAMES, ("dog",), [], [], "animals"),
-        (NAMES, ("a", "b"), ["class embeddings"], [], "animals; classes differ, so their embeddings start anew"),
-        (NAMES, ("cat", "bee"), [], ["bee"], "animals; embeddings of new classes start anew: bee"),
+        (NAMES, ("a", "b"), ["class embeddings"], [], "animals; the classes differ, so their embeddings are new"),
+        (NAMES, ("cat", "bee"), [], ["bee"], "animals; new embeddings for new classes: bee"),
         (
             NAMES,
             ("cat", "weights", "embeddings"),
@@ -227,7 +227,7 @@ def test_what_the_model_has_may_be_said_again() -> None:
         ((), NAMES, ["class weights"], [], "animals; only one of the two has classes or clusters, so the weights that"),
     ],
 )
-def test_the_record_and_the_line_say_what_starts_anew(
+def test_the_record_and_the_message_list_the_new_weights(
     then: tuple[str, ...], now: tuple[str, ...], remade: list[str], new_classes: list[str], said: str
 ) -> None:
     found = finetune.build_init_entry(trained(then), record_of(now))
@@ -236,16 +236,16 @@ def test_the_record_and_the_line_say_what_starts_anew(
     assert finetune.describe_init(found).startswith(f"runs/old, 1.5 kimg on {said}")
     bare = finetune.build_init_entry(trained(then, with_D=False), record_of(now))
     assert (bare.remade, bare.new_classes) == (("D", *remade), tuple(new_classes))
-    assert "; D starts fresh, since a model file holds G alone" in finetune.describe_init(bare)
+    assert "; D is new, because a model file holds only G" in finetune.describe_init(bare)
 
 
 @pytest.mark.parametrize("data", [{"resolution": 16}, {"channels": 3}], ids=str)
-def test_images_of_another_size_are_refused_with_what_fits_them(data: dict[str, Any]) -> None:
+def test_images_of_another_size_are_refused_with_a_fix(data: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="--resolution 12 --channels 1"):
         finetune.build_init_entry(trained(), record_of(NAMES, **data))
 
 
-def test_images_of_another_size_by_a_preset_are_said_to_be() -> None:
+def test_a_size_that_comes_from_a_preset_is_reported_with_the_preset() -> None:
     record = record_of(NAMES, resolution=32)
     sources = record.sources | {"resolution": "preset r3gan-32"}
     record = replace(record, train=dataclasses.replace(record.train, resolution=32), sources=sources)
@@ -279,7 +279,7 @@ def resume(run: RunDir) -> Trainer:
 
 
 @pytest.mark.parametrize("networks", [{}, {"model": "resnet", "spectral_norm": True}], ids=["conv", "resnet"])
-def test_a_run_gives_its_average_and_its_d_and_the_new_run_starts_at_image_0(
+def test_a_new_run_takes_the_averaged_g_and_d_and_starts_at_image_0(
     tmp_path: Path, tiny_idx: Path, networks: dict[str, Any]
 ) -> None:
     old = finish(begin(tmp_path, tiny_idx, **networks))
@@ -331,9 +331,7 @@ def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no
     assert [p.name for p in whole.run_dir.frame_paths()] == [p.name for p in again.run_dir.frame_paths()]
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_alone(
-    tmp_path: Path, tiny_idx: Path
-) -> None:
+def test_a_damaged_newest_checkpoint_is_kept_and_the_previous_one_used(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx)).run_dir
     newest, _ = run.checkpoints()
     newest.write_bytes(newest.read_bytes()[:-100])
@@ -347,7 +345,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_left_al
         finetune.load_pretrained(run.path, tmp_path)
 
 
-def test_files_that_hold_no_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
+def test_files_without_a_model_are_refused(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     with pytest.raises(FileFormatError, match="checkpoint, not a model"):
         finetune.load_pretrained(run.checkpoints()[0], tmp_path)
@@ -371,7 +369,7 @@ def do_nothing(meta: dict[str, Any]) -> None:
 
 CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold the record of a run"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
-NO_COUNT = "holds a number of images seen that cannot be right"
+NO_COUNT = "holds an invalid number of images seen"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no record": (lambda meta: meta.pop("record"), "does not fit the run it belongs to: .*record"),
     "no settings": (lambda meta: meta["record"].pop("train"), CANNOT_BE_BUILT),
@@ -387,7 +385,7 @@ FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "names no texts": (lambda meta: edit(meta, "record", "data", "class_names", to=[["a"], {}, "b"]), CANNOT_BE_BUILT),
     "a name twice": (
         lambda meta: edit(meta, "record", "data", "class_names", to=["a", "a", "b"]),
-        "holds classes of one",
+        "holds class names that repeat",
     ),
     "name of data": (lambda meta: edit(meta, "record", "data", "name", to=["tiny"]), CANNOT_BE_BUILT),
     "clusters": (lambda meta: edit(meta, "record", "data", "clusters", to=[1]), CANNOT_BE_BUILT),
@@ -414,7 +412,7 @@ def stranger(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-def test_a_strangers_checkpoint_that_does_not_fit_itself_is_refused(stranger: Callable[..., Path], case: str) -> None:
+def test_an_inconsistent_checkpoint_is_refused(stranger: Callable[..., Path], case: str) -> None:
     damage, message = FOREIGN[case]
     with pytest.raises(FileFormatError, match=rf"checkpoint-000000100\.safetensors {message}"):
         finetune.load_pretrained(stranger(damage), Path())
@@ -433,7 +431,7 @@ def test_a_strangers_checkpoint_that_does_not_fit_itself_is_refused(stranger: Ca
     ],
     ids=["nan", "inf", "float16", "int8", "complex64", "float8", "shape"],
 )
-def test_a_strangers_weights_that_no_network_has_are_refused(
+def test_unknown_weights_are_refused(
     stranger: Callable[..., Path], change: Callable[[Tensor], Tensor], message: str
 ) -> None:
     assert finetune.load_pretrained(stranger(do_nothing), Path()).nimg == 100
@@ -453,7 +451,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
-def test_weights_are_compared_before_networks_as_large_as_a_stranger_says_have_memory(
+def test_weights_are_checked_before_memory_for_the_stated_network_is_allocated(
     stranger: Callable[..., Path],
 ) -> None:
     size = {"g_width": 256, "d_width": 256, "spectral_norm": True}
@@ -463,7 +461,7 @@ def test_weights_are_compared_before_networks_as_large_as_a_stranger_says_have_m
     assert 0 < largest.numel < 20_000
 
 
-def test_a_checkpoint_is_read_once_and_its_run_may_drop_it_then(
+def test_a_checkpoint_is_read_once_and_may_be_deleted_afterwards(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = finish(begin(tmp_path, tiny_idx)).run_dir
@@ -482,7 +480,7 @@ def test_a_checkpoint_is_read_once_and_its_run_may_drop_it_then(
     assert (found.sha256, found.nimg, found.notes) == (digest, 400, ())
 
 
-def test_a_checkpoint_that_its_run_drops_before_it_is_read_makes_way_for_a_newer_one(
+def test_if_a_checkpoint_is_deleted_before_it_is_read_a_newer_one_is_used(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = finish(begin(tmp_path, tiny_idx)).run_dir
@@ -502,7 +500,7 @@ def test_a_checkpoint_that_its_run_drops_before_it_is_read_makes_way_for_a_newer
     assert found.path == run.checkpoint(800) and faults == []
 
 
-def test_a_checkpoint_that_is_listed_and_not_there_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_listed_but_missing_checkpoint_is_refused(tmp_path: Path, tiny_idx: Path) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     run.checkpoint(900).symlink_to("gone")
     with pytest.raises(FileFormatError, match=r"no file .*checkpoint-000000900"):
@@ -510,9 +508,7 @@ def test_a_checkpoint_that_is_listed_and_not_there_is_refused(tmp_path: Path, ti
 
 
 @pytest.mark.parametrize("nimg", [float("inf"), 10**400, -5], ids=["inf", "huge", "below 0"])
-def test_nor_does_a_run_go_on_from_a_number_of_images_that_cannot_be_right(
-    tmp_path: Path, tiny_idx: Path, nimg: float
-) -> None:
+def test_an_impossible_number_of_images_is_not_resumed_from(tmp_path: Path, tiny_idx: Path, nimg: float) -> None:
     run = finish(begin(tmp_path, tiny_idx, kimg=0.1)).run_dir
     path = run.checkpoints()[0]
     tensors, meta, _ = tensor_file.unpack_tensors("checkpoint", path)

@@ -18,7 +18,7 @@ def leaf(values: torch.Tensor) -> torch.Tensor:
     return values.clone().requires_grad_()
 
 
-def test_registry_offers_what_the_configuration_names() -> None:
+def test_registry_matches_the_names_in_the_config() -> None:
     assert set(LOSSES) == set(typing.get_args(LossName))
 
 
@@ -54,7 +54,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_and_its_slope_by_hand(name: str) -> None:
+def test_every_loss_and_its_gradient_by_hand(name: str) -> None:
     value, slopes, g_value, g_slope = BY_HAND[name]
     real, fake = leaf(LOG3), leaf(ZERO)
     d_loss = LOSSES[name].d_loss(real, fake)
@@ -67,7 +67,7 @@ def test_every_loss_and_its_slope_by_hand(name: str) -> None:
     assert (g_loss.item(), fake.grad.item()) == pytest.approx((g_value, g_slope))
 
 
-def test_hinge_has_no_slope_beyond_its_margin() -> None:
+def test_hinge_has_no_gradient_beyond_its_margin() -> None:
     real, fake = leaf(torch.tensor([0.5, 1.5])), leaf(torch.tensor([-0.5, -1.5]))
     losses.d_hinge(real, fake).sum().backward()
     assert (real.grad.tolist(), fake.grad.tolist()) == ([-1, 0], [1, 0])
@@ -197,7 +197,7 @@ def test_penalties_match_finite_differences(name: str) -> None:
     assert torch.autograd.gradcheck(lambda w, v: penalty(x, small_d(x, w, v)), inputs)
 
 
-def test_interpolates_are_mixed_by_a_share_of_their_own() -> None:
+def test_each_interpolate_has_its_own_mixing_weight() -> None:
     real, fake = torch.full((3, 1, 2, 2), 1.0), torch.full((3, 1, 2, 2), -1.0)
     mixed = losses.interpolates(real, fake, torch.tensor([0.0, 1.0, 0.75]))
     assert mixed[:, 0, 1, 1].tolist() == [-1, 1, 0.5]

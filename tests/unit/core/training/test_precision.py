@@ -90,7 +90,7 @@ def test_a_run_in_float32_has_nothing_in_bf16() -> None:
     assert set(seen["D"]) == set(seen["G"]) == {FULL} and len(seen["D"]) == 3
 
 
-def test_what_is_kept_and_what_losses_see_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_and_losses_are_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     state = made("bf16", gamma=0.1, spectral_norm=True, n_classes=2)
     seen, output = [], state.output
 

@@ -73,7 +73,7 @@ def check_equal(net: nn.Module, plain: list[Tensor], start: list[Tensor]) -> Non
 
 @pytest.mark.parametrize("model", sorted(MODELS))
 @pytest.mark.parametrize("interval", [1, 2])
-def test_relativistic_with_r1_and_r2_is_the_published_step(
+def test_relativistic_with_r1_and_r2_matches_the_published_step(
     model: str, interval: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Huang et al. 2024: D first, fresh latents for G, gamma/2 (R1 + R2) each step, cosines over the burn-in.
@@ -120,7 +120,7 @@ def test_relativistic_with_r1_and_r2_is_the_published_step(
     check_equal(state.G_ema, average, G_start)
 
 
-def test_wasserstein_with_gradient_penalty_is_the_published_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wasserstein_with_gradient_penalty_matches_the_published_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gulrajani et al. 2017, algorithm 1, with one critic step for one of G."""
     config = recipe(loss="wasserstein", gradient_penalty=10.0, lr=1e-4, beta1=0.0, beta2=0.9)
     state = in_float64(config, "mlp", monkeypatch)
@@ -194,7 +194,7 @@ def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) 
     ],
     ids=str,
 )
-def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], streams: list[str]) -> None:
+def test_d_sees_only_augmented_images(settings: dict[str, object], streams: list[str]) -> None:
     state = TrainStep(recipe(**settings), spec("conv"), torch.device("cpu"))
     D, seen, drawn = state.D.forward, [], []
 
@@ -212,7 +212,7 @@ def test_d_sees_nothing_that_is_not_augmented(settings: dict[str, object], strea
 
 
 @pytest.mark.parametrize("loss", ["relativistic", "wasserstein"])
-def test_health_without_a_threshold_does_not_mind_what_all_logits_of_a_class_have_in_common(loss: LossName) -> None:
+def test_health_without_a_threshold_ignores_a_common_offset_of_the_logits(loss: LossName) -> None:
     config = recipe(loss=loss, **({"gradient_penalty": 10.0} if loss == "wasserstein" else {}))
     state = TrainStep(config, spec("mlp"), torch.device("cpu"))
     draws = torch.Generator().manual_seed(3)
@@ -232,7 +232,7 @@ def test_health_without_a_threshold_does_not_mind_what_all_logits_of_a_class_hav
     assert after["r_v"] == (before["r_v"] and pytest.approx(before["r_v"], abs=1e-3))
 
 
-def test_r_v_of_pairs_is_0_for_images_alike_and_1_for_held_out_ones_that_look_generated() -> None:
+def test_r_v_of_pairs_is_0_for_similar_images_and_1_if_held_out_images_look_generated() -> None:
     state = TrainStep(recipe(loss="relativistic"), spec("mlp"), torch.device("cpu"))
     bright = torch.full((20, 1, 8, 8), 255, dtype=torch.uint8)
     labels = torch.zeros(20, dtype=torch.int64)

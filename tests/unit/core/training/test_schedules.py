@@ -6,7 +6,7 @@ import pytest
 from gancli.core.training import schedules
 
 
-def test_progress_is_the_part_done() -> None:
+def test_progress_is_the_fraction_done() -> None:
     assert [schedules.part_done(nimg, 200) for nimg in (0, 50, 200, 300)] == [0, 0.25, 1, 1]
     assert schedules.part_done(50, None) == 0
 
@@ -92,7 +92,7 @@ def test_batches_grow_from_a_quarter_to_the_whole() -> None:
     assert schedules.ramped_batch_size(0, 4, 1000) == 2, "a batch of one has nothing to average"
 
 
-def test_shifts_come_with_repetition_and_go_with_the_end() -> None:
+def test_shift_probability_grows_as_images_repeat_and_ends_at_0() -> None:
     assert schedules.shift_chance(0.0, 0.0, 0.6) == 0
     assert schedules.shift_chance(0.0, 5.0, 0.6) == pytest.approx(0.3)
     assert schedules.shift_chance(0.5, 40.0, 0.6) == pytest.approx(0.3)

@@ -101,7 +101,7 @@ def plain_quick(
     return average, {name: sum(values) / len(values) for name, values in logged.items()}
 
 
-def test_quick_is_its_published_recipe_for_six_steps() -> None:
+def test_quick_matches_its_published_recipe_for_six_steps() -> None:
     config = make_config(augment="none")  # as it is for sets of 2,000 images and more
     assert (config.gamma, config.shift, config.lr_decay_from, config.ema_ramp) == (0.5, 0.6, 0.5, 0.05)
     state = TrainStep(config, SPEC, torch.device("cpu"))
@@ -126,7 +126,7 @@ def test_quick_is_its_published_recipe_for_six_steps() -> None:
     assert state.tallies[0].eq(0).all() and state.tallies[1, -1] == STEPS * BATCH
 
 
-def test_fresh_latents_are_another_run() -> None:
+def test_fresh_latents_give_another_run() -> None:
     shared, fresh = (TrainStep(make_config(share_latents=share), SPEC, torch.device("cpu")) for share in (True, False))
     batches, labels = make_batches()
     for state in (shared, fresh):
@@ -137,7 +137,7 @@ def test_fresh_latents_are_another_run() -> None:
 
 
 @pytest.mark.parametrize("part", ["G", "D", "G_ema", "tallies"])
-def test_one_bad_number_anywhere_is_seen(part: str) -> None:
+def test_one_bad_number_anywhere_is_detected(part: str) -> None:
     state = TrainStep(make_config(), SPEC, torch.device("cpu"))
     assert state.is_finite()
     tensor = state.tallies if part == "tallies" else next(state.modules[part].parameters())
@@ -146,7 +146,7 @@ def test_one_bad_number_anywhere_is_seen(part: str) -> None:
     assert not state.is_finite()
 
 
-def test_augmentations_come_after_the_shift_in_their_order_each_with_draws_of_its_own() -> None:
+def test_augmentations_follow_the_shift_in_order_each_with_its_own_random_numbers() -> None:
     config = make_config(augment="cutout,color", augment_strength=0.7, seed=3)
     state = TrainStep(config, SPEC, torch.device("cpu"), torch.tensor([0.5]))
     state.nimg = 48
@@ -172,7 +172,7 @@ def test_d_and_g_see_augmented_images_everywhere(monkeypatch: pytest.MonkeyPatch
     assert seen == [2 * BATCH, BATCH, BATCH]
 
 
-def test_adaptive_strength_moves_with_r_v_and_a_fixed_one_stays() -> None:
+def test_adaptive_strength_follows_r_v_and_a_fixed_one_is_constant() -> None:
     settings = {"augment": "color", "augment_strength": 0.3, "tick_kimg": 1.0}
     fixed, adaptive = (TrainStep(make_config(**settings, ada=ada), SPEC, torch.device("cpu")) for ada in (False, True))
     for state in (fixed, adaptive):
@@ -185,7 +185,7 @@ def test_adaptive_strength_moves_with_r_v_and_a_fixed_one_stays() -> None:
     assert often.strength == pytest.approx(0.5 + BATCH / 100_000), "a tick is a step at least"
 
 
-def test_spectral_norm_moves_once_per_d_forward_and_not_in_the_g_step() -> None:
+def test_spectral_norm_is_updated_once_per_d_forward_and_not_in_the_g_step() -> None:
     state = TrainStep(make_config(spectral_norm=True, r1_interval=1), SPEC, torch.device("cpu"))
     batches, labels = make_batches()
     moves = 0
@@ -244,7 +244,7 @@ def narrow(preset: str) -> tuple[TrainConfig, ModelSpec]:
     return config, spec_of(config)
 
 
-def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
+def test_r3gan_has_its_final_rates_at_the_end_of_the_burn_in() -> None:
     state = TrainStep(*narrow("r3gan-32"), torch.device("cpu"))
     state.set_optimizer_rates(0.0)
     assert state.opt_G.lr == 2e-4 and state.opt_G.betas == (0.0, 0.9)
@@ -255,7 +255,7 @@ def test_at_the_end_of_the_burn_in_r3gan_has_its_last_rates() -> None:
 
 
 @pytest.mark.parametrize(("name", "longest"), [("r3gan-32", 5e6), ("r3gan-64", 5e5)])
-def test_at_its_full_length_the_average_of_r3gan_is_the_published_one(name: str, longest: float) -> None:
+def test_the_ema_of_a_full_r3gan_run_is_the_published_one(name: str, longest: float) -> None:
     """Half a cosine from 0 over 20 of 250 Mimg, which no share of the images seen cuts."""
     state = TrainStep(*narrow(name), torch.device("cpu"))
     for mimg in [*range(1, 41), 250]:
@@ -265,7 +265,7 @@ def test_at_its_full_length_the_average_of_r3gan_is_the_published_one(name: str,
 
 
 @pytest.mark.parametrize("mimg", [0.25, 1, 2.5, 25])
-def test_the_average_of_a_shorter_r3gan_run_is_of_its_end(mimg: float) -> None:
+def test_the_ema_of_a_shorter_r3gan_run_covers_its_end(mimg: float) -> None:
     """Half of it is made of weights from the last third of the run, not of those from its start."""
     state = TrainStep(*narrow("r3gan-32"), torch.device("cpu"))
     batch_size = state.config.batch_size

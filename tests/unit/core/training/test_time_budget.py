@@ -32,9 +32,7 @@ def train(machine: list[float], timer: time_budget.TimeBudget, nimg: int, total:
 
 
 @pytest.mark.parametrize("budget_s", [3.0, 10.0, 30.0, 60.0, 120.0, 600.0])
-def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_are_still_to_come(
-    machine: list[float], budget_s: float
-) -> None:
+def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_follow(machine: list[float], budget_s: float) -> None:
     timer = time_budget.TimeBudget(budget_s, 0)
     nimg = train(machine, timer, 0, None)
     planned_at = timer.elapsed_s
@@ -47,7 +45,7 @@ def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_are_still_to_c
     assert (first if nimg < 5000 else 0.93) < used < 0.98 + 0.1 / budget_s
 
 
-def test_before_two_steps_of_a_size_the_rate_is_that_of_all(machine: list[float]) -> None:
+def test_before_two_steps_of_a_size_the_overall_rate_is_used(machine: list[float]) -> None:
     timer = time_budget.TimeBudget(1.0, 0)
     machine[0] += 0.5
     assert timer.measure(16, 16)
@@ -55,7 +53,7 @@ def test_before_two_steps_of_a_size_the_rate_is_that_of_all(machine: list[float]
     assert timer.plan(16, SIZES) == 16 + int(0.5 * time_budget.MARGIN * 32)
 
 
-def test_going_back_leaves_what_was_measured(machine: list[float]) -> None:
+def test_going_back_keeps_the_measured_rates(machine: list[float]) -> None:
     timer = time_budget.TimeBudget(10.0, 0)
     nimg = 0
     for _ in range(20):
@@ -72,7 +70,7 @@ def test_going_back_leaves_what_was_measured(machine: list[float]) -> None:
         assert timer.estimate_rate(16, nimg) == pytest.approx(160)
 
 
-def test_images_reached_go_by_each_rate_in_its_turn() -> None:
+def test_images_reached_follow_the_rate_of_each_stage() -> None:
     rates = [(0, 100.0), (5000, 200.0), (20_000, 400.0)]
     for nimg, seconds, expected in ((0, 10, 1000), (0, 50, 5000), (0, 55, 6000), (4000, 20, 7000), (30_000, 1, 30_400)):
         assert time_budget.images_reached(nimg, seconds, rates) == expected

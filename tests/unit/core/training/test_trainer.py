@@ -201,7 +201,7 @@ def test_mirror_shows_half_of_the_images_flipped(
     assert bool((is_flipped ^ is_plain).all()) and 90 < int(is_flipped.sum()) < 166
 
 
-def test_images_that_do_not_fit_the_device_stay_where_they_are(
+def test_images_that_do_not_fit_the_device_stay_in_main_memory(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[torch.Tensor] = []
@@ -275,7 +275,7 @@ def test_a_run_killed_before_its_first_snapshot_starts_over(tmp_path: Path, tiny
     assert_same_run(whole.run_dir, dropped.run_dir)
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
+def test_a_damaged_newest_checkpoint_falls_back_to_the_previous_one(
     tmp_path: Path, tiny_idx: Path, whole_run: Callable[..., Trainer]
 ) -> None:
     parts = start(tmp_path / "b", tiny_idx)
@@ -296,7 +296,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert len(parts.run_dir.checkpoints()) == 2, "nothing is set aside while nothing better was found"
 
 
-def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> None:
+def test_extending_continues_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.4)
     finish(trainer)
     more = resume(trainer.run_dir, kimg=0.8)
@@ -313,7 +313,7 @@ def test_extending_goes_on_to_the_new_total(tmp_path: Path, tiny_idx: Path) -> N
 
 
 @pytest.mark.parametrize("kimg", [0.001, 2.007, 32.112, 147.504])
-def test_a_length_in_kimg_is_as_many_images_as_it_says(tiny_idx: Path, kimg: float) -> None:
+def test_a_length_in_kimg_is_exact(tiny_idx: Path, kimg: float) -> None:
     name, config, sources = presets.resolve_config("quick", flags={"data": str(tiny_idx), "kimg": kimg})
     record = run_config.build_run_config(name, config, sources, load.load_dataset(str(tiny_idx)))
     assert to_json(record)["plan"] == {"total_nimg": round(kimg * 1000)}
@@ -335,13 +335,13 @@ def test_metrics_are_the_means_of_the_steps(tmp_path: Path, tiny_idx: Path) -> N
     assert 0.5 < ticks[0]["d_loss"] < 3 and 0 <= ticks[0]["accuracy"] <= 1
 
 
-def test_frames_are_dense_first_and_the_last_one_is_the_end(tmp_path: Path, tiny_idx: Path) -> None:
+def test_frames_are_dense_at_first_and_include_the_end(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=1.3)
     finish(trainer)
     assert [int(p.stem) for p in trainer.run_dir.frame_paths()] == [0, 504, 1000, 1304]
 
 
-def test_events_tell_what_is_already_on_disk(tmp_path: Path, tiny_idx: Path) -> None:
+def test_events_report_what_is_already_on_disk(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.6)
     kinds = set()
     for event in trainer.run():
@@ -408,9 +408,7 @@ def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
     assert_same_run(whole.run_dir, again.run_dir)
 
 
-def test_a_plan_that_is_made_at_a_tick_does_not_lose_it(
-    tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_made_at_a_tick_keeps_the_tick(tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.core.training.time_budget.TimeBudget.measure", lambda clock, nimg, batch: nimg == 200)
     monkeypatch.setattr("gancli.core.training.time_budget.TimeBudget.plan", lambda clock, nimg, sizes: 400)
     whole = start(tmp_path / "a", tiny_idx, time_budget=1e6)
@@ -450,7 +448,7 @@ def test_labels_may_have_gaps(tmp_path: Path, tiny_idx: Path) -> None:
     assert labels is not None and set(labels.tolist()) == {2, 3, 5}
 
 
-def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, tiny_idx: Path) -> None:
+def test_an_edited_config_is_refused_and_another_torch_gets_a_note(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     kept = read_run_config(trainer.run_dir.config)
@@ -460,7 +458,9 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
         resume(trainer.run_dir)
     for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
         trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
-        with pytest.raises(RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint {then!r}; put"):
+        with pytest.raises(
+            RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint says {then!r}; restore"
+        ):
             resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
     with pytest.raises(RunError, match=r"machine\.precision.*'x'"):
@@ -473,7 +473,7 @@ def test_an_edited_config_is_refused_and_another_torch_is_said(tmp_path: Path, t
     assert "this run used torch 1.0" in warning
 
 
-def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(
+def test_settings_newer_than_a_run_have_defaults_on_resume(
     tmp_path: Path, tiny_idx: Path, whole_run: Callable[..., Trainer]
 ) -> None:
     whole, parts = whole_run(), start(tmp_path, tiny_idx)
@@ -500,7 +500,7 @@ def test_settings_newer_than_a_run_have_their_defaults_when_it_goes_on(
         ("relativistic", 0.6931472, "nats per pair", "pairs"),
     ],
 )
-def test_the_record_says_what_losses_and_accuracy_mean(
+def test_the_record_explains_losses_and_accuracy(
     tmp_path: Path, tiny_idx: Path, loss: str, g_loss: float | None, unit: str, of: str
 ) -> None:
     penalty = {"gamma": 0.0, "gradient_penalty": 10.0} if loss == "wasserstein" else {}
@@ -528,7 +528,7 @@ def test_the_clock_stops_a_run_that_turns_out_slow(
     assert trainer.run_dir.checkpoints()[0] == trainer.run_dir.checkpoint(ended.nimg)
 
 
-def test_memory_that_is_out_in_the_middle_of_a_run_leaves_what_was_saved(
+def test_running_out_of_memory_during_a_run_keeps_saved_files(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, whole_run: Callable[..., Trainer]
 ) -> None:
     trainer = start(tmp_path, tiny_idx)
@@ -540,7 +540,7 @@ def test_memory_that_is_out_in_the_middle_of_a_run_leaves_what_was_saved(
         step(*arguments)
 
     monkeypatch.setattr(trainer.state, "step", limited)
-    said = f"a batch of 8 images of 8x8 does not fit .* cpu; make room .*--resume {trainer.run_dir.path}, or .*-size 4"
+    said = f"a batch of 8 images of 8x8 does not fit .* cpu; free .*--resume {trainer.run_dir.path}, or .*-size 4"
     with pytest.raises(MemoryLimitError, match=said):
         finish(trainer)
     assert trainer.run_dir.checkpoints()[0] == trainer.run_dir.checkpoint(400)
@@ -550,7 +550,7 @@ def test_memory_that_is_out_in_the_middle_of_a_run_leaves_what_was_saved(
 
 @pytest.mark.parametrize("place", ["signals", "is_finite"])
 @pytest.mark.parametrize("fault", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
-def test_memory_that_is_out_outside_a_step_is_one_line_too(
+def test_running_out_of_memory_outside_a_step_is_one_line(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: Exception
 ) -> None:
     trainer = start(tmp_path, tiny_idx)
@@ -562,12 +562,12 @@ def test_memory_that_is_out_outside_a_step_is_one_line_too(
         return real(*arguments)
 
     monkeypatch.setattr(trainer.state, place, limited)
-    said = f"memory is out at 0.4 kimg; make room .*--resume {trainer.run_dir.path}, or start anew with --batch-size 4"
+    said = f"out of memory at 0.4 kimg; free .*--resume {trainer.run_dir.path}, or start a new run with --batch-size 4"
     with pytest.raises(MemoryLimitError, match=said):
         finish(trainer)
 
 
-def test_a_run_whose_folder_became_another_one_leaves_that_alone(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_run_whose_folder_was_replaced_writes_nothing_there(tmp_path: Path, tiny_idx: Path) -> None:
     trainer, other = start(tmp_path, tiny_idx), start(tmp_path / "other", tiny_idx, seed=1, kimg=0.2)
     finish(other)
     path = trainer.run_dir.path
@@ -598,7 +598,7 @@ def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPat
     return rates
 
 
-def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
+def test_a_run_that_diverges_goes_back_once_and_continues_at_half_the_rate(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, whole_run: Callable[..., Trainer]
 ) -> None:
     whole, trainer, stopped = whole_run(), start(tmp_path, tiny_idx), start(tmp_path, tiny_idx)
@@ -606,8 +606,8 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     seen = finish(trainer)
     (warned,) = [event for event in seen if isinstance(event, events.Warned) and event.name == "diverged"]
     assert warned.text == (
-        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half the "
-        "learning rate"
+        "a loss or weight was not finite at 0.248 kimg: training continues from the checkpoint of 0.2 kimg with half "
+        "the learning rate"
     )
     assert isinstance(seen[-1], events.RunEnded) and seen[-1].reason == "finished" and trainer.state.is_finite()
     assert len(rates) == (248 + 1200 - 200) / 8
@@ -623,7 +623,7 @@ def test_a_run_that_diverges_goes_back_once_and_on_at_half_the_rate(
     assert_same_run(stopped.run_dir, trainer.run_dir)
 
 
-def test_a_run_that_is_killed_after_it_went_back_warns_once(
+def test_a_run_killed_after_going_back_warns_once(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.4)
@@ -636,7 +636,7 @@ def test_a_run_that_is_killed_after_it_went_back_warns_once(
 
 
 @pytest.mark.parametrize(("nimg", "back_at"), [(200, 0), (1200, 1000)], ids=["at a tick", "at the end"])
-def test_nothing_is_written_of_a_moment_that_went_wrong(
+def test_no_tick_is_written_for_a_diverged_step(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, nimg: int, back_at: int
 ) -> None:
     trainer = start(tmp_path, tiny_idx)
@@ -650,7 +650,7 @@ def test_nothing_is_written_of_a_moment_that_went_wrong(
     assert resume(trainer.run_dir).is_finished
 
 
-def test_a_budget_is_used_up_by_a_run_that_went_back(
+def test_a_run_that_went_back_uses_up_its_time_budget(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticking(0.01)
@@ -688,7 +688,7 @@ def test_unlabelled_and_unconditional_runs_have_no_classes(tmp_path: Path, tiny_
     assert bare.engine.spec.n_classes == 0
 
 
-def test_only_the_same_data_and_settings_are_resumed(tmp_path: Path, tiny_idx: Path) -> None:
+def test_resume_refuses_other_data_and_settings(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     record = read_run_config(trainer.run_dir.config)
@@ -713,7 +713,7 @@ def test_files_and_frames_show_the_average_not_g_itself(tmp_path: Path, tiny_idx
     assert np.array_equal(image_io.read_png(trainer.run_dir.samples), image_io.enlarge_pixels(picture, 600 // 80))
 
 
-def test_reals_stand_in_the_columns_of_their_classes(tmp_path: Path, tiny_idx: Path) -> None:
+def test_real_images_are_in_the_columns_of_their_classes(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.1)
     finish(trainer)
     picture = image_io.read_png(trainer.run_dir.reals)[::7, ::7]
@@ -744,7 +744,7 @@ def test_steps_get_the_schedules_time_epochs_and_batch(
         assert t == nimg / 640 and epochs == nimg / 64
 
 
-def test_resume_takes_back_what_came_after_and_keeps_the_time(tmp_path: Path, tiny_idx: Path) -> None:
+def test_resume_drops_later_files_and_keeps_the_training_time(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.3)
     finish(trainer)
     image_io.write_png(trainer.run_dir.frame(700), np.zeros((8, 8), np.uint8))
@@ -807,7 +807,7 @@ def test_a_budget_that_ends_right_after_an_evaluation_does_not_score_that_moment
     assert lines[-1] == trainer.state.nimg and len(lines) == len(set(lines)) > 3
 
 
-def test_a_score_that_cannot_be_had_is_logged_as_null_and_is_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_score_that_cannot_be_computed_is_logged_as_null_and_never_the_best(tmp_path: Path, tiny_idx: Path) -> None:
     nothing = Scorer(EvalInfo("fd_toy"), lambda G: Measurements({"fd_toy": None}))
     trainer = start(tmp_path, tiny_idx, scorer=nothing, kimg=0.4, eval_kimg=0.4)
     finish(trainer)
@@ -829,7 +829,7 @@ def test_a_resumed_run_keeps_the_best_model_of_the_uninterrupted_one(
     assert whole.monitor.best == again.monitor.best is not None
 
 
-def test_a_run_killed_between_checkpoint_and_best_model_makes_it_again(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_run_killed_between_checkpoint_and_best_model_rewrites_it(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 1.0, 2.0]), kimg=1.2, eval_kimg=0.4)
     for event in trainer.run():
         if isinstance(event, events.Scored) and event.nimg == 400:
@@ -852,12 +852,12 @@ def test_a_best_model_from_after_the_checkpoint_is_replaced_by_the_next_one(tmp_
     shutil.copy(run.model, run.best_model)  # of image 1200
     again = resume(run, scorer=scored([4.0]))
     assert again.state.nimg == parse_nimg(older) == 1000 and again.monitor.best is None
-    assert "the model of the best score, 1 at 0.4 kimg, is gone" in again.notes[-1]
+    assert "the model with the best score, 1 at 0.4 kimg, is lost" in again.notes[-1]
     finish(again)
     assert again.monitor.best == (4.0, 1200) and model_file.load_model(run.best_model).info.nimg == 1200
 
 
-def test_the_checkpoint_of_a_best_score_is_there_before_its_model(
+def test_the_checkpoint_of_a_best_score_is_written_before_its_model(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = start(tmp_path, tiny_idx, scorer=scored([5.0, 3.0, 1.0]), kimg=1.2, eval_kimg=0.4, snapshot_kimg=100)
@@ -902,7 +902,7 @@ def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: 
     assert run.checkpoints() == [run.checkpoint(400), run.checkpoint(200)]
 
 
-def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_truncated_line_of_events_is_dropped_and_the_run_continues(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.2)
     finish(trainer)
     for torn in (b'{"event": "warn', b"\0" * 60, b"[]\n", b'{"event": "warning", "name": "collapse"}\n'):
@@ -916,7 +916,7 @@ def test_a_torn_line_of_events_is_left_out_and_the_run_goes_on(tmp_path: Path, t
     ]  # fmt: skip
 
 
-def test_what_is_unknown_in_the_files_of_a_run_is_kept_when_it_goes_on(tmp_path: Path, tiny_idx: Path) -> None:
+def test_unknown_values_in_the_files_of_a_run_are_kept_on_resume(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, scorer=scored(), kimg=0.4, eval_kimg=0.2)
     finish(trainer)
     run = trainer.run_dir
@@ -935,7 +935,7 @@ def test_what_is_unknown_in_the_files_of_a_run_is_kept_when_it_goes_on(tmp_path:
     assert [path.read_text() for path in (run.events, run.metrics, run.config)] == [*texts, config]
 
 
-def test_a_plan_belongs_to_one_trainer(tmp_path: Path, tiny_idx: Path) -> None:
+def test_a_plan_is_not_shared_between_trainers(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, time_budget=20.0)
     record, other = trainer.record, Trainer(trainer.run_dir, trainer.record, trainer.engine.data)
     trainer.set_total_nimg(400)
@@ -959,13 +959,13 @@ def test_the_last_evaluation_can_warn_too(tmp_path: Path, tiny_idx: Path) -> Non
     assert ("past_best", 1200) in [(event.name, event.nimg) for event in found]
 
 
-def test_what_replaced_a_lost_best_model_stays_the_best_to_beat(tmp_path: Path, tiny_idx: Path) -> None:
+def test_the_replacement_of_a_lost_best_model_is_the_best_to_beat(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, scorer=scored([1.0, 5.0, 5.0]), kimg=0.4, eval_kimg=0.4)
     finish(trainer)
     run = trainer.run_dir
     run.best_model.unlink()
     again = resume(run, scorer=scored([3.0]), kimg=0.8)
-    assert "is gone" in again.notes[-1]
+    assert "is lost" in again.notes[-1]
     finish(again)
     once_more = resume(run, scorer=scored([4.0]), kimg=1.2)
     assert once_more.monitor.best == (3.0, 800) and not once_more.notes
@@ -993,7 +993,7 @@ def test_warnings_are_given_once_in_a_run_however_often_it_is_resumed(tmp_path: 
     assert "collapse" not in [event.name for event in finish(again) if isinstance(event, events.Warned)]
 
 
-def test_ticks_tell_the_health_of_their_moment(tmp_path: Path, tiny_idx: Path) -> None:
+def test_ticks_record_the_health_at_that_moment(tmp_path: Path, tiny_idx: Path) -> None:
     trainer = start(tmp_path, tiny_idx, kimg=0.4)
     finish(trainer)
     lines = [line for line in read_jsonl(trainer.run_dir.metrics) if line["kind"] == "tick"]
@@ -1003,7 +1003,7 @@ def test_ticks_tell_the_health_of_their_moment(tmp_path: Path, tiny_idx: Path) -
         assert line["d_grad"] > 0 and line["g_grad"] > 0 and "r_v" in line
 
 
-def test_without_held_out_images_there_is_no_health_on_them(tmp_path: Path, tiny_idx: Path) -> None:
+def test_without_held_out_images_their_health_signals_are_missing(tmp_path: Path, tiny_idx: Path) -> None:
     for path in tiny_idx.glob("t10k-*"):
         path.unlink()
     trainer = start(tmp_path, tiny_idx, kimg=0.2)

@@ -44,7 +44,7 @@ def test_a_trial_writes_nothing_and_changes_no_plan(plan: tuple[RunConfig, Image
     assert 1e7 < found.memory_bytes < found.there_bytes
 
 
-def test_a_trial_takes_the_smallest_and_the_largest_batch_with_r1_and_without(
+def test_a_trial_runs_the_smallest_and_largest_batch_with_and_without_r1(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -71,7 +71,7 @@ def test_the_step_with_r1_counts_as_often_as_it_comes(
     assert [start for start, _ in found.rates] == [0, 5000, 20_000] and found.images_per_s == found.rates[2][1]
 
 
-def test_where_every_step_has_r1_the_first_one_is_left_out(
+def test_the_first_step_is_not_counted_if_every_step_has_r1(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, images = plan
@@ -81,7 +81,7 @@ def test_where_every_step_has_r1_the_first_one_is_left_out(
     assert trial.run_trial(each, images).images_per_s == pytest.approx(8 / 0.1)
 
 
-def test_small_first_batches_take_their_own_time() -> None:
+def test_small_first_batches_are_timed_separately() -> None:
     found = trial.Trial(((0, 100.0), (5000, 200.0), (20_000, 400.0)), 0, 0, "cpu")
     for nimg, seconds in ((0, 0), (1000, 10), (5000, 50), (6000, 55), (20_000, 125), (24_000, 135)):
         assert found.train_seconds(nimg) == pytest.approx(seconds)
@@ -93,7 +93,7 @@ def test_small_first_batches_take_their_own_time() -> None:
 @pytest.mark.parametrize(
     "fault", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
-def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
+def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_suggestion(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch, fault: RuntimeError
 ) -> None:
     step, room = TrainStep.step, 2
@@ -105,22 +105,24 @@ def test_a_batch_too_large_for_memory_is_refused_with_a_smaller_one(
 
     monkeypatch.setattr(TrainStep, "step", limited)
     said = r"a batch of 8 images of 8x8 does not fit into the memory of cpu; "
-    with pytest.raises(MemoryLimitError, match=rf"{said}--batch-size 2 does"):
+    with pytest.raises(MemoryLimitError, match=rf"{said}use --batch-size 2"):
         trial.run_trial(*plan)
     room = 1
-    with pytest.raises(MemoryLimitError, match=rf"{said}nor does the smallest; lower --resolution or the widths"):
+    with pytest.raises(
+        MemoryLimitError, match=rf"{said}no smaller batch does either: lower --resolution or the widths"
+    ):
         trial.run_trial(*plan)
 
 
 @pytest.mark.parametrize(
     ("there", "sizes", "way_out"),
     [
-        (5.0, [2, 3, 7, 15, 31, 62, 125, 250], "--batch-size 250 does"),
-        (1.04, [2, 3], "--batch-size 3 does"),
-        (1.02, [2, 3], "nor does the smallest; lower --resolution or the widths"),
+        (5.0, [2, 3, 7, 15, 31, 62, 125, 250], "use --batch-size 250"),
+        (1.04, [2, 3], "use --batch-size 3"),
+        (1.02, [2, 3], "no smaller batch does either: lower --resolution or the widths"),
     ],
 )
-def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
+def test_a_batch_is_refused_before_the_step_that_would_exhaust_memory(
     plan: tuple[RunConfig, ImageSet],
     monkeypatch: pytest.MonkeyPatch,
     there: float,
@@ -144,13 +146,13 @@ def test_a_batch_is_refused_before_the_step_that_memory_cannot_hold(
     assert tried == sizes
 
 
-def test_halves_go_down_to_the_smallest_batch() -> None:
+def test_batches_are_halved_down_to_the_smallest() -> None:
     assert trial.batch_halvings(1000) == [3, 7, 15, 31, 62, 125, 250, 500, 1000]
     assert trial.batch_halvings(8) == [2, 4, 8] and trial.batch_halvings(2) == [2] and trial.batch_halvings(3) == [3]
 
 
 @pytest.mark.parametrize("fails", ["R1", "second"])
-def test_what_fits_has_taken_a_step_with_r1_and_one_after_it(
+def test_a_safe_batch_has_run_a_step_with_r1_and_one_after_it(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """Where only batches of 2 have room for R1, or none has room for Adam's moments, which the first step makes."""
@@ -171,7 +173,7 @@ def test_what_fits_has_taken_a_step_with_r1_and_one_after_it(
 
 
 @pytest.mark.parametrize("model", ["conv", "mlp", "resnet"])
-def test_a_step_keeps_less_than_the_rough_bound(plan: tuple[RunConfig, ImageSet], model: str) -> None:
+def test_a_step_uses_less_memory_than_the_rough_bound(plan: tuple[RunConfig, ImageSet], model: str) -> None:
     """At the smallest width, with the penalties that take most."""
     record, images = plan
     settings = {"model": model, "g_width": 4, "d_width": 4, "loss": "relativistic", "r2": True, "r1_interval": 1}
@@ -187,7 +189,7 @@ def peaks(engine: Engine, *batches: int) -> list[int]:
     return [trial.measure_peak_bytes(engine, size) for size in batches]
 
 
-def test_what_a_step_takes_is_measured(plan: tuple[RunConfig, ImageSet]) -> None:
+def test_the_memory_of_a_step_is_measured(plan: tuple[RunConfig, ImageSet]) -> None:
     record, images = plan
     engine = Engine(record, images)
     few, many = peaks(engine, 2, 20_000)
@@ -212,7 +214,7 @@ def test_networks_too_large_for_memory_are_refused_before_they_are_built(
     Engine(record, images)
 
 
-def test_networks_that_find_no_memory_left_are_refused(
+def test_networks_are_refused_if_no_memory_is_left(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(*_: object) -> None:
@@ -223,7 +225,7 @@ def test_networks_that_find_no_memory_left_are_refused(
         trial.run_trial(*plan)
 
 
-def test_other_faults_stay_what_they_are(plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_pass_through(plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
     def step(self: Engine, batch: int) -> None:
         raise RuntimeError("a bug")
 

@@ -29,7 +29,7 @@ def test_accuracy_counts_positive_logits_as_real() -> None:
     assert health.share_judged_real(torch.tensor([2.0, -1.0, 0.5, 0.1])) == 0.75
 
 
-def test_overfitting_is_0_where_held_out_looks_like_training_and_1_where_it_looks_fake() -> None:
+def test_r_v_is_0_if_held_out_images_look_like_training_images_and_1_if_they_look_fake() -> None:
     train, fake = torch.tensor([3.0, 5.0]), torch.tensor([-2.0, 0.0])
     assert health.r_v(train, torch.tensor([4.0]), fake) == 0
     assert health.r_v(train, torch.tensor([-1.0]), fake) == 1
@@ -67,7 +67,7 @@ def evaluations(*short_classes: list[str] | None) -> list[MetricsLine]:
 BAD = {
     "discriminator_wins": (LONG_WINDOW, {"accuracy": 0.971}, {"accuracy": 0.969}, "97.1% of the time since 2 kimg"),
     "discriminator_lost": (LONG_WINDOW, {"accuracy": 0.519}, {"accuracy": 0.521}, "51.9% of the time since 2 kimg"),
-    "collapse": (SHORT_WINDOW, {"diversity": 0.49}, {"diversity": 0.51}, "too much alike since 2 kimg (0.49 times"),
+    "collapse": (SHORT_WINDOW, {"diversity": 0.49}, {"diversity": 0.51}, "too similar since 2 kimg (0.49 times"),
     "overfitting": (SHORT_WINDOW, {"r_v": 0.61}, {"r_v": 0.59}, "since 2 kimg (r_v 0.61"),
     "augmentation_limit": (
         SHORT_WINDOW,
@@ -79,7 +79,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_rule_speaks_once_a_bad_state_has_lasted_and_names_nothing_else(name: str) -> None:
+def test_a_rule_warns_after_a_lasting_bad_state_and_no_other_rule_does(name: str) -> None:
     n, values, just_right, text = BAD[name]
     found = find_warnings(History(ticks(n, **values), []))
     assert list(found) == [name] and text in found[name] and "{" not in found[name]
@@ -99,16 +99,16 @@ def test_a_single_good_tick_does_not_hide_a_bad_stretch() -> None:
     assert "overfitting" in find_warnings(History(lines, []))
 
 
-def test_an_accuracy_of_one_half_is_right_where_the_score_is_near_its_floor() -> None:
+def test_an_accuracy_of_one_half_is_fine_if_the_score_is_near_its_floor() -> None:
     lines = ticks(LONG_WINDOW, accuracy=0.5)
     assert not find_warnings(History(lines, [evaluation(2000, fd=3.9)], "fd", (3.9, 2000), floor=1.0))
     assert "discriminator_lost" in find_warnings(
         History(lines, [evaluation(2000, fd=4.1)], "fd", (4.1, 2000), floor=1.0)
     )
-    assert "nearly all alike" in find_warnings(History(ticks(SHORT_WINDOW, diversity=0.19), []))["collapse"]
+    assert "nearly identical" in find_warnings(History(ticks(SHORT_WINDOW, diversity=0.19), []))["collapse"]
 
 
-def test_classes_that_were_missing_in_some_evaluations_in_a_row_are_named() -> None:
+def test_classes_missing_in_consecutive_evaluations_are_named() -> None:
     found = find_warnings(History([], evaluations(["3", "8"], ["8", "1"], ["8"], ["1", "8"])))
     assert "hardly any generated image has shown 8 since 20 kimg" in found["missing_classes"]
     many = find_warnings(History([], evaluations(*[list("abcdefghijkl")] * EVALUATION_WINDOW)))
@@ -122,7 +122,7 @@ def test_classes_that_were_missing_in_some_evaluations_in_a_row_are_named() -> N
         assert not find_warnings(History([], evaluations(*healthy)))
 
 
-def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
+def test_a_score_that_stays_worse_than_its_best_gives_a_warning() -> None:
     def history(*scores: float | None) -> History:
         lines = [evaluation(20_000 * (i + 1), fd=value) for i, value in enumerate(scores)]
         return History([], lines, "fd", (2.0, 5000))
@@ -136,14 +136,14 @@ def test_a_score_that_stays_worse_than_its_best_is_past_it() -> None:
 
 
 @pytest.mark.parametrize(("best_nimg", "limit"), [(20_000, 0.4), (40_000, 0.9), (60_000, 0.9)])
-def test_overfitting_matters_sooner_once_the_score_no_longer_gets_better(best_nimg: int, limit: float) -> None:
+def test_overfitting_warns_sooner_once_the_score_stops_improving(best_nimg: int, limit: float) -> None:
     lines = [evaluation(nimg, fd=2.0 if nimg == best_nimg else 2.1) for nimg in (20_000, 40_000, 60_000)]
     for r_v, is_said in ((limit - 0.01, False), (limit + 0.01, True)):
         found = find_warnings(History(ticks(SHORT_WINDOW, r_v=r_v), lines, "fd", (2.0, best_nimg)))
         assert ("overfitting" in found) is is_said
 
 
-def test_overfitting_asks_for_no_augmentation_where_it_adapts_already() -> None:
+def test_overfitting_does_not_suggest_augmentation_that_is_already_adaptive() -> None:
     plain, adaptive = (
         find_warnings(History(ticks(SHORT_WINDOW, r_v=0.95, **more), []))["overfitting"]
         for more in ({}, {"augment_strength": 0.3})
