@@ -25,14 +25,14 @@ def test_the_numbers_on_the_pages_are_those_of_the_code() -> None:
         f"fewer than about {statistics.FEW_IMAGES:,} images",
     ]
     for_maintainers = [
-        f"from {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
+        f"limited to {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
         f"more than {most_mib} MiB or {most_pixels} pixels",
         f"more than {decode.MOST_BYTES >> 20} MiB of pixel data",
         f"an npz of more than {npz_array.MOST_IMAGES / 1e6:.0f} million images",
         f"to more than {archive.SMALL_BYTES >> 20} MiB and more than {archive.MOST_DEFLATED} times its packed size",
         f"at least {dataset.FEWEST_IMAGES} usable",
-        f"A tenth of the images, at most {dataset.MOST_HELD_OUT:,}, is never trained on",
-        f"With under {dataset.FEWEST_TO_HOLD_OUT} images none are held out",
+        f"A tenth of the images, at most {dataset.MOST_HELD_OUT:,}, is held out",
+        f"With fewer than {dataset.FEWEST_TO_HOLD_OUT} images, none is held out",
         f"With fewer than {statistics.FEWEST_TO_SCORE} held-out images",
     ]
     assert config.TrainConfig(kimg=1.0).max_bad == 10
@@ -65,7 +65,7 @@ def files_with(*texts: str) -> set[str]:
     }
 
 
-def test_a_data_set_is_one_row_and_one_file_and_so_is_an_image_format() -> None:
+def test_a_data_set_or_image_format_takes_one_row_and_one_file() -> None:
     """As docs/dev/extending.md says: what else is known of them is joined from their tables."""
     assert files_with("cifar10") - {"doctor/diagnosis.py"} == {"datasets.py", "core/data/cifar.py"}
     assert files_with("stacked-mnist") == {"datasets.py", "core/data/stacked_mnist.py"}

@@ -1,7 +1,7 @@
 """Files that gancli reads and writes, without torch.
 
 Comes in: paths from the user. Goes out: files that appear complete or not at all.
-Read first: run_folder.py, where everything of a run lies. outputs.py is where commands put what they make,
-provenance.py what each picture says of its making, image_io.py reads and writes PNGs, find_model.py tells runs, models
-and images apart, cache.py keeps data sets.
+Read first: run_folder.py, which defines the files of a run. outputs.py creates the output files of commands,
+provenance.py records how each picture was made, image_io.py reads and writes pictures, find_model.py distinguishes
+runs, models and images, cache.py holds downloaded data sets.
 """

@@ -1,4 +1,4 @@
-"""The folder where data sets are kept, and how one gets there from the network."""
+"""The cache folder, and downloading data sets into it."""
 
 import http.client
 import os
@@ -10,21 +10,21 @@ from gancli.errors import DataError
 
 
 class DownloadError(DataError):
-    """A named data set that the network did not deliver."""
+    """A named data set could not be downloaded."""
 
 
 def cache_folder() -> Path:
-    """Where named data sets are kept: $GANCLI_CACHE, else gancli under $XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache folder: $GANCLI_CACHE, else gancli under $XDG_CACHE_HOME or ~/.cache."""
     if chosen := os.environ.get("GANCLI_CACHE"):
         return Path(os.path.expanduser(chosen))
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "gancli"
 
 
 def fetch_dataset(name: str, title: str, download: Callable[[Path], Path]) -> Path:
-    """The cache's folder `name`, downloaded if it is not there; it appears when it is complete.
+    """Return the folder `name` of the cache; download it first if it is missing. It appears only when complete.
 
-    download: given an empty folder, puts the files somewhere in it and returns where. title: for messages.
-    Raises DownloadError if the network fails, DataError if the cache cannot be written.
+    download: takes an empty folder, writes the files below it and returns their folder. title: name used in messages.
+    Raises DownloadError if the download fails, DataError if the cache cannot be written.
     """
     folder = cache_folder() / name
     if folder.is_dir():
@@ -33,13 +33,13 @@ def fetch_dataset(name: str, title: str, download: Callable[[Path], Path]) -> Pa
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent, ignore_cleanup_errors=True)
     except OSError as err:
-        advice = "set GANCLI_CACHE to a folder that can be written"
+        advice = "set GANCLI_CACHE to a writable folder"
         raise DataError(f"cannot write to the cache folder {folder.parent}: {err.strerror}; {advice}") from err
     with temporary as root:
         try:
             os.rename(download(Path(root)), folder)
         except (OSError, RuntimeError, http.client.HTTPException) as err:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 reason = (str(err).strip() or type(err).__name__).splitlines()[-1]
                 reason = reason.strip("<>").removeprefix("urlopen error ")
                 raise DownloadError(f"{title} could not be downloaded ({reason})") from err

@@ -1,4 +1,4 @@
-"""Where models and images lie: a run, a model file, or pictures, by the path that was given."""
+"""Find a model or images at a user's path: a run folder, a model file, or pictures."""
 
 import mimetypes
 from pathlib import Path
@@ -10,7 +10,7 @@ IMAGE_FILE_EXTENSIONS = (".npz", ".zip")
 
 
 def locate_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
-    """The model file, and the folder that outputs go under: the run's, or the current one for a lone file.
+    """Return the model file, and the folder for outputs: the run folder, or the current one for a single model file.
 
     source: a model file, a run folder, or a run's name under outdir.
     """
@@ -18,31 +18,31 @@ def locate_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Pat
         if (mimetypes.guess_type(source.name, strict=False)[0] or "").startswith("image/"):
             raise RunError(f"{source} is one picture; give a model, or a folder, zip or npz of pictures")
         if best:
-            raise ConfigError(f"--best chooses between the models of a run, and {source} is one model; leave it out")
+            raise ConfigError(f"--best needs a run folder, and {source} is a model file; remove --best")
         return source, Path()
     if not source.exists() and not (outdir / source).exists():
-        raise RunError(f"no run folder, model file or images {source}{suggest_run(source, outdir)}")
+        raise RunError(f"no run folder, model file or images at {source}{suggest_run(source, outdir)}; check the path")
     return run_model(RunDir.find(source, outdir), best=best)
 
 
 def run_model(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
-    """The model file of a run, and its folder."""
+    """Return the model file of a run, and its folder."""
     path = run.best_model if best else run.model
     if not path.is_file():
-        why = "it is lost, or the run was not scored" if best else "train it first, or wait for its first snapshot"
-        raise RunError(f"{run.path} has no {path.name}: {why}")
+        fix = "train with --eval-kimg, or remove --best" if best else "train it first, or wait for its first snapshot"
+        raise RunError(f"{run.path} has no {path.name}; {fix}")
     return path, run.path
 
 
 def find_run_of_model(model: Path) -> RunDir | None:
-    """The run that a model file lies in; what `gancli export` made for the Hub is none."""
+    """Return the run that contains a model file; None for the folder of an export."""
     run = RunDir(model.parent)
     is_export = run.config.is_file() and run.read_config().get("library_name") == "gancli"
     return run if run.config.is_file() and not is_export else None
 
 
 def is_image_source(source: Path) -> bool:
-    """Whether this holds pictures, and no run or model: a folder without a config.json, a zip or an npz."""
+    """Whether the path is a folder without a config.json, a zip or an npz. Raises RunError for a folder of runs."""
     if source.is_dir():
         if any(source.glob("*/config.json")):
             raise RunError(

@@ -1,4 +1,4 @@
-"""Pictures on disk <-> numpy uint8 arrays, grey [H, W] or colour [H, W, 3]; many of them on all cores."""
+"""Read and write pictures as numpy uint8 arrays, grey [H, W] or colour [H, W, 3]."""
 
 import io
 import itertools
@@ -24,22 +24,22 @@ Picture = npt.NDArray[np.uint8]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else what it logs of damaged files goes to stderr
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler, Pillow's log messages go to stderr
 
-MOST_PIXELS = 1 << 26  # as many as picture files may have to be read; Pillow warns of more
+MOST_PIXELS = 1 << 26  # the limit of core/data too; Pillow warns above it
 MOST_TEXT = 1 << 20
 PNG_START = b"\x89PNG\r\n\x1a\n"
-THREADED_PIXELS = 1 << 12  # below, handing a picture to a thread takes longer than encoding it
+THREADED_PIXELS = 1 << 12  # for smaller pictures a thread costs more than it saves
 
 
 def encode_png(picture: Picture, text: Mapping[str, str] | None = None) -> bytes:
-    """text: keyword (Latin-1, at most 79 letters) -> anything; stored before the pixels."""
+    """Encode a PNG. text: keyword (Latin-1, at most 79 characters) -> any text; stored before the pixels."""
     check_picture(picture)
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value.encode("utf-8", "backslashreplace").decode())
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", pnginfo=info)  # as imageio does it, in a third of the time
+    Image.fromarray(picture).save(buffer, "PNG", pnginfo=info)  # what imageio does, three times faster
     return buffer.getvalue()
 
 
@@ -48,15 +48,14 @@ def write_png(path: Path, picture: Picture, text: Mapping[str, str] | None = Non
 
 
 def encode_picture(picture: Picture, path: Path, text: Mapping[str, str] | None = None) -> bytes:
-    """What the ending of a path asks for: WebP, which carries no text, or else PNG."""
+    """Encode as WebP (which drops the text) if the path ends in .webp, else as PNG."""
     return encode_webp(picture) if path.suffix.lower() == ".webp" else encode_png(picture, text)
 
 
 def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None]]) -> Iterator[int]:
-    """Write many (path, picture, text) as `encode_picture` does, in order, large ones on all cores; yields how many
-    are done.
+    """Encode and write (path, picture, text) in order, on all cores if they are large; yield the number written.
 
-    Each file is written where it is named: put them in a folder that appears when it is complete (atomic_folder).
+    Single files are not written atomically: write them into an `atomic_folder`.
     """
 
     def write(item: tuple[Path, Picture, Mapping[str, str] | None]) -> None:
@@ -76,7 +75,7 @@ def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], cores: int = os.cpu_count() or 1
 ) -> Iterator[Result]:
-    """The function of each item, in order, worked out on all cores; only a few items are drawn ahead."""
+    """Apply a function to each item on all cores; yield results in order, reading only a few items ahead."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
@@ -87,17 +86,19 @@ def map_in_threads(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for one in waiting:  # nobody will ask for them
+            for one in waiting:  # if the reader stopped early
                 one.cancel()
 
 
 def read_png(path: Path) -> Picture:
-    """Raises RunError where the file is missing, damaged, too large, or holds anything but 8-bit grey or RGB."""
+    """Read a PNG. Raises RunError if it is missing, damaged, too large, or not 8-bit grey or RGB."""
     try:
         with open_regular_file(path) as file:
             width, height = parse_png_size(file)
             if width * height > MOST_PIXELS:
-                raise RunError(f"cannot use the picture {path}: {width}x{height} pixels are too many; replace it")
+                raise RunError(
+                    f"cannot use the picture {path}: {width}x{height} pixels are too many; replace or delete it"
+                )
             file.seek(0)
             picture = iio.imread(file, plugin="pillow", extension=".png", index=0)
     except (OSError, SyntaxError, ValueError, struct.error) as err:  # Pillow reports a broken PNG as a SyntaxError
@@ -109,14 +110,14 @@ def read_png(path: Path) -> Picture:
 
 
 def open_regular_file(path: Path) -> BinaryIO:
-    """For reading. Raises OSError, and ValueError for what is no file, such as a pipe, which would be waited for."""
+    """Open a file for reading. Raises OSError; ValueError for anything else, such as a pipe that could block."""
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
     return open(path, "rb")
 
 
 def parse_png_size(file: IO[bytes]) -> tuple[int, int]:
-    """Width and height, from the beginning of a file. Source: PNG specification, third edition, 11.2.1."""
+    """Read width and height from the start of a file. Source: PNG specification, third edition, 11.2.1."""
     start, _length, kind, width, height = struct.unpack(">8s4s4sII", file.read(24))
     if start != PNG_START or kind != b"IHDR":
         raise ValueError("not a PNG")
@@ -124,7 +125,7 @@ def parse_png_size(file: IO[bytes]) -> tuple[int, int]:
 
 
 def read_png_size(path: Path) -> tuple[int, int]:
-    """Width and height; no pixel is decoded. Raises RunError."""
+    """Read width and height without decoding pixels. Raises RunError."""
     try:
         with open_regular_file(path) as file:
             return parse_png_size(file)
@@ -134,9 +135,9 @@ def read_png_size(path: Path) -> tuple[int, int]:
 
 
 def read_png_text(path: Path) -> dict[str, str]:
-    """What text a PNG carries, wherever it stands in the file; no pixel is decoded.
+    """Read all text of a PNG without decoding pixels.
 
-    Raises RunError where the file is missing, damaged, or holds more than MOST_TEXT bytes of text in all.
+    Raises RunError if the file is missing, damaged, or holds more than MOST_TEXT bytes of text in total.
     """
     try:
         with open_regular_file(path) as file:
@@ -147,7 +148,7 @@ def read_png_text(path: Path) -> dict[str, str]:
 
 
 def read_text_chunks(file: IO[bytes]) -> Iterator[tuple[str, str]]:
-    """(keyword, text) of each text chunk. Source: PNG specification, third edition, 5.3 and 11.3.3."""
+    """Yield (keyword, text) of each text chunk. Source: PNG specification, third edition, 5.3 and 11.3.3."""
     if file.read(len(PNG_START)) != PNG_START:
         raise ValueError("not a PNG")
     kind, left = b"", MOST_TEXT
@@ -172,25 +173,25 @@ def read_text_chunks(file: IO[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def inflate_text(data: bytes, most: int) -> bytes:
-    """Raises ValueError for what is cut short, or would be longer than `most` bytes."""
+    """Decompress text. Raises ValueError if it is truncated or longer than `most` bytes."""
     stream = zlib.decompressobj()
-    text = stream.decompress(data, max(most, 1))  # 0 would be no limit
+    text = stream.decompress(data, max(most, 1))  # 0 would mean no limit
     if not stream.eof:
-        raise ValueError("too much text, or cut short")
+        raise ValueError("too much text, or truncated")
     return text
 
 
 def encode_webp(picture: Picture) -> bytes:
-    """Lossless; WebP knows no grey, so a grey picture comes back as RGB."""
+    """Encode a lossless WebP. WebP has no grey mode, so a grey picture is read back as RGB."""
     check_picture(picture)
-    # Of libwebp's settings, the fastest that are not much larger: the default takes half as long again for 0 to 4 %.
+    # The fastest settings without much larger files: libwebp's default takes 1.5 times as long and saves 0 to 4 %.
     return iio.imwrite(
         "<bytes>", picture, plugin="pillow", extension=".webp", is_batch=False, lossless=True, method=2, quality=50
     )
 
 
 def enlarge_pixels(picture: Picture, scale: int) -> Picture:
-    """Every pixel becomes a square of scale x scale."""
+    """Repeat every pixel to a square of scale x scale."""
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Values of JSON that anybody may have written: what they are meant to be, or nothing."""
+"""Read values from untrusted JSON: a value of the expected type, or a default."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ def get_section(record: Mapping[str, object], key: str) -> dict[str, Any]:
 
 
 def get_number(record: Mapping[str, object], key: str) -> float | None:
-    """A finite number, or None for anything else."""
+    """Return a finite number; None for anything else."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -23,7 +23,7 @@ def get_number(record: Mapping[str, object], key: str) -> float | None:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object, {} if there is none to be read."""
+    """Read a JSON object; {} if the file is missing, unreadable or holds anything else."""
     try:
         record = json.loads(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
@@ -32,6 +32,6 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def get_text(record: Mapping[str, object], key: str) -> str:
-    """A text fit to be shown, '' for anything else."""
+    """Return a printable text; '' for anything else."""
     value = record.get(key)
     return make_printable(value) if isinstance(value, str) else ""

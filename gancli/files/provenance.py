@@ -1,4 +1,4 @@
-"""What made a picture: one record, carried by PNGs in their text and written beside everything else."""
+"""Provenance records: how a picture was made. PNGs hold them as text; other outputs have a JSON file next to them."""
 
 import dataclasses
 import json
@@ -15,18 +15,18 @@ from gancli.config import format_seeds
 from gancli.errors import FileFormatError
 from gancli.files.run_folder import atomic_write
 
-TEXT_KEYWORD = "gancli"  # of the text in a PNG
-FOREIGN_RECORD = "does not say what made it as a picture of gancli sample does"
-SIDECAR_NAME = "provenance.json"  # inside a folder; beside a file x.gif it is x.gif.json
+TEXT_KEYWORD = "gancli"  # of the text chunk in a PNG
+FOREIGN_RECORD = "has no valid record of gancli sample; choose a picture that gancli sample wrote"
+SIDECAR_NAME = "provenance.json"  # in a folder; for a file x.gif it is x.gif.json
 
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """Everything that decided the pixels.
+    """Everything that determines the pixels of samples.
 
-    command: what was typed, less the flags that change no pixel. model: the file, as it was found; sha256: its digest.
-    seeds: such as "0-63,100". classes: names, in the order asked for, or none where each seed took its own. settings:
-    of the command, such as the columns of a grid.
+    command: as typed, without flags that do not change pixels. model: path of the model file. sha256: its digest.
+    seeds: such as "0-63,100". classes: names in the requested order, empty if each seed drew its class. settings: other
+    settings of the command, such as the columns of a grid.
     """
 
     command: str
@@ -35,13 +35,13 @@ class SampleRecord:
     sha256: str
     seeds: str
     classes: tuple[str, ...]
-    trunc: int | float  # as it was typed: a record is made again byte for byte
+    trunc: int | float  # int or float as typed, so that --like writes the same record byte for byte
     settings: dict[str, object]
 
 
 @dataclass(frozen=True)
 class FilmRecord:
-    """What made a film of the frames of runs: their folders' names, and the images seen at each frame."""
+    """How a film of runs was made. runs: names of their folders. moments: images seen at each frame."""
 
     command: str
     version: str
@@ -63,7 +63,7 @@ def make_sample_record(
     trunc: float = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> SampleRecord:
-    """The record of what is about to be made; a model below the current folder is named from there."""
+    """Build the record of samples; a model below the current folder gets a relative path."""
     return SampleRecord(
         command,
         __version__,
@@ -77,23 +77,23 @@ def make_sample_record(
 
 
 def path_from_here(path: Path) -> Path:
-    """A path below the current folder, named from there; another one as it is."""
+    """Return a path below the current folder as relative; any other path unchanged."""
     whole, here = Path(os.path.abspath(path)), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else path
 
 
 def record_to_text(record: SampleRecord | FilmRecord) -> dict[str, str]:
-    """The text that a PNG carries."""
+    """Return the text chunk of a PNG for a record."""
     return {TEXT_KEYWORD: json.dumps(dataclasses.asdict(record))}
 
 
 def sidecar_path(output: Path) -> Path:
-    """Where the record of an output lies: in a folder, or beside a file."""
+    """Return the path of an output's record: inside a folder, or next to a file."""
     return output / SIDECAR_NAME if output.is_dir() else output.with_name(f"{output.name}.json")
 
 
 def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
-    """Write it; in a folder it lists the files that are there, too."""
+    """Write the record of an output; for a folder it also lists the files in it."""
     values = dataclasses.asdict(record)
     if output.is_dir():
         values["files"] = sorted(os.listdir(output))
@@ -101,14 +101,14 @@ def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
 
 
 class FolderRecord(msgspec.Struct):
-    """What the record of a folder says of its files."""
+    """The record of a folder, as far as needed to know its files."""
 
     command: str
     files: list[str]
 
 
 def recorded_files(folder: Path) -> set[str]:
-    """The files that a folder has by its record, that among them; none if it has no record of gancli."""
+    """Return the file names in a folder's record, including the record itself; empty if gancli wrote none."""
     path = folder / SIDECAR_NAME
     if not path.is_file() or path.is_symlink():
         return set()
@@ -120,14 +120,14 @@ def recorded_files(folder: Path) -> set[str]:
 
 
 def parse_record(text: str, where: str) -> SampleRecord:
-    """Raises FileFormatError, naming `where`, for what is no record of this version's shape."""
+    """Parse a sample record. where: its file, for messages. Raises FileFormatError if this version cannot read it."""
     try:
         values = msgspec.convert(json.loads(text), dict[str, object])
         version = values.get("version")
         is_known = {*values} <= {field.name for field in dataclasses.fields(SampleRecord)}
         if not is_known and isinstance(version, str) and version != __version__:
-            here = f"this one, {__version__},"
-            raise FileFormatError(f"{where} was made by gancli {version} and says things that {here} does not know")
+            fix = f"{__version__} cannot read its record; install gancli {version}"
+            raise FileFormatError(f"{where} was made by gancli {version}, and gancli {fix}")
         if is_known:
             return msgspec.convert(values, SampleRecord)
     except (ValueError, RecursionError) as err:
@@ -138,6 +138,6 @@ def parse_record(text: str, where: str) -> SampleRecord:
 def single_image_record(
     record: SampleRecord, seeds: Sequence[int], classes: Sequence[str], **settings: Any
 ) -> SampleRecord:
-    """The record of one picture out of many: what makes it alone."""
+    """Return the record of one picture of many, which makes that picture alone."""
     settings = {**record.settings, **settings}
     return dataclasses.replace(record, seeds=format_seeds(seeds), classes=tuple(classes), settings=settings)

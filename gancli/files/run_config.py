@@ -1,8 +1,8 @@
-"""config.json of a run as types: everything that was decided, enough to repeat it. Read, checked and written here.
+"""Types of a run's config.json, which holds all settings needed to repeat the run. Needs no torch.
 
-Needs no torch. The checkpoints and the other processes of a run carry the same values; `parse_run_config` reads all of
-them, `to_json` makes them. A key of an optional part is absent where there is no such part. Keys that are
-unknown here are ignored, and those of config.json itself kept; settings of a newer gancli are refused.
+Checkpoints and the other processes of a run hold the same values: `to_json` makes them, `parse_run_config` reads and
+checks them. Optional parts that a run does not have are omitted. Unknown keys are ignored, and kept when config.json is
+rewritten, but unknown settings (of a newer gancli) are an error.
 """
 
 import dataclasses
@@ -25,16 +25,16 @@ Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 
 class TrainingPlan(Struct, frozen=True, omit_defaults=True):
-    """The one part that is replaced in a run. total_nimg: images at its end, None until a time budget was measured.
-    earlier: the totals before the run was extended, of which the first images kept to the schedules."""
+    """The only part that changes during a run. total_nimg: images at its end, None until a time budget was measured.
+    earlier: totals from before each extension; the images up to then followed the schedules of those totals."""
 
     total_nimg: Count | None
     earlier: list[Count | None] = []
 
 
 class DataInfo(Struct, frozen=True, omit_defaults=True):
-    """The data set as the run trains on it. class_counts: of the training images. clusters: the digest of what stands
-    in for classes. n_skipped, n_copies: files without use, known where the images were read from files."""
+    """The data set of the run. class_counts: training images of each class. clusters: digest of the clusters used as
+    classes. n_skipped, n_copies: bad files and exact copies, None if the images did not come from picture files."""
 
     name: str
     source: str
@@ -51,13 +51,13 @@ class DataInfo(Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if len(self.class_names) != len(self.class_counts):
-            raise ValueError("class_names and class_counts must be lists of one length")
+            raise ValueError("class_names and class_counts must have the same length")
         if self.class_counts and not any(self.class_counts):
             raise ValueError("class_counts must not all be 0")
 
 
 class MachineInfo(Struct, frozen=True):
-    """What a run computes with. threads: of each of the processes."""
+    """The hardware and precision of a run. threads: per process."""
 
     device: str
     threads: Annotated[int, Meta(ge=1, le=1024)]
@@ -67,7 +67,7 @@ class MachineInfo(Struct, frozen=True):
 
 
 class Ideals(Struct, frozen=True):
-    """What losses and accuracy come to where real and generated images are the same; None where that is not known."""
+    """Losses and accuracy when D cannot distinguish generated from real images; None if unknown."""
 
     d_loss: Number | None
     g_loss: Number | None
@@ -79,8 +79,8 @@ class Ideals(Struct, frozen=True):
 
 
 class InitEntry(Struct, frozen=True):
-    """What a run started from. source: as it was given; remade: what starts anew, keys of finetune.REINITIALIZED;
-    new_classes: those whose embeddings do, beside others that are known."""
+    """The starting point given by --init. source: as typed. remade: reinitialised parts, keys of
+    finetune.REINITIALIZED. new_classes: classes with new embeddings, if other classes keep theirs."""
 
     source: str
     path: str = ""
@@ -92,8 +92,8 @@ class InitEntry(Struct, frozen=True):
 
 
 class EvalInfo(Struct, frozen=True):
-    """The score of a run. score: the value of metrics.jsonl that ranks models, lower is better; floors: what a perfect
-    generator would get; the rest: its conditions."""
+    """How a run is scored. score: the value in metrics.jsonl that ranks models, lower is better. *floor: scores of a
+    perfect generator. The other fields are the conditions of the score."""
 
     score: str
     floor: Number | None = None
@@ -107,8 +107,8 @@ class EvalInfo(Struct, frozen=True):
 
 
 class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """sources: where each setting comes from: "preset NAME", "file", "flag", "rule", "init" or "default". job: of
-    torchrun. log: the tracker that is reported to."""
+    """sources: origin of each setting: "preset NAME", "file", "flag", "rule", "init" or "default". job: id of the
+    torchrun job. log: the tracker in use."""
 
     gancli: str
     preset: str
@@ -125,7 +125,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def model_spec(self) -> ModelSpec:
-        """What the networks are built by."""
+        """The specification to build the networks from."""
         train, data = self.train, self.data
         return ModelSpec(
             model=train.model,
@@ -138,45 +138,50 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def is_chosen(self, name: str) -> bool:
-        """Whether somebody asked for this value of a setting."""
+        """Whether the user chose this setting, by a flag or a file."""
         return self.sources[name] in ("flag", "file")
 
 
 def to_json(config: RunConfig) -> dict[str, object]:
-    """The plain values of config.json."""
+    """Return the plain values of config.json."""
     values: dict[str, object] = json.loads(
         json.dumps(msgspec.to_builtins(config))
-    )  # texts may hold surrogates, as paths do
+    )  # json.dumps accepts surrogates, which paths may contain
     return values
 
 
 def write_run_config(run: RunDir, config: RunConfig) -> None:
-    """To config.json. Keys in it that are unknown here are kept, each where it stands."""
+    """Write config.json. Unknown keys that it already holds are kept, in their order."""
     values, present = to_json(config), read_json_object(run.config)
     kept = {key: value for key, value in present.items() if key in values or key not in RunConfig.__struct_fields__}
     run.write_json(run.config, kept | values)
 
 
 def read_run_config(path: Path) -> RunConfig:
-    """From config.json. Raises RunError."""
+    """Read config.json. Raises RunError."""
     return parse_run_config(RunDir(path.parent).read_config(), path)
 
 
 def parse_run_config(values: Any, path: Path) -> RunConfig:
-    """From plain values that `path` holds; settings newer than they are have their defaults. Raises RunError."""
+    """Parse plain values. path: their file, for messages. Settings that an older gancli lacked get their defaults.
+
+    Raises RunError.
+    """
     try:
-        train = configs.config_from_values(values["train"])  # keeps whole numbers whole, and tells the closest setting
+        train = configs.config_from_values(
+            values["train"]
+        )  # keeps integers; suggests the closest setting for an unknown one
         sources = dict.fromkeys(dataclasses.asdict(train), "default") | values["sources"]
         config = msgspec.convert({**values, "train": train, "sources": sources}, RunConfig)
         if config.plan.total_nimg is None and not train.time_budget:
             raise ConfigError("plan.total_nimg must be a whole number above 0")
-        _ = config.model_spec  # checks the sizes of the networks
+        _ = config.model_spec  # checks the network sizes
     except KeyError as err:
-        raise RunError(f"{path} does not hold the record of a run: {err} is missing") from err
+        raise RunError(f"{path} does not hold a valid run config: {err} is missing; restore it") from err
     except msgspec.ValidationError as err:
         what, _, where = str(err).partition(" - at `$.")
         place = f"{where.rstrip('`')}: " if where else ""
-        raise RunError(f"{path} does not hold the record of a run: {place}{what}") from err
+        raise RunError(f"{path} does not hold a valid run config: {place}{what}; restore it") from err
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
-        raise RunError(f"{path} does not hold the record of a run: {err}") from err
+        raise RunError(f"{path} does not hold a valid run config: {err}; restore it, or update gancli") from err
     return config

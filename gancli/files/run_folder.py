@@ -1,4 +1,4 @@
-"""A run folder: the names in it, numbering, the lock, and files that appear complete or not at all."""
+"""The run folder: its file names, numbering and lock; atomic writing of files and folders."""
 
 import contextlib
 import difflib
@@ -19,13 +19,13 @@ from gancli.errors import GancliError, RunError, make_printable
 
 CHECKPOINTS_KEPT = 2
 LOCK_NAME = ".lock"
-SCORES_NAME = "scores.json"  # what an evaluation leaves in its folder, pictures beside it
-IMPLAUSIBLE_VALUE = 1e300  # what no measurement reaches; NaN is not below it either
+SCORES_NAME = "scores.json"  # the scores in the folder of an evaluation
+IMPLAUSIBLE_VALUE = 1e300  # no measurement reaches it; `x < IMPLAUSIBLE_VALUE` also rejects NaN
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write beside, fsync, rename, fsync the folder: `path` holds all of the new content or is left as it was."""
+    """Write a temporary file, fsync, rename, fsync the folder: `path` gets all new content or does not change."""
     path = resolve_last_part(path)
     with temporary_beside(path, Path.touch) as temporary, open(temporary, "wb") as file:
         yield file
@@ -42,9 +42,9 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A folder to fill; it gets its name when it is complete, unless something but an empty folder has it by then.
+    """Yield a temporary folder to fill, then rename it to `path`. Raises RunError if `path` exists and is not empty.
 
-    replace: a folder that is there goes, with all it holds, but not before the new one is complete.
+    replace: delete an existing folder with all its contents, once the new one is complete.
     """
     path = resolve_last_part(path)
     with temporary_beside(path, create_folder) as temporary:
@@ -58,7 +58,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_files(path: Path) -> Iterator[Path]:
-    """A folder to fill; once complete, its files move to the folder `path`, over those of the same names."""
+    """Yield a temporary folder to fill; move its files to the folder `path` when the block ends, replacing old ones."""
     path = resolve_last_part(path)
     with temporary_beside(path, create_folder) as temporary:
         yield temporary
@@ -70,7 +70,7 @@ def atomic_files(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """A hidden file or folder beside `path`, as `make` makes it; gone after the block. Errors name `path` instead."""
+    """Make a hidden file or folder next to `path` for the block, then remove it. Errors name `path` instead."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         clean_leftovers(path)
@@ -91,8 +91,8 @@ def create_folder(path: Path) -> None:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """The folder `new` takes the name of the folder `path`, which goes. A kill in between is undone by
-    `clean_leftovers`."""
+    """Replace the folder `path` by the folder `new`. If the process is killed in between, `clean_leftovers` restores
+    `path`."""
     old = new.with_suffix(".old")
     with hold_lock(path):
         try:
@@ -106,7 +106,7 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def clean_leftovers(path: Path) -> None:
-    """Clear away what killed processes left beside `path`, or put it back if it is all there is."""
+    """Remove leftovers of killed processes next to `path`; restore `path` from them if it is missing."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         match = re.fullmatch(r"\.[0-9a-f]{8}\.(old|partial)", left.name.removeprefix(f".{path.name}"))
         with contextlib.suppress(OSError):
@@ -120,8 +120,8 @@ def clean_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold what is at `path` while the block runs; the lock dies with its process. Raises BlockingIOError if another
-    process does."""
+    """Lock a file or folder during the block; the lock ends with the process. Raises BlockingIOError if another process
+    holds it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +131,7 @@ def hold_lock(path: Path) -> Iterator[None]:
 
 
 def remove_path(path: Path) -> None:
-    """Whatever it is, or nothing; also what cannot be removed."""
+    """Remove a file or folder if it exists; ignore errors."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -140,10 +140,10 @@ def remove_path(path: Path) -> None:
 
 
 def resolve_last_part(path: Path) -> Path:
-    """The path with a last part to write beside: '.' and '..' are resolved."""
+    """Return the absolute path, without '.' and '..', so that it has a name. Raises RunError for the root."""
     path = Path(os.path.abspath(path))
     if not path.name:
-        raise RunError(f"cannot write {path}: it is the root of the file system; choose another place")
+        raise RunError(f"cannot write {path}: it is the root of the file system; choose another path")
     return path
 
 
@@ -157,18 +157,18 @@ def fsync_folder(path: Path) -> None:
 
 def write_error(path: Path, err: OSError) -> RunError:
     advice = {
-        errno.ENOSPC: "free some space or choose another place with --outdir or -o",
-        errno.EDQUOT: "free some space or choose another place with --outdir or -o",
-        errno.EACCES: "check the folder's permissions or choose another place",
-        errno.EROFS: "the file system is read-only; choose another place",
-        errno.EEXIST: "it exists already",
-        errno.ENOTEMPTY: "it exists already",
+        errno.ENOSPC: "free some space, or choose another folder with --outdir or -o",
+        errno.EDQUOT: "free some space, or choose another folder with --outdir or -o",
+        errno.EACCES: "check the folder's permissions, or choose another folder",
+        errno.EROFS: "choose a folder on another file system",
+        errno.EEXIST: "choose another path",
+        errno.ENOTEMPTY: "choose another path",
     }.get(err.errno or 0, "check the path")
     return RunError(f"cannot write {path}: {os.strerror(err.errno) if err.errno else err}; {advice}")
 
 
 def next_numbered_path(parent: Path, suffix: str = "") -> Path:
-    """The next free name in `parent`: 00000, 00001, ... with an optional -suffix. Creates only `parent`."""
+    """Return the next free name in `parent`: 00000, 00001, ... with an optional -suffix. Creates only `parent`."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         taken = [int(match[1]) for name in os.listdir(parent) if (match := re.match(r"(\d{5,})(?:-|$)", name))]
@@ -179,7 +179,7 @@ def next_numbered_path(parent: Path, suffix: str = "") -> Path:
 
 
 def create_numbered(parent: Path, suffix: str = "") -> Path:
-    """A new folder with the next free number; two processes never get the same one."""
+    """Create a folder with the next free number; two processes never get the same one."""
     while True:
         path = next_numbered_path(parent, suffix)
         try:
@@ -193,7 +193,7 @@ def create_numbered(parent: Path, suffix: str = "") -> Path:
 
 @contextlib.contextmanager
 def claim_numbered(parent: Path) -> Iterator[Path]:
-    """A new numbered folder, empty, that no other process gets; gone after the block if it is empty still."""
+    """Create an empty numbered folder, unique to this process; remove it after the block if it is still empty."""
     path = create_numbered(parent)
     try:
         yield path
@@ -225,7 +225,7 @@ class RunDir:
 
     @classmethod
     def create(cls, outdir: Path, name: str) -> "RunDir":
-        """A new numbered folder."""
+        """Create a new numbered run folder."""
         path = create_numbered(outdir, name)
         try:
             (path / "frames").mkdir()
@@ -237,14 +237,14 @@ class RunDir:
     def open(cls, path: Path) -> "RunDir":
         run = cls(path)
         if not path.exists():
-            raise RunError(f"no run folder {path}")
+            raise RunError(f"no run folder {path}; check the path")
         if not run.config.is_file():
-            raise RunError(f"{path} is not a run folder: it has no config.json")
+            raise RunError(f"{path} is not a run folder: it has no config.json; give the folder of a run")
         return run
 
     @contextlib.contextmanager
     def remove_if_unsaved(self) -> Iterator[None]:
-        """If the block fails before the first checkpoint, nothing of the run is left."""
+        """Delete the run folder if the block fails before the first checkpoint."""
         try:
             yield
         except BaseException:
@@ -254,24 +254,24 @@ class RunDir:
 
     @classmethod
     def find(cls, name: Path, outdir: Path) -> "RunDir":
-        """A run by its path, or by its name under outdir."""
-        place = next((path for path in (name, outdir / name) if path.exists()), None)
-        if place is None:
-            raise RunError(f"no run folder {name}{suggest_run(name, outdir)}")
-        return cls.open(place)
+        """Open a run by its path, or by its name below outdir."""
+        path = next((path for path in (name, outdir / name) if path.exists()), None)
+        if path is None:
+            raise RunError(f"no run folder {name}{suggest_run(name, outdir)}; check the path")
+        return cls.open(path)
 
     def frame(self, nimg: int) -> Path:
         return self.frames / f"{nimg:09d}.png"
 
     def frame_paths(self) -> list[Path]:
-        """Frames in order of images seen."""
+        """Return the frames in order of images seen."""
         return sorted((p for p in self.frames.glob("*.png") if re.fullmatch(r"\d{9,}", p.stem)), key=parse_nimg)
 
     def checkpoint(self, nimg: int) -> Path:
         return self.path / f"checkpoint-{nimg:09d}.safetensors"
 
     def checkpoints(self) -> list[Path]:
-        """Checkpoints, newest first."""
+        """Return the checkpoints, newest first."""
         paths = [p for p in self.path.glob("checkpoint-*.safetensors") if re.fullmatch(r"checkpoint-\d{9,}", p.stem)]
         return sorted(paths, key=parse_nimg, reverse=True)
 
@@ -280,15 +280,15 @@ class RunDir:
             path.unlink(missing_ok=True)
 
     def read_config(self) -> dict[str, Any]:
-        """The plain values of config.json, whoever wrote them; gancli.files.run_config checks them. Raises RunError."""
+        """Read the plain values of config.json, unchecked; gancli.files.run_config checks them. Raises RunError."""
         try:
             record = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
-            raise RunError(f"cannot read {self.config}: {err}") from err
+            raise RunError(f"cannot read {self.config}: {err}; restore it") from err
         except RecursionError as err:
-            raise RunError(f"cannot read {self.config}: it is nested too deeply") from err
+            raise RunError(f"cannot read {self.config}: it is nested too deeply; restore it") from err
         if not isinstance(record, dict):
-            raise RunError(f"{self.config} does not hold a JSON object")
+            raise RunError(f"{self.config} does not hold a JSON object; restore it")
         return record
 
     def write_json(self, path: Path, record: object) -> None:
@@ -296,9 +296,9 @@ class RunDir:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Own the run while the block runs. The lock dies with its process."""
+        """Lock the run during the block; the lock ends with the process. Raises RunError if it is locked already."""
         if self.frames.is_symlink():
-            raise RunError(f"{self.frames} is a link, and a run deletes pictures there; put a folder in its place")
+            raise RunError(f"{self.frames} is a link, and training deletes pictures in it; replace it by a folder")
         try:
             descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as err:
@@ -307,7 +307,7 @@ class RunDir:
             try:
                 lock_descriptor(descriptor)
             except BlockingIOError as err:
-                raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from err
+                raise RunError(f"{self.path} is in use by another process; wait for it, or stop it") from err
             self._locked = descriptor
             yield
         finally:
@@ -316,7 +316,7 @@ class RunDir:
             os.close(descriptor)
 
     def is_locked(self) -> bool:
-        """Whether a process owns the run."""
+        """Whether a process holds the lock of the run."""
         try:
             descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -332,7 +332,7 @@ class RunDir:
         return False
 
     def check_owned(self) -> None:
-        """Before anything is written: whether what is at the path is still what was locked. Raises RunError."""
+        """Raise RunError if the run folder was moved or deleted since it was locked. Call this before writing."""
         if self._locked is None:
             return
         try:
@@ -341,23 +341,22 @@ class RunDir:
             is_same = False
         if not is_same:
             raise RunError(
-                f"{self.path} is not the folder of this run any more: it was moved, or deleted with all in it"
+                f"{self.path} is not the folder of this run any more: it was moved (resume it there) or deleted"
             )
 
 
 def is_positive_count(value: object) -> bool:
-    """Whether a value of a record is a whole number above 0 that can be reckoned with."""
+    """Whether a value of a record is a plausible whole number above 0."""
     return type(value) is int and 0 < value < IMPLAUSIBLE_VALUE
 
 
 def parse_nimg(path: Path) -> int:
-    """Images seen, from the name of a frame or a checkpoint."""
+    """Return the images seen from the name of a frame or checkpoint."""
     return int(path.stem.rpartition("-")[2])
 
 
 def lock_descriptor(descriptor: int) -> None:
-    """Lock a file. Whoever looks whether it is locked holds it for an instant, which is waited for. Raises
-    BlockingIOError."""
+    """Lock a file, retrying for a moment because `is_locked` holds the lock briefly. Raises BlockingIOError."""
     for tries_left in reversed(range(10)):
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -368,7 +367,7 @@ def lock_descriptor(descriptor: int) -> None:
 
 
 def newest_run(outdir: Path) -> RunDir:
-    """The run with the highest number under `outdir`."""
+    """Return the run with the highest number below `outdir`. Raises RunError if there is none."""
     runs = list_runs(outdir)
     if not runs:
         raise RunError(f"no run found under {outdir}/; train one first: gancli train")
@@ -376,25 +375,25 @@ def newest_run(outdir: Path) -> RunDir:
 
 
 def list_runs(outdir: Path) -> list[RunDir]:
-    """All runs, those with the highest numbers first."""
+    """Return all runs below `outdir`, highest number first."""
     return [run for run in list_run_folders(outdir) if run.config.is_file()]
 
 
 def suggest_run(name: Path, outdir: Path) -> str:
-    """' (did you mean 00000-quick-mnist-5k?)' where a run is called much like that, else ''."""
-    place = name.parent if name.parent.name else outdir
-    close = difflib.get_close_matches(name.name, [run.path.name for run in list_runs(place)], n=1)
+    """Return ' (did you mean 00000-quick-mnist-5k?)' if a run has a similar name, else ''."""
+    folder = name.parent if name.parent.name else outdir
+    close = difflib.get_close_matches(name.name, [run.path.name for run in list_runs(folder)], n=1)
     return f" (did you mean {make_printable(close[0])}?)" if close else ""
 
 
 def list_run_folders(outdir: Path) -> list[RunDir]:
-    """All folders with the name of a run, whatever they hold, those with the highest numbers first."""
-    found = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and p.is_dir()]
-    return [RunDir(path) for path in sorted(found, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
+    """Return all folders named like a run, whatever they hold, highest number first."""
+    folders = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and p.is_dir()]
+    return [RunDir(path) for path in sorted(folders, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
 
 
 def disk_usage_bytes(path: Path) -> int:
-    """Of a file, or of all files below a folder; links are not followed, and what goes meanwhile counts nothing."""
+    """Return the size of a file, or of all files below a folder, not following links; vanished files count 0."""
     total = 0
     files = (
         [os.path.join(place, name) for place, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
@@ -406,7 +405,10 @@ def disk_usage_bytes(path: Path) -> int:
 
 
 def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
-    """The complete lines of a log; a last line cut short by a crash is left out, others only if skip_bad."""
+    """Read the lines of a log. A last line truncated by a crash is skipped, other bad lines only if skip_bad.
+
+    Raises RunError.
+    """
     if not path.exists():
         return []
     if not path.is_file():

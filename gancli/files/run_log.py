@@ -1,6 +1,6 @@
-"""metrics.jsonl and events.jsonl of a run: lines as types, read and written here alone.
+"""Read and write metrics.jsonl and events.jsonl of a run.
 
-A log grows line by line. A last line that a crash cut short is left out when it is read.
+Logs are appended line by line. A last line truncated by a crash is skipped when reading.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, rea
 
 
 class MetricsLine(Struct, frozen=True):
-    """A line of metrics.jsonl. kind: "tick", "epoch" or "eval". values: measurements by their names, None where one
-    could not be had. short_classes: of an evaluation, the classes with far less than their share. train_s: seconds
-    trained, None in a line that does not say."""
+    """A line of metrics.jsonl. kind: "tick", "epoch" or "eval". values: measurements by name, None if not measurable.
+    short_classes: in an evaluation, the classes with far fewer samples than their share. train_s: seconds trained, None
+    if the line lacks it."""
 
     kind: str
     nimg: int
@@ -34,7 +34,7 @@ class MetricsLine(Struct, frozen=True):
         return self.nimg / 1000
 
     def to_json(self) -> dict[str, object]:
-        """The object of this line, time last."""
+        """Return the JSON object of this line, with the time last."""
         classes = self.short_classes if self.short_classes is None else list(self.short_classes)
         return {
             "kind": self.kind,
@@ -47,8 +47,8 @@ class MetricsLine(Struct, frozen=True):
 
 
 class EventLine(Struct, frozen=True, omit_defaults=True):
-    """A line of events.jsonl. event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged"; name
-    and text: those of a warning."""
+    """A line of events.jsonl. event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged". name,
+    text: of a warning."""
 
     event: str = ""
     nimg: int | float | None = None
@@ -58,17 +58,17 @@ class EventLine(Struct, frozen=True, omit_defaults=True):
 
 
 def read_metrics(path: Path) -> list[MetricsLine]:
-    """The lines of metrics.jsonl. Raises RunError."""
+    """Read metrics.jsonl. Raises RunError."""
     return [parse_metrics_line(values, path) for values in read_jsonl(path)]
 
 
 def read_metric_records(run: RunDir) -> list[dict[str, Any]]:
-    """The same as plain objects. Raises RunError."""
+    """Read metrics.jsonl as plain objects. Raises RunError."""
     return [line.to_json() for line in read_metrics(run.metrics)]
 
 
 def parse_metrics_line(line: Mapping[str, Any], path: Path) -> MetricsLine:
-    """A line of the file `path` as a type. Raises RunError."""
+    """Check and convert a line. path: its file, for messages. Raises RunError."""
     values = dict(line)
     kind, nimg, classes = values.pop("kind", None), values.pop("nimg", None), values.pop("short_classes", None)
     if not isinstance(kind, str) or type(nimg) is not int or not 0 <= nimg < IMPLAUSIBLE_VALUE:
@@ -82,7 +82,7 @@ def parse_metrics_line(line: Mapping[str, Any], path: Path) -> MetricsLine:
 
 
 def read_events(path: Path) -> list[EventLine]:
-    """The lines of events.jsonl that can be read: nothing but words depends on them. Raises RunError."""
+    """Read events.jsonl, skipping bad lines, since events are only shown as text. Raises RunError."""
     lines = []
     for values in read_jsonl(path, skip_bad=True):
         with contextlib.suppress(msgspec.ValidationError):
@@ -91,7 +91,7 @@ def read_events(path: Path) -> list[EventLine]:
 
 
 def append_line(path: Path, line: MetricsLine | EventLine) -> None:
-    """Add a line to a log. Raises RunError."""
+    """Append a line to a log. Raises RunError."""
     try:
         with open(path, "a", encoding="utf-8") as file:
             values = line.to_json() if isinstance(line, MetricsLine) else msgspec.to_builtins(line)
@@ -101,26 +101,26 @@ def append_line(path: Path, line: MetricsLine | EventLine) -> None:
 
 
 def drop_later_metrics(path: Path, nimg: int) -> list[MetricsLine]:
-    """Take back the lines of metrics.jsonl after so many images. Returns those left. Raises RunError."""
+    """Delete the lines of metrics.jsonl after nimg images; return the others. Raises RunError."""
     records = [(values, parse_metrics_line(values, path)) for values in read_jsonl(path)]
-    left = [(values, line) for values, line in records if line.nimg <= nimg]
-    write_records(path, [values for values, _ in left])
-    return [line for _, line in left]
+    earlier = [(values, line) for values, line in records if line.nimg <= nimg]
+    write_records(path, [values for values, _ in earlier])
+    return [line for _, line in earlier]
 
 
 def drop_bad_events(path: Path) -> list[EventLine]:
-    """Leave in events.jsonl what is an object, also of a shape unknown here. Returns what can be read of it."""
+    """Delete the lines of events.jsonl that are not JSON objects; return the events that can be read."""
     write_records(path, read_jsonl(path, skip_bad=True))
     return read_events(path)
 
 
 def write_records(path: Path, records: Iterable[Mapping[str, object]]) -> None:
-    """A log of these lines alone, which keep what no type here knows."""
+    """Overwrite a log with these lines, keeping their unknown fields."""
     atomic_write(path, "".join(json.dumps(record) + "\n" for record in records).encode())
 
 
 def fsync_file(path: Path) -> None:
-    """What was added to a log is on the disk after this. Raises RunError."""
+    """Flush a log to disk. Raises RunError."""
     try:
         with open(path, "a", encoding="utf-8") as file:
             os.fsync(file.fileno())

@@ -1,7 +1,7 @@
-"""A score, from the features it is computed of to each place that shows it; and what evaluations leave in a run folder.
+"""Scores and evaluations, and reading them from a run folder.
 
-Metrics compute scores, `gancli evaluate` writes them to scores.json, training writes some into metrics.jsonl. Whoever
-reads these files gets the same type back.
+Metrics compute scores, `gancli evaluate` writes them to scores.json, and training writes some into metrics.jsonl. All
+readers of these files get the same `Score` type.
 """
 
 import math
@@ -19,12 +19,12 @@ Conditions = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Score:
-    """One number, how to read it, and under which counts it stands.
+    """A score, how to read it, and the image counts it was computed from.
 
-    value is None if it cannot be had here (reading says why). floor is what a perfect generator would get, None if
-    unknown; floor_measured is the floor at the count floor_n it was measured with, before scaling; error is a
-    standard error. is_alarm: whether this alone says that something is wrong. details holds what else belongs to this
-    number, all of it JSON.
+    value: None if it cannot be computed (reading says why). floor: the score that a perfect generator would get with
+    the same number of images, None if unknown. floor_measured: the floor as measured with floor_n images, before
+    scaling. error: standard error. is_alarm: this score alone shows that something is wrong. details: other values for
+    JSON.
     """
 
     name: str
@@ -41,21 +41,21 @@ class Score:
 
     @property
     def times_floor(self) -> float | None:
-        """How far it stands from its floor. None without a floor above 0, and for a kernel distance, which is read
-        against 0: its estimate can be negative."""
+        """The score divided by its floor. None without a floor above 0, and for a kernel distance, which is compared
+        with 0 because its estimate can be negative."""
         if self.value is None or not self.floor or self.floor < 0 or self.name.startswith("kid"):
             return None
         ratio = self.value / self.floor
         return ratio if math.isfinite(ratio) else None
 
     def to_json(self) -> dict[str, object]:
-        """Without the name; None (null) for what is absent or not finite."""
+        """Return all fields except the name; absent and non-finite values are None (null)."""
         plain = {key: value for key, value in vars(self).items() if key not in ("name", "details")}
         return replace_nonfinite({**plain, **self.details})
 
     @classmethod
     def from_json(cls, name: str, values: Mapping[str, object]) -> "Score":
-        """What is missing, or is no number, is None."""
+        """Read a score; missing values and values that are not numbers become None."""
 
         def count(key: str) -> int | None:
             n = get_number(values, key)
@@ -77,13 +77,13 @@ class Score:
 
 
 def replace_nonfinite(values: Mapping[str, object]) -> dict[str, object]:
-    """None in the place of numbers that JSON has no word for."""
+    """Replace NaN and infinity, which JSON cannot hold, by None."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by name, and the conditions they were taken under."""
+    """Scores by name, and their conditions."""
 
     scores: Mapping[str, Score]
     conditions: Conditions
@@ -94,19 +94,21 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> "Evaluation":
-        """Of what stands in a file, the scores that have a value."""
+        """Read the scores that have a value."""
         scores = get_section(values, "scores").items()
-        found = [Score.from_json(name, score) for name, score in scores if isinstance(score, dict)]
-        return cls({score.name: score for score in found if score.value is not None}, get_section(values, "conditions"))
+        parsed = [Score.from_json(name, score) for name, score in scores if isinstance(score, dict)]
+        return cls(
+            {score.name: score for score in parsed if score.value is not None}, get_section(values, "conditions")
+        )
 
     def describe_counts(self) -> str:
-        """'10,000 generated images against 4,500 training images'."""
+        """Return '10,000 generated images against 4,500 training images'."""
         n_fake, n_real = (get_number(self.conditions, key) or 0 for key in ("n_fake", "n_real"))
         return f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"
 
 
 class StoredEvaluation(NamedTuple):
-    """The evaluation of one model in a run folder; nearest: the picture of pairs, None if there is none."""
+    """The evaluation of one model in a run folder. nearest: the picture of nearest pairs, None if missing."""
 
     folder: Path
     evaluation: Evaluation
@@ -114,12 +116,12 @@ class StoredEvaluation(NamedTuple):
 
 
 def nearest_pairs_name(number: int, total: int) -> str:
-    """The picture beside scores.json that belongs to one of the models in it, counted from 1."""
+    """Return the name of the picture of nearest pairs of one of the models in scores.json, counted from 1."""
     return "nearest.png" if total == 1 else f"nearest-{number}.png"
 
 
 def read_evaluations(run: RunDir) -> Iterator[StoredEvaluation]:
-    """What `gancli evaluate` left in a run folder, the latest first; those without any score are left out."""
+    """Yield the evaluations that `gancli evaluate` wrote into a run, newest first, skipping those without a score."""
     folders = [path for path in (run.path / "scores").glob("*") if re.fullmatch(r"\d{5,}", path.name)]
     for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
         record = read_json_object(folder / SCORES_NAME)
@@ -133,8 +135,8 @@ def read_evaluations(run: RunDir) -> Iterator[StoredEvaluation]:
 
 
 class TrainingScore(NamedTuple):
-    """A score that training takes of its samples: its key in metrics.jsonl and that of its floor in config.json's
-    "eval", its name in a legend, and which values are better."""
+    """A score computed during training. key: in metrics.jsonl. floor_key: of its floor in "eval" of config.json. label:
+    its name in a legend."""
 
     key: str
     floor_key: str
@@ -142,21 +144,21 @@ class TrainingScore(NamedTuple):
     better: Literal["lower", "higher"]
 
 
-RANKING = TrainingScore("", "floor", "score", "lower")  # ranks models; its key is the "score" of "eval": fd_digits, ...
+RANKING = TrainingScore("", "floor", "score", "lower")  # ranks models; its key is "score" of "eval", such as fd_digits
 COVERAGE = TrainingScore("coverage", "coverage_floor", "coverage", "higher")
 CLASS_BALANCE = TrainingScore("class_tv", "class_tv_floor", "class imbalance", "lower")
 TRAINING_SCORES = (RANKING, COVERAGE, CLASS_BALANCE)
 
 
 class ScoreAt(NamedTuple):
-    """A score of the model that had seen so many images."""
+    """A score of the model after nimg images."""
 
     score: Score
     nimg: int
 
 
 class ScoreSummary(NamedTuple):
-    """The latest score of a training, and the best one, None without any."""
+    """The latest and the best score of a training run. best: None if unknown."""
 
     latest: Score
     best: ScoreAt | None
@@ -168,17 +170,17 @@ class ScoreSummary(NamedTuple):
 
 
 def training_scores(about: Mapping[str, object], line: Mapping[str, object]) -> list[Score]:
-    """Those of a line of metrics.jsonl that have a value. about: "eval" of config.json."""
-    found = []
+    """Return the scores in a line of metrics.jsonl. about: "eval" of config.json."""
+    scores = []
     for row in TRAINING_SCORES:
         name = row.key or get_text(about, "score")
         if (value := get_number(line, name)) is not None:
-            found.append(Score(name, value, f"{row.better} is better", get_number(about, row.floor_key)))
-    return found
+            scores.append(Score(name, value, f"{row.better} is better", get_number(about, row.floor_key)))
+    return scores
 
 
 def best_training_score(about: Mapping[str, object], lines: Iterable[Mapping[str, Any]]) -> ScoreAt | None:
-    """The best of those that rank models, and of equal ones the first."""
+    """Return the best score that ranks models; the first of equal ones. None without scores."""
     name, best = get_text(about, "score"), None
     for line in lines:
         value = get_number(line, name) if line.get("kind") == "eval" else None

@@ -47,7 +47,7 @@ def flat(text: str) -> str:
     return re.sub(r"\n {9}", " ", text)
 
 
-def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> None:
+def test_a_dry_run_describes_the_data_and_the_training(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "2", "--dry-run", *FAST)
     assert result.exit_code == 0, result.output
     said = flat(result.stdout)
@@ -60,25 +60,25 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
         and " for training, more for scores and plots\n" in said
         and "images/s in a trial" in said
     )
-    assert "note     210 pictures: made 16x16" in said
-    assert "warning  189 images to train on are few; this run shows each about 11 times" in said
+    assert "note     210 pictures: resized to 16x16" in said
+    assert "warning  only 189 training images, each shown about 11 times in this run" in said
     assert "augment  translation,cutout, strength 0.5, on for fewer than 2,000 images" in said
     assert "grid     input of D, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
 
-def test_json_holds_everything(animals: Path) -> None:
+def test_json_has_everything(animals: Path) -> None:
     found = dry_run(animals)
     assert found["classes"] == [["cat", 135, 15], ["owl", 54, 6]]
     assert found["kinds"] == {"PNG": 150, "JPEG": 60} and found["sizes"] == {"20x16": 150, "16x24": 60}
     assert found["n_shown"] == 2000 and found["passes"] == pytest.approx(2000 / 189)
     assert found["images_per_s"] > 0 and found["memory_bytes"] > 0 and found["train_s"] >= 0
-    assert any("made 16x16" in line for line in found["done"])
+    assert any("resized to 16x16" in line for line in found["done"])
     assert found["faults"] == [] and found["duplicates"]["n"] == 0
     assert Path(found["cache"]).is_dir()
 
 
-def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> None:
+def test_all_bad_files_are_named_and_then_the_limit(animals: Path) -> None:
     bad = [animals / "cat" / f"bad {i}.png" for i in range(12)]
     for path in bad:
         path.write_bytes(b"no picture")
@@ -86,8 +86,8 @@ def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> N
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
     assert result.exit_code == 1
     for path in bad:
-        assert f"  cat/{path.name}: not a picture\n" in result.stdout
-    assert "  owl/two\\nlines.png: empty\n" in result.stdout
+        assert f"  cat/{path.name}: not a picture; convert it to PNG or delete it\n" in result.stdout
+    assert "  owl/two\\nlines.png: empty; copy it again\n" in result.stdout
     assert "13 files of 223 cannot be used:\n" in result.stdout and "skipped" not in result.output
     assert "files    223 files, 210 usable: 150 PNG" in result.stdout
     assert "13 files" in result.stderr
@@ -104,7 +104,7 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     flip()
-    assert any("were damaged, so they were decoded again" in note for note in dry_run(animals)["notes"])
+    assert any("was damaged, so all pictures were decoded again" in note for note in dry_run(animals)["notes"])
     assert gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST).exit_code == 0
     good = Path(dry_run(animals)["cache"], "train.u8").read_bytes()
     flip()
@@ -113,7 +113,7 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
     assert path.read_bytes() == good
 
 
-def test_ignored_classes_are_counted_and_not_warned_of(animals: Path) -> None:
+def test_ignored_classes_are_counted_without_warnings(animals: Path) -> None:
     for path in sorted((animals / "owl").iterdir())[3:]:
         path.unlink()
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", "--unconditional", *FAST)
@@ -160,7 +160,7 @@ def test_a_terminal_shows_the_grid() -> None:
     assert shown.shape == (48, 32, 3) and (shown == picture[:48, :32]).all()
 
 
-def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_omits_only_the_grid(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> None:
         raise run_folder.write_error(path, OSError(errno.EROFS, "read-only"))
 
@@ -169,23 +169,23 @@ def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, mon
     assert result.exit_code == 0 and "input of D" not in result.stdout
 
 
-def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
+def test_a_run_prints_the_short_form_unless_quiet(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert result.exit_code == 0, result.output
     assert "classes  cat 135, owl 54; held-out images not counted\n" in result.stderr and "modes" not in result.stderr
     assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
-    assert "warning: 189 images to train on are few" in result.stderr
+    assert "warning: only 189 training images" in result.stderr
     assert "time     about" in result.stderr and "memory   about" in result.stderr
 
     (animals / "cat" / "bad.png").write_bytes(b"")
     loud = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert loud.stderr.index("preset ") < loud.stderr.index("note: ") < loud.stderr.index("warning: ")
-    assert loud.stderr.count("cat/bad.png (empty)") == 1
+    assert loud.stderr.count("cat/bad.png (empty; copy it again)") == 1
     quiet = gancli("train", "--data", animals, "--kimg", "0.1", "-q", *FAST)
-    assert "warning" not in quiet.stderr and "cat/bad.png (empty)" in quiet.stderr
+    assert "warning" not in quiet.stderr and "cat/bad.png (empty; copy it again)" in quiet.stderr
 
 
-def test_many_classes_are_named_at_both_ends() -> None:
+def test_the_largest_and_smallest_of_many_classes_are_named() -> None:
     def class_rows(*classes: tuple[str, int, int]) -> list[datareport.Row]:
         return [*datareport.class_rows(replace(survey, classes=classes), most=60)]
 
@@ -226,7 +226,7 @@ def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     ("seconds", "said"),
     [(0.2, "1s"), (3.4, "3s"), (57, "55s"), (58, "1m"), (130, "2m"), (3590, "1h00m"), (4000, "1h10m"), (9e4, "25h00m")],
 )
-def test_a_forecast_is_no_more_exact_than_its_trial(seconds: float, said: str) -> None:
+def test_a_time_estimate_is_rounded(seconds: float, said: str) -> None:
     assert datareport.approximate_duration(seconds) == f"about {said}"
 
 

@@ -1,8 +1,8 @@
-"""Images to train on, and what is known of them.
+"""Training images: reading, decoding and caching them.
 
 Comes in: a data set's name, or the path of a folder, zip, npz or IDX folder, from anybody. Goes out: an `ImageSet` of
 uint8 [N,C,H,W] with labels, held-out images and a digest.
-Read first: load.py, which tells names from paths; then dataset.py, what an image set is. Pictures of any size and
-format come from a source (source.py), pass decode.py and resize.py, and are kept by pixel_cache.py.
-Everything here treats files as a stranger's: sizes are checked before memory is taken, and every bad file is named.
+Read first: load.py (it takes a name or a path), then dataset.py (it defines an image set). Pictures of any size and
+format come from a source (source.py), are decoded (decode.py), resized (resize.py) and cached (pixel_cache.py).
+No file is trusted: sizes are checked before memory is allocated, and every bad file is reported by name.
 """

@@ -1,4 +1,7 @@
-"""Zips and npz files from strangers: entries read one at a time, sizes checked before, nothing unpacked to disk."""
+"""Read untrusted zip and npz files: one entry at a time, size checked first, nothing unpacked to disk.
+
+A DataError about a single file holds only "what is wrong; what to do"; the caller adds the file's name.
+"""
 
 import contextlib
 import errno
@@ -16,28 +19,32 @@ from typing import IO
 import numpy as np
 
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
+from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError, make_printable
 
 LARGEST_BYTES = 1 << 28
-MOST_DEFLATED = 200  # times; what packs better than this, and is not small, is a bomb: a picture is packed already
+MOST_DEFLATED = (
+    200  # compression ratio; a larger file above it is a zip bomb, since picture files are compressed already
+)
 SMALL_BYTES = 1 << 24
 LONGEST_HEADER = 1 << 14
 LONGEST_NAME = 60
+SAVE_ARRAY_HINT = "save it again with numpy.savez"
 
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 class UnreadError(DataError):
-    """The system did not give what a file holds, though another time it might."""
+    """The system failed to read a file; a later attempt may succeed."""
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Closed when nobody has it any more. Raises DataError."""
+    """Open a zip; it is closed when the object is garbage-collected. Raises DataError."""
     try:
         opened = zipfile.ZipFile(path)
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.strerror:
-            raise DataError(f"cannot read {path}: {err.strerror}") from err
+            raise DataError(f"cannot read {path}: {err.strerror}; make it readable") from err
         raise DataError(f"{path} is not a zip or npz, or is damaged; {ACCEPTED_FORMATS_HINT}") from err
     weakref.finalize(opened, opened.fp.close)  # type: ignore[union-attr]
     return opened
@@ -45,21 +52,21 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 @contextlib.contextmanager
 def translate_zip_faults() -> Iterator[None]:
-    """What goes wrong with an entry becomes a DataError, its text the reason alone."""
+    """Translate errors of reading an entry to DataError."""
     try:
         yield
     except ZIP_FAULTS as err:
         if isinstance(err, OSError) and err.errno == errno.EIO:
-            raise UnreadError(err.strerror) from err
-        raise DataError("damaged") from err
+            raise UnreadError(unread_reason(err)) from err
+        raise DataError(DAMAGED) from err
 
 
 def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """Only deflate is read: what others unpack from a few bytes has no bound. Raises DataError, the reason alone."""
+    """Open a stored or deflated entry; other methods can unpack a few bytes without bound. Raises DataError."""
     if info.flag_bits & 1:
-        raise DataError("encrypted")
+        raise DataError("encrypted; make the zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("compressed by another method than deflate")
+        raise DataError("compressed by another method than deflate; make the zip with deflate")
     with translate_zip_faults():
         return archive.open(info)
 
@@ -73,7 +80,7 @@ def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def read_file_bytes(path: str | Path) -> bytes:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not stop us
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that a pipe cannot block
         try:
             n_bytes = os.fstat(file).st_size
             check_file_size(n_bytes)
@@ -81,31 +88,35 @@ def read_file_bytes(path: str | Path) -> bytes:
         finally:
             os.close(file)
     except OSError as err:
-        raise UnreadError(err.strerror or "damaged") from err
+        raise UnreadError(unread_reason(err)) from err
+
+
+def unread_reason(err: OSError) -> str:
+    return f"{err.strerror or 'cannot be read'}; make it readable or delete it"
 
 
 def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:
     with translate_zip_faults():
         data = entry.read(n_bytes)
     if len(data) < n_bytes:
-        raise DataError("truncated")
+        raise DataError(TRUNCATED)
     return data
 
 
 def check_file_size(n_bytes: int) -> None:
     if n_bytes > LARGEST_BYTES:
-        raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB")
+        raise DataError(f"larger than {LARGEST_BYTES >> 20} MiB; make it smaller")
 
 
 def check_compression(info: zipfile.ZipInfo) -> None:
     if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
-        raise DataError(f"packed more than {MOST_DEFLATED} times")
+        raise DataError(f"compressed more than {MOST_DEFLATED} times; store it without compression")
 
 
 def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Shape and type of the array in a .npy file, which is left open at its first element.
+    """Return shape and dtype of the array in a .npy file, leaving the file at the first element.
 
-    Raises DataError, its text the reason alone. Source: the documentation of numpy.lib.format.
+    Raises DataError. Source: the documentation of numpy.lib.format.
     """
     formats = {
         (1, 0): (2, np.lib.format.read_array_header_1_0),
@@ -118,19 +129,24 @@ def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.gene
             length = read_exactly(entry, n_length_bytes)
             n_bytes = int.from_bytes(length, "little")
             if n_bytes > LONGEST_HEADER:
-                raise DataError(f"its header of {n_bytes:,} bytes is too long")
+                raise DataError(f"its header of {n_bytes:,} bytes is too long; {SAVE_ARRAY_HINT}")
             shape, is_fortran, dtype = reader(io.BytesIO(length + read_exactly(entry, n_bytes)))
         except DataError:
             raise
-        except Exception as err:  # the header is a Python literal, and there are many ways to get one wrong
-            raise DataError("not an array in NumPy's format 1 or 2, or damaged") from err
+        except Exception as err:  # the header is a Python literal, which can be wrong in many ways
+            raise DataError(f"damaged, or not an array in NumPy's format 1 or 2; {SAVE_ARRAY_HINT}") from err
     if min(shape, default=0) < 0:
-        raise DataError(f"its shape {list(shape)} has a negative size")
+        raise DataError(f"its shape {list(shape)} has a negative size; {SAVE_ARRAY_HINT}")
     if is_fortran and len(shape) > 1:
-        raise DataError("stored in Fortran order, which numpy.ascontiguousarray undoes")
+        raise DataError("stored in Fortran order; save numpy.ascontiguousarray of it")
     return shape, dtype
 
 
+def without_fix(message: str) -> str:
+    """Return what a message says is wrong, without what to do about it."""
+    return message.rsplit("; ", 1)[0]
+
+
 def shorten_name(name: str) -> str:
-    """The end of a file's name, in one line."""
+    """Return the end of a file's name, printable in one line."""
     return make_printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")

@@ -1,7 +1,6 @@
-"""The files of a pixel cache: rows of two splits, a journal while they grow, and an index that makes them complete.
+"""The files of a pixel cache: the pixels of two splits, a journal during the build, an index when it is complete.
 
-The index and each line of the journal carry a sha256 of themselves, so that they are believed only as they were
-written.
+The index and each journal line carry their own sha256, so any change to them is detected.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ from gancli.core.data.source import DecodedBlock, Fault
 from gancli.errors import RunError
 from gancli.files import run_folder
 
-CACHE_VERSION = 2  # of the layout and the split
+CACHE_VERSION = 2  # raise it when the file layout or the held-out split changes
 SPLITS = ("train", "heldout")
 INDEX, JOURNAL, BAD_FILES = "meta.json", "journal", "bad-files.txt"
 DAMAGE_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError)
@@ -43,9 +42,10 @@ class JournalStart(Struct):
 
 
 class JournalLine(Struct):
-    """How far the cache is: images done and rows written to each split in all; the rest since the last line.
+    """Progress of a cache. done: images processed in total. written: rows of each split in total.
 
-    unread: the rows among the faults that the system did not give.
+    faults, unread and header_counts cover only the images since the line before. faults: bad files. unread: those of
+    them that the system failed to read.
     """
 
     done: int = 0
@@ -56,7 +56,7 @@ class JournalLine(Struct):
 
 
 class CacheIndex(Struct):
-    """files: size and time of each split's file, by name."""
+    """files: size and modification time of each split's file."""
 
     version: int
     path: str
@@ -74,13 +74,13 @@ class CacheIndex(Struct):
 
 
 def seal_json(values: Struct) -> str:
-    """One line, with a checksum of itself."""
+    """Return one line of JSON that includes its own checksum."""
     fields = msgspec.to_builtins(values)
     return json.dumps({**fields, "sha256": json_checksum(fields)})
 
 
 def open_seal(sealed: dict[str, object], kind: type[Sealed]) -> Sealed:
-    """The values that were sealed. Raises one of DAMAGE_ERRORS if they are others now."""
+    """Return the values that `seal_json` wrote. Raises one of DAMAGE_ERRORS if they have changed."""
     values = {name: value for name, value in sealed.items() if name != "sha256"}
     if sealed["sha256"] != json_checksum(values):
         raise ValueError("checksum")
@@ -97,13 +97,13 @@ def read_index(folder: Path) -> CacheIndex:
 
 
 def write_index(folder: Path, index: CacheIndex) -> None:
-    """This completes the cache."""
+    """Write the index and delete the journal: the cache is now complete."""
     run_folder.atomic_write(folder / INDEX, seal_json(index).encode())
     (folder / JOURNAL).unlink()
 
 
 def read_journal(folder: Path) -> tuple[Transform, list[JournalLine]] | None:
-    """What an interrupted process noted; None if it is not known."""
+    """Read the journal of an interrupted process; None if it is missing or damaged."""
     try:
         first, *others = run_folder.read_jsonl(folder / JOURNAL)
         return open_seal(first, JournalStart).target, [open_seal(line, JournalLine) for line in others]
@@ -113,9 +113,9 @@ def read_journal(folder: Path) -> tuple[Transform, list[JournalLine]] | None:
 
 @dataclass
 class CacheWriter:
-    """An unfinished cache in a folder: images done, rows written to each split, and what was found meanwhile.
+    """An unfinished cache in a folder; the fields that `JournalLine` also has are totals here.
 
-    held: which images of the source are held out. unread: the rows among the faults that the system did not give.
+    held: which images of the source are held out.
     """
 
     folder: Path
@@ -134,7 +134,7 @@ class CacheWriter:
         self.headers += Counter(dict(line.header_counts))
 
     def write(self, block: DecodedBlock, files: Sequence[IO[bytes]]) -> JournalLine:
-        """Write the rows of the next images, each to the file of its split."""
+        """Write the next images, each to the file of its split; return the journal line."""
         good = np.ones(block.n, bool)
         good[[place for place, _ in block.faults]] = False
         is_held = self.held[self.done : self.done + block.n][good]
@@ -151,7 +151,7 @@ class CacheWriter:
         return line
 
     def are_rows_there(self) -> bool:
-        """Whether the files hold what the journal says, and it is of this split."""
+        """Whether the files hold all rows of the journal, and the journal belongs to this split."""
         n_rows = [len(rows) for rows in split_rows(self.held[: self.done], self.faults)]
         files = [split_path(self.folder, split) for split in SPLITS]
         return n_rows == self.written and all(
@@ -161,11 +161,12 @@ class CacheWriter:
 
 
 def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | None:
-    """Where an interrupted process stopped; None if it is not known, or what it wrote is not what is wanted now."""
-    if (noted := read_journal(folder)) is None:
+    """Resume a cache that an interrupted process left; None if its files are missing, damaged or of another split."""
+    if (journal := read_journal(folder)) is None:
         return None
-    writer = CacheWriter(folder, held, noted[0])
-    for line in noted[1]:
+    target, lines = journal
+    writer = CacheWriter(folder, held, target)
+    for line in lines:
         writer.add_line(line)
     try:
         return writer if writer.are_rows_there() else None
@@ -174,7 +175,7 @@ def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | N
 
 
 def split_rows(held: npt.NDArray[np.bool_], faults: Sequence[Fault]) -> tuple[RowIndices, RowIndices]:
-    """Which pictures are trained on and which are held out, without the bad ones."""
+    """Return the rows of the training and the held-out pictures, without bad files."""
     good = np.ones(len(held), bool)
     good[[row for row, _ in faults]] = False
     return np.flatnonzero(good & ~held), np.flatnonzero(good & held)
@@ -200,16 +201,16 @@ def split_bytes(n: int, target: Transform) -> int:
 
 
 def map_split(folder: Path, split: str, n: int, target: Transform) -> Tensor:
-    """The rows of one split, read from disk as they are used; writing to them stays in memory. Raises ValueError."""
+    """Map the pixels of one split: read from disk on use; changes stay in memory. Raises ValueError."""
     path, n_bytes = split_path(folder, split), split_bytes(n, target)
     if path.stat().st_size != n_bytes:
         raise ValueError("size")
     shape = (n, target.channels, target.resolution, target.resolution)
     if not n:
         return torch.empty(shape, dtype=torch.uint8)
-    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else one larger than memory is refused
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else mapping more than the memory fails
     with open(path, "rb") as file:
         pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     if n_bytes > devices.usable_memory_bytes() // 2:
-        pages.madvise(mmap.MADV_RANDOM)  # what is read ahead would push out what is needed
+        pages.madvise(mmap.MADV_RANDOM)  # read-ahead would evict pages that are still needed
     return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)

@@ -1,4 +1,4 @@
-"""The binary version of CIFAR-10: where it comes from, and how its files are read."""
+"""Download and read CIFAR-10 in its binary version."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from gancli.files.cache import DownloadError, cache_folder, fetch_dataset
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-MOST_BYTES = 200_000_000  # it has 162 MiB
+MOST_BYTES = 200_000_000  # the archive has 162 MiB
 TIMEOUT_S = 10.0
 
 RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane, row by row
@@ -27,27 +27,27 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 def load_cifar10() -> ImageSet:
-    """CIFAR-10, from the cache or the network."""
+    """Load CIFAR-10 from the cache or the network."""
     try:
         folder = fetch_dataset("cifar10", "CIFAR-10", download_cifar10)
     except DownloadError as err:
         where = cache_folder() / "cifar10"
-        raise DataError(f"{err}; put the six .bin files of cifar-10-binary.tar.gz into {where}") from err
+        raise DataError(f"{err}; get cifar-10-binary.tar.gz and put its six .bin files into {where}") from err
     try:
         return load_cifar10_folder(folder)
     except DataError as err:
-        raise DataError(f"{err}; delete {folder} to fetch it again") from err
+        raise DataError(f"{err}; delete {folder} to download it again") from err
 
 
 def load_cifar10_folder(folder: Path) -> ImageSet:
-    """The set in a folder of the six .bin files. Raises DataError, naming the file at fault."""
+    """Load a folder of the six .bin files. Raises DataError naming the bad file."""
     parts = [read_cifar10_file(folder / name) for name in TRAIN_FILES]
     images, labels = (torch.cat(some) for some in zip(*parts, strict=True))
     return build_image_set("cifar10", (images, labels), read_cifar10_file(folder / TEST_FILE), CLASSES)
 
 
 def read_cifar10_file(path: Path) -> tuple[Tensor, Tensor]:
-    """Images uint8 [N,3,32,32] and labels int64 [N] of one file, N at most 10,000.
+    """Read images uint8 [N,3,32,32] and labels int64 [N] from one file, N at most 10,000.
 
     Source: the description of the binary version on the CIFAR-10 page.
     """
@@ -58,23 +58,23 @@ def read_cifar10_file(path: Path) -> tuple[Tensor, Tensor]:
         raise DataError(f"cannot read {path}: {err.strerror}") from err
     if not data or len(data) % RECORD_BYTES:
         raise DataError(
-            f"{path} is damaged: its size is not that of 1 to {IMAGES_PER_FILE:,} records of {RECORD_BYTES} bytes"
+            f"{path} is damaged: its size is not 1 to {IMAGES_PER_FILE:,} records of {RECORD_BYTES:,} bytes"
         )
     records = torch.frombuffer(data, dtype=torch.uint8).view(-1, RECORD_BYTES)
     labels = records[:, 0].long()
     if labels.max() >= len(CLASSES):
         raise DataError(
-            f"{path} is damaged: it holds the label {int(labels.max())}, and there are {len(CLASSES)} classes"
+            f"{path} is damaged: it holds the label {int(labels.max())}, but there are only {len(CLASSES)} classes"
         )
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
 def download_cifar10(root: Path) -> Path:
-    """Fetch the archive, check it, and unpack its six files by name into a folder below root. Raises OSError."""
+    """Download the archive, verify it, and unpack its six files into a folder below root. Raises OSError."""
     with urllib.request.urlopen(URL, timeout=TIMEOUT_S) as answer:
         archive = answer.read(MOST_BYTES + 1)
     if hashlib.md5(archive, usedforsecurity=False).hexdigest() != MD5:
-        raise OSError(f"{len(archive):,} bytes came that are not the archive; a proxy or login page may be in between")
+        raise OSError(f"received {len(archive):,} bytes of something else, perhaps from a proxy or login page")
     folder = root / "files"
     folder.mkdir()
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
@@ -84,12 +84,12 @@ def download_cifar10(root: Path) -> Path:
 
 
 def find_archive_member(tar: tarfile.TarFile, name: str) -> bytes:
-    """One file of an archive, which must be there and no larger than a file of 10,000 images."""
+    """Return the content of one file of an archive. Raises OSError if it is missing or not 10,000 images long."""
     try:
         file = tar.extractfile(name)
     except KeyError:
         file = None
     content = file.read(IMAGES_PER_FILE * RECORD_BYTES + 1) if file else b""
     if len(content) != IMAGES_PER_FILE * RECORD_BYTES:
-        raise OSError(f"the archive's {os.path.basename(name)} is missing, or not 10,000 images long")
+        raise OSError(f"{os.path.basename(name)} in the archive is missing or not {IMAGES_PER_FILE:,} images long")
     return content

@@ -1,8 +1,8 @@
-"""Clusters of similar images in place of classes, so that a model of unlabelled images need not mix them all.
+"""Cluster unlabelled images, so that training can use clusters as classes.
 
-A G that is told one of k clusters, drawn as often as it occurs, is still an unconditional model of the images; D sees
-each image beside its like. Sage et al. 2018 (1712.04407), whose clusters are fixed before training as they are here;
-Liu et al. 2020 (2006.10728) renew theirs.
+If clusters are drawn as often as they occur, G conditioned on a cluster is still an unconditional model of the images.
+Source: Sage et al. 2018 (1712.04407), who also fix the clusters before training; Liu et al. 2020 (2006.10728) update
+them during training.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
 
-THUMBNAIL_SIDE = 14  # of the thumbnails that are compared, in pixels
+THUMBNAIL_SIDE = 14  # pixels
 FEWEST_PER_CLUSTER = 100  # training images, on average
-MOST_COMPARED = 20_000  # images that the centres are found on
+MOST_COMPARED = 20_000  # images used to find the centres
 MOST_ROUNDS = 30
-CHUNK_BYTES = 2**22  # of images that are looked at together
-CHUNK_THUMBNAILS = 4096  # thumbnails
+CHUNK_BYTES = 2**22  # of images processed at once
+CHUNK_THUMBNAILS = 4096  # thumbnails processed at once
 
 
 def with_training_labels(
     images: ImageSet, *, conditional: bool, clusters: int, progress: ProgressCallback = ignore_progress
 ) -> ImageSet:
-    """The set with the labels that training is to use: its own if conditional, else those of clusters, or none."""
+    """Return the set with labels for training: its own if conditional, else clusters; none if it has too few images."""
     if conditional and images.n_classes:
         return images
     k = min(clusters, len(images.images) // FEWEST_PER_CLUSTER)
@@ -52,25 +52,24 @@ def make_thumbnails(images: Tensor, progress: ProgressCallback = ignore_progress
     small = torch.empty(n, channels * THUMBNAIL_SIDE**2, dtype=torch.uint8)
     step = max(1, CHUNK_BYTES // images[:1].nbytes) if n else 1
     for start in range(0, n, step):
-        progress("thumbnails to find clusters", start, n)
+        progress("clusters: making thumbnails", start, n)
         part = images[start : start + step].float()
         small[start : start + step] = F.adaptive_avg_pool2d(part, THUMBNAIL_SIDE).round().to(torch.uint8).flatten(1)
     return small
 
 
 def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_progress) -> Tensor:
-    """k means of points [N, d] -> [k, d], in order of the share of points that are nearest to them.
+    """Find k-means centres of points [N, d] -> [k, d], the largest cluster first.
 
-    Fewer than k where there are fewer different points.
-
-    Lloyd 1982, from the start of k-means++ (Arthur and Vassilvitskii 2007); the same for the same points.
+    Returns fewer than k if there are fewer distinct points. Deterministic.
+    Source: Lloyd 1982, initialised by k-means++ (Arthur and Vassilvitskii 2007).
     """
     draws = rng.generator(0, "centres")
     means = points[torch.randint(len(points), (1,), generator=draws)]
     squares = points.square().sum(1)
     apart = distances_from_squares(points, squares, means)[:, 0]
     while len(means) < k:
-        progress("clusters, a first centre for each", len(means), k)
+        progress("clusters: choosing first centres", len(means), k)
         chosen = points[torch.multinomial(apart + 1e-9, 1, generator=draws)]
         means, apart = (
             torch.cat([means, chosen]),
@@ -78,7 +77,7 @@ def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_p
         )
     labels = torch.full((len(points),), -1)
     for done in range(MOST_ROUNDS):
-        progress("clusters, moving the centres", done, MOST_ROUNDS)
+        progress("clusters: moving the centres", done, MOST_ROUNDS)
         before, labels = labels, distances_from_squares(points, squares, means).argmin(1)
         if torch.equal(before, labels):
             break
@@ -90,16 +89,16 @@ def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_p
 
 
 def centre_distances(points: Tensor, means: Tensor) -> Tensor:
-    """Squared, [N, d] and [k, d] -> [N, k]."""
+    """Squared distances of [N, d] to [k, d] -> [N, k]."""
     return distances_from_squares(points, points.square().sum(1), means)
 
 
 def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
-    """`centre_distances`, the squared lengths of the points [N] being known."""
+    """As `centre_distances`, given the squared lengths of the points [N]."""
     return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 
 def assign_clusters(small: Tensor, means: Tensor) -> Tensor:
-    """The cluster of each thumbnail, int64 [N]."""
+    """Return the nearest cluster of each thumbnail, int64 [N]."""
     parts = [centre_distances(part.double(), means).argmin(1) for part in torch.split(small, CHUNK_THUMBNAILS)]
     return torch.cat(parts) if len(small) else torch.zeros(0, dtype=torch.int64)

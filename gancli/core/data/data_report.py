@@ -1,4 +1,4 @@
-"""What is known of the files that a data set was read from, and of the copies among its images. Needs no torch."""
+"""A report on the files of a data set, and on exact copies among its images. Needs no torch."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gancli.core.data.archive import shorten_name, without_fix
+from gancli.wording import format_list
+
 MOST_PAIRS = 3
 
 RowIndices = npt.NDArray[np.int64]
@@ -14,9 +17,9 @@ RowIndices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Copies:
-    """n: images that are, pixel by pixel, an earlier one. n_across: held-out ones of them that are a training one.
+    """n: images that equal an earlier image, pixel by pixel. n_across: held-out images that equal a training image.
 
-    pairs: names of a few, the earlier one first.
+    pairs: names of a few pairs, the earlier image first.
     """
 
     n: int = 0
@@ -26,9 +29,10 @@ class Copies:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Files of a data set. kinds, modes, sizes: how many there are of each, most frequent first.
+    """Files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
 
-    done: what is done to them. faults: the names of those that cannot be used, and why. skipped: the same for people.
+    done: what is done to the pictures, as sentences. faults: name and reason of each bad file. skipped: the same as a
+    sentence, () without any.
     """
 
     kinds: dict[str, int]
@@ -44,6 +48,15 @@ class DataReport:
     cache: str
 
 
+def format_faults(faults: Iterable[tuple[str, str]], most: int) -> str:
+    """List bad files as 'a.png (truncated; copy it again), b.png (truncated)': each fix is shown once."""
+    rows, shown = [], set()
+    for name, reason in faults:
+        rows.append(f"{shorten_name(name)} ({without_fix(reason) if reason in shown else reason})")
+        shown.add(reason)
+    return format_list(rows, most)
+
+
 def find_copies(
     images: Iterable[npt.NDArray[np.uint8]],
     heldout: Iterable[npt.NDArray[np.uint8]],
@@ -51,8 +64,8 @@ def find_copies(
     rows: RowIndices,
     heldout_rows: RowIndices,
 ) -> Copies:
-    """The copies among training and held-out images; name: of an image by its row."""
-    first: dict[int, int] = {}  # by a hash of 64 bits: among a million pictures, a chance of 1 in 10 million to mistake
+    """Find exact copies among training and held-out images. name: gives an image's name for its row."""
+    first: dict[int, int] = {}  # keyed by a 64-bit hash: 1 in 10 million odds of a collision among a million images
     copies, across = 0, 0
     pairs: list[tuple[int, int]] = []
     for place, picture in enumerate(itertools.chain(images, heldout)):

@@ -1,4 +1,4 @@
-"""A data set as training sees it: images to train on, images held out, their classes and a digest."""
+"""A data set for training: training images, held-out images, their classes and a digest."""
 
 import hashlib
 import math
@@ -19,13 +19,13 @@ MOST_HELD_OUT = 10_000
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images to train on and images never trained on, decoded; in memory, or mapped from the cache.
+    """Decoded training and held-out images, in memory or mapped from the cache.
 
-    images uint8 [N,C,H,W], labels int64 [N] or None; heldout_* the same with [M], M may be 0. class_names is ()
-    without labels. name is the data set that was used in the end (a folder's own name), source what `load_dataset`
-    takes to bring it back from anywhere, digest a sha256 over all images and labels with their shapes, notes what the
-    user should be told once, report facts about the files they came from, None where they came from none; is_clustered
-    says that the labels are of clusters (core/data/clusters.py), which the digest leaves out.
+    images: uint8 [N,C,H,W]. labels: int64 [N] or None. heldout_*: the same for M held-out images; M may be 0.
+    class_names: () without labels. name: the data set actually used (for a path, its last part). source: the argument
+    that makes `load_dataset` load it again from any folder. digest: sha256 over all images and labels with their
+    shapes, but without clusters. notes: messages to show the user once. report: facts about the files, None for named
+    sets and IDX files. is_clustered: the labels are clusters (core/data/clusters.py).
     """
 
     name: str
@@ -42,7 +42,9 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         if not are_valid_names(self.class_names):
-            raise DataError(f"{self.name} has classes of one name, or of more than {LONGEST_NAME} letters; rename them")
+            raise DataError(
+                f"{self.name} has two classes of one name, or a name longer than {LONGEST_NAME} letters; rename them"
+            )
 
     @property
     def resolution(self) -> int:
@@ -58,11 +60,11 @@ class ImageSet:
 
     @property
     def class_counts(self) -> list[int]:
-        """Training images per class; [] without labels."""
+        """Number of training images of each class; [] without labels."""
         return [] if self.labels is None else self.labels.bincount(minlength=self.n_classes).tolist()
 
     def n_judgeable_heldout(self, *, labelled: bool) -> int:
-        """Held-out images that D can judge in training, where it may need their labels."""
+        """Number of held-out images that D can judge during training. labelled: D needs their labels."""
         return 0 if labelled and self.heldout_labels is None else len(self.heldout_images)
 
 
@@ -73,28 +75,32 @@ def build_image_set(
     class_names: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> ImageSet:
-    """Check and complete a set: hold images out if it has no test split, name the classes, take the digest.
+    """Check a set, hold images out if it has no test split, name the classes, and compute the digest.
 
-    train, heldout: images uint8 [N,C,H,W] and labels int64 [N] or None. class_names default to the label numbers.
+    train, heldout: images uint8 [N,C,H,W] and labels int64 [N] or None. class_names: by default the label numbers.
     """
     images, labels = train
     if len(images) < FEWEST_IMAGES:
-        raise DataError(f"{name} holds {len(images)} training images; at least {FEWEST_IMAGES} are needed")
+        raise DataError(f"{name} holds {len(images)} training images; add more, at least {FEWEST_IMAGES} are needed")
     if heldout is None:
         chosen = heldout_mask(len(images), labels)
         if len(images) < FEWEST_TO_HOLD_OUT:
-            notes += (f"{name} holds only {len(images)} images, so none are held out to watch for overfitting",)
+            notes += (few_images_note(name, len(images)),)
         heldout = images[chosen], None if labels is None else labels[chosen]
         images, labels = images[~chosen], None if labels is None else labels[~chosen]
     heldout_images, heldout_labels = heldout[0], None if labels is None else heldout[1]
     if heldout_images.shape[1:] != images.shape[1:]:
         sizes = f"{heldout_images.shape[-1]} and {images.shape[-1]}"
-        raise DataError(f"the test and training images of {name} differ in size: {sizes} pixels a side")
+        raise DataError(
+            f"the test and training images of {name} differ in size: {sizes} pixels a side; use files of one size"
+        )
     if labels is not None:
         highest = max(int(part.max()) for part in (labels, heldout_labels) if part is not None and len(part))
         class_names = class_names or tuple(str(label) for label in range(highest + 1))
         if highest >= len(class_names):
-            raise DataError(f"{name} has the label {highest}, but only {len(class_names)} classes")
+            raise DataError(
+                f"{name} has the label {highest}, but only {len(class_names)} classes; replace its label files"
+            )
     return ImageSet(
         name=name,
         source=name,
@@ -108,11 +114,15 @@ def build_image_set(
     )
 
 
-def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
-    """Which of n images to keep from training -> bool [n]: a tenth, in turn over the classes, at most 10,000 in all.
+def few_images_note(name: str, n: int) -> str:
+    return f"{name} has only {n} images, so none are held out to detect overfitting"
 
-    The same for every run: every k-th of a fixed permutation sorted by class. A class's only image is not taken, and
-    since k is 10 or more, nor are all of any other.
+
+def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
+    """Choose the held-out images of n -> bool [n]: a tenth of each class, at most 10,000 in total.
+
+    The choice is the same in every run: every k-th element of a fixed permutation sorted by class. No class loses all
+    its images to it: single images stay in training, and k is at least 10.
     """
     chosen = torch.zeros(n, dtype=torch.bool)
     if n < FEWEST_TO_HOLD_OUT:
@@ -127,7 +137,7 @@ def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
 
 
 def tensors_digest(*parts: Tensor | None) -> str:
-    """sha256 over shapes and contents; None counts too."""
+    """Return a sha256 over shapes and contents; None is hashed too."""
     hasher = hashlib.sha256()
     for part in parts:
         hasher.update(f"{None if part is None else tuple(part.shape)};".encode())

@@ -1,4 +1,4 @@
-"""One picture file: what its header says, and its pixels, upright and with 8 bits a channel."""
+"""Decode one picture file: its header, and its pixels upright with 8 bits per channel."""
 
 import contextlib
 import io
@@ -15,13 +15,14 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageChops, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from gancli.core.data import fast_png
+from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError
 
 MOST_PIXELS = 1 << 26
-MOST_BYTES = 1 << 28  # of the pixels as they are in the file
-MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and each is a pass over all pixels
+MOST_BYTES = 1 << 28  # of the decoded pixels, before conversion to 8 bits
+MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and decoding each takes a pass over all pixels
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
-SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # the other markers of a JPEG stand alone
+SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # JPEG markers that start a segment, and the end marker
 MODE_NAMES = {
     "1": "1-bit",
     "L": "grey",
@@ -35,9 +36,10 @@ MODE_NAMES = {
     "I": "32-bit",
     "F": "float",
 }
-UNSUPPORTED_MODES = ("I", "F", "LAB")  # modes of Pillow's that hold more than 8 bits, or other colours than RGB
-UNSUPPORTED_LAYOUT = "of a layout that is not read"
-UPRIGHT_TRANSPOSES = {  # the orientation in EXIF -> what sets it right
+UNSUPPORTED_MODES = ("I", "F", "LAB")  # Pillow modes with more than 8 bits, or with colours other than RGB
+NOT_A_PICTURE = "not a picture; convert it to PNG or delete it"
+UNSUPPORTED_LAYOUT = "unsupported pixel layout; save it as PNG"
+UPRIGHT_TRANSPOSES = {  # EXIF orientation -> the operation that turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,22 +48,22 @@ UPRIGHT_TRANSPOSES = {  # the orientation in EXIF -> what sets it right
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of a TIFF
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF tags
 SIGNED_FORMAT = 2
 
-# What Pillow logs or warns of in damaged files, our errors say. Set once, since catch_warnings is not for threads.
+# Our errors replace what Pillow logs and warns about. Set globally, since catch_warnings is not thread-safe.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file's header says of its picture.
+    """Facts from the header of a picture file.
 
-    kind: a key of IMAGE_FORMATS. width, height: as shown, so after turning.
-    mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: by its mode, or a palette of greys.
-    is_oriented: EXIF has it turned or mirrored. has_profile: a colour profile, which is ignored.
-    has_more_frames: an animation or further pages, of which the first is used.
+    kind: a key of IMAGE_FORMATS. width, height: after turning it upright.
+    mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: its mode or palette is grey.
+    is_oriented: EXIF turns or mirrors it. has_profile: it has a colour profile, which is ignored.
+    has_more_frames: it is an animation or has several pages; the first is used.
     """
 
     kind: str
@@ -80,23 +82,23 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
-    """What the header says, and how to load the pixels: upright, of mode L, LA, RGB or RGBA.
+    """Read the header; also return a function that loads the pixels upright, with mode L, LA, RGB or RGBA.
 
-    data: a file, or pixels [H, W] or [H, W, 1 or 3].
-    16 bits become 8 by their high byte, CMYK becomes RGB. Both raise DataError, its text the reason alone.
+    data: a file's bytes, or pixels [H, W] or [H, W, 1 or 3].
+    16-bit values keep their high byte; CMYK becomes RGB. Both steps raise DataError("what is wrong; what to do").
     """
     if isinstance(data, np.ndarray):
         return open_array(data)
     if not data:
-        raise DataError("empty")
+        raise DataError("empty; copy it again")
     for one in IMAGE_FORMATS.values():
         if data.startswith(one.magic):
             return one.open(data)
-    raise DataError("not a picture")
+    raise DataError(NOT_A_PICTURE)
 
 
 def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
-    """The kind is npz, since that is what holds arrays."""
+    """As `open_image`, for pixels; their kind is npz."""
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
     header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
@@ -122,20 +124,20 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
 
 def open_jpeg(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     if data.count(START_OF_SCAN) > MOST_SCANS and has_too_many_scans(data):
-        raise DataError("damaged")
+        raise DataError(DAMAGED)
     return open_with_pillow("JPEG", JpegImagePlugin.JpegImageFile, data)
 
 
 def open_webp(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     if data[8:12] != b"WEBP":
-        raise DataError("not a picture")
+        raise DataError(NOT_A_PICTURE)
     if len(data) < 8 + int.from_bytes(data[4:8], "little"):
-        raise DataError("truncated")
+        raise DataError(TRUNCATED)
     return open_with_pillow("WebP", WebPImagePlugin.WebPImageFile, data)
 
 
 def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple[ImageHeader, PixelLoader]:
-    """By Pillow's reader for this kind, called by name so that no other is tried."""
+    """Use only Pillow's reader for this kind; Image.open would try others too."""
     with translate_pillow_errors():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_pixel_count(*image.size)
@@ -159,8 +161,8 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
     def load() -> Image.Image:
         with translate_pillow_errors():
             if image.mode in UNSUPPORTED_MODES or is_signed:
-                raise DataError(f"{header.mode} instead of 8 or 16 bits of grey or RGB")
-            if is_misread:  # such as 16 bits in a plane for each colour, which Pillow takes for 8
+                raise DataError(f"{header.mode} instead of 8-bit or 16-bit grey or RGB; convert it")
+            if is_misread:  # such as 16 bits in one plane per colour, which Pillow reads as 8 bits
                 raise DataError(UNSUPPORTED_LAYOUT)
             image.load()
             if not image.mode.startswith("I;16"):
@@ -168,14 +170,14 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
             else:
                 loaded = Image.fromarray((np.asarray(image) >> (4 if layout == "I;12" else 8)).astype(np.uint8))
                 if tags.get(PHOTOMETRIC) == 0:
-                    loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow leaves it so
-            return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns a TIFF itself
+                    loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow does not invert it
+            return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns TIFF files itself
 
     return header, load
 
 
 def has_too_many_scans(data: bytes) -> bool:
-    """Whether a JPEG has more than MOST_SCANS, by its segments; what follows its end does not count."""
+    """Whether a JPEG has more than MOST_SCANS scans before its end marker."""
     n, at = 0, 2
     while n <= MOST_SCANS and (marker := SEGMENT.search(data, at)) and marker[0] != END_OF_IMAGE:
         n += marker[0] == START_OF_SCAN
@@ -184,22 +186,22 @@ def has_too_many_scans(data: bytes) -> bool:
 
 
 def mode_name(mode: str, is_deep: bool) -> str:
-    """How people call a mode of Pillow's."""
+    """Return a readable name of a Pillow mode."""
     return f"16-bit {MODE_NAMES.get(mode, mode)}" if is_deep else MODE_NAMES.get(mode, mode)
 
 
 def file_mode_name(mode: str, layout: str) -> str:
-    """The same where the layout in the file tells the depth."""
+    """As `mode_name`, taking the bit depth from the layout in the file."""
     return "16-bit grey" if layout.startswith(("I;12", "I;16")) else mode_name(mode, is_deep=";16" in layout)
 
 
 def tag_values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
-    """All values of a tag whose values are small whole numbers, () without it."""
+    """Return all values of an integer tag, () if it is missing."""
     return tuple(tags.get(tag, ()))
 
 
 def file_layout(image: Image.Image) -> str:
-    """Pillow's word for it, such as RGB;16B, which tells 16 bits a channel from 8."""
+    """Return Pillow's name of the layout, such as RGB;16B; it distinguishes 16 from 8 bits per channel."""
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
@@ -210,41 +212,41 @@ def has_grey_palette(image: Image.Image) -> bool:
 
 
 def are_grey_colours(palette: npt.NDArray[np.uint8]) -> bool:
-    """Whether there are colours [n, 3] and all are grey."""
+    """Whether a palette [n, 3] is not empty and all its colours are grey."""
     return len(palette) > 0 and bool((palette == palette[:, :1]).all())
 
 
 def check_pixel_count(width: int, height: int, pixel_bytes: int = 1) -> None:
     if width < 1 or height < 1:
-        raise DataError("damaged")
+        raise DataError(DAMAGED)
     if width * height > MOST_PIXELS or width * height * pixel_bytes > MOST_BYTES:
-        raise DataError("too many pixels")
+        raise DataError("too many pixels; make it smaller")
 
 
 @contextlib.contextmanager
 def translate_pillow_errors() -> Iterator[None]:
-    """Whatever Pillow raises becomes a DataError, its text the reason alone."""
+    """Translate any error of Pillow to DataError."""
     try:
         yield
     except (DataError, MemoryError):
         raise
-    except Exception as err:  # there is nothing that Pillow's readers do not raise on damaged files
+    except Exception as err:  # Pillow's readers raise all kinds of exceptions on damaged files
         message = str(err).lower()
-        is_unread = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
+        is_unsupported = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
         raise DataError(
-            "truncated" if "truncated" in message else UNSUPPORTED_LAYOUT if is_unread else "damaged"
+            TRUNCATED if "truncated" in message else UNSUPPORTED_LAYOUT if is_unsupported else DAMAGED
         ) from err
 
 
 def exif_orientation(exif: bytes | None) -> int:
-    """1 to 8; 1, upright, where EXIF says nothing or is damaged."""
+    """Return the orientation, 1 to 8; 1 (upright) if EXIF is missing or damaged."""
     if not exif:
         return 1
     tags = Image.Exif()
     try:
         tags.load(exif)
         return valid_orientation(tags.get(ORIENTATION))
-    except Exception:  # as above; a picture can do without it
+    except Exception:  # as above; the orientation is optional
         return 1
 
 
@@ -257,7 +259,7 @@ def rotate_upright(image: Image.Image, turn: int) -> Image.Image:
 
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
-    """Any mode with 8 bits a channel or fewer -> L, LA, RGB or RGBA."""
+    """Convert any mode of at most 8 bits per channel to L, LA, RGB or RGBA."""
     if image.has_transparency_data:
         return image if image.mode == "LA" else image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
@@ -265,7 +267,7 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How files of a format are named and begin, and what `open_image` does with their bytes."""
+    """A file format: its extensions, its first bytes, and the function that opens it for `open_image`."""
 
     extensions: tuple[str, ...]
     magic: tuple[bytes, ...]

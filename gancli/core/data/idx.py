@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its relatives: a folder of its files -> a data set, one file read safely."""
+"""Read IDX files, the format of MNIST: a whole folder, or one file."""
 
 import gzip
 import math
@@ -17,18 +17,19 @@ from gancli.errors import DataError
 UINT8_CODE = 8
 CHUNK_BYTES = 1 << 20
 LARGEST_BYTES = 1 << 34
+REPLACE_HINT = "copy or download it again"
 
 
 def load_idx_folder(name: str, folder: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
-    """The IDX files of a folder: train-images, and where they exist train-labels, t10k-images, t10k-labels."""
+    """Load the IDX files of a folder: train-images and, if present, train-labels, t10k-images and t10k-labels."""
     train = read_idx_split(folder, "train")
     if train is None:
-        raise DataError(f"no IDX files in {folder}; expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz")
+        raise DataError(f"no IDX files in {folder}; put train-images-idx3-ubyte or train-images-idx3-ubyte.gz there")
     return build_image_set(name, train, read_idx_split(folder, "t10k"), class_names)
 
 
 def read_idx_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | None:
-    """images uint8 [N,1,H,W] and labels int64 [N] of one split; None if it has no images."""
+    """Read images uint8 [N,1,H,W] and labels int64 [N] of one split; None if it has no images file."""
     images_path, labels_path = (
         find_idx_file(folder, split, "images-idx3"),
         find_idx_file(folder, split, "labels-idx1"),
@@ -40,57 +41,66 @@ def read_idx_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | N
         return images[:, None], None
     labels = read_idx(labels_path, ndim=1)
     if len(labels) != len(images):
-        raise DataError(f"{labels_path} holds {len(labels)} labels for the {len(images)} images of {images_path}")
+        raise DataError(
+            f"{labels_path} holds {len(labels)} labels for {len(images)} images in {images_path}; use files of one set"
+        )
     return images[:, None], labels.long()
 
 
 def find_idx_file(folder: Path, split: str, kind: str) -> Path | None:
-    """The file of one split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before gzipped.
+    """Find the file of a split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before .gz.
 
     Raises DataError if the folder cannot be listed.
     """
     try:
         present = set(os.listdir(folder))
     except OSError as err:
-        raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
+        raise DataError(f"cannot read the folder {folder}: {err.strerror}; make it readable") from err
     plain = [f"{split}-{kind}-ubyte", f"{split}-{kind.replace('-', '.')}-ubyte"]
     return next((folder / name for name in [*plain, *(f"{name}.gz" for name in plain)] if name in present), None)
 
 
 def read_idx(path: Path, ndim: int) -> Tensor:
-    """The array of one file, gzipped or not (its first bytes tell) -> uint8 with `ndim` dimensions.
+    """Read the array of one file, plain or gzipped (detected by its first bytes) -> uint8 with `ndim` dimensions.
 
-    What the header promises is compared with what the file holds while reading, so a wrong header cannot exhaust
-    memory. Raises DataError, naming the file, for any other type, number of dimensions or size.
+    Memory grows only with the data actually read, so a wrong header cannot exhaust it. Raises DataError, naming the
+    file, if its type, number of dimensions or size is wrong.
     Source: the format's description at the end of LeCun's MNIST page.
     """
-    if not path.is_file():  # a pipe would let us wait for ever
-        raise DataError(f"cannot read {path}: it is not a file")
+    if not path.is_file():  # reading a pipe could block forever
+        raise DataError(f"{path} is not a regular file; {REPLACE_HINT}")
     try:
         with open(path, "rb") as raw:
             is_packed = raw.peek(2)[:2] == b"\x1f\x8b"
             file = gzip.GzipFile(fileobj=raw) if is_packed else raw
             header = file.read(4 + 4 * ndim)
             if len(header) < 4 + 4 * ndim:
-                raise DataError(f"{path} is damaged: it ends within its header")
+                raise DataError(f"{path} is damaged: it ends within its header; {REPLACE_HINT}")
             zero, kind, n_dims, *shape = struct.unpack(f">HBB{ndim}I", header)
             if (zero, kind, n_dims) != (0, UINT8_CODE, ndim):
-                raise DataError(f"{path} is not IDX with {ndim} dimensions of bytes: it starts with {header[:4].hex()}")
+                raise DataError(
+                    f"{path} is not an IDX file of bytes with {ndim} dimensions: it starts with {header[:4].hex()}; "
+                    + REPLACE_HINT
+                )
             size, dims = math.prod(shape), "x".join(map(str, shape))
             if not 0 < size <= LARGEST_BYTES:
-                raise DataError(f"{path} cannot be used: its header promises {dims} bytes")
+                raise DataError(f"{path} is empty or too large: its header declares {dims} bytes; {REPLACE_HINT}")
             if is_packed and size > max(SMALL_BYTES, MOST_DEFLATED * path.stat().st_size):
-                raise DataError(f"{path} cannot be used: it is packed more than {MOST_DEFLATED} times")
+                raise DataError(
+                    f"{path} is compressed more than {MOST_DEFLATED} times; unpack it yourself if you trust it"
+                )
             data = bytearray()
             while chunk := file.read(min(CHUNK_BYTES, size + 1 - len(data))):
                 data += chunk
     except (OSError, EOFError, zlib.error) as err:
         reason = err.strerror if isinstance(err, OSError) and err.strerror else err
-        raise DataError(f"cannot read {path}: {reason}") from err
+        raise DataError(f"cannot read {path}: {reason}; {REPLACE_HINT}") from err
     except MemoryError as err:
-        raise DataError(f"{path} does not fit into memory: its header promises {dims} bytes") from err
+        raise DataError(f"{path} does not fit into memory: its header declares {dims} bytes; use fewer images") from err
     if len(data) < size:
-        raise DataError(f"{path} is cut short: its header promises {dims} bytes, it holds {len(data)}")
+        raise DataError(f"{path} is truncated: its header declares {dims} bytes, it holds {len(data)}; {REPLACE_HINT}")
     if len(data) > size:
-        raise DataError(f"{path} has bytes left over after the {dims} that its header promises")
+        raise DataError(
+            f"{path} is damaged: it holds more than the {dims} bytes that its header declares; {REPLACE_HINT}"
+        )
     return torch.frombuffer(data, dtype=torch.uint8).view(shape)

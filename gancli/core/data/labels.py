@@ -1,4 +1,4 @@
-"""The classes of picture files: StyleGAN's dataset.json, else the first folders below what holds everything."""
+"""Find the classes of picture files: from StyleGAN's dataset.json, else from the folders they lie in."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gancli.config import LONGEST_NAME, MOST_CLASSES
-from gancli.core.data.archive import shorten_name
+from gancli.core.data.archive import shorten_name, without_fix
 from gancli.core.data.source import ClassLabels
 from gancli.errors import DataError, make_printable
 from gancli.wording import format_count, format_list
@@ -18,40 +18,42 @@ SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 MOST_NAMED = 5
 MOST_LABEL = (1 << 31) - 1
 
-FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # with the names of classes, and notes
+FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # labels, class names, notes
 
 
 def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None]) -> FoundLabels:
-    """The labels of the files of these names. read_beside: another file, or None. Raises DataError."""
+    """Find labels for files with these names. read_beside: reads another file; None if missing. Raises DataError."""
     plain = [normalize_name(name) for name in names]
     outside = [name for name in plain if ".." in name.split("/")]
     if outside:
-        somewhere = f"{path} has names that lead out of it, such as {shorten_name(outside[0])}"
-        raise DataError(f"{somewhere}; make it again, or give --unconditional")
+        names_outside = f"{path} has file names that lead out of it, such as {shorten_name(outside[0])}"
+        raise DataError(f"{names_outside}; make it again, or give --unconditional")
     base = common_folder(plain)
     for place in dict.fromkeys(("", base)):
         try:
             data = read_beside(place + LABELS_FILE)
         except DataError as err:
-            raise DataError(f"cannot read {place}{LABELS_FILE} in {path}: {err}; repair or delete it") from err
+            raise DataError(
+                f"cannot read {place}{LABELS_FILE} in {path}: {without_fix(str(err))}; repair or delete it"
+            ) from err
         if data is not None:
             return labels_from_dataset_json(path, plain, data, place)
     return labels_from_folders(path, plain, base)
 
 
 def normalize_name(name: str) -> str:
-    """As one would write it: ./cat//1.png, /cat/1.png and cat\\1.png, which strangers' zips hold, are cat/1.png."""
+    """Return a plain relative path: ./cat//1.png, /cat/1.png and cat\\1.png all become cat/1.png."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """The longest path that all plain names lie below, with a slash at its end; empty if there is none."""
+    """Return the deepest folder that contains all names, ending in a slash; empty if there is none."""
     shared = os.path.commonpath([os.path.dirname(name) for name in (min(names), max(names))])
     return f"{shared}/" if shared else ""
 
 
 def labels_from_folders(path: Path, names: Sequence[str], base: str) -> FoundLabels:
-    """The first folder of each plain name below `base` is its class; files that lie there without one have none."""
+    """Take the first folder below `base` as the class; no labels if there are no folders. Raises DataError."""
     ends = [name.find("/", len(base)) for name in names]
     folders = [name[len(base) : end] if end >= 0 else "" for name, end in zip(names, ends, strict=True)]
     without = [name for name, folder in zip(names, folders, strict=True) if not folder]
@@ -62,15 +64,17 @@ def labels_from_folders(path: Path, names: Sequence[str], base: str) -> FoundLab
     if without:
         some = format_list(sorted(classes), MOST_NAMED)
         n = format_count(len(without), "picture")
-        beside = f"{n}, such as {shorten_name(without[0])}, beside the class folders {some} of {inside}"
-        raise DataError(f"{beside}; move them into one, or give --unconditional")
+        loose = f"{inside} has class folders ({some}), but {n} outside them, such as {shorten_name(without[0])}"
+        raise DataError(f"{loose}; move each picture into a class folder, or give --unconditional")
     if classes <= SPLITS and "train" in {name.removesuffix("ing") for name in classes}:
         train = sorted(classes & {"train", "training"})[0]
-        raise DataError(f"{inside} holds {' and '.join(sorted(classes))}, which are no classes; give {inside}/{train}")
-    check_class_count(len(classes), f"{inside} has class folders")
+        raise DataError(
+            f"{inside} holds {' and '.join(sorted(classes))}, which are splits, not classes; give {inside}/{train}"
+        )
+    check_class_count(len(classes), f"{inside} has {len(classes):,} class folders")
     longest = max(classes, key=len)
     if len(longest) > LONGEST_NAME:
-        long = f"{inside} has a class folder of more than {LONGEST_NAME} letters, {shorten_name(longest)}"
+        long = f"{inside} has a class folder with a name longer than {LONGEST_NAME} letters, {shorten_name(longest)}"
         raise DataError(f"{long}; rename it, or give --unconditional")
     order = sorted(classes, key=lambda name: (int(name), name)) if all(map(str.isdecimal, classes)) else sorted(classes)
     place = {name: label for label, name in enumerate(order)}
@@ -79,7 +83,7 @@ def labels_from_folders(path: Path, names: Sequence[str], base: str) -> FoundLab
 
 
 def labels_from_dataset_json(path: Path, names: Sequence[str], data: bytes, base: str) -> FoundLabels:
-    """The labels of StyleGAN's dataset.json: whole numbers from 0; null for none."""
+    """Read labels from StyleGAN's dataset.json: whole numbers from 0, or null for no labels. Raises DataError."""
     where = f"{base}{LABELS_FILE} in {path}"
     try:
         entries = json.loads(data)["labels"]
@@ -97,12 +101,12 @@ def labels_from_dataset_json(path: Path, names: Sequence[str], data: bytes, base
     values = [known[name] for name in names]
     if not all(type(value) is int and 0 <= value <= MOST_LABEL for value in values):
         raise DataError(f"{where} has labels that are not whole numbers from 0; change them, or give --unconditional")
-    check_class_count(max(values) + 1, f"{where} has labels that mean classes")
+    check_class_count(max(values) + 1, f"{where} has labels up to {max(values):,}")
     absent = len(known.keys() - set(names))
-    notes = (f"{where} names {format_count(absent, 'picture')} not in it",) if absent else ()
+    notes = (f"{where} has labels for {format_count(absent, 'missing picture')}",) if absent else ()
     return np.array(values, np.int64), tuple(map(str, range(max(values) + 1))), notes
 
 
 def check_class_count(n: int, what: str) -> None:
     if n > MOST_CLASSES:
-        raise DataError(f"{what}, {n:,} of them; at most {MOST_CLASSES:,} work: give --unconditional")
+        raise DataError(f"{what}, but at most {MOST_CLASSES:,} classes work; merge some, or give --unconditional")

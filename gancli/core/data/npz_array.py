@@ -1,4 +1,4 @@
-"""The images of an npz: one array, uint8 [N,H,W] or [N,H,W,C], read row by row; and its labels."""
+"""Read the images of an npz, an array uint8 [N,H,W] or [N,H,W,C], row by row; and its labels."""
 
 import contextlib
 import hashlib
@@ -14,6 +14,7 @@ import numpy as np
 from gancli.config import MOST_CLASSES
 from gancli.core.data.archive import (
     LARGEST_BYTES,
+    SAVE_ARRAY_HINT,
     check_compression,
     open_zip_entry,
     read_exactly,
@@ -31,7 +32,7 @@ MOST_IMAGES = 1 << 24
 
 @dataclass(eq=False)
 class NpzArray(ImageSource):
-    """shape: [N,H,W] or [N,H,W,C], of the array that is the entry `info`. entry: open at the image `next_row`."""
+    """info: the zip entry of the array. shape: [N,H,W] or [N,H,W,C]. entry: the open entry, at image `next_row`."""
 
     archive: zipfile.ZipFile = None  # type: ignore[assignment]
     info: zipfile.ZipInfo = None  # type: ignore[assignment]
@@ -47,7 +48,7 @@ class NpzArray(ImageSource):
         return f"row {row}"
 
     def read(self, row: int) -> Pixels:
-        """Opened again where it would have to go back, since a zip's check sum holds for what is read in order."""
+        """Read an image. Going back reopens the entry, since a zip verifies its checksum only if read in order."""
         with name_array(self.path, self.info):
             if self.entry is None or row < self.next_row:
                 self.entry, self.next_row = open_zip_entry(self.archive, self.info), 0
@@ -63,12 +64,12 @@ class NpzArray(ImageSource):
         try:
             check_compression(self.info)
         except DataError as err:
-            raise DataError(f"{self.path} is not read: its images are {err}") from err
+            raise DataError(f"the images in {self.path} are {err}") from err
         labels = self.labels
         n_classes = 0 if labels is None or not len(labels) else int(labels.max()) + 1
         if n_classes > MOST_CLASSES and not conditional:
             labels, n_classes = None, 0
-        check_class_count(n_classes, f"{self.path} has labels that mean classes")
+        check_class_count(n_classes, f"{self.path} has labels up to {n_classes - 1:,}")
         status = self.path.stat()
         stamp = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns} {n_classes}".encode()).hexdigest()
         return replace(self, labels=labels, class_names=tuple(map(str, range(n_classes))), stamp=stamp)
@@ -76,34 +77,36 @@ class NpzArray(ImageSource):
 
 @contextlib.contextmanager
 def name_array(path: Path, info: zipfile.ZipInfo) -> Iterator[None]:
-    """Reasons alone become sentences about an array."""
+    """Turn a DataError of a reader into one that names the array and the file."""
     try:
         yield
     except DataError as err:
         name = shorten_name(info.filename.removesuffix(".npy"))
-        raise SourceError(f"cannot use the array {name} in {path}: {err}; write it again") from err
+        raise SourceError(f"cannot use the array {name} in {path}: {err}") from err
 
 
 def open_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo]) -> NpzArray:
-    """The array called images or arr_0, or the only one beside labels. Raises DataError."""
+    """Open the array named images or arr_0, or the only one except labels. Raises DataError."""
     others = [name for name in arrays if name != "labels"]
     known = [name for name in ("images", "arr_0") if name in arrays] or (others if len(others) == 1 else [])
     if not known:
-        raise DataError(f"{path} has no array called images, only {shorten_name(', '.join(arrays))}; name it images")
+        raise DataError(
+            f"{path} has no array named images, only {shorten_name(', '.join(arrays))}; rename one to images"
+        )
     info = arrays[known[0]]
     with name_array(path, info), open_zip_entry(archive, info) as entry:
         shape, dtype = read_npy_header(entry)
         n_bytes = info.file_size - entry.tell()
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:] or shape[3:] not in ((), (1,), (3,)):
-        requirement = "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
-        raise DataError(f"{shorten_name(known[0])} in {path} {requirement}; got {dtype} {list(shape)}")
+        requirement = "save uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
+        raise DataError(f"the array {shorten_name(known[0])} in {path} is {dtype} {list(shape)}; {requirement}")
     n, row_bytes = shape[0], math.prod(shape[1:])
     if n > MOST_IMAGES or row_bytes > LARGEST_BYTES:
-        most = f"{MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are the most that is read"
-        raise DataError(f"{path} declares {n:,} images of {row_bytes:,} bytes; {most}")
+        limit = f"at most {MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are supported"
+        raise DataError(f"{path} declares {n:,} images of {row_bytes:,} bytes; split it: {limit}")
     if n_bytes != math.prod(shape):
-        held = f"{n_bytes:,} bytes of images where {list(shape)} needs {math.prod(shape):,}"
-        raise DataError(f"{path} is damaged: it holds {held}; write it again")
+        held = f"{n_bytes:,} bytes of images, but {list(shape)} needs {math.prod(shape):,}"
+        raise DataError(f"{path} is damaged: it holds {held}; {SAVE_ARRAY_HINT}")
     labels = read_npz_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
     return NpzArray(path, row_bytes, labels, archive=archive, info=info, shape=shape)
 
@@ -115,6 +118,6 @@ def read_npz_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo,
         if shape == (n,) and dtype.kind in "iu":
             labels = np.frombuffer(read_exactly(entry, n * dtype.itemsize), dtype)
     if labels is None or (n and not 0 <= labels.min() <= labels.max() < 1 << 31):
-        requirement = f"must be whole numbers from 0, one for each of {n:,} images"
-        raise DataError(f"labels in {path} {requirement}; got {dtype} {list(shape)}")
+        requirement = f"save whole numbers from 0, one for each of {n:,} images"
+        raise DataError(f"the array labels in {path} is {dtype} {list(shape)}; {requirement}")
     return labels.astype(np.int64)

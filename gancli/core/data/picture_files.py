@@ -1,4 +1,4 @@
-"""The picture files of a folder with its subfolders, or of a zip, sorted by name. Hidden files do not count."""
+"""List and read the picture files of a folder with its subfolders, or of a zip, sorted by name; skip hidden files."""
 
 import hashlib
 import os
@@ -19,16 +19,16 @@ from gancli.errors import DataError
 from gancli.files.run_folder import SCORES_NAME
 from gancli.wording import format_list
 
-RUN_FILES = {"config.json", "metrics.jsonl"}  # pictures beside or below them are of a run
+RUN_FILES = {"config.json", "metrics.jsonl"}  # a folder with both is a run folder
 CONTACT_SHEETS = ("grid.png", "grid.webp")
 MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class FileList:
-    """sizes: bytes; times: of the last change, in ns. others: how many other files there are by extension.
+    """sizes: in bytes. times: last modified, in ns. others: number of files that are not pictures, by extension.
 
-    run_folder: a run among the folders, "" if there is none.
+    run_folder: the first run folder among the folders, "" if there is none.
     """
 
     names: Sequence[str]
@@ -50,14 +50,14 @@ class PictureFiles(ImageSource):
 
     @abstractmethod
     def read_beside(self, name: str) -> bytes | None:
-        """A file that is no picture, None if it is not there."""
+        """Read a file that is not a picture; None if it is missing. Raises DataError."""
 
     def for_training(self, *, conditional: bool) -> Self:
-        """With the classes of dataset.json or of the folders. The stamp is of names, sizes, times and labels."""
+        """Add the classes of dataset.json or of the folders. The stamp covers names, sizes, times and labels."""
         names, kinds = self.files.names, self.files.others.items()
         if self.files.run_folder:
             raise DataError(
-                f"{self.files.run_folder} is a run folder, not training data; give the pictures it learnt from"
+                f"{self.files.run_folder} is a run folder, not training data; give the pictures it was trained on"
             )
         others = [f"{n:,} {kind}" for kind, n in sorted(kinds, key=lambda item: (-item[1], item[0]))]
         if not names:
@@ -70,8 +70,8 @@ class PictureFiles(ImageSource):
                 raise
             class_labels, class_names, notes = None, (), ()
         if others:
-            unread = format_list(others, MOST_NAMED)
-            notes = (f"not read, since they are no pictures by their names: {unread}", *notes)
+            skipped = format_list(others, MOST_NAMED)
+            notes = (f"skipped files without the extension of a picture: {skipped}", *notes)
         stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
         stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
         if class_labels is not None:
@@ -79,7 +79,7 @@ class PictureFiles(ImageSource):
         return replace(self, labels=class_labels, class_names=class_names, notes=notes, stamp=stamp.hexdigest())
 
     def rows_to_score(self) -> Sequence[int]:
-        """Without the grids that samples are shown in, unless there is nothing else."""
+        """Skip sample grids, unless there are only grids."""
         names = enumerate(self.files.names)
         return [row for row, name in names if os.path.basename(name) not in CONTACT_SHEETS] or range(len(self))
 
@@ -105,7 +105,7 @@ class PictureZip(PictureFiles):
 
 
 def open_folder(path: Path) -> PictureFolder:
-    """Links to folders are followed; folders of an evaluation are left out. Raises DataError."""
+    """Open a folder. Links to folders are followed; the folders of evaluations are skipped. Raises DataError."""
     pictures: dict[str, tuple[int, int]] = {}
     others = Counter[str]()
     run_folder, seen, waiting = "", set(), [""]
@@ -114,13 +114,13 @@ def open_folder(path: Path) -> PictureFolder:
         folder = os.path.join(path, below)
         try:
             status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:  # a link led back
+            if (status.st_dev, status.st_ino) in seen:  # a link to a folder already visited
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 shown = sorted((one for one in entries if not is_hidden_part(one.name)), key=lambda one: one.name)
         except OSError as err:
-            raise DataError(f"cannot read the folder {folder}: {err.strerror}") from err
+            raise DataError(f"cannot read the folder {folder}: {err.strerror}; make it readable") from err
         present = {entry.name for entry in shown}
         if present >= RUN_FILES:
             run_folder = run_folder or folder.rstrip(os.sep)
@@ -134,9 +134,9 @@ def open_folder(path: Path) -> PictureFolder:
                     waiting.append(f"{below}{entry.name}/")
                 elif entry.name != labels.LABELS_FILE:
                     others[file_extension(entry.name)] += 1
-            except OSError:  # such as a link in a circle
+            except OSError:  # such as a circular link
                 if is_picture:
-                    pictures[below + entry.name] = 0, 0  # reading it tells what is wrong
+                    pictures[below + entry.name] = 0, 0  # reading it later reports the error
                 else:
                     others[file_extension(entry.name)] += 1
     names = sorted(pictures)
@@ -147,16 +147,16 @@ def open_folder(path: Path) -> PictureFolder:
 
 
 def open_pictures_of_zip(path: Path, opened: zipfile.ZipFile) -> PictureZip:
-    """The time of each is that of the zip. Raises DataError."""
+    """Open a zip of pictures; each gets the modification time of the zip. Raises DataError."""
     status = path.stat()
     entries = file_entries(opened)
     if sum(info.compress_size for info in entries) > status.st_size:
-        raise DataError(f"{path} is damaged or a trap: its entries overlap")
+        raise DataError(f"{path} is damaged or malicious: its entries overlap; do not use it")
     infos = {info.filename: info for info in entries}
     if len(infos) < len(entries):
         twice, _ = Counter(info.filename for info in entries).most_common(1)[0]
         raise DataError(
-            f"{path} holds different files of one name, such as {archive.shorten_name(twice)}; make it again"
+            f"{path} holds several files of the same name, such as {archive.shorten_name(twice)}; make it again"
         )
     names = sorted(filter(is_picture_name, infos))
     others = Counter(
@@ -170,7 +170,7 @@ def open_pictures_of_zip(path: Path, opened: zipfile.ZipFile) -> PictureZip:
 
 
 def file_entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The entries that are files; zipfile itself stumbles over one without a name."""
+    """Return the entries that are files; entries without a name, which zipfile cannot handle, are skipped."""
     return [info for info in opened.infolist() if info.filename and not info.is_dir()]
 
 

@@ -1,4 +1,4 @@
-"""Pictures -> a memory-mapped cache: decoded once, resumable, complete or not there."""
+"""Decode pictures once into a memory-mapped cache. Building it can be resumed; it is used only when complete."""
 
 import contextlib
 import dataclasses
@@ -51,12 +51,12 @@ SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
 NON_PIXEL_OPTIONS = ("max_bad", "conditional")
 
-ProgressCallback = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+ProgressCallback = Callable[[str, int, int], None]  # step, done, total
 
 
 @dataclass(frozen=True, eq=False)
 class PixelCache:
-    """A complete cache. images, heldout: uint8 [N,C,R,R] on disk. rows, heldout_rows: which of the source they are."""
+    """A complete cache. images, heldout: uint8 [N,C,R,R] on disk. rows, heldout_rows: their rows in the source."""
 
     folder: Path
     index: CacheIndex
@@ -74,10 +74,10 @@ class PixelCache:
 def load_or_build_cache(
     source: ImageSource, options: TransformOptions, progress: ProgressCallback, *, verify: bool = False
 ) -> PixelCache:
-    """The cache of these pictures, made first if it is not there, is damaged, or lacks what can be read now.
+    """Open the cache of these pictures; build it if it is missing or damaged, or if files became readable.
 
-    One folder per path, options and stamp; when a new stamp is complete, the folder of the old one goes. Raises
-    DataError. verify: whether all pixels of a complete cache are compared with its digest, at about 1 GB/s.
+    There is one folder per path, options and stamp; once a new stamp is complete, the folder of the old one is deleted.
+    verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
     pixel_options = {k: v for k, v in dataclasses.asdict(options).items() if k not in NON_PIXEL_OPTIONS}
@@ -92,9 +92,11 @@ def load_or_build_cache(
                 cached = open_cache(folder, source, held, verify=verify)
                 if not source.can_read(cached.index.unread):
                     return cached
-                notes = ("files that could not be read before can be read now, so all pictures were decoded again",)
+                notes = (
+                    "some files that could not be read before can be read now, so all pictures were decoded again",
+                )
             except DAMAGE_ERRORS:
-                notes = (f"the pictures kept in {folder} were damaged, so they were decoded again",)
+                notes = (f"the cache {folder} was damaged, so all pictures were decoded again",)
             remove_cache(folder)
         build_cache(source, options, held, folder, progress)
         for other in root.glob(f"{place}-*"):
@@ -104,7 +106,7 @@ def load_or_build_cache(
 
 
 def remove_cache(path: Path) -> None:
-    """Whatever is there."""
+    """Delete a cache folder, or any file in its place."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -113,30 +115,30 @@ def remove_cache(path: Path) -> None:
 
 @contextlib.contextmanager
 def translate_os_errors(root: Path) -> Iterator[None]:
-    """What the file system refuses becomes a DataError."""
+    """Translate errors of the file system to DataError."""
     try:
         yield
     except (OSError, RunError) as err:
-        refusal = err if isinstance(err, OSError) else err.__cause__
-        if isinstance(refusal, OSError) and refusal.errno in (errno.ENOSPC, errno.EDQUOT):
+        cause = err if isinstance(err, OSError) else err.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f"no space left in the cache folder {root}; {free_space_advice()}") from err
         reason = err.strerror if isinstance(err, OSError) else err
-        raise DataError(f"cannot use the cache folder {root}: {reason}; set GANCLI_CACHE to another one") from err
+        raise DataError(f"cannot use the cache folder {root}: {reason}; set GANCLI_CACHE to another folder") from err
 
 
 def free_space_advice() -> str:
-    return "free some, lower --resolution, or set GANCLI_CACHE to a folder elsewhere"
+    return "free some space, lower --resolution, or set GANCLI_CACHE to another folder"
 
 
 @contextlib.contextmanager
 def cache_lock(path: Path, progress: ProgressCallback) -> Iterator[None]:
-    """Alone here; others wait. The lock dies with its process."""
+    """Wait for other processes, then hold the lock during the block. It is released if the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("waiting for another process that takes in the same pictures", 0, 1)
+            progress("waiting for another process that is decoding the same pictures", 0, 1)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -148,10 +150,10 @@ def build_cache(
     folder: Path,
     progress: ProgressCallback,
 ) -> None:
-    """Decode everything, then write what makes the cache complete.
+    """Decode all pictures, then write the index.
 
-    What all pictures become is decided by all of them, but guessed from a sample, so that one pass is nearly always
-    enough.
+    Resolution and channels depend on all pictures. They are guessed from a sample first; if the guess was wrong, which
+    is rare, all pictures are decoded a second time.
     """
     writer = cache_files.continue_cache(folder, held)
     if writer is None:
@@ -159,9 +161,9 @@ def build_cache(
         folder.mkdir()
         writer = CacheWriter(folder, held, transform.choose_transform(source.sample_headers(), options))
     decode_to_cache(source, writer, progress)
-    right = transform.choose_transform(writer.headers, options)
-    if writer.headers and right != writer.target:
-        writer = CacheWriter(folder, held, right)
+    target = transform.choose_transform(writer.headers, options)
+    if writer.headers and target != writer.target:
+        writer = CacheWriter(folder, held, target)
         decode_to_cache(source, writer, progress)
     rows, heldout_rows = split_rows(held, writer.faults)
     images, heldout = (
@@ -185,7 +187,7 @@ def build_cache(
 
 
 def decode_to_cache(source: ImageSource, writer: CacheWriter, progress: ProgressCallback) -> None:
-    """Decode what the writer has not, noting in the journal now and then how far."""
+    """Decode the remaining pictures, recording progress in the journal every few seconds."""
     n, row_bytes = len(source), split_bytes(1, writer.target)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(split_path(writer.folder, split), "ab")) for split in SPLITS]
@@ -216,12 +218,12 @@ def check_disk_space(folder: Path, path: Path, n_bytes: int, target: Transform) 
         size = f"{target.resolution}x{target.resolution}"
         needed, there = (f"{math.ceil(n / 1e6):,} MB" for n in (n_bytes + SPARE_BYTES, free))
         raise DataError(
-            f"{path} at {size} needs {needed} in {folder.parent}, where {there} are free; {free_space_advice()}"
+            f"{path} at {size} needs {needed} in {folder.parent}, but only {there} are free; {free_space_advice()}"
         )
 
 
 def open_cache(folder: Path, source: ImageSource, held: npt.NDArray[np.bool_], *, verify: bool = False) -> PixelCache:
-    """A complete cache; its pixels are read if its files have another size or time, or to verify.
+    """Open a complete cache; compare its pixels with the digest if verify, or if a file's size or time changed.
 
     Raises one of DAMAGE_ERRORS if it is damaged.
     """

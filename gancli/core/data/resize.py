@@ -1,4 +1,4 @@
-"""The bytes of one picture file -> uint8 pixels of the shape that is wanted. Needs no torch."""
+"""Decode one picture file and fit it to a given size and channels. Needs no torch."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB",
 
 @dataclass(frozen=True)
 class Transform:
-    """channels: 1 or 3. background: RGB, shown through transparent places and beside a padded picture."""
+    """channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture."""
 
     resolution: int
     channels: int
@@ -27,40 +27,41 @@ class Transform:
 
 
 def read_image_header(data: bytes | Pixels) -> ImageHeader:
-    """What the header says, without decoding. Raises DataError, its text the reason alone."""
+    """Read the header without decoding pixels. Raises DataError("what is wrong; what to do")."""
     return open_image(data)[0]
 
 
 def decode_image(data: bytes | Pixels, target: Transform) -> tuple[Pixels, ImageHeader]:
-    """One file, or array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], maybe read-only, and what the file was.
+    """Decode a file, or an array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], possibly read-only, and its header.
 
-    Upright by EXIF; the first of several frames; 16 bits become 8 by their high byte, so are scaled, not clipped; CMYK
-    becomes RGB; transparent places show the background; colour profiles are ignored.
-    Raises DataError, its text the reason alone, for what is damaged, cut short, no picture or has too many pixels.
+    The picture is turned upright by EXIF. Only its first frame is used. 16-bit values keep their high byte, so they are
+    scaled, not clipped. CMYK becomes RGB, transparent places show the background, colour profiles are ignored.
+    Raises DataError("what is wrong; what to do").
     """
     header, load = open_image(data)
     return image_to_array(fit_image(flatten_alpha(load(), target), target)), header
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:
-    """The picture as it is in the file, [H, W, 1] where that is grey, else [H, W, 3]; opaque alpha is dropped.
+    """Decode a picture without changing pixels -> [H, W, 1] if it is grey, else [H, W, 3]; opaque alpha is dropped.
 
-    Raises DataError as decode_image does, and for what 8-bit grey or RGB cannot hold: 16-bit, CMYK, transparency.
+    Raises DataError as decode_image does, and for anything that 8-bit grey or RGB cannot hold: 16-bit, CMYK,
+    transparency.
     """
     header, load = open_image(data)
     if header.mode.startswith("16-bit"):
-        raise DataError("16-bit")
+        raise DataError("16-bit; convert it to 8-bit")
     if header.mode not in EXACT_MODES:
-        raise DataError(f"{header.mode} instead of 8-bit grey or RGB")
+        raise DataError(f"{header.mode} instead of 8-bit grey or RGB; convert it")
     image = load()
     if "A" in image.mode and image.getchannel("A").getextrema() != (255, 255):
-        raise DataError("transparent in places")
+        raise DataError("transparent in places; save it without transparency")
     is_grey = header.is_grey and header.mode != "palette"
     return image_to_array(image.convert("L" if is_grey else "RGB"))
 
 
 def flatten_alpha(image: Image.Image, target: Transform) -> Image.Image:
-    """L, LA, RGB or RGBA -> the mode wanted, laid on the background where it is transparent."""
+    """Convert L, LA, RGB or RGBA to the target's mode; transparent places show the background."""
     if image.mode == target.mode:
         return image
     if "A" not in image.mode:
@@ -71,15 +72,14 @@ def flatten_alpha(image: Image.Image, target: Transform) -> Image.Image:
 
 
 def blank_image(size: tuple[int, int], target: Transform) -> Image.Image:
-    """A picture of the background."""
+    """Return a picture filled with the background colour."""
     return Image.new("RGB", (1, 1), target.background).convert(target.mode).resize(size)
 
 
 def fit_image(image: Image.Image, target: Transform) -> Image.Image:
-    """L or RGB of any size -> R x R: the middle square, the whole on the background, or the whole stretched.
+    """Fit an L or RGB picture of any size into R x R: crop to the middle square, pad with the background, or stretch.
 
-    Resized by Lanczos, antialiased, as StyleGAN's dataset tool does. A picture that has the size, or has it once it is
-    cropped or padded, keeps every pixel.
+    Resizes by antialiased Lanczos, as StyleGAN's dataset tool does. If no resizing is needed, pixels are not changed.
     """
     R, (width, height) = target.resolution, image.size
     if target.fit == "crop" and width != height:

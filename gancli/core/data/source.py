@@ -1,4 +1,4 @@
-"""Where pictures come from: one interface over folders, zips and npz files, for training and for scoring."""
+"""The interface to folders, zips and npz files of images, for training and scoring."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -21,21 +21,21 @@ from gancli.files.image_io import map_in_threads
 
 SAMPLE_IMAGES, SAMPLE_BYTES = 256, 1 << 26
 TASK_IMAGES, TASK_BYTES = 256, 1 << 23
-THREADED_BYTES = 1 << 12  # of a file; smaller ones wait longer for Python than for their decoder
+THREADED_BYTES = 1 << 12  # smaller files spend more time in Python than in the decoder, so threads do not help
 
 ClassLabels = npt.NDArray[np.int64]
 Fault = tuple[int, str]
 
 
 class SourceError(DataError):
-    """A source that gives no further images, rather than one bad image."""
+    """The whole source cannot be read, not just one image."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedBlock:
-    """What `n` images in a row became: pixels uint8 [good,C,R,R], the place of each bad one and why, and headers.
+    """The result of decoding n consecutive images. pixels: uint8 [good,C,R,R]. faults: index and reason of bad images.
 
-    unread: the places of those bad ones that the system did not give, though another time it might.
+    unread: indices of those bad images that the system failed to read; a later attempt may succeed.
     """
 
     n: int
@@ -47,11 +47,11 @@ class DecodedBlock:
 
 @dataclass(eq=False)
 class ImageSource(ABC):
-    """Images at a path, in order. A new kind of source is a subclass in a file of its own, and a row of load.SOURCES.
+    """Images at a path, in order. To add a kind of source, write a subclass in its own file and add it to load.SOURCES.
 
-    mean_bytes: of an image as it is stored. labels: int64 [N] or None, class_names theirs. stamp: of `for_training`,
-    a digest that is another one if the images or labels may be others. notes: what the user should be told.
-    is_sequential: reading in order is cheap, and anything else is not.
+    mean_bytes: mean size of a stored image. labels: int64 [N] or None. class_names: names of the labels. stamp: set by
+    `for_training`, a digest that changes when the images or labels may have changed. notes: messages for the user.
+    is_sequential: only reading in order is cheap.
     """
 
     path: Path
@@ -70,19 +70,24 @@ class ImageSource(ABC):
 
     @abstractmethod
     def read(self, row: int) -> bytes | Pixels:
-        """A picture file, or pixels [H, W] or [H, W, 1 or 3]. Raises DataError, its text the reason alone, or
-        UnreadError, where it may work another time; SourceError, a whole sentence, where no image can be read."""
+        """Return a picture file's bytes, or pixels [H, W] or [H, W, 1 or 3].
+
+        Raises DataError("what is wrong; what to do") for a bad image, UnreadError if a later attempt may succeed, and
+        SourceError with a whole message if no image can be read.
+        """
 
     @abstractmethod
     def for_training(self, *, conditional: bool) -> Self:
-        """The same with its labels, notes and stamp. Raises DataError for what is no training data; for labels that
-        cannot be right only if conditional, else there are none."""
+        """Return the source with labels, notes and stamp. Raises DataError if it is not training data.
+
+        conditional: also raise DataError for invalid labels; otherwise they are ignored.
+        """
 
     def rows_to_score(self) -> Sequence[int]:
         return range(len(self))
 
     def sample_headers(self) -> Counter[ImageHeader]:
-        """What some of the images are."""
+        """Read the headers of a random sample of the images."""
         headers, n_bytes = Counter[ImageHeader](), 0
         order = range(1) if self.is_sequential else np.random.default_rng(0).permutation(len(self))[:SAMPLE_IMAGES]
         for row in order:
@@ -95,7 +100,7 @@ class ImageSource(ABC):
         return headers
 
     def can_read(self, rows: Sequence[int]) -> bool:
-        """Whether any of these, which the system did not give, can be read now."""
+        """Whether any of these rows, which the system failed to read before, can be read now."""
         for row in rows:
             with contextlib.suppress(UnreadError):
                 self.read(row)
@@ -103,7 +108,7 @@ class ImageSource(ABC):
         return False
 
     def decode(self, target: Transform, start: int = 0) -> Iterator[DecodedBlock]:
-        """All from `start` on, in order, on all cores where that is faster."""
+        """Decode all images from `start` on, in order, on all cores if that is faster. Raises DataError."""
         largest = max(target.channels * target.resolution**2, self.mean_bytes, 1)
         per_task = max(1, min(TASK_IMAGES, TASK_BYTES // largest))
         tasks = (range(row, min(row + per_task, len(self))) for row in range(start, len(self), per_task))
@@ -115,11 +120,11 @@ class ImageSource(ABC):
         try:
             yield from map(decode, tasks) if is_serial else map_in_threads(decode, tasks, devices.count_cores())
         except MemoryError as err:
-            raise DataError(f"there is too little memory to decode {self.path}; make huge pictures smaller") from err
+            raise DataError(f"not enough memory to decode {self.path}; make huge pictures smaller") from err
 
 
 def decode_block(source: ImageSource, rows: range, target: Transform) -> DecodedBlock:
-    """Decode these images; of PNGs that have the size and channels wanted, only the rows, and all of them at once."""
+    """Decode these images; plain PNGs that already have the target's size and channels are decoded together, faster."""
     R, C = target.resolution, target.channels
     plain: dict[int, bytes] = {}
     others: dict[int, Pixels] = {}

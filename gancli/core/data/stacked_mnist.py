@@ -1,4 +1,4 @@
-"""Stacked-MNIST: three digits as the red, green and blue of one picture, which spell one of a thousand classes."""
+"""Stacked-MNIST: three digits as the red, green and blue channel of one image, with 1,000 classes (000 to 999)."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,14 @@ from gancli.core import rng
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.core.data.mnist import load_mnist, load_mnist_5k
 
-# Lin et al. 2018 (1712.04086) train on 128,000. Half of them show each class 64 times and take 150 MB.
+# Lin et al. 2018 (1712.04086) train on 128,000; half of that shows each class 64 times and takes 150 MB.
 N_TRAIN = 64_000
 N_HELDOUT = 10_000
 CLASS_NAMES = tuple(f"{number:03d}" for number in range(1000))
 
 
 def load_stacked_mnist() -> ImageSet:
-    """Stacked-MNIST of `mnist`; made of the 5,000 digits that stand in for it, it is called so."""
+    """Build Stacked-MNIST from `mnist`; if only its 5,000-digit subset is available, the name says so."""
     digits = load_mnist()
     return build_stacked_mnist("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
 
@@ -24,9 +24,9 @@ def load_stacked_mnist_5k() -> ImageSet:
 
 
 def build_stacked_mnist(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_heldout: int = N_HELDOUT) -> ImageSet:
-    """Training triples of training digits, held-out ones of held-out digits; the same for the same digits.
+    """Build training triples from training digits and held-out triples from held-out digits. Deterministic.
 
-    digits: images [N,1,H,H] with labels 0 to 9. Metz et al. 2017 (1611.02163), sec. 3.3.1.
+    digits: images [N,1,H,H] with labels 0 to 9. Source: Metz et al. 2017 (1611.02163), sec. 3.3.1.
     """
     assert digits.labels is not None and digits.heldout_labels is not None
     train = stack_triples("train", n_train, digits.images, digits.labels)
@@ -35,7 +35,7 @@ def build_stacked_mnist(name: str, digits: ImageSet, n_train: int = N_TRAIN, n_h
 
 
 def stack_triples(split: str, n: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """n random triples [n,3,H,H] of images [N,1,H,H], and the numbers they spell, int64 [n]: 100 r + 10 g + b."""
+    """Draw n random triples [n,3,H,H] of images [N,1,H,H], and their classes int64 [n]: 100 r + 10 g + b."""
     chosen = torch.randint(len(images), (n, 3), generator=rng.generator(0, f"stacked-mnist {split}"))
     stacks = images.flatten(1).index_select(0, chosen.view(-1))
     return stacks.view(n, 3, *images.shape[2:]), labels[chosen] @ torch.tensor([100, 10, 1])

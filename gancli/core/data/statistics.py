@@ -1,4 +1,4 @@
-"""What is known about a data set before it is trained on, and what to be warned of."""
+"""Survey a data set before training, and warn about problems."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from gancli.core.data.dataset import ImageSet
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
-MANY_PASSES = 10  # over so few images, from which they can be learnt by heart
-FEWEST_TO_SCORE = 100  # held-out images that the best score of copying takes, see metrics/scores.py
+MANY_PASSES = 10  # over few images; from here on the model may memorise them
+FEWEST_TO_SCORE = 100  # held-out images needed for closer_than_heldout, see metrics/scores.py
 FEW_IN_CLASS = 50
-UNEVEN_RATIO = 10  # times that the largest class has the images of the smallest
+UNEVEN_RATIO = 10  # size of the largest class over that of the smallest
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class DataSurvey:
-    """A data set and what limits training on it. classes: (name, training images, held-out images) of each.
+    """A data set and its limits for training. classes: (name, training images, held-out images) of each class.
 
-    n_ignored: classes that are not learnt, which are only counted. smallest, largest: files, by area. passes: how often
-    the whole run shows each image, None if that is not known.
+    n_ignored: number of classes that training ignores. smallest, largest: sizes of files, by area. passes: how often
+    the whole run shows each image, None if unknown.
     """
 
     files: DataReport | None
@@ -43,9 +43,9 @@ class DataSurvey:
 
 
 def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> DataSurvey:
-    """Everything to report. n_shown: how many images the whole run shows, None if that is not known.
+    """Collect everything to report. n_shown: number of images the whole run shows, None if unknown.
 
-    conditional: whether classes are learnt.
+    conditional: whether training uses the classes.
     """
     by_area = sorted(data.report.sizes, key=pixel_area) if data.report else []
     passes = n_shown / len(data.images) if n_shown else None
@@ -81,13 +81,13 @@ def count_classes(data: ImageSet) -> tuple[tuple[str, int, int], ...]:
 
 
 def data_warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
-    """What will limit the result, with the numbers that matter."""
+    """Return warnings about few images and uneven or empty classes."""
     of_classes = [*uneven_class_warnings(data), *absent_class_warnings(data)] if conditional else []
     return few_images_warnings(len(data.images), len(data.heldout_images), passes) + of_classes
 
 
 def count_copies(data: ImageSet) -> Copies:
-    """The exact copies in a set that was not read from picture files, which know theirs."""
+    """Find exact copies in a set without a report, such as a named set."""
     n, m = len(data.images), len(data.heldout_images)
 
     def name(row: int) -> str:
@@ -99,21 +99,21 @@ def count_copies(data: ImageSet) -> Copies:
 def few_images_warnings(n: int, n_heldout: int, passes: float | None) -> list[str]:
     if n >= FEW_IMAGES:
         return []
-    few = f"{format_count(n, 'image')} to train on are few"
+    few = f"only {format_count(n, 'training image')}"
     if passes is not None and passes < MANY_PASSES:
-        return [f"{few}: more of them help, and so does --mirror if left and right are alike"]
-    shown = "" if passes is None else f"; this run shows each {format_about(passes)} times"
+        return [f"{few}; add more, or --mirror if mirrored images look right"]
+    shown = "" if passes is None else f", each shown {format_about(passes)} times in this run"
     if n_heldout:
         score = "closer_than_heldout" if n_heldout >= FEWEST_TO_SCORE else "auth_pct"
-        tells = f"gancli evaluate tells ({score})"
+        check = f"check {score} of gancli evaluate"
     else:
-        tells = "with none held out, only nearest.png of gancli evaluate shows it"
-    risk = f"{few}{shown}, and the model may learn them by heart"
-    return [f"{risk}: {tells}; more images or a shorter run help, and so does --mirror if left and right are alike"]
+        check = "none are held out, so check nearest.png of gancli evaluate"
+    risk = f"{few}{shown}: the model may memorise them"
+    return [f"{risk}; {check}; add more images, train for less, or add --mirror if mirrored images look right"]
 
 
 def uneven_class_warnings(data: ImageSet) -> list[str]:
-    """Classes that are small, absolutely or next to the largest."""
+    """Warn about classes with few images, or much fewer than the largest class."""
     present = sorted((n, name) for name, n in zip(data.class_names, data.class_counts, strict=True) if n)
     if len(present) < 2:
         return []
@@ -122,24 +122,24 @@ def uneven_class_warnings(data: ImageSet) -> list[str]:
     if most >= UNEVEN_RATIO * fewest:
         times = format_significant(most / fewest)
         warnings.append(
-            f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; each is "
-            "shown and sampled as often as it occurs"
+            f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; each "
+            "class is shown and sampled as often as it occurs"
         )
     small = [f"{name} {n:,}" for n, name in itertools.takewhile(lambda one: one[0] < FEW_IN_CLASS, present)]
     if small:
         verb = "class has" if len(small) == 1 else "classes have"
         warnings.append(
-            f"{len(small):,} {verb} fewer than {FEW_IN_CLASS} images to train on ({format_list(small, MOST_NAMED)}); "
-            "expect copies of them, add more, or give --unconditional"
+            f"{len(small):,} {verb} fewer than {FEW_IN_CLASS} training images ({format_list(small, MOST_NAMED)}), "
+            "and the model may copy them; add more, or give --unconditional"
         )
     return warnings
 
 
 def absent_class_warnings(data: ImageSet) -> list[str]:
-    """Classes that have a name and nothing to learn from."""
+    """Warn about classes without any training image."""
     names = [name for name, n in zip(data.class_names, data.class_counts, strict=True) if not n]
     if not names:
         return []
     verb = "class has" if len(names) == 1 else "classes have"
-    none = f"{len(names):,} {verb} no images to train on ({format_list(names, MOST_NAMED)})"
-    return [f"{none}; samples of what was never shown mean nothing: add images, or take the class away"]
+    none = f"{len(names):,} {verb} no training images ({format_list(names, MOST_NAMED)})"
+    return [f"{none}, so their samples are meaningless; add images, or remove the class"]

@@ -1,4 +1,4 @@
-"""What is done to pictures before training: the size and channels that suit them all, and how to say it. No torch."""
+"""Choose the size and channels of training images, and describe the conversion. Needs no torch."""
 
 import statistics
 from collections import Counter
@@ -16,9 +16,9 @@ LOWEST_AUTO, HIGHEST_AUTO = 16, 64
 
 @dataclass(frozen=True)
 class TransformOptions:
-    """What a user may ask for. resolution, channels: 0 lets the pictures decide. max_bad: files that may be skipped.
+    """A user's choices. resolution, channels: 0 chooses them from the pictures. max_bad: bad files that may be skipped.
 
-    conditional: whether labels that cannot be right are refused, rather than ignored.
+    conditional: report invalid labels as an error instead of ignoring them.
     """
 
     resolution: int = TrainConfig.resolution
@@ -30,21 +30,23 @@ class TransformOptions:
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
-    """What all pictures become, from what their files say; with no headers, a guess."""
+    """Choose the resolution and channels of all pictures from their headers; without headers, the smallest grey."""
     resolution = options.resolution or auto_resolution(headers)
     channels = options.channels or (3 if any(shows_colour(header, options) for header in headers) else 1)
     return Transform(resolution, channels, options.fit, options.background)
 
 
 def shows_colour(header: ImageHeader, options: TransformOptions) -> bool:
-    """A picture's own, or that of the background where it shows."""
+    """Whether a picture has colour, or shows a coloured background."""
     is_beside = options.fit == "pad" and header.width != header.height
     return not header.is_grey or (len({*options.background}) > 1 and (header.has_alpha or is_beside))
 
 
 def auto_resolution(headers: Counter[ImageHeader]) -> int:
-    """The size that more than half of the pictures share, if a network takes it; else the median of their shorter
-    sides, rounded down to a multiple of 4, from 16 to 64."""
+    """Return the size of more than half of the pictures, if it is square and valid.
+
+    Otherwise return the median of their shorter sides, rounded down to a multiple of 4, from 16 to 64.
+    """
     sizes: Counter[tuple[int, int]] = Counter()
     for header, n in headers.items():
         sizes[header.width, header.height] += n
@@ -62,19 +64,19 @@ def is_valid_resolution(side: int) -> bool:
 
 
 def transform_notes(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> list[str]:
-    """What is done to the pictures that is not plain copying, and to how many."""
+    """Describe each conversion, with the number of pictures that it applies to."""
     R = target.resolution
-    auto = "" if options.resolution else ", which their sizes suggest (--resolution asks for another)"
+    auto = "" if options.resolution else ", chosen from their sizes (--resolution changes it)"
     way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[target.fit]
     treatments: dict[str, Callable[[ImageHeader], bool]] = {
-        f"made {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
+        f"resized to {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
         f"not square, so {way} (--fit)": lambda header: header.width != header.height,
-        "turned from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
-        "laid on the background where they are transparent (--background)": lambda header: header.has_alpha,
+        "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
+        "transparent, so placed on a background (--background)": lambda header: header.has_alpha,
         "scaled from 16 bits a channel to 8": lambda header: header.mode.startswith("16-bit"),
-        "turned as their EXIF says": lambda header: header.is_oriented,
-        "shown without their colour profile, which is ignored": lambda header: header.has_profile,
-        "the first of several frames": lambda header: header.has_more_frames,
+        "turned upright by their EXIF orientation": lambda header: header.is_oriented,
+        "colour profile ignored": lambda header: header.has_profile,
+        "only the first of several frames used": lambda header: header.has_more_frames,
     }
     numbers = {text: count_headers(headers, applies) for text, applies in treatments.items()}
     return [f"{format_count(n, 'picture')}: {text}" for text, n in numbers.items() if n]
@@ -85,7 +87,7 @@ def count_headers(headers: Counter[ImageHeader], has: Callable[[ImageHeader], bo
 
 
 def header_summary(headers: Counter[ImageHeader]) -> dict[str, dict[str, int]]:
-    """How many pictures there are of each kind, mode and size, most frequent first."""
+    """Count the pictures of each kind, mode and size, most frequent first."""
     tables: dict[str, Counter[str]] = {"kinds": Counter(), "modes": Counter(), "sizes": Counter()}
     for header, n in headers.items():
         tables["kinds"][header.kind] += n

@@ -119,8 +119,8 @@ def test_an_unusable_output_place_is_refused_before_any_work(tmp_path: Path) -> 
     for check, name, force, words in [
         (outputs.check_output_file, "file", False, "file exists"),
         (outputs.check_output_file, "dangling", False, "dangling exists"),
-        (outputs.check_output_file, "folder", True, "folder is not a file"),
-        (outputs.check_output_file, "pipe", True, "pipe is not a file"),
+        (outputs.check_output_file, "folder", True, "folder exists and is not a file"),
+        (outputs.check_output_file, "pipe", True, "pipe exists and is not a file"),
         (outputs.check_output_file, "none/x.png", False, "there is no folder .*none"),
         (outputs.check_output_file, "file/x.png", False, "there is no folder .*file"),
         (outputs.check_output_file, "-", False, "the terminal"),
@@ -140,7 +140,7 @@ def test_an_unusable_output_place_is_refused_before_any_work(tmp_path: Path) -> 
 def test_an_unwritable_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # as root, one may
     for check in (outputs.check_output_file, outputs.check_output_folder):
-        with pytest.raises(RunError, match=r"x: .* may not be written to"):
+        with pytest.raises(RunError, match=r"x: no permission to write to"):
             check(tmp_path / "x", force=False)
 
 
@@ -155,7 +155,10 @@ def test_a_file_and_its_record_are_written_together(tmp_path: Path) -> None:
         pass
     (tmp_path / "x.gif.json").unlink()
     (tmp_path / "x.gif.json").mkdir()
-    with pytest.raises(RunError, match=r"x\.gif\.json is not a file"), create_output_file(path, RECORD, force=True):
+    with (
+        pytest.raises(RunError, match=r"x\.gif\.json exists and is not a file"),
+        create_output_file(path, RECORD, force=True),
+    ):
         pass
     assert not path.exists()
 

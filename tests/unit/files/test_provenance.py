@@ -76,9 +76,9 @@ def test_the_record_of_a_single_image_says_how_to_make_it_alone() -> None:
 
 def test_fields_of_another_version_are_refused_with_that_version() -> None:
     values = json.loads(provenance.record_to_text(RECORD)[provenance.TEXT_KEYWORD])
-    with pytest.raises(FileFormatError, match=f"x was made by gancli 9.0 .* this one, {gancli.__version__}"):
+    with pytest.raises(FileFormatError, match=f"x was made by gancli 9.0, and gancli {gancli.__version__} cannot read"):
         provenance.parse_record(json.dumps({**values, "version": "9.0", "more": 1}), "x")
-    with pytest.raises(FileFormatError, match="x does not say"):
+    with pytest.raises(FileFormatError, match="x has no valid record"):
         provenance.parse_record(json.dumps({**values, "more": 1}), "x")
 
 
@@ -86,5 +86,5 @@ def test_fields_of_another_version_are_refused_with_that_version() -> None:
 def test_a_field_that_is_missing_or_of_another_type_is_refused(name: str) -> None:
     values = json.loads(provenance.record_to_text(RECORD)[provenance.TEXT_KEYWORD])
     for wrong in ({**values, name: None}, {**values, name: [3]}, {k: v for k, v in values.items() if k != name}):
-        with pytest.raises(FileFormatError, match="does not say what made it"):
+        with pytest.raises(FileFormatError, match="has no valid record of gancli sample"):
             provenance.parse_record(json.dumps(wrong), "x")

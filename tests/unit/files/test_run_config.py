@@ -70,7 +70,7 @@ def test_unknown_keys_keep_their_place_and_unset_ones_are_dropped(tmp_path: Path
         ({"machine": {"torch": 2}}, "machine.torch: Expected `str`, got `int`"),
         ({"ideals": {"d_loss": float("nan")}}, "ideals.d_loss: Expected `float`"),
         ({"ideals": 3}, "ideals: Expected `object`, got `int`"),
-        ({"data": {"class_names": ["a"]}}, "data: class_names and class_counts must be lists of one length"),
+        ({"data": {"class_names": ["a"]}}, "data: class_names and class_counts must have the same length"),
         ({"data": {"class_names": ["a"], "class_counts": [0]}}, "data: class_counts must not all be 0"),
         ({"data": {"class_names": [3], "class_counts": [1]}}, r"data.class_names\[0\]: Expected `str`, got `int`"),
         ({"data": {"n_train": 0}}, "data.n_train: Expected `int` >= 1"),
@@ -87,7 +87,7 @@ def test_unknown_keys_keep_their_place_and_unset_ones_are_dropped(tmp_path: Path
     ],
 )
 def test_errors_name_the_place_in_the_file(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(RunError, match=f"config.json does not hold the record of a run: {said}"):
+    with pytest.raises(RunError, match=f"config.json does not hold a valid run config: {said}"):
         make_run_config(**changes)
 
 

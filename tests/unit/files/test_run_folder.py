@@ -234,7 +234,7 @@ def test_folder_writer_that_raises_leaves_nothing(place: Path) -> None:
 def test_an_existing_folder_is_replaced_as_a_whole_or_kept(place: Path) -> None:
     with atomic_folder(place / "x") as folder:
         (folder / "old").touch()
-    with pytest.raises(RunError, match=r"cannot write .*/x: .*; it exists already"), atomic_folder(place / "x"):
+    with pytest.raises(RunError, match=r"cannot write .*/x: .*; choose another path"), atomic_folder(place / "x"):
         pass
     with pytest.raises(KeyError), atomic_folder(place / "x", replace=True):
         raise KeyError
@@ -277,7 +277,7 @@ def test_leftovers_of_a_killed_exchange_are_restored_or_removed(place: Path) -> 
     end = subprocess.run([sys.executable, "-c", DIE_EXCHANGING, place / "x"])
     assert end.returncode == -9
     assert len(names(place)) == 2 and all(name.startswith(".x.") for name in names(place))
-    with pytest.raises(RunError, match="it exists already"), atomic_folder(place / "x"):
+    with pytest.raises(RunError, match="choose another path"), atomic_folder(place / "x"):
         assert names(place / "x") == ["old"]
     (place / ".x.0000000a.old").mkdir()
     with atomic_folder(place / "x", replace=True):
@@ -375,7 +375,7 @@ def test_a_name_similar_to_a_run_gets_a_hint(
     run.write_json(run.config, {})
     with pytest.raises(RunError) as refused:
         RunDir.find(Path(name), Path("runs"))
-    assert str(refused.value) == f"no run folder {name}{hint}"
+    assert str(refused.value) == f"no run folder {name}{hint}; check the path"
 
 
 def test_lock_is_refused_to_a_second_process_and_released_when_the_first_dies(place: Path) -> None:
@@ -463,7 +463,7 @@ def test_a_link_in_place_of_a_run_subfolder_or_lock_is_refused(place: Path) -> N
     ("number", "said"),
     [
         (errno.ENOSPC, "No space left on device; free some space"),
-        (errno.EROFS, "Read-only file system; the file system is read-only; choose another place"),
+        (errno.EROFS, "Read-only file system; choose a folder on another file system"),
         (errno.EACCES, "Permission denied; check the folder's permissions"),
     ],
 )

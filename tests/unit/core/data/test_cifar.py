@@ -83,7 +83,7 @@ def test_records_become_pictures_channels_first(cache: Path) -> None:
         (None, "cannot read .*data_batch_3.bin: No such file"),
         (b"", "data_batch_3.bin is damaged: its size"),
         (record(0)[:-1], "data_batch_3.bin is damaged: its size"),
-        (record(0) * 21, "damaged: its size is not that of 1 to 20 records"),
+        (record(0) * 21, "damaged: its size is not 1 to 20 records"),
         (b"\x0a" + record(0)[1:], "data_batch_3.bin is damaged: it holds the label 10"),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_damaged_file_is_named_with_a_fix(
     (cache / "cifar10" / "data_batch_3.bin").unlink()
     if content is not None:
         (cache / "cifar10" / "data_batch_3.bin").write_bytes(content)
-    with pytest.raises(DataError, match=f"{reason}.*; delete .*cifar10 to fetch it again"):
+    with pytest.raises(DataError, match=f"{reason}.*; delete .*cifar10 to download it again"):
         load.load_dataset("cifar10")
 
 
@@ -117,8 +117,8 @@ def without(name: str) -> bytes:
 @pytest.mark.parametrize(
     ("archive", "reason"),
     [
-        (without("test_batch.bin"), "test_batch.bin is missing"),
-        (packed(batches(21)), "data_batch_1.bin is missing, or not 10,000 images long"),
+        (without("test_batch.bin"), "test_batch.bin in the archive is missing"),
+        (packed(batches(21)), "data_batch_1.bin in the archive is missing or not 20 images long"),
     ],
 )
 def test_an_archive_of_other_contents_leaves_nothing(cache: Path, serve: Serve, archive: bytes, reason: str) -> None:

@@ -8,6 +8,7 @@ from picture_files import Array, encoded, noise, png, rows
 from PIL import Image
 
 from gancli.core.data import resize
+from gancli.core.data.archive import without_fix
 from gancli.errors import DataError
 
 GREY, COLOUR = noise(9, 7), noise(9, 7, 3)
@@ -90,7 +91,7 @@ def test_a_transparent_colour_counts_only_where_it_occurs():
 def test_undecodable_files_have_a_short_reason(data, reason):
     with pytest.raises(DataError) as caught:
         exact(data)
-    assert str(caught.value) == reason
+    assert without_fix(str(caught.value)) == reason != str(caught.value)
 
 
 @pytest.mark.parametrize("side", [8193, 12000, 30000])

@@ -101,7 +101,7 @@ def test_a_file_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeyp
 
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: .*file"):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is not a regular file"):
         idx.read_idx(tmp_path / "train-images-idx3-ubyte", ndim=3)
 
 
@@ -111,6 +111,6 @@ def test_decompression_stops_one_byte_after_the_stated_size(tmp_path: Path, monk
     asked = []
     read = gzip.GzipFile.read
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: asked.append(size) or read(self, size))
-    with pytest.raises(DataError, match="left over"):
+    with pytest.raises(DataError, match="holds more than the 12x8x8 bytes"):
         idx.read_idx(path, ndim=3)
     assert sum(asked) == 16 + IMAGES.numel() + 1

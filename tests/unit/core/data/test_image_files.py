@@ -266,8 +266,9 @@ def test_every_bad_file_is_counted_and_named_after_the_good_ones(
                 archive.write(file, file.name)
         path = tmp_path / "made.zip"
     named = (
-        "00.png (empty), 03.png (truncated), 05.png (6x7 pixels instead of 6x8), 08.png (colour instead of grey), "
-        "11.jpg (CMYK instead of 8-bit grey or RGB)"
+        "00.png (empty; copy it again), 03.png (truncated; copy or download it again), "
+        "05.png (6x7 pixels instead of 6x8; resize it), 08.png (colour instead of grey; convert it), "
+        "11.jpg (CMYK instead of 8-bit grey or RGB; convert it)"
     )
     line = f"5 of 13 images in {path} cannot be used: {named}; repair or delete them"
     assert refusal(path) == line
@@ -284,7 +285,9 @@ def test_five_of_many_bad_files_are_named(tmp_path: Path) -> None:
     for i in range(1200):
         (tmp_path / f"{i:04d}.png").write_bytes(b"")
     message = refusal(tmp_path)
-    assert message.startswith(f"1,200 of 1,200 images in {tmp_path} cannot be used: 0000.png (empty), ")
+    assert message.startswith(
+        f"1,200 of 1,200 images in {tmp_path} cannot be used: 0000.png (empty; copy it again), 0001.png (empty), "
+    )
     assert message.endswith("0004.png (empty) and 1,195 others; repair or delete them")
 
 
@@ -327,7 +330,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[directory_entry(data) + 8] |= 1
     path.write_bytes(data)
-    assert "below/00.png (encrypted)" in refusal(path)
+    assert "below/00.png (encrypted; make the zip without a password)" in refusal(path)
 
 
 def test_zip_entries_that_lie_are_refused_by_name(tmp_path: Path) -> None:
@@ -347,14 +350,16 @@ def test_zip_entries_that_lie_are_refused_by_name(tmp_path: Path) -> None:
         (changed(42, len(good) - 10), "damaged"),
     ):
         path.write_bytes(data)
-        assert refusal(path).startswith(f"1 of 12 images in {path} cannot be used: below/11.png ({reason})")
+        assert refusal(path).startswith(f"1 of 12 images in {path} cannot be used: below/11.png ({reason}; ")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_compression_without_a_size_bound_is_not_read(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", method) as archive:
         archive.writestr("a.png", png(GREY[0]))
-    assert "a.png (compressed by another method than deflate)" in refusal(tmp_path / "made.zip")
+    assert "a.png (compressed by another method than deflate; make the zip with deflate)" in refusal(
+        tmp_path / "made.zip"
+    )
 
 
 @pytest.mark.parametrize("is_zip", [False, True])
@@ -393,20 +398,20 @@ def test_the_only_array_holds_the_images_whatever_its_name(tmp_path: Path) -> No
     assert len(found) == 12
     assert found.labels is not None
     np.savez(tmp_path / "two.npz", x=GREY, y=GREY)
-    assert "has no array called images, only x, y; name it images" in refusal(tmp_path / "two.npz")
+    assert "has no array named images, only x, y; rename one to images" in refusal(tmp_path / "two.npz")
 
 
 @pytest.mark.parametrize(
     ("images", "found"),
     [
-        (GREY.astype(np.float32), r"got float32 [12, 8, 6, 1]"),
-        (GREY.astype(np.int64), r"got int64 [12, 8, 6, 1]"),
-        (GREY > 0, r"got bool [12, 8, 6, 1]"),
-        (GREY[0, :, :, 0], r"got uint8 [8, 6]"),
-        (COLOUR.transpose(0, 3, 1, 2).copy(), r"got uint8 [12, 3, 8, 6]"),
-        (GREY[:, :0], r"got uint8 [12, 0, 6, 1]"),
-        (np.uint8(3), r"got uint8 []"),
-        (np.array([{}, 1], object), r"got object [2]"),
+        (GREY.astype(np.float32), r"float32 [12, 8, 6, 1]"),
+        (GREY.astype(np.int64), r"int64 [12, 8, 6, 1]"),
+        (GREY > 0, r"bool [12, 8, 6, 1]"),
+        (GREY[0, :, :, 0], r"uint8 [8, 6]"),
+        (COLOUR.transpose(0, 3, 1, 2).copy(), r"uint8 [12, 3, 8, 6]"),
+        (GREY[:, :0], r"uint8 [12, 0, 6, 1]"),
+        (np.uint8(3), r"uint8 []"),
+        (np.array([{}, 1], object), r"object [2]"),
     ],
 )
 def test_arrays_that_are_not_images_are_refused_with_their_shape(
@@ -414,14 +419,13 @@ def test_arrays_that_are_not_images_are_refused_with_their_shape(
 ) -> None:
     np.savez(tmp_path / "made.npz", images=images)
     message = refusal(tmp_path / "made.npz")
-    assert "must be uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3" in message
-    assert message.endswith(found)
+    assert f"made.npz is {found}; save uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3" in message
 
 
 @pytest.mark.parametrize("labels", [np.zeros(11, int), np.zeros(12), np.full(12, -1), np.full(12, 1 << 40), np.eye(12)])
 def test_labels_that_are_not_class_numbers_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
     np.savez(tmp_path / "made.npz", images=GREY, labels=labels)
-    assert "must be whole numbers from 0, one for each of 12 images; got" in refusal(tmp_path / "made.npz")
+    assert "; save whole numbers from 0, one for each of 12 images" in refusal(tmp_path / "made.npz")
 
 
 def test_no_array_of_objects_is_ever_unpickled(tmp_path: Path) -> None:
@@ -445,17 +449,17 @@ def test_damaged_or_lying_arrays_are_refused(tmp_path: Path) -> None:
     np.save(fortran, np.asfortranarray(GREY))
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': %s}"
     damages = {
-        b"": "not an array in NumPy's format 1 or 2, or damaged",
+        b"": "damaged, or not an array in NumPy's format 1 or 2; save it again",
         b"hello": "not an array in NumPy's format",
         npy("(" * 500): "not an array in NumPy's format",
         npy(header % "(12, 8, 6)", version=3): "not an array in NumPy's format",
         npy(header % "'abc'"): "not an array in NumPy's format",
         npy(header % "(-12, -8, 6)"): "negative size",
-        npy(header % "(12, 8, 6)", GREY.tobytes()[:-1]): "holds 575 bytes of images where [12, 8, 6] needs 576",
-        npy(header % "(13, 8, 6)"): "holds 576 bytes of images where [13, 8, 6] needs 624",
+        npy(header % "(12, 8, 6)", GREY.tobytes()[:-1]): "holds 575 bytes of images, but [12, 8, 6] needs 576",
+        npy(header % "(13, 8, 6)"): "holds 576 bytes of images, but [13, 8, 6] needs 624",
         npy(header % f"({1 << 40}, 8, 6)"): f"declares {1 << 40:,} images",
         npy(header % "(1, 99999, 99999, 3)"): "images of 29,999,400,003 bytes",
-        fortran.getvalue(): "stored in Fortran order",
+        fortran.getvalue(): "stored in Fortran order; save numpy.ascontiguousarray",
     }
     for data, cause in damages.items():
         with zipfile.ZipFile(tmp_path / "made.npz", "w") as archive:
@@ -473,7 +477,7 @@ def test_a_flipped_byte_in_an_npz_is_noticed(tmp_path: Path, pack: Make) -> None
     data = bytearray(path.read_bytes())
     data[300] ^= 255
     path.write_bytes(data)
-    assert "damaged; write it again" in refusal(path)
+    assert "made.npz: damaged" in refusal(path)
 
 
 @pytest.mark.parametrize("pack", [zipped, stored_npz, deflated_npz])

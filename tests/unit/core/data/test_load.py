@@ -164,7 +164,7 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "b" * 256)])
 def test_ambiguous_or_untypeable_class_names_are_refused(names: tuple[str, str]) -> None:
     train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
-    with pytest.raises(DataError, match="odd has classes"):
+    with pytest.raises(DataError, match="odd has two classes"):
         imageset.build_image_set("odd", train, class_names=names)
 
 
@@ -194,7 +194,7 @@ def test_images_of_an_unsupported_size_are_fitted_with_a_note(
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
     found = load.load_dataset(str(tmp_path))
     assert found.images.shape == (shape[0], 1, side, side)
-    assert f"{shape[0]} pictures: made {side}x{side}, which their sizes suggest" in found.notes[1]
+    assert f"{shape[0]} pictures: resized to {side}x{side}, chosen from their sizes" in found.notes[1]
 
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_splits_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="differ in size: 12 and 8"):
         load.load_dataset(str(tmp_path))
     write(tmp_path / "train-labels-idx1-ubyte", torch.zeros(39))
-    with pytest.raises(DataError, match="39 labels for the 40 images"):
+    with pytest.raises(DataError, match="39 labels for 40 images"):
         load.load_dataset(str(tmp_path))
 
 

@@ -115,14 +115,16 @@ def test_backslashes_in_a_zip_separate_folders(tmp_path: Path) -> None:
 
 def test_classes_outside_a_zip_are_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path, files("../../../cat/1.png", "dog/1.png"))
-    assert "has names that lead out of it, such as ../../../cat/1.png; make it again, or give --uncond" in refusal(path)
+    assert "has file names that lead out of it, such as ../../../cat/1.png; make it again, or give --uncond" in refusal(
+        path
+    )
     assert list_pictures(path, conditional=False).labels is None
 
 
 @pytest.mark.parametrize("letter", ["1", "x", "\x1b"])
 def test_class_names_longer_than_a_folder_name_are_refused(tmp_path: Path, letter: str) -> None:
     path = zipped(tmp_path, files(f"{letter * 5000}/1.png", f"{letter * 5001}/1.png"))
-    assert "has a class folder of more than 255 letters" in refusal(path)
+    assert "has a class folder with a name longer than 255 letters" in refusal(path)
     assert list_pictures(path, conditional=False).labels is None
 
 
@@ -130,7 +132,7 @@ def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path, files("a.png", "b.png"))
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("b.png", b"another")
-    assert refusal(path).endswith("holds different files of one name, such as b.png; make it again")
+    assert refusal(path).endswith("holds several files of the same name, such as b.png; make it again")
 
 
 def test_a_link_cycle_is_one_bad_file(tmp_path: Path) -> None:
@@ -163,19 +165,19 @@ def test_the_first_by_name_of_two_links_to_a_folder_is_used(tmp_path: Path, monk
 
 def test_pictures_next_to_class_folders_are_refused_unless_labels_are_ignored(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/1.png", "dog/1.png", "stray.png"))
-    assert "1 picture, such as stray.png, beside the class folders cat, dog" in refusal(path)
+    assert "has class folders (cat, dog), but 1 picture outside them, such as stray.png" in refusal(path)
     assert list_pictures(path, conditional=False).labels is None
 
 
 def test_split_folders_are_not_classes(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("train/cat/1.png", "test/cat/1.png"))
-    assert refusal(path).endswith(f"holds test and train, which are no classes; give {path}/train")
+    assert refusal(path).endswith(f"holds test and train, which are splits, not classes; give {path}/train")
 
 
 def test_more_classes_than_a_model_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "MOST_CLASSES", 3)
     path = zipped(tmp_path, files(*(f"{n}/a.png" for n in range(4))))
-    assert "class folders, 4 of them; at most 3 work: give --unconditional" in refusal(path)
+    assert "has 4 class folders, but at most 3 classes work; merge some, or give --unconditional" in refusal(path)
 
 
 def dataset_json(labels: object) -> dict[str, bytes]:
@@ -189,7 +191,7 @@ def test_labels_come_from_stylegans_dataset_json(tmp_path: Path, make: Make) -> 
     found = list_pictures(make(tmp_path, dataset_json(labels)))
     assert classes(found) == {"00000/a.png": "2", "00000/b.png": "0", "00001/c.png": "0"}
     assert found.class_names == ("0", "1", "2")
-    assert len(found.notes) == 1 and "names 1 picture not in it" in found.notes[0]
+    assert len(found.notes) == 1 and "has labels for 1 missing picture" in found.notes[0]
 
 
 @pytest.mark.parametrize("before", ["./", "/", "all//"])
@@ -209,7 +211,10 @@ def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) 
         ([["00000/a.png", 1]], "no label for 2 pictures, such as 00000/b.png"),
         ([[name, [0, 1]] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
         ([[name, -1] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
-        ([[name, 5000] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "5,001 of them; at most 1,000"),
+        (
+            [[name, 5000] for name in ("00000/a.png", "00000/b.png", "00001/c.png")],
+            "has labels up to 5,000, but at most 1,000",
+        ),
         ([[name, 10**4300 - 1] for name in ("00000/a.png", "00000/b.png", "00001/c.png")], "not whole numbers from 0"),
         ("text", "is damaged"),
         ([1, 2], "is damaged"),
@@ -237,7 +242,7 @@ def test_a_folder_without_pictures_is_refused_with_its_contents(tmp_path: Path, 
 
 def test_ignored_files_next_to_pictures_are_counted(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/a.png", "cat/b.HEIC", "owl/c.heic", "owl/d.png", "note.txt", ".hidden.txt"))
-    assert list_pictures(path).notes == ("not read, since they are no pictures by their names: 2 .heic, 1 .txt",)
+    assert list_pictures(path).notes == ("skipped files without the extension of a picture: 2 .heic, 1 .txt",)
     assert list_pictures(path, conditional=False).notes == list_pictures(path).notes
 
 
@@ -300,7 +305,7 @@ def test_a_highly_compressed_entry_is_not_read(tmp_path: Path, monkeypatch: pyte
         archive.writestr("small.png", bytes(1000))
     found = open_source(tmp_path / "made.zip")
     assert names(found) == ["bomb.png", "small.png"] and found.read(1) == bytes(1000)
-    with pytest.raises(DataError, match="packed more than 200 times"):
+    with pytest.raises(DataError, match="compressed more than 200 times"):
         found.read(0)
 
 
@@ -332,4 +337,4 @@ def test_a_zip_whose_entries_overlap_is_refused(tmp_path: Path) -> None:
         data[start + 20 : start + 24] = (len(data) // 2).to_bytes(4, "little")  # the packed size of each
         start = data.index(b"PK\1\2", start + 4) if b"PK\1\2" in data[start + 4 :] else start
     path.write_bytes(data)
-    assert refusal(path).endswith("is damaged or a trap: its entries overlap")
+    assert refusal(path).endswith("is damaged or malicious: its entries overlap; do not use it")

@@ -24,9 +24,10 @@ from PIL import Image
 from gancli.core.data import archive, cache_files, pixel_cache, resize, source, transform
 from gancli.core.data import load as loading
 from gancli.core.data.cache_files import JournalLine, JournalStart
-from gancli.core.data.data_report import Copies, find_copies
+from gancli.core.data.data_report import Copies, find_copies, format_faults
 from gancli.core.data.dataset import ImageSet, heldout_mask, tensors_digest
-from gancli.core.data.decode import ImageHeader
+from gancli.core.data.decode import NOT_A_PICTURE, ImageHeader
+from gancli.core.data.fast_png import TRUNCATED
 from gancli.core.data.resize import Transform
 from gancli.core.data.source import DecodedBlock, ImageSource, decode_block
 from gancli.core.data.transform import TransformOptions
@@ -34,6 +35,7 @@ from gancli.errors import DataError
 
 N = 230
 PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8), dtype=np.uint8)
+UNREAD = "No such file or directory; make it readable or delete it"
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -244,7 +246,7 @@ def test_altered_metadata_of_a_cache_is_not_trusted(
     (made / name).write_text(text + "\n" * (name == "journal"), encoding="latin-1")
     found = load(folder)
     assert contents(cache) == whole
-    assert len([note for note in found.notes if "were damaged" in note]) == (name == "meta.json")
+    assert len([note for note in found.notes if "was damaged" in note]) == (name == "meta.json")
 
 
 def test_an_index_of_an_older_version_is_read(tmp_path: Path) -> None:
@@ -312,11 +314,11 @@ def test_an_unreadable_file_is_tried_again_at_the_next_start(
     away = (folder / "a" / "000.png").rename(folder / "away")
     for _ in range(2):
         found = load(folder)
-        assert found.report and found.report.faults == (("a/000.png", "No such file or directory"),)
+        assert found.report and found.report.faults == (("a/000.png", UNREAD),)
         assert "were decoded again" not in "".join(found.notes)
     away.rename(folder / "a" / "000.png")
     notes = load(folder).notes
-    assert notes == ("files that could not be read before can be read now, so all pictures were decoded again",)
+    assert notes == ("some files that could not be read before can be read now, so all pictures were decoded again",)
     assert contents(cache) == whole
     assert load(folder).notes == ()
 
@@ -380,7 +382,7 @@ def test_a_damaged_cache_is_rebuilt_with_a_note(folder: Path, cache: Path, file:
     path.write_bytes(damaged)
     os.utime(path, (1, 1))
     found = load(folder)
-    assert len(found.notes) == 1 and "were damaged, so they were decoded again" in found.notes[0]
+    assert len(found.notes) == 1 and "was damaged, so all pictures were decoded again" in found.notes[0]
     assert contents(cache) == whole
 
 
@@ -394,7 +396,7 @@ def test_verifying_the_pixels_finds_a_flipped_bit(folder: Path, cache: Path, fil
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert load(folder).notes == ()
     (note,) = loading.load_pictures(folder, TransformOptions(), silent, verify=True).notes
-    assert "were damaged, so they were decoded again" in note
+    assert "was damaged, so all pictures were decoded again" in note
     assert contents(cache) == whole
     assert loading.load_pictures(folder, TransformOptions(), silent, verify=True).notes == ()
 
@@ -456,7 +458,7 @@ def test_bad_files_are_skipped_up_to_a_limit_and_named(folder: Path) -> None:
     assert found.images[-1].equal(images[-1]) and found.heldout_images[-1].equal(heldout[-1])
     assert found.labels is not None and len(found.labels) == len(found.images)
     assert found.report and [name for name, _ in found.report.faults] == names
-    assert f"3 pictures of 230 skipped: {names[0]} (truncated), {names[1]} (truncated)" in found.report.skipped[0]
+    assert f"3 pictures of 230 skipped: {names[0]} ({TRUNCATED}), {names[1]} (truncated)" in found.report.skipped[0]
 
 
 def test_too_many_bad_files_are_refused_and_all_named(folder: Path) -> None:
@@ -464,15 +466,20 @@ def test_too_many_bad_files_are_refused_and_all_named(folder: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(folder, max_bad=6)
     text = str(caught.value)
-    assert f"7 of 230 pictures in {folder} cannot be used: {names[0]} (truncated), " in text and "\n" not in text
+    assert f"7 of 230 pictures in {folder} cannot be used: {names[0]} ({TRUNCATED}), " in text and "\n" not in text
     assert "and 2 others" in text and "skip them with --max-bad 7" in text
     listed = Path(text.split("all are listed in ")[1].split(";")[0])
-    assert listed.read_text().splitlines() == [f"{name}: truncated" for name in names]
+    assert listed.read_text().splitlines() == [f"{name}: {TRUNCATED}" for name in names]
     found = load(folder, max_bad=7)
     assert len(found.images) > 200
     assert found.report
     (said,) = found.report.skipped
     assert said.startswith("7 pictures of 230 skipped: ") and said.endswith(f"all are listed in {listed}")
+
+
+def test_each_fix_is_shown_once_and_old_reasons_without_a_fix_still_work() -> None:
+    faults = [("a", TRUNCATED), ("b", TRUNCATED), ("c", "empty"), ("d", "empty")]
+    assert format_faults(faults, 3) == "a (truncated; copy or download it again), b (truncated), c (empty) and 1 other"
 
 
 def test_skipping_is_suggested_only_if_enough_pictures_remain(folder: Path) -> None:
@@ -488,7 +495,7 @@ def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: 
     (folder / "a" / "two\nlines\x1b[31m.png").write_bytes(b"bad")
     load(folder)
     (listed,) = cache.glob("*/bad-files.txt")
-    assert listed.read_text() == "a/two\\nlines\\x1b[31m.png: not a picture\n"
+    assert listed.read_text() == f"a/two\\nlines\\x1b[31m.png: {NOT_A_PICTURE}\n"
 
 
 def test_the_whole_set_decides_if_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +527,7 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
         Image.fromarray(PIXELS[i]).save(path / f"{i}.png")
     found = load(path)
     assert found.heldout_images.shape == (0, 1, 8, 8) and found.labels is None
-    assert found.notes == ("few holds only 12 images, so none are held out to watch for overfitting",)
+    assert found.notes == ("few has only 12 images, so none are held out to detect overfitting",)
     spoiled = path / "3.png"
     for i in range(3):
         spoiled = path / f"{i}.png"
@@ -591,14 +598,14 @@ def test_a_single_huge_label_is_refused(tmp_path: Path) -> None:
     labels = np.arange(N) % 3
     labels[7] = 2_000_000_000
     np.savez(tmp_path / "made.npz", images=PIXELS, labels=labels)
-    with pytest.raises(DataError, match=r"2,000,000,001 .*1,000"):
+    with pytest.raises(DataError, match=r"2,000,000,000, .*1,000"):
         load(tmp_path / "made.npz")
     assert load(tmp_path / "made.npz", conditional=False).labels is None
 
 
 def test_an_npz_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "made.npz", images=np.array([{"a": 1}] * 20, dtype=object))
-    with pytest.raises(DataError, match="must be uint8"):
+    with pytest.raises(DataError, match="save uint8"):
         load(tmp_path / "made.npz")
 
 

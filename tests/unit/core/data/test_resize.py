@@ -13,7 +13,9 @@ from PIL import Image, ImageCms
 
 from gancli.core.data import decode as picturefile
 from gancli.core.data import resize
+from gancli.core.data.archive import without_fix
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.fast_png import DAMAGED
 from gancli.core.data.resize import Transform
 from gancli.core.data.source import decode_block
 from gancli.errors import DataError
@@ -201,7 +203,7 @@ def test_signed_numbers_are_refused() -> None:
 def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
     """Pillow takes unpacked planes of 16 bits for 8 bits; packed ones go through libtiff, which does not."""
     planes = [struct.pack("<2H", *(value << 8 for value in pair)) for pair in ((10, 20), (30, 40), (50, 60))]
-    with pytest.raises(DataError, match=r"^of a layout"):
+    with pytest.raises(DataError, match=r"^unsupported pixel layout"):
         converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Transform(2, 3, "stretch"))
     packed = b"".join(map(zlib.compress, planes))
     pixels = converted(deep_tiff(samples=3, pixels=packed, packed=8, planar=2), Transform(2, 3, "stretch"))
@@ -212,7 +214,7 @@ def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
 
 
 def test_16_bit_grey_with_alpha_in_a_tiff_is_not_damage() -> None:
-    with pytest.raises(DataError, match=r"^of a layout"):
+    with pytest.raises(DataError, match=r"^unsupported pixel layout"):
         converted(deep_tiff((338, 3, 1, 2), samples=2, pixels=bytes(8)), Transform(2, 1, "stretch"))
 
 
@@ -380,11 +382,11 @@ def test_interlaced_and_split_png_files_are_read() -> None:
 def test_a_wrong_checksum_is_damage() -> None:
     data = bytearray(encoded(COLOUR, "PNG"))
     data[data.index(b"IDAT") + 60] ^= 1
-    with pytest.raises(DataError, match=r"^damaged$"):
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
         converted(bytes(data))
     data = bytearray(encoded(PALETTE, "PNG"))
     data[data.index(b"PLTE") + 5] ^= 1
-    with pytest.raises(DataError, match=r"^damaged$"):
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
         converted(bytes(data))
 
 
@@ -399,14 +401,14 @@ def test_a_compressed_stream_without_an_end_is_damage(target: Transform) -> None
         if is_whole:
             assert resize.decode_image(data, target)[1] == resize.read_image_header(data)
             continue
-        with pytest.raises(DataError, match=r"^damaged$"):
+        with pytest.raises(DataError, match=f"^{DAMAGED}$"):
             resize.decode_image(data, target)
         found = decode_block(FilesInMemory({"a.png": data}), range(1), target)
-        assert found.faults == [(0, "damaged")]
+        assert found.faults == [(0, DAMAGED)]
 
 
 def test_an_index_outside_the_palette_is_damage() -> None:
-    with pytest.raises(DataError, match=r"^damaged$"):
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
         converted(png(1, 1, 8, 3, b"\0\2", chunk(b"PLTE", bytes(6))))
 
 
@@ -422,8 +424,8 @@ def test_an_index_outside_the_palette_is_damage() -> None:
         (encoded(COLOUR, "JPEG")[:-99], "truncated"),
         (encoded(COLOUR, "WEBP", lossless=True)[:-9], "truncated"),
         (encoded(COLOUR, "BMP")[:-9], "truncated"),
-        (encoded(Image.new("F", (4, 4)), "TIFF"), "float instead of 8 or 16 bits of grey or RGB"),
-        (encoded(Image.new("I", (4, 4)), "TIFF"), "signed 32-bit instead of 8 or 16 bits of grey or RGB"),
+        (encoded(Image.new("F", (4, 4)), "TIFF"), "float instead of 8-bit or 16-bit grey or RGB"),
+        (encoded(Image.new("I", (4, 4)), "TIFF"), "signed 32-bit instead of 8-bit or 16-bit grey or RGB"),
         (png(1, 1, 16, 0, b"\0\0\0", chunk(b"tRNS", b"\0\0")), "16-bit with a transparent colour"),
         (png(0, 1, 8, 0, b"\0"), "damaged"),
         (png(1, 1, 3, 0, b"\0\0"), "damaged"),
@@ -436,7 +438,7 @@ def test_an_index_outside_the_palette_is_damage() -> None:
 def test_unusable_files_have_a_short_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DataError) as caught:
         converted(data)
-    assert str(caught.value) == reason
+    assert without_fix(str(caught.value)) == reason != str(caught.value)
     if "instead of" in reason:
         assert resize.read_image_header(data).mode in reason
 
@@ -457,9 +459,9 @@ def test_a_jpeg_of_very_many_scans_is_damaged_but_what_follows_its_end_does_not_
     whole = encoded(COLOUR, "JPEG", progressive=True)
     scan = whole[whole.rindex(b"\xff\xda") : -2]
     assert converted(whole[:-2] + scan * 50 + whole[-2:]).shape == (8, 8, 3)
-    with pytest.raises(DataError, match=r"^damaged$"):
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
         converted(whole[:-2] + scan * 5000 + whole[-2:])
-    with pytest.raises(DataError, match=r"^damaged$"):
+    with pytest.raises(DataError, match=f"^{DAMAGED}$"):
         converted(whole[:-2] + (b"\xff\x01" + scan) * 5000 + whole[-2:])
     assert np.array_equal(converted(whole + scan * 5000), converted(whole)), "a film may be appended to a photograph"
 
@@ -467,7 +469,7 @@ def test_a_jpeg_of_very_many_scans_is_damaged_but_what_follows_its_end_does_not_
 def test_pixels_of_many_bytes_have_a_lower_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picturefile, "MOST_BYTES", 8 * 8 * 4)
     assert converted(encoded(with_alpha(COLOUR), "PNG")).shape == (8, 8, 3)
-    with pytest.raises(DataError, match=r"^too many pixels$"):
+    with pytest.raises(DataError, match=r"^too many pixels"):
         converted(png(8, 8, 16, 2, rows(noise(8, 24, top=65536))))
 
 

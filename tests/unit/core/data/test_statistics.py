@@ -24,7 +24,9 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
 
 def test_few_images_get_a_warning_with_the_number_of_repeats() -> None:
     (said,) = statistics.survey_dataset(made([300]), 60_000).warnings
-    assert said.startswith("300 images to train on are few; this run shows each about 200 times")
+    assert said.startswith(
+        "only 300 training images, each shown about 200 times in this run: the model may memorise them; "
+    )
     assert "this run" not in statistics.few_images_warnings(300, 30, None)[0]
     assert statistics.few_images_warnings(999, 0, 1.0) and not statistics.few_images_warnings(1000, 0, 1.0)
 
@@ -32,9 +34,9 @@ def test_few_images_get_a_warning_with_the_number_of_repeats() -> None:
 @pytest.mark.parametrize(
     ("n_heldout", "tells"),
     [
-        (0, "only nearest.png of gancli"),
-        (99, "evaluate tells (auth_pct)"),
-        (100, "evaluate tells (closer_than_heldout"),
+        (0, "check nearest.png of gancli evaluate"),
+        (99, "check auth_pct of gancli evaluate"),
+        (100, "check closer_than_heldout of gancli evaluate"),
     ],
 )
 def test_the_recommended_score_can_be_computed(n_heldout: int, tells: str) -> None:
@@ -44,8 +46,8 @@ def test_the_recommended_score_can_be_computed(n_heldout: int, tells: str) -> No
 
 
 def test_a_short_run_is_not_warned_of_memorisation() -> None:
-    assert "by heart" not in statistics.few_images_warnings(900, 100, 9.9)[0]
-    assert "by heart" in statistics.few_images_warnings(900, 100, 10.0)[0]
+    assert "memorise" not in statistics.few_images_warnings(900, 100, 9.9)[0]
+    assert "memorise" in statistics.few_images_warnings(900, 100, 10.0)[0]
 
 
 def test_classes_that_are_ignored_are_only_counted() -> None:
@@ -64,13 +66,13 @@ def test_a_class_with_a_tenth_of_the_images_makes_classes_uneven() -> None:
 def test_small_classes_are_named_smallest_first() -> None:
     data = made([49, 50, 3, 20, 10, 0], ("a", "b", "c", "d", "e", "none"))
     said = statistics.uneven_class_warnings(data)[-1]
-    assert said.startswith("4 classes have fewer than 50 images to train on (c 3, e 10, d 20 and 1 other)")
+    assert said.startswith("4 classes have fewer than 50 training images (c 3, e 10, d 20 and 1 other)")
     assert statistics.uneven_class_warnings(made([20])) == [], "nothing to compare with"
 
 
 def test_classes_without_an_image_are_named() -> None:
     (said,) = statistics.absent_class_warnings(made([49, 0, 50, 0], ("a", "b", "c", "d")))
-    assert said.startswith("2 classes have no images to train on (b, d); samples of what was never shown mean nothing")
+    assert said.startswith("2 classes have no training images (b, d), so their samples are meaningless")
     assert statistics.absent_class_warnings(made([20, 20])) == []
     assert said in statistics.survey_dataset(made([49, 0, 50, 0], ("a", "b", "c", "d")), None).warnings
 
