@@ -18,11 +18,11 @@ CODE = Path(gancli.__file__).parent
 def test_the_numbers_on_the_pages_are_those_of_the_code() -> None:
     most_mib, most_pixels = archive.LARGEST_BYTES >> 20, f"{decode.MOST_PIXELS / 1e6:.0f} million"
     for_users = [
-        f"at most {config.MOST_CLASSES:,} classes work",
+        f"at most {config.MOST_CLASSES:,} classes",
         f"a multiple of 4 from {transform.LOWEST} to {transform.HIGHEST}",
-        f"With under {dataset.FEWEST_TO_HOLD_OUT} images none are held out",
+        f"With fewer than {dataset.FEWEST_TO_HOLD_OUT} images, none are held out",
         f"a tenth of the images, at most {dataset.MOST_HELD_OUT:,}",
-        f"Under about {statistics.FEW_IMAGES:,} images",
+        f"fewer than about {statistics.FEW_IMAGES:,} images",
     ]
     for_maintainers = [
         f"limited to {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
