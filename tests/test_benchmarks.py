@@ -37,7 +37,7 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_each_says_in_its_first_line_what_it_measures(name: str) -> None:
+def test_each_benchmark_has_a_first_line_that_says_what_it_does(name: str) -> None:
     assert len(SCRIPTS) > 10 and (script(name).__doc__ or "").splitlines()[0].endswith((".", ":"))
 
 
@@ -58,7 +58,7 @@ def untrained(tmp_path: Path) -> Any:
     return lambda data: judge.unpack(data, tmp_path / "judges")
 
 
-def test_judges_tell_the_real_pictures_from_others(untrained: Any) -> None:
+def test_judges_distinguish_real_images_from_others(untrained: Any) -> None:
     judge = script("judge")
     same, other = (
         judge.score(untrained("mnist-5k"), pictures) for pictures in (noise(300, 1, 1), noise(300, 1, 2) // 2)
@@ -68,12 +68,12 @@ def test_judges_tell_the_real_pictures_from_others(untrained: Any) -> None:
     assert same["n"] == 300 and 0 <= same["tv"] <= 1
 
 
-def test_stacked_pictures_are_read_digit_by_digit(untrained: Any) -> None:
+def test_stacked_images_are_read_digit_by_digit(untrained: Any) -> None:
     found = script("judge").score(untrained("stacked-mnist"), noise(50, 3, 1))
     assert 1 <= found["modes"] <= 50 < found["modes_floor"] + 10 and found["kl"] > found["kl_floor"] > 0
 
 
-def test_the_table_of_presets_takes_the_later_of_two_runs_and_names_the_spread(untrained: Any) -> None:
+def test_the_table_of_presets_uses_the_later_of_two_runs_and_shows_the_spread(untrained: Any) -> None:
     score, presets = script("judge").score, script("presets")
     about = {"case": "mnist-60s", "kimg": 60.0, "train_s": 55.5}
     scored = score(untrained("mnist-5k"), noise(300, 1, 3))
@@ -101,7 +101,7 @@ def made_up_cure(run: Any) -> dict[str, Any]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("what", "made_up", "rows"), [("ladder", made_up_ladder, 8), ("cures", made_up_cure, 4)])
-def test_ablations_are_measured_once_and_drawn_from_what_was_kept(
+def test_ablations_are_measured_once_and_drawn_from_saved_results(
     what: str, made_up: Any, rows: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ablations, measured = script("ablations"), []
@@ -129,7 +129,7 @@ def test_ablations_are_measured_once_and_drawn_from_what_was_kept(
         call("--draw")
 
 
-def test_works_take_turns_in_changing_order_and_are_told_by_their_medians() -> None:
+def test_measurements_alternate_and_are_summarised_by_medians() -> None:
     runs, called = script("runs"), []
 
     def work(name: str, number: int) -> float:
@@ -142,7 +142,7 @@ def test_works_take_turns_in_changing_order_and_are_told_by_their_medians() -> N
     assert runs.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-def test_a_fresh_process_tells_what_it_took_and_why_it_failed() -> None:
+def test_a_fresh_process_reports_its_cost_and_its_error() -> None:
     runs = script("runs")
     spent = runs.fresh("-c", "x = bytearray(300 * 2**20); print(len(x))")
     assert spent.output == f"{300 * 2**20}\n" and spent.memory_mib > 300 and spent.wall_s > 0 < spent.cpu_s
@@ -150,7 +150,7 @@ def test_a_fresh_process_tells_what_it_took_and_why_it_failed() -> None:
         runs.fresh("-c", "1 / 0")
 
 
-def test_products_are_counted_as_by_hand() -> None:
+def test_operations_match_a_count_by_hand() -> None:
     """D step: G forward; D forward and weight gradients for real and fake, and gradients of all but its input. G step:
     G forward, weight gradients and gradients of all but z; D forward and gradients through it."""
     workload = script("workload")
@@ -170,7 +170,7 @@ def test_each_second_of_a_step_counts_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert watch.spent_s == {"outer": 3, "inner": 4} and not watch.running
 
 
-def test_phases_add_up_and_leave_the_training_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_phases_add_up_and_do_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     phases = script("phases")
     monkeypatch.setattr(phases, "N_IMAGES", 300)
     subject = phases.Subject("quick", threads=1, width=8, batch=4)
@@ -193,7 +193,9 @@ def test_phases_add_up_and_leave_the_training_as_it_was(monkeypatch: pytest.Monk
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["tutorial", "dcgan", "lightning"])
-def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_train_both_networks_on_the_same_number_of_images_as_gancli(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train_speed, workload = script("train_speed"), script("workload")
     contest = train_speed.Contest(name, workload.noise(150), 32, 1, 0, scored=False)
     nets: list[Any] = []
@@ -212,7 +214,7 @@ def test_loops_train_both_networks_on_as_many_images_as_gancli(name: str, monkey
     assert contest.ours(0.2, 1).score is None
 
 
-def test_both_sides_of_a_contest_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_contest_keeps_its_two_sides_separate(monkeypatch: pytest.MonkeyPatch) -> None:
     train_speed = script("train_speed")
     contest = train_speed.Contest("dcgan", script("workload").noise(100), 8, 1, 0, scored=False)
     theirs, ours = ([train_speed.Trained(rate, score) for score in (3.0, 5.0)] for rate, score in ((100, 1), (250, 1)))
@@ -236,7 +238,7 @@ def test_commands_stop_at_their_first_step(tiny_idx: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("what", ["step", "sample", "evaluate"])
-def test_a_point_has_a_cost(what: str) -> None:
+def test_the_cost_of_a_point_is_measured(what: str) -> None:
     costs = script("costs")
     found = costs.measure(costs.Point(what, images=500, batch=8, n=100))
     assert found["seconds"] > 0 and {*found} == {costs.SECONDS, costs.MEMORY}
@@ -270,7 +272,9 @@ def test_processes_average_each_weight_once() -> None:
     assert 0 < shared["talk_s"] < shared["step_s"]
 
 
-def test_an_estimate_adds_what_shrinks_with_more_gpus_and_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_adds_the_parts_that_shrink_with_more_gpus_and_the_fixed_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     scaling = script("scaling")
     step = scaling.Step(124e9, 247e9, 4000, 3.35e9, 64)  # 2 ms an image, 20 ms of launches, 1 ms a pass
     monkeypatch.setattr(scaling, "step_of", lambda preset: step)
@@ -280,14 +284,14 @@ def test_an_estimate_adds_what_shrinks_with_more_gpus_and_what_stays(monkeypatch
     assert eight[1:] == ["8", "8", "16.0", "20.0", "12.0", "87.5", "536 |"]
 
 
-def test_grouped_convolutions_are_counted_as_by_hand() -> None:
+def test_operations_of_grouped_convolutions_match_a_count_by_hand() -> None:
     """Forward, and backward for x and for the weights, 16 channels in 4 groups: 4 x 3 x 3 products for each output."""
     x, layer = torch.zeros(2, 16, 8, 8, requires_grad=True), torch.nn.Conv2d(16, 16, 3, padding=1, groups=4)
     forward = 2 * (2 * 16 * 8 * 8) * (4 * 3 * 3)
     assert script("workload").flops(lambda: layer(x).sum().backward()) == 3 * forward
 
 
-def test_runs_that_are_spoilt_on_purpose_can_be_asked_for() -> None:
+def test_settings_of_runs_broken_on_purpose_are_valid() -> None:
     broken = script("broken")
     assert set(broken.RUNS) == {"healthy", "d-wins", "collapse"}
     for settings in broken.RUNS.values():

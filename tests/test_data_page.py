@@ -18,11 +18,11 @@ CODE = Path(gancli.__file__).parent
 def test_the_numbers_on_the_pages_are_those_of_the_code() -> None:
     most_mib, most_pixels = archive.LARGEST_BYTES >> 20, f"{decode.MOST_PIXELS / 1e6:.0f} million"
     for_users = [
-        f"at most {config.MOST_CLASSES:,} classes work",
+        f"at most {config.MOST_CLASSES:,} classes",
         f"a multiple of 4 from {transform.LOWEST} to {transform.HIGHEST}",
-        f"With under {dataset.FEWEST_TO_HOLD_OUT} images none are held out",
+        f"With fewer than {dataset.FEWEST_TO_HOLD_OUT} images, none are held out",
         f"a tenth of the images, at most {dataset.MOST_HELD_OUT:,}",
-        f"Under about {statistics.FEW_IMAGES:,} images",
+        f"fewer than about {statistics.FEW_IMAGES:,} images",
     ]
     for_maintainers = [
         f"limited to {transform.LOWEST_AUTO} to {transform.HIGHEST_AUTO}",
@@ -65,7 +65,7 @@ def files_with(*texts: str) -> set[str]:
     }
 
 
-def test_a_data_set_is_one_row_and_one_file_and_so_is_an_image_format() -> None:
+def test_a_data_set_or_image_format_takes_one_row_and_one_file() -> None:
     """As docs/dev/extending.md says: what else is known of them is joined from their tables."""
     assert files_with("cifar10") - {"doctor/diagnosis.py"} == {"datasets.py", "core/data/cifar.py"}
     assert files_with("stacked-mnist") == {"datasets.py", "core/data/stacked_mnist.py"}

@@ -22,7 +22,7 @@ STEPS = [
 ]
 
 
-def test_renames_that_a_power_cut_could_undo_are_found() -> None:
+def test_renames_that_a_power_cut_could_undo_are_detected() -> None:
     out_of_order = importlib.import_module("fault_injection").out_of_order
     assert out_of_order(STEPS) == []
     for needed in [step for step in STEPS if step.startswith("fsync")]:
@@ -31,7 +31,7 @@ def test_renames_that_a_power_cut_could_undo_are_found() -> None:
 
 
 @pytest.mark.long
-def test_runs_that_are_killed_or_whose_disk_is_full_end_as_if_nothing_had_happened() -> None:
+def test_runs_with_a_kill_or_a_full_disk_give_the_same_result() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "fault_injection.py"), "--every", "31", "--moments", "2"]
     end = subprocess.run(command, capture_output=True, text=True)
     assert end.returncode == 0, end.stdout + end.stderr

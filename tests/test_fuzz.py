@@ -14,13 +14,13 @@ fuzz = importlib.import_module("fuzz")
 
 
 @pytest.mark.parametrize("name", fuzz.properties())
-def test_a_parser_refuses_or_reads_whatever_there_is(name: str) -> None:
+def test_a_parser_accepts_or_refuses_any_input(name: str) -> None:
     run: Callable[[int, bool], None] = fuzz.properties()[name]
     with fuzz.confined():
         run(15, True)
 
 
-def test_a_refusal_for_want_of_memory_is_a_find() -> None:
+def test_a_refusal_because_of_memory_counts_as_a_bug() -> None:
     def act(cause: Exception) -> None:
         try:
             raise cause

@@ -184,7 +184,7 @@ def pixel_distance(a: np.ndarray, b: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_tiny_run_and_its_samples_are_those_of_the_golden_file(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_tiny_run_and_its_samples_match_the_golden_file(name: str, request: pytest.FixtureRequest) -> None:
     write_data()
     gancli(RUNS[name])
     (run,) = Path("runs").iterdir()
@@ -208,7 +208,7 @@ def test_a_tiny_run_and_its_samples_are_those_of_the_golden_file(name: str, requ
     assert samples.shape == samples_now.shape and pixel_distance(samples, samples_now) <= 1
 
 
-def test_a_golden_file_tells_names_orders_and_numbers_apart() -> None:
+def test_a_golden_file_distinguishes_names_orders_and_numbers() -> None:
     """What it is for: it must not pass by comparing nothing."""
     line = {"kind": "tick", "nimg": 64, "d_loss": 1.25, "accuracy": 0.5}
     assert differences([line], [{**line, "d_loss": 1.2501, "accuracy": 0.515}]) == []
@@ -239,7 +239,7 @@ def old_run() -> Path:
     return run
 
 
-def test_a_run_folder_of_old_is_resumed_with_its_data(old_run: Path) -> None:
+def test_an_old_run_folder_is_resumed_with_its_data(old_run: Path) -> None:
     before = {path: path.read_bytes() for path in (*old_run.glob("frames/*"), old_run / "metrics.jsonl")}
     record = json.loads((old_run / "config.json").read_text(encoding="utf-8"))
     result = json.loads(gancli(f"train --resume {old_run} --kimg 0.2 --json"))
@@ -257,14 +257,14 @@ def test_a_run_folder_of_old_is_resumed_with_its_data(old_run: Path) -> None:
     assert (old_run / "checkpoint-000000200.safetensors").is_file() and (old_run / "report.html").is_file()
 
 
-def test_a_run_folder_of_old_refuses_other_data(old_run: Path) -> None:
+def test_an_old_run_folder_refuses_other_data(old_run: Path) -> None:
     pixels = Path("tiny/train-images-idx3-ubyte")
     pixels.write_bytes(pixels.read_bytes()[:-1] + b"\x07")
     result = CliRunner().invoke(app, ["train", "--resume", str(old_run), "--kimg", "0.2"])
     assert result.exit_code == 1 and "digest differs" in result.stderr
 
 
-def test_a_run_folder_of_old_is_sampled_listed_and_reported(old_run: Path) -> None:
+def test_an_old_run_folder_is_sampled_listed_and_reported(old_run: Path) -> None:
     picture = old_run / "samples/00000/grid.png"
     gancli(f"sample --like {picture} -o again.png")
     assert pixel_distance(read_image(picture), read_image(Path("again.png"))) <= 1

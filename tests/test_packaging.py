@@ -25,7 +25,7 @@ def test_dependencies_have_lower_bounds_only() -> None:
     assert PROJECT["requires-python"] == ">=3.11"
 
 
-def test_licence_typing_marker_and_command_are_there() -> None:
+def test_licence_typing_marker_and_command_exist() -> None:
     assert PROJECT["license"] == "MIT" and "MIT License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert (ROOT / "gancli" / "py.typed").exists()
     assert PROJECT["scripts"] == {"gancli": "gancli.__main__:main"}

@@ -50,7 +50,7 @@ def files():
     return {path for path in Path().rglob("*") if path.is_file() and "home" not in path.parts}
 
 
-def test_without_arguments_the_newest_run_gets_its_film_anew(run):
+def test_without_arguments_the_film_of_the_newest_run_is_made_again(run):
     newest = make_run("classic")
     newest.film.write_bytes(b"old")
     end = gancli("animate")
@@ -61,7 +61,7 @@ def test_without_arguments_the_newest_run_gets_its_film_anew(run):
     assert not run.film.exists()
 
 
-def test_it_makes_the_film_that_training_leaves(run):
+def test_it_makes_the_same_film_as_training(run):
     film.write_progress_film(run)
     first = run.film.read_bytes()
     run.film.unlink()
@@ -69,7 +69,7 @@ def test_it_makes_the_film_that_training_leaves(run):
     assert run.film.read_bytes() == first
 
 
-def test_frames_config_and_metrics_are_all_it_needs(run):
+def test_it_needs_only_frames_config_and_metrics(run):
     assert gancli("animate", run.path, "--plots").exit_code == 0
     assert {path.name for path in run.path.iterdir()} == {"config.json", "metrics.jsonl", "frames", "films"}
 
@@ -102,19 +102,19 @@ def test_it_needs_neither_torch_nor_matplotlib_nor_ffmpeg(run):
     ],
     ids=str,
 )
-def test_times_are_those_asked_for(run, flags, expected):
+def test_times_are_as_requested(run, flags, expected):
     assert gancli("animate", *flags, "-o", "x.gif").exit_code == 0
     assert durations("x.gif") == expected
 
 
-def test_a_rate_that_hundredths_cannot_show_is_said(run):
+def test_a_rate_that_a_gif_cannot_keep_gets_a_note(run):
     assert "33.33 frames per second instead of 30" in gancli("animate", "--fps", "30").stderr
     for flags in ([], ["--fps", "25"], ["--duration", "3s"], ["--fps", "30", "-o", "x.webp"]):
         assert "instead" not in gancli("animate", *flags).stderr, flags
     assert durations("x.webp") == [33, 34, 33, 33, 2000]
 
 
-def test_only_the_film_that_training_leaves_takes_its_place(run):
+def test_only_a_film_like_that_of_training_replaces_it(run):
     film.write_progress_film(run)
     first = run.film.read_bytes()
     for number, flags in enumerate((["--plots"], ["--every", "2"], ["--no-caption"])):
@@ -129,7 +129,7 @@ def test_only_the_film_that_training_leaves_takes_its_place(run):
 
 
 @pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.mp4"])
-def test_films_of_every_kind(run, name):
+def test_films_of_every_format(run, name):
     if name == "x.mp4":
         pytest.importorskip("imageio_ffmpeg")
     end = gancli("animate", "-o", name, "--json")
@@ -143,7 +143,7 @@ def test_films_of_every_kind(run, name):
     assert made["moments"] == list(NIMGS)
 
 
-def test_strip_and_folder_say_what_made_them(run):
+def test_strip_and_folder_record_how_they_were_made(run):
     assert gancli("animate", "-o", "strip.png", "--every", "2").exit_code == 0
     assert gancli("animate", "-o", "frames", "--every", "2").exit_code == 0
     with Image.open("strip.png") as strip:
@@ -180,7 +180,7 @@ def test_captions_curves_and_rows_change_the_size(run):
     assert rows[1] < height
 
 
-def test_what_exists_is_overwritten_only_by_force(run):
+def test_existing_films_are_overwritten_only_with_force(run):
     Path("x.gif").write_bytes(b"mine")
     refused = gancli("animate", "-o", "x.gif")
     assert refused.exit_code == 1 and "--force" in refused.stderr
@@ -235,7 +235,7 @@ def nothing(run):
     ],
     ids=lambda value: value.__name__ if callable(value) else " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_cannot_be_filmed_is_one_line_and_leaves_nothing(run, spoil, flags, code, words):
+def test_impossible_films_are_refused_in_one_line_and_leave_nothing(run, spoil, flags, code, words):
     spoil(run)
     before = files()
     end = gancli("animate", *flags)
@@ -259,6 +259,6 @@ def test_no_run_at_all_says_what_to_do():
     assert "gancli train" in end.stderr
 
 
-def test_a_large_film_says_what_would_shrink_it(run, monkeypatch):
+def test_a_large_film_gets_a_hint_to_shrink_it(run, monkeypatch):
     monkeypatch.setattr(formats, "LARGE_BYTES", 1000)
     assert "--every 2" in gancli("animate").stderr

@@ -41,7 +41,7 @@ def start() -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_ended_clears_away_what_it_wrote_even_when_told_twice(number: signal.Signals) -> None:
+def test_an_interrupted_command_removes_its_partial_files_even_after_two_signals(number: signal.Signals) -> None:
     Path("walks").mkdir()
     before = sorted(Path().iterdir())
     with start() as child:

@@ -35,7 +35,7 @@ def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return ["anna", "her own"]
 
 
-def test_all_that_matters_is_there(stranger: list[str]) -> None:
+def test_the_report_has_all_sections(stranger: list[str]) -> None:
     shown = found("--no-speed", "--outdir", "some/where")
     assert {"versions", "extras", "environment", "cache", "outdir", "hardware"} == {*shown}
     assert shown["versions"]["python"] == platform.python_version() and "torch" in shown["versions"]
@@ -49,7 +49,7 @@ def test_all_that_matters_is_there(stranger: list[str]) -> None:
     assert not Path("some").exists()
 
 
-def test_nothing_tells_whose_machine_it_is(stranger: list[str], tmp_path: Path) -> None:
+def test_the_report_has_no_names_of_user_or_machine(stranger: list[str], tmp_path: Path) -> None:
     for form in ("--quiet", "--json"):
         output = gancli("doctor", "--no-speed", "--outdir", str(tmp_path / "anna" / "runs"), form).output
         assert "~/runs" in output and "~/cache" in output
@@ -83,7 +83,7 @@ def test_extras_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyP
     assert shown["video"] == 'missing; run: pip install "gancli[video]"' and shown["digits"].startswith("numpy ")
 
 
-def test_a_place_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_place_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
@@ -121,7 +121,7 @@ def test_a_product_counts_two_operations_for_each_of_n_cubed(monkeypatch: pytest
     assert benchmark.measure_matmul_rate(torch.device("cpu"), torch.float32) == pytest.approx(2.0)
 
 
-def test_whatever_is_wrong_with_torch_is_said_without_names(
+def test_a_failure_of_torch_is_reported_without_names(
     stranger: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -133,14 +133,14 @@ def test_whatever_is_wrong_with_torch_is_said_without_names(
     assert result.stdout.splitlines()[-1] == "fault: AttributeError: half of ~/torch"
 
 
-def test_places_that_cannot_be_asked_about_and_odd_names_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_paths_and_odd_names_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANCLI_CACHE", "x" * 400 + "\x1b[2J\n")
     shown = gancli("doctor", "--no-speed", "--outdir", "y" * 400)
     assert shown.exit_code == 0 and shown.stdout.count("can write  no\n") == 2
     assert "\x1b" not in shown.stdout and len(shown.stdout.splitlines()) < 60
 
 
-def test_a_torch_that_cannot_be_loaded_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_that_cannot_be_loaded_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("gancli.doctor.benchmark", raising=False)
     monkeypatch.setitem(sys.modules, "gancli.doctor.benchmark", None)
     result = gancli("doctor")

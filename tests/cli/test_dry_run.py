@@ -47,7 +47,7 @@ def flat(text: str) -> str:
     return re.sub(r"\n {9}", " ", text)
 
 
-def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> None:
+def test_a_dry_run_describes_the_data_and_the_training(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "2", "--dry-run", *FAST)
     assert result.exit_code == 0, result.output
     said = flat(result.stdout)
@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_there_is_and_what_becomes_of_it(animals: Path) -> N
     assert not Path("runs").exists(), "a dry run leaves no run"
 
 
-def test_json_holds_everything(animals: Path) -> None:
+def test_json_has_everything(animals: Path) -> None:
     found = dry_run(animals)
     assert found["classes"] == [["cat", 135, 15], ["owl", 54, 6]]
     assert found["kinds"] == {"PNG": 150, "JPEG": 60} and found["sizes"] == {"20x16": 150, "16x24": 60}
@@ -78,7 +78,7 @@ def test_json_holds_everything(animals: Path) -> None:
     assert Path(found["cache"]).is_dir()
 
 
-def test_all_bad_files_are_named_and_the_limit_is_told_after(animals: Path) -> None:
+def test_all_bad_files_are_named_and_then_the_limit(animals: Path) -> None:
     bad = [animals / "cat" / f"bad {i}.png" for i in range(12)]
     for path in bad:
         path.write_bytes(b"no picture")
@@ -113,7 +113,7 @@ def test_a_dry_run_and_a_resumed_one_notice_a_flipped_bit_in_the_cache(animals: 
     assert path.read_bytes() == good
 
 
-def test_ignored_classes_are_counted_and_not_warned_of(animals: Path) -> None:
+def test_ignored_classes_are_counted_without_warnings(animals: Path) -> None:
     for path in sorted((animals / "owl").iterdir())[3:]:
         path.unlink()
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", "--unconditional", *FAST)
@@ -160,7 +160,7 @@ def test_a_terminal_shows_the_grid() -> None:
     assert shown.shape == (48, 32, 3) and (shown == picture[:48, :32]).all()
 
 
-def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_omits_only_the_grid(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> None:
         raise run_folder.write_error(path, OSError(errno.EROFS, "read-only"))
 
@@ -169,7 +169,7 @@ def test_a_cache_that_cannot_be_written_costs_the_grid_alone(tiny_idx: Path, mon
     assert result.exit_code == 0 and "input of D" not in result.stdout
 
 
-def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
+def test_a_run_prints_the_short_form_unless_quiet(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert result.exit_code == 0, result.output
     assert "classes  cat 135, owl 54; held-out images not counted\n" in result.stderr and "modes" not in result.stderr
@@ -185,7 +185,7 @@ def test_a_run_says_the_short_form_unless_it_is_quiet(animals: Path) -> None:
     assert "warning" not in quiet.stderr and "cat/bad.png (empty; copy it again)" in quiet.stderr
 
 
-def test_many_classes_are_named_at_both_ends() -> None:
+def test_the_largest_and_smallest_of_many_classes_are_named() -> None:
     def class_rows(*classes: tuple[str, int, int]) -> list[datareport.Row]:
         return [*datareport.class_rows(replace(survey, classes=classes), most=60)]
 
@@ -226,7 +226,7 @@ def test_ctrl_c_in_a_dry_run_leaves_no_traceback(animals: Path) -> None:
     ("seconds", "said"),
     [(0.2, "1s"), (3.4, "3s"), (57, "55s"), (58, "1m"), (130, "2m"), (3590, "1h00m"), (4000, "1h10m"), (9e4, "25h00m")],
 )
-def test_a_forecast_is_no_more_exact_than_its_trial(seconds: float, said: str) -> None:
+def test_a_time_estimate_is_rounded(seconds: float, said: str) -> None:
     assert datareport.approximate_duration(seconds) == f"about {said}"
 
 

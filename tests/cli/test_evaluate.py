@@ -107,7 +107,7 @@ def test_the_same_images_get_the_same_scores_from_a_model_a_folder_a_zip_and_an_
     assert len(list(Path("scores/00000").glob("nearest-*.png"))) == 5
 
 
-def test_scores_of_several_runs_lie_beside_all_of_them(run: Path) -> None:
+def test_scores_of_several_runs_go_to_a_shared_folder(run: Path) -> None:
     other = run.with_name("00001-other")
     shutil.copytree(run, other)
     result = gancli("evaluate", run, other, "--n", "100", "--metrics", "frechet")
@@ -115,7 +115,7 @@ def test_scores_of_several_runs_lie_beside_all_of_them(run: Path) -> None:
     assert [path.parent for path in Path().glob("**/scores.json")] == [Path("scores/00000")]
 
 
-def test_several_sources_stand_side_by_side_with_their_own_floors(real: Path) -> None:
+def test_several_sources_are_shown_side_by_side_with_their_own_floors(real: Path) -> None:
     write_pngs(Path("good"), blobs(300, 5))
     write_pngs(Path("same"), np.repeat(blobs(1, 5), 200, axis=0))
     result = gancli("evaluate", "good", "same", "--data", real, "--metrics", "frechet,prdc,diversity", "--json")
@@ -129,7 +129,7 @@ def test_several_sources_stand_side_by_side_with_their_own_floors(real: Path) ->
     assert not list(Path("scores/00001").glob("nearest*")), "no picture where copies were not looked for"
 
 
-def test_sources_side_by_side_get_a_verdict_each_and_one_floor_where_it_is_shared(real: Path) -> None:
+def test_each_source_gets_a_verdict_and_a_shared_floor_is_shown_once(real: Path) -> None:
     write_pngs(Path("good"), blobs(300, 5))
     write_pngs(Path("copies"), blobs(400, 0)[:300])
     write_pngs(Path("fewer"), blobs(200, 6))
@@ -144,7 +144,7 @@ def test_sources_side_by_side_get_a_verdict_each_and_one_floor_where_it_is_share
     assert "(floor " in unequal and "the image counts differ: compare multiples of the floor" in unequal
 
 
-def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_shows_every_reading(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("good.npz", images=blobs(150, 3))
     monkeypatch.setenv("COLUMNS", "50")
     lines = gancli("evaluate", "good.npz", "--data", real).stdout.splitlines()
@@ -152,7 +152,7 @@ def test_a_narrow_terminal_gets_every_reading(real: Path, monkeypatch: pytest.Mo
     assert "(floor 0.500)" in lines[at] and "the training images" in lines[at + 1]
 
 
-def test_force_leaves_no_picture_of_what_was_there_before(real: Path) -> None:
+def test_force_removes_earlier_pictures_of_pairs(real: Path) -> None:
     np.savez("good.npz", images=blobs(150, 3))
     assert gancli("evaluate", "good.npz", "--data", real, "-o", "out").exit_code == 0
     for name in ("mine.txt", "nearest-station.png"):
@@ -171,7 +171,7 @@ def test_force_leaves_no_picture_of_what_was_there_before(real: Path) -> None:
     assert Path("holiday/nearest.png").exists(), "it never was of an evaluation"
 
 
-def test_copies_of_training_images_are_shown_beside_them(real: Path) -> None:
+def test_copies_of_training_images_are_shown_next_to_the_originals(real: Path) -> None:
     mixed = np.concatenate([blobs(400, 0)[:30], blobs(120, 7)])
     result = gancli("evaluate", write_pngs(Path("mixed"), mixed), "--data", real, "--json")
     pairs = json.loads(result.stdout)["scores"]["auth_pct"]["nearest_pairs"]
@@ -184,7 +184,7 @@ def test_copies_of_training_images_are_shown_beside_them(real: Path) -> None:
     assert len(places) == 2, "the copy and its original, side by side"
 
 
-def test_more_images_than_asked_for_are_drawn_by_the_seed(real: Path) -> None:
+def test_a_subset_of_too_many_images_is_chosen_by_the_seed(real: Path) -> None:
     np.savez("many.npz", images=blobs(500, 9))
     found = [
         json.loads(gancli("evaluate", "many.npz", "--data", real, "--n", "200", "--seed", seed, "--json").stdout)
@@ -221,7 +221,7 @@ def test_sample_and_evaluate_take_the_best_model_of_a_run(run: Path) -> None:
     assert result.exit_code == 1 and "has no model-best.safetensors" in result.stderr
 
 
-def test_train_tells_its_score_and_draws_it(run: Path) -> None:
+def test_train_shows_its_score_and_draws_it(run: Path) -> None:
     again = gancli("train", "--resume", run)
     assert again.exit_code == 0
     (line,) = [line for line in again.stdout.splitlines() if line.startswith("score: ")]
@@ -244,7 +244,7 @@ def last_eval(run: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("damage", [None, b"junk"])
-def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes | None) -> None:
+def test_a_lost_best_model_gets_a_note_and_the_run_resumes(run: Path, damage: bytes | None) -> None:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
         if line["kind"] == "eval" and line["nimg"] == 200:
@@ -258,7 +258,7 @@ def test_a_lost_best_model_is_told_and_the_run_resumed(run: Path, damage: bytes 
     assert "best" not in next(line for line in result.stdout.splitlines() if line.startswith("score: "))
 
 
-def test_a_folder_that_holds_scores_too_can_be_evaluated_again(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_scores_in_it_can_be_evaluated_again(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(write_pngs(Path("images"), blobs(150, 3)))
     for _ in range(2):
         result = gancli("evaluate", ".", "--data", real, "--json")
@@ -284,7 +284,7 @@ def test_every_model_must_have_been_trained_on_the_same_data(run: Path, tiny_idx
     assert result.exit_code == 2 and "00001-quick-tiny was trained on tiny" in result.stderr
 
 
-def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> None:
+def test_ten_numbered_classes_match_a_network_with_ten_classes() -> None:
     ten = Extractor("toy", lambda images: (images, None), "digest", class_names=tuple("abcdefghij"))
     numbers = [str(number) for number in range(10)]
     assert evaluation.predicts_classes_of(ten, list("abcdefghij")) and evaluation.predicts_classes_of(ten, numbers)
@@ -293,7 +293,7 @@ def test_classes_that_are_numbers_are_those_of_the_network_that_reads_ten() -> N
     assert not evaluation.predicts_classes_of(blind, []) and not evaluation.predicts_classes_of(blind, numbers)
 
 
-def test_too_few_images_say_how_many_are_needed_and_what_works(real: Path) -> None:
+def test_too_few_images_give_the_minimum_and_metrics_that_work(real: Path) -> None:
     np.savez("few.npz", images=blobs(30, 3))
     result = gancli("evaluate", "few.npz", "--data", real)
     assert result.exit_code == 0, result.output
@@ -353,7 +353,9 @@ def test_bad_input_gets_one_line_and_writes_nothing(real: Path, case: str) -> No
     assert result.stdout == "" and not list(Path().rglob("scores*"))
 
 
-def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path, tiny_idx: Path, real: Path) -> None:
+def test_a_model_of_other_data_gets_a_note_and_one_of_another_size_is_refused(
+    run: Path, tiny_idx: Path, real: Path
+) -> None:
     result = gancli("evaluate", run, "--data", tiny_idx, "--n", "120", "--metrics", "kid")
     assert result.exit_code == 0 and "was trained on other images" in result.stderr
     for split, n in (("train", 60), ("t10k", 20)):
@@ -368,14 +370,14 @@ def test_a_model_of_other_data_is_said_and_one_of_another_size_refused(run: Path
     assert result.exit_code == 2 and "which is no known data set; add --data" in result.stderr
 
 
-def test_data_that_have_moved_are_said_to_be_gone(run: Path, real: Path) -> None:
+def test_moved_data_are_reported_as_missing(run: Path, real: Path) -> None:
     real.rename(real.parent / "elsewhere")
     result = gancli("evaluate", run)
     assert result.exit_code == 1
     assert f"{run} was trained on no longer exist at {real}; add --data" in result.stderr
 
 
-def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_of_real_images_are_computed_once_and_cached(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("good.npz", images=blobs(120, 3))
     assert gancli("evaluate", "good.npz", "--data", real, "--metrics", "kid").exit_code == 0
     kept = sorted((cache_folder() / "features").iterdir())
@@ -385,7 +387,7 @@ def test_features_of_real_images_are_read_once_and_kept(real: Path, monkeypatch:
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
-def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_seen() -> None:
+def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_detected() -> None:
     digits = load.load_dataset("mnist-5k")
     assert digits.heldout_labels is not None
     arrays = {"images": digits.heldout_images[:, 0].numpy(), "labels": digits.heldout_labels.numpy()}
@@ -402,7 +404,7 @@ def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_seen() -> Non
     assert ones["fd_digits"]["value"] > 20 * ones["fd_digits"]["floor"] and ones["recall"]["value"] < 0.5
 
 
-def test_probe_agrees_with_a_full_evaluation_of_as_many_images(real: Path) -> None:
+def test_probe_agrees_with_a_full_evaluation_of_the_same_size(real: Path) -> None:
     """The score in the log is that of evaluate at the same count."""
     assert gancli("train", "--data", real, "--kimg", "1", *FAST, "--eval-kimg", "100").exit_code == 0
     run = Path("runs/00000-quick-blobs")

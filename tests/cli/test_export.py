@@ -24,7 +24,7 @@ def card(folder: Path) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_hub_gets_the_model_as_it_is_with_its_pictures_and_card(run: Path) -> None:
+def test_the_hub_folder_has_the_unchanged_model_pictures_and_card(run: Path) -> None:
     said = export(run, "--to", "hub", "-o", "hub")
     hub = Path("hub")
     assert {path.name for path in hub.iterdir()} == FOR_HUB
@@ -44,7 +44,7 @@ def test_the_hub_gets_the_model_as_it_is_with_its_pictures_and_card(run: Path) -
     )
 
 
-def test_nothing_for_the_hub_says_where_it_was_made(run: Path) -> None:
+def test_the_hub_folder_contains_no_local_path(run: Path) -> None:
     export(run.resolve(), "-o", "hub")
     here = str(Path().resolve()).encode()
     files = [path for path in Path("hub").iterdir() if path.is_file()]
@@ -52,7 +52,7 @@ def test_nothing_for_the_hub_says_where_it_was_made(run: Path) -> None:
     assert not [path.name for path in files if here in path.read_bytes()]
 
 
-def test_a_film_that_is_a_link_or_no_film_stays_behind(run: Path) -> None:
+def test_a_film_that_is_a_link_or_not_a_film_is_not_exported(run: Path) -> None:
     film, key = run / "progress.gif", Path("key")
     key.write_text("GIF89a private")
     film.unlink()
@@ -65,7 +65,7 @@ def test_a_film_that_is_a_link_or_no_film_stays_behind(run: Path) -> None:
         assert {path.name for path in hub.iterdir()} == FOR_HUB - {"progress.gif"} and "progress.gif" not in card(hub)
 
 
-def test_what_the_hub_gets_can_be_sampled_and_scored(run: Path, tiny_idx: Path) -> None:
+def test_the_hub_folder_can_be_sampled_and_scored(run: Path, tiny_idx: Path) -> None:
     export(run, "-o", "hub")
     for source in ("hub", "hub/model.safetensors"):
         assert gancli("sample", source, "--n", "2", "-o", "x.npz", "--force").exit_code == 0
@@ -75,19 +75,19 @@ def test_what_the_hub_gets_can_be_sampled_and_scored(run: Path, tiny_idx: Path) 
 
 
 @pytest.mark.parametrize("words", ["[a](http://b.c) ![d](e)", "<!-- <img src=x> `", "a|b *c* _d_ \\"])
-def test_words_of_a_stranger_are_shown_as_they_are(words: str) -> None:
+def test_markdown_in_names_is_escaped(words: str) -> None:
     shown = written.escape_markdown(words)
     assert not re.search(r"(?<!\\)[\[\]<>|`*_!]", shown) and "://" not in shown
     assert shown.replace("\\", "") == words.replace("\\", "")
 
 
-def test_the_grid_can_be_made_again_from_what_the_hub_has(run: Path) -> None:
+def test_the_grid_can_be_reproduced_from_the_hub_folder(run: Path) -> None:
     export(run, "-o", "hub")
     result = gancli("sample", "--like", "hub/grid.png", "hub/model.safetensors", "-o", "again.png", "--json")
     assert json.loads(result.stdout)["identical"] is True
 
 
-def test_a_lone_model_has_no_film_and_no_scores(run: Path) -> None:
+def test_a_model_without_a_run_has_no_film_and_no_scores(run: Path) -> None:
     Path("lone.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     shown = json.loads(export("lone.safetensors", "--json"))
     hub = Path(shown["output"])
@@ -96,7 +96,7 @@ def test_a_lone_model_has_no_film_and_no_scores(run: Path) -> None:
     assert "Not scored." in card(hub) and "progress.gif" not in card(hub)
 
 
-def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_model(run: Path) -> None:
+def test_scores_come_from_training_or_the_last_evaluation_of_this_model(run: Path) -> None:
     record = json.loads((run / "config.json").read_text())
     record["eval"] = {"score": "fd_x", "floor": 0.5, "coverage_floor": 0.9, "n_fake": 2000, "features": "x"}
     (run / "config.json").write_text(json.dumps(record))
@@ -123,7 +123,7 @@ def test_scores_are_those_of_training_or_of_the_last_evaluation_of_this_very_mod
     assert "fd_x" not in card(Path("second")) and "gone" not in card(Path("second"))
 
 
-def test_a_folder_is_replaced_only_when_asked_and_only_one_of_gancli(run: Path) -> None:
+def test_a_folder_is_replaced_only_with_force_and_only_if_gancli_made_it(run: Path) -> None:
     export(run, "-o", "hub")
     assert gancli("export", run, "-o", "hub").exit_code == 1
     export(run, "-o", "hub", "--force")
@@ -138,7 +138,7 @@ def test_onnx_goes_to_a_new_folder_of_the_run(run: Path) -> None:
     assert [path.name for path in (run / "exports" / "00000").iterdir()] == ["model.onnx"]
 
 
-def test_onnx_that_is_missing_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gancli.export.onnx", raising=False)
     monkeypatch.delattr("gancli.export.onnx", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

@@ -70,7 +70,7 @@ def test_defaults_that_all_presets_share_are_shown() -> None:
     assert presets.default_text("gamma") == presets.default_text("conditional") == "preset"
 
 
-def test_help_was_asked_of_every_command() -> None:
+def test_the_help_tests_cover_the_commands() -> None:
     assert {"train", "sample"} <= set(COMMANDS)
 
 
@@ -87,7 +87,7 @@ def test_module_runs_like_the_command() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["trian"], ["train", "--no-such-flag"], ["--no-such-flag"]], ids=" ".join)
-def test_typing_error_exits_2_and_says_nothing_on_stdout(arguments: list[str]) -> None:
+def test_a_typo_exits_with_2_and_prints_nothing_to_stdout(arguments: list[str]) -> None:
     end = CliRunner().invoke(app, arguments)
     assert end.exit_code == 2
     assert not end.stdout and arguments[-1] in end.stderr

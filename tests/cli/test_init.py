@@ -23,7 +23,7 @@ def birds() -> Path:
     return folder
 
 
-def test_a_run_goes_on_from_a_run_on_its_data_and_its_results_can_be_used(run: Path, tiny_idx: Path) -> None:
+def test_a_run_starts_from_another_run_and_its_results_can_be_used(run: Path, tiny_idx: Path) -> None:
     result = gancli("train", "--data", tiny_idx, "--init", run, "--seed", "5", *SHORT)
     assert result.exit_code == 0, result.output
     assert f"init     {run}, 0.104 kimg on tiny\n" in result.stderr
@@ -40,7 +40,7 @@ def test_a_run_goes_on_from_a_run_on_its_data_and_its_results_can_be_used(run: P
     assert result.exit_code == 0, result.output
 
 
-def test_pictures_take_the_size_of_a_model_file_and_what_starts_anew_is_said(run: Path, birds: Path) -> None:
+def test_pictures_get_the_size_of_a_model_file_and_new_weights_are_listed(run: Path, birds: Path) -> None:
     result = gancli("train", "--data", birds, "--init", run / "model.safetensors", *SHORT)
     assert result.exit_code == 0, result.output
     said = next(line for line in result.stderr.splitlines() if line.startswith("init "))
@@ -53,7 +53,7 @@ def test_pictures_take_the_size_of_a_model_file_and_what_starts_anew_is_said(run
     assert (record["train"]["resolution"], record["sources"]["resolution"]) == (8, "init")
 
 
-def test_a_dry_run_says_what_a_run_would_start_from_and_writes_nothing(run: Path, birds: Path) -> None:
+def test_a_dry_run_shows_what_a_run_would_start_from_and_writes_nothing(run: Path, birds: Path) -> None:
     before = sorted(Path("runs").rglob("*"))
     asked = ["--data", birds, "--init", "00000-quick-tiny", "--unconditional", "--dry-run", *SHORT]
     result = gancli("train", *asked)
@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_a_run_would_start_from_and_writes_nothing(run: Path
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["train", "dry run"])
-def test_what_cannot_start_from_a_model_is_refused_in_one_line(run: Path, birds: Path, dry: list[str]) -> None:
+def test_runs_that_cannot_start_from_a_model_are_refused_in_one_line(run: Path, birds: Path, dry: list[str]) -> None:
     wide = Path("wide")
     wide.mkdir()
     (wide / "train-images-idx3-ubyte").write_bytes(idx_bytes((20, 12, 12), bytes(20 * 144)))
@@ -97,12 +97,12 @@ def test_what_cannot_start_from_a_model_is_refused_in_one_line(run: Path, birds:
         assert result.stdout == "" and sorted(Path("runs").rglob("*")) == before
 
 
-def test_a_resumed_run_has_started_already(run: Path) -> None:
+def test_resume_cannot_be_combined_with_init(run: Path) -> None:
     result = gancli("train", "--resume", run, "--init", run)
     assert result.exit_code == 2 and "--resume and --init" in result.stderr
 
 
-def test_an_idx_set_of_another_size_fits_if_that_is_asked_for(run: Path) -> None:
+def test_an_idx_set_of_another_size_is_resized_on_request(run: Path) -> None:
     wide = Path("wide")
     wide.mkdir()
     (wide / "train-images-idx3-ubyte").write_bytes(idx_bytes((20, 12, 12), bytes(20 * 144)))

@@ -50,7 +50,7 @@ def made(*arguments: str | Path) -> str:
     return result.stdout
 
 
-def test_nothing_is_mandatory(run: Path) -> None:
+def test_all_arguments_are_optional(run: Path) -> None:
     result = gancli("interpolate")
     path = run / "walks" / "00000" / "walk.gif"
     assert result.stdout == f"300 frames, 15 s: {path}\n"
@@ -64,7 +64,7 @@ def test_nothing_is_mandatory(run: Path) -> None:
     assert made("--n", "2", "--frames", "3") == f"6 frames, 0.3 s: {run / 'walks' / '00001' / 'walk.gif'}\n"
 
 
-def test_every_ending_shows_the_same_walk(model: Path) -> None:
+def test_every_format_shows_the_same_walk(model: Path) -> None:
     options = [model, "--seeds", "3,7", "--frames", "5", "--loop"]
     for output in ("w", "w.png", "w.webp", "w.gif"):
         made(*options, "--scale", "2", "-o", output)
@@ -90,7 +90,7 @@ def test_mp4_is_written_where_its_extra_is_installed(model: Path, monkeypatch: p
     assert not Path("x.mp4").exists()
 
 
-def test_what_made_it_is_in_every_png_and_beside_the_rest(model: Path) -> None:
+def test_the_record_is_in_every_png_and_next_to_other_formats(model: Path) -> None:
     options = [model, "--seeds", "3,7", "--frames", "2", "--class", "dot,0", "--trunc", "0.5"]
     for output in ("w", "w.png", "w.webp", "w.gif"):
         made(*options, "-o", output)
@@ -139,7 +139,7 @@ def test_film_loops_and_strip_does_not_unless_asked(model: Path) -> None:
         (["--duration", "0.01s"], 2, 50),
     ],
 )
-def test_time_of_a_gif_is_whole_hundredths_and_what_was_asked(
+def test_a_gif_has_the_requested_time_in_whole_hundredths(
     model: Path, options: list[str], n: int, step_ms: int
 ) -> None:
     result = gancli("interpolate", model, "--n", "2", *options, "--scale", "1", "-o", "w.gif")
@@ -150,7 +150,7 @@ def test_time_of_a_gif_is_whole_hundredths_and_what_was_asked(
     assert len(notes) == (1000 / step_ms != fps)
 
 
-def test_a_webp_has_the_very_rate(model: Path) -> None:
+def test_a_webp_has_the_exact_rate(model: Path) -> None:
     result = gancli("interpolate", model, "--n", "2", "--frames", "3", "--fps", "24", "-o", "w.webp")
     assert film(Path("w.webp"))[1] == [42, 41, 42] * 2
     assert "instead" not in result.stderr
@@ -166,7 +166,7 @@ def test_a_webp_has_the_very_rate(model: Path) -> None:
         (["--duration", "2s", "--n", "2", "--path", "circle"], 40),
     ],
 )
-def test_a_film_is_as_long_as_asked_whether_it_loops_or_not(model: Path, options: list[str], frames: int) -> None:
+def test_a_film_has_the_requested_length_with_or_without_loop(model: Path, options: list[str], frames: int) -> None:
     shown = json.loads(made(model, *options, "-o", "w.gif", "--scale", "1", "--json"))
     assert (shown["frames"], shown["seconds"]) == (frames, frames / 20)
     assert len(film(Path("w.gif"))[0]) == frames
@@ -174,7 +174,7 @@ def test_a_film_is_as_long_as_asked_whether_it_loops_or_not(model: Path, options
     assert abs(strip["frames"] - frames) <= 2 and strip["seconds"] is None
 
 
-def test_as_many_frames_as_a_film_has_are_not_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_number_of_frames_is_accepted(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those there are count: without the way back, two pictures have one segment."""
     monkeypatch.setattr("gancli.config.MAX_FRAMES", 20)
     assert made(model, "--n", "2", "--frames", "19", "--no-loop", "-o", "w").startswith("20 frames")
@@ -182,7 +182,7 @@ def test_as_many_frames_as_a_film_has_are_not_refused(model: Path, monkeypatch: 
     assert refused.exit_code == 2 and "21 frames are too many" in refused.stderr
 
 
-def test_a_grid_shows_many_walks_and_deals_out_the_seeds(model: Path) -> None:
+def test_a_grid_shows_many_walks_and_splits_the_seeds(model: Path) -> None:
     made(model, "--grid", "2x3", "--n", "2", "--frames", "2", "-o", "grid")
     made(model, "--grid", "2x3", "--seeds", "0-11", "--frames", "2", "-o", "same")
     grid = [read(path) for path in sorted(Path("grid").glob("*.png"))]
@@ -200,7 +200,7 @@ def test_a_grid_shows_many_walks_and_deals_out_the_seeds(model: Path) -> None:
     assert json.loads(Path("classes/provenance.json").read_text())["seeds"] == "0-5"
 
 
-def test_films_are_enlarged_so_that_they_can_be_seen_and_stills_are_not(model: Path) -> None:
+def test_small_films_are_enlarged_and_stills_are_not(model: Path) -> None:
     rows = [("w.gif", [], 35 * 8), ("g.gif", ["--grid", "4x4"], 18 * 4 * 8), ("w.png", [], 8), ("w", [], 8)]
     for output, options, height in rows:
         made(model, "--n", "2", "--frames", "1", *options, "-o", output)
@@ -208,9 +208,7 @@ def test_films_are_enlarged_so_that_they_can_be_seen_and_stills_are_not(model: P
         assert read(path).shape[0] == height, output
 
 
-def test_a_colour_gif_has_one_palette_that_suits_all_of_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_colour_gif_has_one_palette_for_the_whole_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colour = save_model(tmp_path / "colour.safetensors", channels=3)
     asked = []
     palette_of = gif.build_palette
@@ -244,7 +242,7 @@ def test_nothing_is_overwritten_without_force(model: Path) -> None:
     assert result.exit_code == 1 and "v.webp.json exists" in result.stderr and not Path("v.webp").exists()
 
 
-def test_pictures_of_a_stranger_stay_even_by_force(model: Path) -> None:
+def test_force_keeps_pictures_that_gancli_did_not_make(model: Path) -> None:
     photos = Path("photos")
     photos.mkdir()
     for name in ("00001.png", "00500.png", "20231.png", "beach.jpg", "provenance.json"):
@@ -265,7 +263,7 @@ def test_json_is_one_object(model: Path) -> None:
     assert (shown["frames"], shown["seconds"], shown["seeds"], shown["output"]) == (4, 0.2, "3,7", "w.gif")
 
 
-def test_a_large_film_is_told_of(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_film_gets_a_note(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.video.formats.LARGE_BYTES", 100)
     result = gancli("interpolate", model, "--n", "2", "--frames", "2", "-o", "w.gif")
     assert "note: w.gif has 0.0 MB; to make it smaller" in result.stderr

@@ -38,7 +38,7 @@ def trained(tiny_idx: Path) -> gancli.Run:
     return gancli.train(tiny_idx, kimg=0.1, **SMALL)
 
 
-def test_the_public_surface_is_this_with_types_and_docstrings() -> None:
+def test_the_public_names_are_fixed_and_have_types_and_docstrings() -> None:
     assert sorted(gancli.__all__) == SURFACE
     assert set(dir(gancli)) == {*SURFACE, "__version__"}
     for name in SURFACE:
@@ -56,7 +56,7 @@ def test_importing_gancli_imports_neither_torch_nor_numpy() -> None:
     assert (end.stdout, end.stderr) == ("set()\n", "")
 
 
-def test_the_page_runs_as_it_stands(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_the_page_runs(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the data and the length of training are others."""
     monkeypatch.setattr(evaluation, "SCORER_N_FAKES", 100)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
@@ -78,7 +78,7 @@ def test_the_page_runs_as_it_stands(tiny_idx: Path, monkeypatch: pytest.MonkeyPa
     assert used == {"train", "load", "generate", "evaluate"}
 
 
-def test_a_tracker_is_told_and_a_resumed_run_tells_it_too(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_receives_events_of_new_and_resumed_runs(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
 
     class Told:
@@ -112,7 +112,7 @@ def test_train_does_what_the_command_does(trained: gancli.Run, tiny_idx: Path) -
     assert trained.metrics[-1]["nimg"] == 104 and trained.record["sources"]["kimg"] == "flag"
 
 
-def test_training_is_told_stopped_and_gone_on_with(tiny_idx: Path, trained: gancli.Run) -> None:
+def test_training_is_observed_stopped_and_resumed(tiny_idx: Path, trained: gancli.Run) -> None:
     told: list[events.Event] = []
 
     def stop(event: events.Event) -> None:
@@ -136,7 +136,7 @@ def test_notes_and_warnings_are_logged(tiny_idx: Path, caplog: pytest.LogCapture
     assert "starting from" in (Path("runs/00001-quick-tiny") / "events.jsonl").read_text()
 
 
-def test_pictures_are_those_of_sample(trained: gancli.Run) -> None:
+def test_generated_images_equal_those_of_sample(trained: gancli.Run) -> None:
     model = gancli.load(trained.path.name)
     assert (
         isinstance(model, model_file.Model) and model.digest == gancli.load(trained.path / "model.safetensors").digest
@@ -153,7 +153,7 @@ def test_pictures_are_those_of_sample(trained: gancli.Run) -> None:
     assert len(gancli.generate(model)) == 64 and len(gancli.generate(model, classes="all")) == 3 * 64
 
 
-def test_scores_are_those_of_evaluate(trained: gancli.Run, tiny_idx: Path) -> None:
+def test_scores_equal_those_of_evaluate(trained: gancli.Run, tiny_idx: Path) -> None:
     told = json.loads(command("evaluate", trained.path, "--n", "60", "--json").stdout)
     found = gancli.evaluate(trained, n=60).to_json()
     assert found == {key: told[key] for key in ("scores", "conditions")}
@@ -174,7 +174,7 @@ def test_any_pictures_can_be_scored(trained: gancli.Run, tiny_idx: Path) -> None
     assert fewer[0].scores != gancli.evaluate(pictures[:30], tiny_idx, metrics=["kid"], seed=1).scores, "not the first"
 
 
-def test_mistakes_are_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: Path) -> None:
+def test_mistakes_raise_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx: Path) -> None:
     model, pictures = trained.model(), np.zeros((30, 8, 8, 1), np.uint8)
     wrong = [
         (lambda: gancli.train(tiny_idx, learning_rate=0.1), ConfigError, "unknown setting 'learning_rate'"),

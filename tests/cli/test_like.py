@@ -37,7 +37,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_picture_of_a_folder_is_made_again_byte_for_byte(run: Path, way: str) -> None:
+def test_every_picture_of_a_folder_is_reproduced_byte_for_byte(run: Path, way: str) -> None:
     gancli("sample", run, *WAYS[way], "-o", "out")
     pictures = sorted(Path("out").glob("*.png"))
     assert len(pictures) >= 5
@@ -47,7 +47,7 @@ def test_every_picture_of_a_folder_is_made_again_byte_for_byte(run: Path, way: s
         assert Path("again.png").read_bytes() == path.read_bytes(), path
 
 
-def test_a_lone_grid_is_the_same_bytes_wherever_and_however_it_is_written(run: Path) -> None:
+def test_a_grid_has_the_same_bytes_however_it_is_written(run: Path) -> None:
     gancli("sample", run, "--n", "4", "-o", "a.png")
     gancli("sample", run, "--n", "4", "-o", "b", "-q", "--device", "cpu", "--no-preview", "--json")
     gancli("sample", run, "--n", "4", "--no-singles", "--format", "png", "--outdir", "elsewhere", "-o", "c")
@@ -56,7 +56,7 @@ def test_a_lone_grid_is_the_same_bytes_wherever_and_however_it_is_written(run: P
     assert record("a.png")["command"] == f"gancli sample {run} --n 4"
 
 
-def test_what_a_picture_says_of_itself(run: Path) -> None:
+def test_what_the_record_of_a_picture_contains(run: Path) -> None:
     gancli("sample", run, "--seeds", "4,6-8", "--class", "1,2", "--trunc", "0.5", "-o", "out")
     sha256 = json.loads(gancli("sample", run, "--n", "1", "-o", "x.png", "--json").stdout)["sha256"]
     said = record("out/grid.png")
@@ -69,7 +69,7 @@ def test_what_a_picture_says_of_itself(run: Path) -> None:
     assert single == {**said, "seeds": "6", "classes": ["2"], "settings": {"grid": "1x1", "scale": 1}}
 
 
-def test_outputs_that_carry_no_text_have_it_beside_them(run: Path) -> None:
+def test_outputs_without_embedded_text_have_a_record_next_to_them(run: Path) -> None:
     for output in ("out.npz", "out.webp"):
         gancli("sample", run, "--n", "4", "-o", output)
         assert json.loads(Path(f"{output}.json").read_text())["seeds"] == "0-3"
@@ -77,7 +77,7 @@ def test_outputs_that_carry_no_text_have_it_beside_them(run: Path) -> None:
     assert not Path("out.png.json").exists()
 
 
-def test_the_grid_of_a_long_folder_tells_of_what_it_shows(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_grid_of_a_long_folder_records_only_the_seeds_it_shows(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.config.MAX_GRID", 8)
     gancli("sample", run, "--n", "9", "--class", "all", "-o", "long")
     assert record("long/grid.png")["seeds"] == "0-1"
@@ -86,7 +86,7 @@ def test_the_grid_of_a_long_folder_tells_of_what_it_shows(run: Path, monkeypatch
     assert Path("again.png").read_bytes() == Path("long/grid.png").read_bytes()
 
 
-def test_without_a_place_it_goes_to_a_new_folder_of_the_run(run: Path) -> None:
+def test_without_output_it_goes_to_a_new_folder_of_the_run(run: Path) -> None:
     gancli("sample", run, "--n", "3")
     result = gancli("sample", "--like", run / "samples/00000/seed0002.png", "--json")
     made = run / "samples/00001/seed0002.png"
@@ -96,7 +96,7 @@ def test_without_a_place_it_goes_to_a_new_folder_of_the_run(run: Path) -> None:
     assert sorted(p.name for p in made.parent.iterdir()) == ["provenance.json", "seed0002.png"]
 
 
-def test_the_model_is_found_where_it_was_named_recorded_or_beside_the_picture(
+def test_the_model_is_found_by_argument_record_or_next_to_the_picture(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gancli("sample", run, "--n", "3")
@@ -130,7 +130,7 @@ def test_another_model_is_refused(run: Path, tiny_idx: Path) -> None:
     assert sorted(Path().rglob("*")) == before
 
 
-def test_of_a_run_its_best_model_is_tried_too(run: Path, tiny_idx: Path) -> None:
+def test_the_best_model_of_a_run_is_also_tried(run: Path, tiny_idx: Path) -> None:
     trained(tiny_idx, "--kimg", "0.1", "--seed", "1")
     shutil.copy("runs/00001-quick-tiny/model.safetensors", run / "model-best.safetensors")
     gancli("sample", run, "--n", "3", "--best", "-o", "a.png")
@@ -141,12 +141,12 @@ def test_of_a_run_its_best_model_is_tried_too(run: Path, tiny_idx: Path) -> None
     assert result.exit_code == 1 and "moved/model.safetensors is another" in result.stderr
 
 
-def test_what_training_leaves_does_not_say_what_made_it(run: Path) -> None:
+def test_pictures_of_training_have_no_record_and_are_refused(run: Path) -> None:
     result = gancli("sample", "--like", run / "samples.png")
     assert result.exit_code == 1 and "samples.png" in result.stderr
 
 
-def test_a_picture_changed_since_is_said_to_be_another(run: Path) -> None:
+def test_a_changed_picture_gets_a_warning(run: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     text = image_io.read_png_text(Path("a.png"))
     image_io.write_png(Path("changed.png"), 255 - image_io.read_png(Path("a.png")), text)
@@ -168,7 +168,7 @@ DECIDED = {
 }
 
 
-def test_flags_that_the_picture_decides_are_refused() -> None:
+def test_flags_that_the_picture_sets_are_refused() -> None:
     refused = 0
     for flag, value in DECIDED.items():
         result = gancli("sample", "--like", "a.png", flag, *([] if value is None else [value]))
@@ -210,7 +210,7 @@ BAD = {
 }
 
 
-def test_what_cannot_be_made_again_gets_one_line(run: Path) -> None:
+def test_pictures_that_cannot_be_reproduced_are_refused_in_one_line(run: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     said, refused = record("a.png"), 0
     Path("odd.png").touch()
@@ -236,14 +236,14 @@ def test_the_original_is_never_replaced(run: Path) -> None:
         assert {path: path.read_bytes() for path in Path("out").iterdir()} == before
 
 
-def test_a_folder_made_by_force_holds_the_picture_alone(run: Path) -> None:
+def test_a_folder_replaced_by_force_contains_only_the_picture(run: Path) -> None:
     for output in ("a", "b"):
         gancli("sample", run, "--n", "3", "-o", output)
     assert gancli("sample", "--like", "a/grid.png", "-o", "b", "--force").exit_code == 0
     assert sorted(os.listdir("b")) == ["grid.png", "provenance.json"]
 
 
-def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path) -> None:
+def test_a_model_is_found_whatever_path_was_recorded(run: Path) -> None:
     os.mkfifo("pipe.safetensors")
     gancli("sample", run, "--n", "3")
     picture, found = run / "samples/00000/grid.png", 0
@@ -257,7 +257,7 @@ def test_a_model_is_found_whatever_path_a_stranger_recorded(run: Path) -> None:
     assert found == 5
 
 
-def test_only_the_beginning_of_another_model_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_header_of_another_model_is_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     with_text("a.png", "a.png", json.dumps({**record("a.png"), "sha256": "0" * 64}))
     monkeypatch.setattr("gancli.core.networks.model_file.load_model", lambda *_: pytest.fail("read"))
@@ -265,7 +265,7 @@ def test_only_the_beginning_of_another_model_is_read(run: Path, monkeypatch: pyt
     assert result.exit_code == 1 and "is another" in result.stderr
 
 
-def test_files_that_are_no_picture_of_gancli_get_one_line(run: Path) -> None:
+def test_files_that_gancli_did_not_make_are_refused_in_one_line(run: Path) -> None:
     gancli("sample", run, "--n", "3", "-o", "a.png")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("plain.png")
     Path("cut.png").write_bytes(Path("a.png").read_bytes()[:60])

@@ -51,7 +51,7 @@ def logged(run: Path) -> str | None:
     return json.loads((run / "config.json").read_text()).get("log")
 
 
-def test_a_run_is_logged_and_a_resumed_one_goes_on_with_its_log(tiny_idx: Path) -> None:
+def test_a_run_is_logged_and_a_resumed_one_continues_its_log(tiny_idx: Path) -> None:
     train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
     assert Steps.seen[0] == ("steps", RUN, 0) and Steps.seen[-1] == "end"
     assert {"RunStarted", "Measured", "FrameSaved", "SnapshotSaved", "RunEnded"} <= {*Steps.seen[1:-1]}
@@ -66,7 +66,7 @@ def test_a_run_is_logged_and_a_resumed_one_goes_on_with_its_log(tiny_idx: Path) 
     assert Steps.seen[0][0] == "steps" and logged(RUN) == "steps"
 
 
-def test_a_finished_run_that_is_resumed_tells_nothing(tiny_idx: Path) -> None:
+def test_resuming_a_finished_run_logs_nothing(tiny_idx: Path) -> None:
     train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
     Steps.seen.clear()
     train("--resume", RUN)
@@ -82,13 +82,13 @@ def test_a_tracker_that_fails_does_not_end_training_nor_change_it(tiny_idx: Path
     assert logged(other) is None
 
 
-def test_a_run_whose_tracker_is_gone_goes_on_without(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_tracker_is_gone_continues_without_it(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("--data", tiny_idx, "--kimg", "0.1", "--log", "steps", *FAST)
     monkeypatch.delitem(registry.TRACKERS, "steps")
     assert "warning: unknown tracker 'steps'" in train("--resume", RUN, "--kimg", "0.2")
 
 
-def test_tensorboard_that_is_missing_is_said_before_any_work(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tensorboard_is_reported_before_any_work(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gancli.trackers.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = gancli("train", "--data", tiny_idx, "--log", "tensorboard")

@@ -56,11 +56,11 @@ def typed(*arguments: str) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_command_in_one_form_without_what_changes_no_pixel(arguments: list[str], expected: str) -> None:
+def test_the_recorded_command_omits_flags_that_change_no_pixel(arguments: list[str], expected: str) -> None:
     assert typed(*arguments) == expected
 
 
-def test_what_was_given_is_told_from_defaults() -> None:
+def test_given_flags_are_distinguished_from_defaults() -> None:
     typed("--number", "1", "--no-loop")
     assert seen["given"] == ["number", "loop"]
 
@@ -70,7 +70,7 @@ def test_values_out_of_range_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-def test_train_has_a_flag_for_each_setting_below_its_heading_and_a_setting_is_declared_once() -> None:
+def test_train_has_one_flag_for_each_setting_under_its_heading() -> None:
     options = {param.name: param for param in typer.main.get_command(cli).commands["train"].params}
     named = config.tunable_settings()
     assert len(named) >= 40 and {*named} <= {*options} and not {"ema_ramp", "tick_kimg"} & {*options}

@@ -41,7 +41,7 @@ def test_every_command_works_below_a_folder_of_any_name(tiny_idx: Path, name: st
     assert (runs / "00001-quick-data" / "model.safetensors").is_file()
 
 
-def test_a_folder_whose_name_is_no_text_is_named_as_it_is(tiny_idx: Path) -> None:
+def test_a_folder_whose_name_is_not_text_is_shown_unchanged(tiny_idx: Path) -> None:
     """In a process of its own, whose stdout takes the bytes of a path."""
     folder = os.fsencode(Path.cwd()) + b"/caf\xc3\xa9 \xff\xfe"
     for words in (
@@ -70,7 +70,7 @@ def test_a_run_whose_folder_is_deleted_ends_with_one_line(tiny_idx: Path, monkey
 
 
 @pytest.mark.parametrize("command", [["train", "--kimg", "0.2"], ["--help"], ["train", "--help"]], ids=" ".join)
-def test_a_reader_that_goes_away_is_no_error(tiny_idx: Path, command: list[str]) -> None:
+def test_a_closed_pipe_is_not_an_error(tiny_idx: Path, command: list[str]) -> None:
     more = ["--data", str(tiny_idx), *FAST] if command[0] == "train" and "--help" not in command else []
     read, write = os.pipe()
     os.close(read)
@@ -98,7 +98,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_nothing_can_be_written_where_it_is_not_allowed(closed: Path, tiny_idx: Path, run: Path) -> None:
+def test_unwritable_folders_are_refused_in_one_line(closed: Path, tiny_idx: Path, run: Path) -> None:
     model = run / "model.safetensors"
     denied = "Permission denied; check the folder's permissions or choose another place"
     no_output = f"no permission to write to {closed}; choose another -o"
@@ -114,7 +114,7 @@ def test_nothing_can_be_written_where_it_is_not_allowed(closed: Path, tiny_idx: 
     assert [*closed.iterdir()] == []
 
 
-def test_a_run_that_became_read_only_is_left_as_it_is(tiny_idx: Path) -> None:
+def test_a_read_only_run_is_not_changed(tiny_idx: Path) -> None:
     run = trained(tiny_idx, "--kimg", "0.2")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     run.chmod(0o555)
@@ -127,7 +127,7 @@ def test_a_run_that_became_read_only_is_left_as_it_is(tiny_idx: Path) -> None:
     assert gancli("train", "--resume", run, "--kimg", "0.4", "-q").exit_code == 0
 
 
-def test_a_clock_that_goes_back_is_not_noticed(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_goes_back_changes_nothing(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a run has written is of the future then; its twin knows nothing of it."""
     run, twin = trained(tiny_idx, "--kimg", "0.2"), Path("runs/00001-quick-tiny")
     shutil.copytree(run, twin)

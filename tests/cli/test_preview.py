@@ -54,7 +54,7 @@ def test_a_character_is_two_pixels_and_a_missing_row_is_black() -> None:
     assert np.array_equal(shown[:3], picture) and shown.shape == (4, 5, 3) and not shown[3].any()
 
 
-def test_shrinking_takes_means() -> None:
+def test_shrinking_averages_pixels() -> None:
     grey = np.array([[0, 2, 9, 9], [4, 6, 9, 9]], np.uint8)
     assert preview.shrink_picture(grey, 2).tolist() == [[3, 9]]
     assert preview.shrink_picture(np.stack([grey, grey, grey], axis=-1), 2).tolist() == [[[3, 3, 3], [9, 9, 9]]]
@@ -80,7 +80,7 @@ def test_the_largest_size_that_fits_is_shown(
     assert preview.preview_layout(shape, side, width, 48) == expected
 
 
-def test_what_is_shown_are_the_samples(run: Path) -> None:
+def test_the_preview_shows_the_samples(run: Path) -> None:
     model = model_file.load_model(run / "model.safetensors")
     for draw, columns, rows in (
         (SampleRequest(range(64)), 3, 6),
@@ -97,7 +97,7 @@ def test_what_is_shown_are_the_samples(run: Path) -> None:
             assert np.array_equal(cell, made[i]), i
 
 
-def test_a_terminal_that_cannot_show_it_is_spared() -> None:
+def test_an_unsuitable_terminal_gets_no_preview() -> None:
     def can(**changes: object) -> bool:
         settings = dict(force_terminal=True, color_system="truecolor", no_color=False, _environ={"TERM": "xterm"})
         settings["file"] = io.TextIOWrapper(io.BytesIO(), "utf-8")
@@ -111,7 +111,7 @@ def test_a_terminal_that_cannot_show_it_is_spared() -> None:
     assert not can(file=io.TextIOWrapper(io.BytesIO(), "latin-1"))
 
 
-def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
+def test_a_real_terminal_gets_the_preview_and_stdout_does_not(run: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1"}
     ours, theirs = pty.openpty()
@@ -132,7 +132,7 @@ def test_a_real_terminal_gets_it_and_stdout_does_not(run: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "wanted"), [([], True), (["--no-preview"], False), (["-q"], False), (["--json"], False)]
 )
-def test_it_is_left_out_where_it_is_unwanted(
+def test_the_preview_is_omitted_where_unwanted(
     run: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], wanted: bool
 ) -> None:
     monkeypatch.setattr(preview, "can_show", lambda console: True)

@@ -68,13 +68,13 @@ def run_in(folder: Path) -> RunDir:
     return RunDir(path)
 
 
-def test_only_one_run_is_made_and_it_says_how_many_made_it(whole: Path) -> None:
+def test_several_processes_make_one_run_that_records_their_number(whole: Path) -> None:
     record = run_in(whole).read_config()
     assert record["machine"]["processes"] == 2
     assert {line["kind"] for line in read_jsonl(run_in(whole).metrics)} == {"epoch", "tick", "eval"}
 
 
-def test_the_networks_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+def test_the_networks_equal_those_of_one_process(whole: Path, tmp_path: Path) -> None:
     """Each takes other images than the other one, else they would be those of a half as large batch."""
     write_pictures(tmp_path)
     assert gancli(*TRAIN).exit_code == 0
@@ -85,9 +85,7 @@ def test_the_networks_are_those_of_one_process(whole: Path, tmp_path: Path) -> N
         torch.testing.assert_close(shared[name], weight, rtol=0, atol=1e-4)
 
 
-def test_a_job_of_which_a_process_dies_is_started_again_and_ends_as_if_nothing_had_happened(
-    whole: Path, tmp_path: Path
-) -> None:
+def test_a_job_whose_processes_die_is_restarted_and_gives_the_same_result(whole: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path)
     end = by_two(tmp_path, *TRAIN, faults="0 die 1 160, 1 die 0 240", restarts=2)
     assert end.exit_code == 0, end.stderr
@@ -100,7 +98,7 @@ def test_a_job_of_which_a_process_dies_is_started_again_and_ends_as_if_nothing_h
     assert resumed == [104, 200]
 
 
-def test_what_goes_wrong_in_one_process_ends_all_with_one_message(tmp_path: Path) -> None:
+def test_an_error_in_one_process_ends_all_with_one_message(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     end = by_two(tmp_path, *TRAIN, faults="0 raise 1 160, 1 differ 1 240", restarts=1)
     run = run_in(tmp_path)
@@ -112,7 +110,7 @@ def test_what_goes_wrong_in_one_process_ends_all_with_one_message(tmp_path: Path
     assert [parse_nimg(path) for path in run.checkpoints()] == [200, 104]
 
 
-def test_numbers_that_go_wrong_in_one_process_take_all_back_and_sigterm_stops_all(tmp_path: Path) -> None:
+def test_divergence_in_one_process_takes_all_back_and_sigterm_stops_all(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     end = by_two(tmp_path, *TRAIN, faults="0 nan 1 160, 0 stop 1 240")
     told = read_jsonl(run_in(tmp_path).events)
@@ -123,7 +121,7 @@ def test_numbers_that_go_wrong_in_one_process_take_all_back_and_sigterm_stops_al
     ]
 
 
-def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path, tmp_path: Path) -> None:
+def test_a_run_of_two_processes_resumes_with_one_and_with_two(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     path = str(run_in(tmp_path).path)
     alone = gancli("train", "--resume", path, "--kimg", "0.4")
@@ -135,7 +133,7 @@ def test_a_run_of_two_processes_goes_on_with_one_and_with_two_again(whole: Path,
     assert parse_nimg(run_in(tmp_path).checkpoints()[0]) == 504
 
 
-def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+def test_samples_under_torchrun_equal_those_of_one_process(whole: Path, tmp_path: Path) -> None:
     model = str(run_in(whole).model)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gancli"]
     draw = [*torchrun, "--", "sample", model, "--n", "200", "-o", "two.npz"]
@@ -146,7 +144,7 @@ def test_samples_by_torchrun_are_those_of_one_process(whole: Path, tmp_path: Pat
         assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def test_scores_are_those_of_one_process(whole: Path, tmp_path: Path) -> None:
+def test_scores_equal_those_of_one_process(whole: Path, tmp_path: Path) -> None:
     score = ("evaluate", str(run_in(whole).path), "--json", "--quiet", "-o", "scores")
     end = by_two(tmp_path, *score)
     assert end.exit_code == 0, end.stderr
@@ -171,7 +169,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
         ({"TORCHELASTIC_RUN_ID": "none", "GROUP_WORLD_SIZE": "3"}, None),
     ],
 )
-def test_a_job_is_known_by_its_launcher_or_its_name(
+def test_a_job_is_identified_by_its_launcher_or_its_name(
     environment: dict[str, str], found: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TORCHELASTIC_RUN_ID", "GROUP_WORLD_SIZE"):
@@ -181,7 +179,7 @@ def test_a_job_is_known_by_its_launcher_or_its_name(
     assert processes.torchrun_job_id() == found
 
 
-def test_only_a_job_that_is_started_again_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_restarted_job_continues_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, config in enumerate(('{"job": "mine"}', '{"job": "other"}', "rubbish")):
         (tmp_path / f"0000{number}-run").mkdir()
         (tmp_path / f"0000{number}-run" / "config.json").write_text(config)

@@ -94,7 +94,7 @@ def test_a_dumb_terminal_gets_no_control_codes(tiny_idx: Path) -> None:
     assert "\x1b" not in text and "next: gancli sample" in text
 
 
-def test_the_latest_score_stands_before_the_losses(
+def test_the_latest_score_is_shown_before_the_losses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(render, "LOG_EVERY_S", 0.0)
@@ -107,7 +107,7 @@ def test_the_latest_score_stands_before_the_losses(
     assert shown == "2.0 of 4.0 kimg  100 img/s  ETA 20s  fd_digits 0.988  D 1.234  G 0.900  D acc 0.72\n"
 
 
-def test_warnings_are_said_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_shown_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     warned = events.Warned(20_000, "collapse", "collapse: [red]all[/red] alike")
     for show in (render.QuietDisplay(), render.LogDisplay()):
         show(warned)
@@ -133,7 +133,7 @@ class Gone(io.StringIO):
         raise OSError(errno.EIO, "Input/output error")
 
 
-def test_bars_on_a_terminal_that_went_away_end_nothing() -> None:
+def test_a_vanished_terminal_does_not_end_the_run() -> None:
     bar = Progress(console=Console(file=Gone(), force_terminal=True))
     done = False
     with render.show_bar(bar) as here:
@@ -142,7 +142,7 @@ def test_bars_on_a_terminal_that_went_away_end_nothing() -> None:
     assert done
 
 
-def test_an_error_that_nobody_can_read_still_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_on_a_closed_stderr_keeps_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Gone())
     with pytest.raises(typer.Exit) as end:
         exit_with_error("no space", 1, ValueError())

@@ -23,7 +23,7 @@ def bare() -> RunDir:
     return run_folders.make_run(Path("runs"), {"preset": "quick"}, name="quick-tiny")
 
 
-def test_training_leaves_the_page_that_the_command_makes_anew(run: Path) -> None:
+def test_training_and_the_command_write_the_same_page(run: Path) -> None:
     made = (run / "report.html").read_bytes()
     assert b"gancli train --preset quick" in made
     (run / "report.html").write_bytes(b"old")
@@ -33,7 +33,7 @@ def test_training_leaves_the_page_that_the_command_makes_anew(run: Path) -> None
     assert (run / "report.html").read_bytes() == made
 
 
-def test_an_evaluation_of_the_run_comes_onto_its_page(run: Path) -> None:
+def test_an_evaluation_of_the_run_is_added_to_its_page(run: Path) -> None:
     before = (run / "report.html").read_bytes()
     end = gancli("evaluate", run, "--n", "60", "--metrics", "diversity,memorization", "-q")
     assert end.exit_code == 0, end.output
@@ -66,7 +66,7 @@ def test_several_runs_get_a_new_page_in_reports(bare: RunDir) -> None:
     assert not bare.report.exists()
 
 
-def test_a_page_goes_where_it_is_asked_to_and_over_others_only_by_force(bare: RunDir) -> None:
+def test_a_page_goes_to_the_given_place_and_overwrites_only_with_force(bare: RunDir) -> None:
     assert gancli("report", bare.path, "-o", "x.html").exit_code == 0
     made = Path("x.html").read_bytes()
     assert made == page.render_report([bare])
@@ -77,7 +77,9 @@ def test_a_page_goes_where_it_is_asked_to_and_over_others_only_by_force(bare: Ru
     assert Path("x.html").read_bytes() == made and not bare.report.exists()
 
 
-def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_refreshed_at_snapshots_and_scores_but_not_too_often(
+    bare: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now, made = [0.0], []
 
     def write(run: RunDir) -> None:
@@ -97,7 +99,7 @@ def test_a_run_is_refreshed_at_snapshots_and_scores_but_rarely(bare: RunDir, mon
     assert made == [0, 2 + 2 * REFRESH_REST_FACTOR]
 
 
-def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_page_does_not_end_training(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     bare.config.write_text("not json")
     said: list[str] = []
     refresh = ReportRefresher(bare, said.append, lambda: 0.0)
@@ -112,7 +114,7 @@ def test_a_page_that_cannot_be_made_ends_no_training(bare: RunDir, monkeypatch: 
     assert said[1] == f"cannot refresh {bare.report}: ZeroDivisionError: division by zero"
 
 
-def test_nothing_is_written_into_a_folder_that_took_the_place_of_the_run(bare: RunDir) -> None:
+def test_nothing_is_written_to_a_folder_that_replaced_the_run(bare: RunDir) -> None:
     refresh = ReportRefresher(bare, lambda _: None, lambda: 0.0)
     with bare.lock():
         bare.path.rename("moved")

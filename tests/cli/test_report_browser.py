@@ -97,7 +97,7 @@ def test_a_run_without_frames_keeps_its_picture_while_others_move(browser: Any) 
     opened.check_alone()
 
 
-def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_readings(browser: Any) -> None:
+def test_scrubbing_by_mouse_and_keys_changes_frame_marker_and_values(browser: Any) -> None:
     opened = Opened(browser, page.write_report(make_run("quick")))
     last, first = ("4.0 kimg · epoch 4.0", "200", "100%", "4.00"), ("0.0 kimg · epoch 0.0", "0", "0%", "0.00")
     second = ("1.0 kimg · epoch 1.0", "50", "25%", "1.00")
@@ -138,7 +138,7 @@ def test_the_play_button_runs_from_the_start_to_the_end_and_stops(browser: Any) 
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_it_fits_any_screen_light_or_dark_and_runs_nothing_of_a_file(browser: Any, width: int, scheme: str) -> None:
+def test_it_fits_any_screen_light_or_dark_and_runs_no_code_from_a_file(browser: Any, width: int, scheme: str) -> None:
     runs = [make_run("quick"), make_run("classic")]
     both = Path("both.html")
     both.write_bytes(page.render_report(runs))

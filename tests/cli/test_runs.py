@@ -12,7 +12,7 @@ from commands import gancli
 from gancli.files.run_folder import RunDir
 
 
-def test_the_table_has_a_line_for_each_run_and_json_the_same(run: Path) -> None:
+def test_the_table_and_json_have_an_entry_for_each_run(run: Path) -> None:
     shutil.copytree(run, Path("runs/00001-broken"))
     Path("runs/00001-broken/config.json").write_text("{")
     shutil.copytree(run, Path("runs/00002-[red]x"))
@@ -28,7 +28,7 @@ def test_the_table_has_a_line_for_each_run_and_json_the_same(run: Path) -> None:
     assert found[2]["path"] == str(run) and found[2]["nimg"] == 104 and found[2]["size_bytes"] > 10_000
 
 
-def test_a_score_stands_beside_its_floor_and_an_unfinished_run_beside_its_plan(run: Path) -> None:
+def test_scores_are_shown_with_their_floor_and_unfinished_runs_with_their_plan(run: Path) -> None:
     record = json.loads((run / "config.json").read_text())
     record |= {"eval": {"score": "fd_tiny", "floor": 0.5}, "plan": {"total_nimg": 4000}}
     (run / "config.json").write_text(json.dumps(record))

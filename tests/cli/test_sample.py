@@ -72,7 +72,7 @@ def test_class_chooses_by_name_or_number(run: Path) -> None:
     assert result.exit_code == 2 and "unknown class '9' (known: 0, 1, 2)" in result.stderr
 
 
-def test_every_seed_is_drawn_in_every_class_named_a_row_per_seed(run: Path) -> None:
+def test_every_seed_is_drawn_in_every_given_class_a_row_per_seed(run: Path) -> None:
     gancli("sample", run, "--seeds", "5,9", "--class", "2,0,2", "-o", "out")
     names = [f"seed{seed:04d}-class{label}.png" for seed in (5, 9) for label in (2, 0)]
     assert {p.name for p in Path("out").glob("seed*")} == set(names)
@@ -94,7 +94,7 @@ def test_all_classes_make_a_sheet_of_eight_rows(run: Path) -> None:
     assert read(Path("sheet.png")).shape == (64, 24)
 
 
-def test_truncation_draws_towards_one_picture_and_one_changes_nothing(run: Path) -> None:
+def test_lower_truncation_reduces_diversity_and_1_changes_nothing(run: Path) -> None:
     spread = []
     for trunc in ("0", "0.5", "1"):
         gancli("sample", run, "--n", "40", "--class", "1", "--trunc", trunc, "-o", f"{trunc}.npz")
@@ -116,7 +116,7 @@ def test_scale_makes_squares_of_pixels_in_every_kind_of_output(run: Path) -> Non
         assert np.array_equal(large["images"][..., 0], np.kron(small["images"][..., 0], np.ones((1, 3, 3), np.uint8)))
 
 
-def test_grid_and_singles_come_alone_by_one_flag(run: Path) -> None:
+def test_grid_or_singles_can_be_turned_off_by_one_flag(run: Path) -> None:
     gancli("sample", run, "--n", "5", "--grid", "none", "-o", "singles")
     assert {p.name for p in Path("singles").iterdir()} == {"provenance.json", *(f"seed000{i}.png" for i in range(5))}
     gancli("sample", run, "--n", "5", "--grid", "2x4", "--no-singles", "-o", "sheet")
@@ -183,7 +183,7 @@ def test_nothing_is_overwritten_without_force(run: Path) -> None:
     assert read(Path("out.png")).shape == (24, 24)
 
 
-def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_commands_at_once_get_different_numbers(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second starts while the first one writes."""
     write, second = samples.write_samples, []
 
@@ -200,7 +200,7 @@ def test_a_number_taken_by_one_command_is_not_that_of_another(run: Path, monkeyp
     assert [len(os.listdir(run / "samples" / name)) for name in ("00000", "00001")] == [5, 4]
 
 
-def test_a_folder_that_cannot_be_replaced_as_a_whole_is_left_alone(run: Path) -> None:
+def test_a_folder_that_cannot_be_replaced_as_a_whole_is_kept(run: Path) -> None:
     gancli("sample", run, "--n", "2", "-o", "out")
     Path("out/seed0001.png").unlink()
     Path("out/seed0001.png").mkdir()
@@ -210,7 +210,7 @@ def test_a_folder_that_cannot_be_replaced_as_a_whole_is_left_alone(run: Path) ->
     assert {path.name: path.is_file() and path.read_bytes() for path in Path("out").iterdir()} == before
 
 
-def test_the_grid_of_a_long_folder_shows_its_beginning(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_grid_of_a_long_folder_shows_the_first_seeds(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gancli.config.MAX_GRID", 60)
     gancli("sample", run, "--n", "130", "-o", "long")
     assert len(list(Path("long").glob("seed*.png"))) == 130
@@ -296,7 +296,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_a_strangers_model_that_does_not_say_what_it_is_is_refused(run: Path, case: str) -> None:
+def test_a_model_with_incomplete_metadata_is_refused(run: Path, case: str) -> None:
     tensors, meta, _ = tensor_file.unpack_tensors("model", run / "model.safetensors")
     Path("odd.safetensors").write_bytes(tensor_file.pack_tensors("model", tensors, {**meta, **DAMAGE[case]}))
     result = gancli("sample", "odd.safetensors")
@@ -312,7 +312,7 @@ def test_a_model_with_weights_that_are_not_numbers_is_refused(run: Path) -> None
     assert result.exit_code == 1 and "not finite" in result.stderr
 
 
-def test_class_names_of_a_strangers_model_reach_no_terminal_raw(run: Path) -> None:
+def test_class_names_of_a_model_are_escaped_for_the_terminal(run: Path) -> None:
     model = model_file.load_model(run / "model.safetensors")
     hostile = dataclasses.replace(model.info, class_names=("\x1b[2Ja", "b\nerror: c", "../d"))
     model_file.save_model(Path("hostile.safetensors"), model.G, hostile)

@@ -40,7 +40,7 @@ def runs() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_quick_commands_of_a_page_run_in_their_order(page: str, runs: None) -> None:
+def test_quick_commands_of_a_page_run_in_order(page: str, runs: None) -> None:
     n_run, failed = 0, []
     for words in commands(ROOT / page):
         if "--like" in words and not Path(words[words.index("--like") + 1]).exists():

@@ -125,7 +125,7 @@ def test_resume_restores_pictures_of_a_finished_run(tiny_idx: Path) -> None:
         assert (run / name).read_bytes() == content, name
 
 
-def test_threads_and_precision_by_a_trial_are_said_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_and_precision_from_a_trial_are_shown_and_kept(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gancli.core.training import autotune
 
     monkeypatch.setattr(autotune, "full_batch_rate", lambda record, data: record.machine.precision == "bf16")
@@ -198,7 +198,7 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     assert result.exit_code == 1 and "not the one this run was trained on" in result.stderr
 
 
-def test_a_resumed_run_keeps_what_is_done_to_its_pictures(animals: Path) -> None:
+def test_a_resumed_run_keeps_its_image_options(animals: Path) -> None:
     asked = ["--resolution", "8", "--fit", "pad", "--background", "#fff", "--unconditional", "--max-bad", "0"]
     assert gancli("train", "--data", animals, "--kimg", "0.1", *asked, *FAST).exit_code == 0
     with Image.open("runs/00000-quick-animals/reals.png") as reals:
@@ -222,9 +222,7 @@ def test_a_resumed_run_keeps_what_is_done_to_its_pictures(animals: Path) -> None
         (["--data", "animals", "--background", "sky"], 2, "'sky'"),
     ],
 )
-def test_data_that_cannot_be_right_are_refused_in_one_line(
-    animals: Path, arguments: list[str], code: int, reason: str
-) -> None:
+def test_impossible_data_are_refused_in_one_line(animals: Path, arguments: list[str], code: int, reason: str) -> None:
     Path("empty").mkdir()
     for i in range(3):
         (animals / "dog" / f"bad{i}.png").write_bytes(b"no picture")
@@ -234,7 +232,7 @@ def test_data_that_cannot_be_right_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_draws_and_says_how_to_go_on(tiny_idx: Path, how: signal.Signals) -> None:
+def test_an_interrupt_saves_draws_and_says_how_to_resume(tiny_idx: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "gancli", "train", "--data", str(tiny_idx), "--kimg", "1000", *FAST]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
     run = Path("runs/00000-quick-tiny")
@@ -262,7 +260,7 @@ class Stoppable:
         self.stops += 1
 
 
-def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
+def test_the_first_signal_asks_to_stop_and_the_second_ends_at_once() -> None:
     trainer, before = Stoppable(), signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     try:
         with pytest.raises(KeyboardInterrupt), stop_on_signals(trainer) as came:  # type: ignore[arg-type]
@@ -274,7 +272,7 @@ def test_the_first_signal_asks_and_the_second_one_ends_at_once() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_set_after_the_signal_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """`raise_interrupt` ignores all further ones while what is half-written is cleared away."""
     trainer, before = Stoppable(), signal.getsignal(signal.SIGINT)
     try:
@@ -286,7 +284,7 @@ def test_what_a_second_signal_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> 
         signal.signal(signal.SIGINT, before)
 
 
-def test_quiet_does_not_take_a_batch_that_memory_cannot_hold(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_refuses_a_batch_too_large_for_memory(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "BYTES_PER_CHANNEL", 10**9)
     monkeypatch.setattr(trial, "measure_peak_bytes", lambda trainer, batch: 10**9 * batch)
     monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: 5 * 10**9)
@@ -327,7 +325,7 @@ def test_a_new_run_is_locked_while_it_trains(tiny_idx: Path, monkeypatch: pytest
     assert "error: looked" in gancli("train", "--data", tiny_idx, "--kimg", "0.2", *FAST).stderr
 
 
-def test_two_processes_never_train_one_run(tiny_idx: Path) -> None:
+def test_two_processes_never_train_the_same_run(tiny_idx: Path) -> None:
     trained(tiny_idx, "--kimg", "0.1")
     hold = "import sys; from pathlib import Path; from gancli.files.run_folder import RunDir\n"
     hold += "with RunDir(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
@@ -476,7 +474,7 @@ def test_a_run_folder_that_vanishes_ends_training_in_one_line(tiny_idx: Path, mo
     assert "No such file or directory" in line
 
 
-def test_nobody_reading_the_result_is_no_traceback(tiny_idx: Path) -> None:
+def test_a_closed_stdout_gives_no_traceback(tiny_idx: Path) -> None:
     command = f"{sys.executable} -m gancli train --data {tiny_idx} --kimg 0.1 {' '.join(FAST)} | true"
     end = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "Traceback" not in end.stderr and "Exception ignored" not in end.stderr, end.stderr

@@ -23,7 +23,7 @@ def run(unlabelled: Path) -> Path:
     return trained(unlabelled, "--kimg", "0.2")
 
 
-def test_a_run_on_clusters_is_resumed_and_sampled_as_one_on_classes(run: Path, unlabelled: Path) -> None:
+def test_a_run_on_clusters_is_resumed_and_sampled_like_one_on_classes(run: Path, unlabelled: Path) -> None:
     record = json.loads((run / "config.json").read_text())
     assert record["data"]["class_names"] == ["cluster 0", "cluster 1"] and sum(record["data"]["class_counts"]) == 216
     result = gancli("train", "--resume", run, "--kimg", "0.4")
@@ -38,7 +38,7 @@ def test_a_run_on_clusters_is_resumed_and_sampled_as_one_on_classes(run: Path, u
     assert result.exit_code == 0 and (read(Path("mixed.png")) != read(Path("1.png"))).any()
 
 
-def test_clusters_that_came_out_otherwise_are_refused_and_nothing_is_written(run: Path) -> None:
+def test_changed_clusters_are_refused_and_nothing_is_written(run: Path) -> None:
     path = run / "config.json"
     record = json.loads(path.read_text())
     record["data"]["clusters"] = "0" * 64
@@ -51,7 +51,7 @@ def test_clusters_that_came_out_otherwise_are_refused_and_nothing_is_written(run
 
 
 @pytest.mark.parametrize("name", [".", "model.safetensors"], ids=["run", "model"])
-def test_fine_tuning_knows_the_clusters_of_the_same_pictures_again(run: Path, unlabelled: Path, name: str) -> None:
+def test_fine_tuning_recognises_the_clusters_of_the_same_pictures(run: Path, unlabelled: Path, name: str) -> None:
     result = gancli("train", "--data", unlabelled, "--init", run / name, "--kimg", "0.1", *FAST[4:])
     assert result.exit_code == 0, result.output
     init = json.loads(Path("runs/00001-quick-plain/config.json").read_text())["init"]

@@ -55,7 +55,7 @@ def tell(tracker: registry.Tracker | None, *seen: events.Event) -> list[str]:
     return said
 
 
-def test_a_tracker_is_told_the_start_each_event_and_the_end() -> None:
+def test_a_tracker_receives_the_start_each_event_and_the_end() -> None:
     tracker = Kept()
     assert tell(tracker, STARTED, MEASURED) == []
     assert tracker.calls == [
@@ -69,13 +69,13 @@ def test_a_run_that_never_started_has_no_end() -> None:
 
 
 @pytest.mark.parametrize(("fails_at", "n_calls"), [("start", 1), ("event", 2), ("end", 4)])
-def test_a_tracker_that_fails_is_warned_of_once_and_left_alone(fails_at: str, n_calls: int) -> None:
+def test_a_failing_tracker_gives_one_warning_and_is_dropped(fails_at: str, n_calls: int) -> None:
     tracker = Kept(fails_at)
     assert tell(tracker, STARTED, MEASURED) == ["--log stopped: no room; training continues without it"]
     assert len(tracker.calls) == n_calls
 
 
-def test_an_error_of_the_training_passes_and_the_tracker_still_ends() -> None:
+def test_a_training_error_passes_through_and_the_tracker_is_closed() -> None:
     tracker = Kept()
     with pytest.raises(ZeroDivisionError), registry.track_events(tracker, RECORD, pytest.fail) as hand_on:
         hand_on(STARTED)
@@ -155,14 +155,14 @@ def test_tensorboard_takes_colour_pictures_and_follows_no_link(folder: Path, tmp
     assert "tensorboard is a link" in said and sorted((tmp_path / "elsewhere").iterdir()) == before
 
 
-def test_a_resumed_run_goes_on_with_its_log_and_takes_back_what_came_after_the_checkpoint(folder: Path) -> None:
+def test_a_resumed_run_continues_its_log_without_entries_after_the_checkpoint(folder: Path) -> None:
     for start, values in ((0, {64: 1.0, 128: 2.0, 192: 3.0}), (128, {192: 4.0, 256: 5.0})):
         measured = [events.Measured("tick", nimg, 1.0, {"d_loss": value}) for nimg, value in values.items()]
         tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, start, 256), *measured)
     assert scalars(read(folder), "tick/d_loss") == [(64, 1.0), (128, 2.0), (192, 4.0), (256, 5.0)]
 
 
-def test_a_run_that_went_back_takes_back_its_log_too(folder: Path) -> None:
+def test_a_run_that_went_back_drops_later_log_entries(folder: Path) -> None:
     before, after = ([events.Measured("tick", n, 1.0, {"d_loss": v}) for n in (64, 128)] for v in (1.0, 2.0))
     back = events.Warned(64, "diverged", "back to the checkpoint")
     tell(registry.create_tracker("tensorboard"), events.RunStarted(folder, 0, 256), *before, back, after[1])

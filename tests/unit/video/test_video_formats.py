@@ -190,7 +190,7 @@ def test_large_files_get_a_note(tmp_path):
     assert formats.film_size_note(tmp_path / "walk.gif", "use fewer") is None
 
 
-def test_a_film_format_is_one_row_and_one_file(folder, monkeypatch):
+def test_a_film_format_takes_one_row_and_one_file(folder, monkeypatch):
     """As docs/dev/extending.md says: what else is known of it is joined from the table."""
     code = Path(formats.__file__).parents[1]
     for name in (".mp4", "imageio_ffmpeg"):  # GIF is the default, WebP is for pictures too

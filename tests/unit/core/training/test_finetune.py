@@ -171,7 +171,7 @@ def test_the_networks_follow_the_model_and_the_record_notes_it() -> None:
     assert (config.lr, sources["lr"], sources["gamma"]) == (0.01, "flag", "preset quick")
 
 
-def test_images_of_another_size_keep_it() -> None:
+def test_images_with_their_own_size_keep_it() -> None:
     config, sources = followed(trained(), has_own_size=True)
     assert (config.resolution, config.channels) == (0, "auto") and sources["resolution"] == "preset quick"
 
