@@ -90,7 +90,7 @@ def generate_samples(model: Model, request: SampleRequest, world: World = ALONE)
 
 
 def generate_parts(model: Model, parts: Sequence[SeedsAndLabels], trunc: float, world: World) -> list[SampleBatch]:
-    """Generate each part in another process. Returns all batches in the first process, [] in the others."""
+    """Generate each part in a process of its own. Returns all batches in the first process, [] in the others."""
     seeds, labels = parts[min(world.rank, len(parts) - 1)]
     z = latents.truncate_latents(latents.latents_from_seeds(seeds, model.info.spec.z_dim), trunc)
     chosen = sample_labels(model, seeds, labels)

@@ -134,9 +134,13 @@ def check_walk(walk: Walk) -> None:
         a, b = walk.at(start), walk.at((start + 1) % len(walk.seeds))
         is_same_class = a.weights is None or b.weights is None or torch.equal(a.weights, b.weights)
         if torch.equal(a.z, b.z) and (is_same_class or walk.path == "circle"):
-            twice = f"seed {a.seed} is followed by itself" if a.seed == b.seed else "--trunc 0 leaves only one"
-            closing = " where the loop closes; add --no-loop to end there" if start + 1 == len(walk.seeds) else ""
-            raise ConfigError(f"a walk needs two different latents, but {twice}{closing}")
+            if a.seed != b.seed:
+                problem = "--trunc 0 leaves only one; raise it"
+            elif start + 1 == len(walk.seeds):
+                problem = f"seed {a.seed} is followed by itself where the loop closes; add --no-loop, or other seeds"
+            else:
+                problem = f"seed {a.seed} is followed by itself; choose other seeds or classes"
+            raise ConfigError(f"a walk needs two different latents, but {problem}")
         try:
             PATH_FUNCTIONS[walk.path](a.z, b.z, 0.5)
         except ContractError as err:

@@ -32,7 +32,7 @@ def truncate_latents(z: Tensor, psi: float) -> Tensor:
 
 
 def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Tensor:
-    """One class per seed -> int64 [n], such that any consecutive seeds follow the frequencies of the counts.
+    """One class per seed -> int64 [n], such that consecutive seeds follow the frequencies of the counts.
 
     Seed s takes the class at the point frac((s + 1/2) x 0.618034) of the cumulative frequencies
     (a golden-ratio additive recurrence, a very even low-discrepancy sequence).
@@ -101,7 +101,7 @@ def circle_weight(turn: Tensor, t: float) -> Tensor:
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Angle between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact at both ends (Kahan 2006), unlike acos."""
+    """Angle between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near 0 and pi (Kahan 2006)."""
     u, v = unit_vectors(a), unit_vectors(b)
     return 2 * torch.atan2(vector_norms(u - v), vector_norms(u + v))
 

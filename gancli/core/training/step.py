@@ -218,8 +218,8 @@ class TrainStep:
             unseen = forward_in_chunks(self.D, images.to_float(heldout), heldout_labels)
             seen, faked = forward_in_chunks(self.D, x, labels), forward_in_chunks(self.D, fake, labels)
             if not self.loss.has_threshold:
-                beside = forward_in_chunks(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
-                unseen = unseen - forward_in_chunks(self.D, beside, heldout_labels)
+                references = forward_in_chunks(self.G, self.latents("health_heldout", len(heldout)), heldout_labels)
+                unseen = unseen - forward_in_chunks(self.D, references, heldout_labels)
                 seen, faked = seen - faked, torch.zeros_like(faked)
             signals["accuracy_heldout"] = warnings.share_judged_real(unseen)
             signals["r_v"] = warnings.r_v(seen, unseen, faked)

@@ -29,7 +29,7 @@ def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> fl
 
 
 def rms_spread(images: Tensor, labels: Tensor | None) -> float:
-    """Root-mean-square distance of images [N,C,H,W] from their mean, or from that of their class, for labels [N]."""
+    """RMS distance of images [N,C,H,W] from their mean, or with labels [N] from the mean of their class."""
     x = images.flatten(1).cpu().double()
     groups = torch.zeros(len(x), dtype=torch.int64) if labels is None else labels.cpu()
     _, group, counts = torch.unique(groups, return_inverse=True, return_counts=True)
