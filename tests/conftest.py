@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-# Read once, when their libraries are imported: no colours, no forced terminal, no second thread.
+# Libraries read these once at import: no colours, no forced terminal, no second thread.
 for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):
     os.environ.pop(name, None)
 os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1")
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
-SLOW = re.compile(  # files whose tests train or take seconds otherwise, as processes of their own do
+SLOW = re.compile(  # files whose tests train, or take seconds, for example to start processes
     r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|interpolate|library|log|one_picture|places|"
     r"preview|processes|render|report|runs|sample|shown_commands|train)\.py|"
     r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|precision|trainer|trial)\.py|"
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, so that scripts/check --fast leaves it out."""
+    """Mark slow tests, so that scripts/check --fast skips them."""
     for item in items:
         fixtures = {*getattr(item, "fixturenames", ())}
         if SLOW.match(item.path.relative_to(ROOT / "tests").as_posix()) or fixtures & SLOW_FIXTURES:
@@ -68,7 +68,7 @@ def offline_and_alone(
     monkeypatch.chdir(tmp_path)
     if commands := sys.modules.get("commands"):
         commands.STORE = tmp_path_factory.getbasetemp() / "trained"
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a test's files need not outlast a power cut
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # files of tests need not survive a power cut
     if (engine := sys.modules.get("gancli.core.training.engine")) and not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(engine.Engine, "step", not_marked)
     if torch := sys.modules.get("torch"):
@@ -86,7 +86,7 @@ def idx_bytes(shape: tuple[int, ...], content: bytes) -> bytes:
 
 
 def tiny_pixels(index: int) -> bytes:
-    """8x8 grey: a horizontal bar of two rows whose height tells the label, its brightness the index."""
+    """8x8 grey: a horizontal bar of two rows whose height gives the label and its brightness the index."""
     top = 1 + 2 * (index % LABELS)
     value = 100 + index * 37 % 156
     return b"".join(bytes([value if row in (top, top + 1) else 0] * 8) for row in range(8))

@@ -1,4 +1,4 @@
-"""Who may import whom, and what nobody may use, read from the source of every file."""
+"""Which modules may import which, and what none may use, checked in the source of every file."""
 
 import ast
 import graphlib
@@ -12,8 +12,8 @@ ROOT = Path(gancli.__file__).parent
 GROUND = ("_version", "errors", "wording", "contracts", "datasets", "config", "presets", "events")
 CORE = ("core", "core.devices", "core.rng", "core.images", "core.distributed")
 
-# One ordered list: a place, and which places above it in the list it may import. Each may import itself.
-# In the places of LAZY this holds for the top of a file; bodies of functions there may import anything.
+# An ordered list: a place -> the places above it that it may import. Each may import itself.
+# In the places of LAZY this applies to the top of a file; function bodies there may import anything.
 LAYERS: dict[str, tuple[str, ...]] = {
     "_version": (),
     "errors": (),
@@ -48,9 +48,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "": ("_version",),
 }
 LAZY = ("", "cli", "datasets")
-MOST_LOOSE = 12  # modules that lie beside the packages
+MOST_LOOSE = 12  # modules outside the packages
 
-# Package from outside -> the places that may import it.
+# Third-party package -> the places that may import it.
 ONLY_IN: dict[str, set[str]] = {
     "imageio": {"files", "video"},
     "msgspec": {"files", "core", "workflows", "trackers"},
@@ -91,13 +91,13 @@ def place(module: str) -> str:
 
 
 def is_in(module: str, places: Container[str]) -> bool:
-    """Whether the module, or a package that it lies in, is one of these."""
+    """Whether the module or one of its parent packages is one of these."""
     parts = module.split(".")
     return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def imported(node: ast.AST) -> list[str]:
-    """Full names of the modules that one statement imports."""
+    """Full names of the modules that a statement imports."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -108,7 +108,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def imports(module: str, *, top_only: bool) -> Iterator[str]:
-    """Names imported anywhere in the module, or only where importing the module itself would import them."""
+    """Names imported anywhere in the module, or only those that importing the module imports."""
     waiting: list[ast.AST] = [MODULES[module]]
     while waiting:
         node = waiting.pop()
@@ -118,7 +118,7 @@ def imports(module: str, *, top_only: bool) -> Iterator[str]:
 
 
 def waits(node: ast.AST) -> bool:
-    """Whether importing the module leaves the inside of the node for later, or for type checkers."""
+    """Whether importing the module skips the inside of the node: functions, and code for type checkers."""
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)

@@ -48,7 +48,7 @@ def noise(n: int, channels: int, seed: int) -> Tensor:
 
 @pytest.fixture
 def untrained(tmp_path: Path) -> Any:
-    """Judges as they are kept in the cache, none of which has learned anything, for 300 pictures of noise."""
+    """Untrained judges, as in the cache, for 300 images of noise."""
     judge = script("judge")
     torch.manual_seed(0)
     nets = {name: tuple(part.eval() for part in judge.make_judge(name)) for name in judge.NAMES}

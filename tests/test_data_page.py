@@ -54,7 +54,7 @@ def test_flags_and_names_on_the_pages_exist() -> None:
 
 
 def files_with(*texts: str) -> set[str]:
-    """The files of the package that name any of these in code."""
+    """The files of the package whose code names any of these."""
     return {
         str(path.relative_to(CODE))
         for path in CODE.rglob("*.py")
@@ -66,10 +66,10 @@ def files_with(*texts: str) -> set[str]:
 
 
 def test_a_data_set_or_image_format_takes_one_row_and_one_file() -> None:
-    """As docs/dev/extending.md says: what else is known of them is joined from their tables."""
+    """As docs/dev/extending.md says: everything else comes from their tables."""
     assert files_with("cifar10") - {"doctor/diagnosis.py"} == {"datasets.py", "core/data/cifar.py"}
     assert files_with("stacked-mnist") == {"datasets.py", "core/data/stacked_mnist.py"}
     for name, one in decode.IMAGE_FORMATS.items():
-        if name not in ("PNG", "WebP", "GIF"):  # which gancli also writes
+        if name not in ("PNG", "WebP", "GIF"):  # gancli also writes these
             assert files_with(name, *one.extensions) == {"core/data/decode.py"}, name
     assert len(DATASETS) >= 6 and len(decode.IMAGE_FORMATS) >= 6

@@ -1,4 +1,4 @@
-"""A part of scripts/fault_injection.py, in a process of its own, since it forks."""
+"""A part of scripts/fault_injection.py, in a separate process, since it forks."""
 
 import importlib
 import re

@@ -1,6 +1,6 @@
-"""Three tiny runs and their samples, held by tests/golden/*.json; and a run folder of old that must stay readable.
+"""Three tiny runs and their samples, compared with tests/golden/*.json; and an old run folder that must stay readable.
 
-`pytest tests/test_golden.py --update-golden` writes the JSON files again. A difference that was not meant is a bug.
+`pytest tests/test_golden.py --update-golden` writes the JSON files again. An unintended difference is a bug.
 """
 
 import base64
@@ -24,7 +24,7 @@ GOLDEN = ROOT / "tests" / "golden"
 OLD_RUN = GOLDEN / "old_run"
 UPDATE = "pytest tests/test_golden.py --update-golden"
 MASKED = "<masked>"
-CORNER = 32  # pixels of a frame's upper left corner that are kept; of the rest only the mean
+CORNER = 32  # pixels of a frame's upper left corner that are recorded; of the rest only the mean
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ RUNS = {
 
 
 def gancli(command: str) -> str:
-    """What the command says on stdout; it must succeed."""
+    """The stdout of a command, which must succeed."""
     result = CliRunner().invoke(app, command.split())
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -52,7 +52,7 @@ def gancli(command: str) -> str:
 def write_data() -> None:
     """In the current folder: `tiny`, IDX files of 64 and 32 grey 8x8 pictures in 3 classes; `colour.npz`, 240 of 8x8.
 
-    Made of whole numbers only, so they are the same anywhere.
+    Computed from integers only, so they are the same on every machine.
     """
     y, x = np.mgrid[0:8, 0:8]
     Path("tiny").mkdir()
@@ -92,7 +92,7 @@ def describe_image(path: Path) -> Json:
 
 
 def describe_model(path: Path) -> Json:
-    """Metadata as it is, but for the digest; name, type, shape, mean and norm of each tensor."""
+    """Metadata without the digest; name, type, shape, mean and norm of each tensor."""
     with safetensors.safe_open(path, "np") as file:
         metadata = {key: json.loads(value) for key, value in file.metadata().items()}
     metadata["gancli"]["meta"] = json.loads(metadata["gancli"]["meta"])
@@ -129,7 +129,7 @@ def describe_run(run: Path) -> Json:
 
 
 def draw_samples(run: Path) -> np.ndarray:
-    """Seeds 0 to 3, uint8 [4,H,W,C], which are the same in an npz, as single pictures and in a grid."""
+    """Seeds 0 to 3, uint8 [4,H,W,C]; checks that they are the same in an npz, as single pictures and in a grid."""
     gancli(f"sample {run} --n 4 -o four.npz")
     gancli(f"sample {run} --n 4 --grid 2x2 -o four")
     with np.load("four.npz") as found:
@@ -150,10 +150,9 @@ def draw_samples(run: Path) -> np.ndarray:
 def differences(golden: Any, now: Any, where: str = "", *, is_exact: bool = False) -> list[str]:
     """Where two JSON values differ: keys and their order, types, texts and whole numbers exactly, floats nearly.
 
-    Floats agree to 1e-4 of their size. Sums of float32 come in another order on another kind of CPU or in another
-    version of torch: with AVX-512, AVX2 and SSE4 these runs were measured to differ by 1e-6 at most, while a learning
-    rate of 1 % more moves a loss by 1e-4 and r_v by 2e-2. An accuracy counts images, so one logit near 0 moves it by
-    1 / 64; 0.02 is allowed.
+    Floats must agree to a relative 1e-4. The order of float32 sums depends on the CPU and the version of torch: with
+    AVX-512, AVX2 and SSE4 these runs differed by at most 1e-6, while a learning rate 1 % higher changes a loss by 1e-4
+    and r_v by 2e-2. An accuracy counts images, so one logit near 0 changes it by 1 / 64; 0.02 is allowed.
     """
     if isinstance(golden, dict) and isinstance(now, dict):
         if list(golden) != list(now):
@@ -172,7 +171,7 @@ def differences(golden: Any, now: Any, where: str = "", *, is_exact: bool = Fals
 
 
 def image_differences(golden: Json, now: Json, where: str) -> list[str]:
-    """Pictures agree within a grey level, which rounding may take from a float that differs in its last bits."""
+    """Pictures may differ by one grey level, since floats that differ in their last bits may round differently."""
     if golden["shape"] != now["shape"] or abs(golden["mean"] - now["mean"]) > 0.1:
         return [f"{where}: expected {golden['shape']}, mean {golden['mean']}; got {now['shape']}, mean {now['mean']}"]
     worst = pixel_distance(unpack(golden["corner"]), unpack(now["corner"]))
@@ -209,7 +208,7 @@ def test_a_tiny_run_and_its_samples_match_the_golden_file(name: str, request: py
 
 
 def test_a_golden_file_distinguishes_names_orders_and_numbers() -> None:
-    """What it is for: it must not pass by comparing nothing."""
+    """The comparison must not pass by comparing nothing."""
     line = {"kind": "tick", "nimg": 64, "d_loss": 1.25, "accuracy": 0.5}
     assert differences([line], [{**line, "d_loss": 1.2501, "accuracy": 0.515}]) == []
     assert len(differences([line], [{**line, "d_loss": 1.2505}])) == 1
@@ -222,7 +221,7 @@ def test_a_golden_file_distinguishes_names_orders_and_numbers() -> None:
 
 @pytest.fixture
 def old_run() -> Path:
-    """A copy of tests/golden/old_run, which the code of commit aa4509d wrote and nothing writes again.
+    """A copy of tests/golden/old_run, written once by the code of commit aa4509d.
 
     Made in the folder of `write_data` by
 
@@ -230,8 +229,8 @@ def old_run() -> Path:
             --eval-kimg 0.1 --threads 1 --device cpu
         gancli sample runs/00000-quick-tiny --n 4 --no-singles
 
-    less plots, film, report.html, samples.png and the older checkpoint; then the path of the data was made relative in
-    config.json and in the checkpoint.
+    without plots, film, report.html, samples.png and the older checkpoint. The path of the data was then made relative
+    in config.json and in the checkpoint.
     """
     write_data()
     run = Path("runs/00000-quick-tiny")

@@ -1,4 +1,4 @@
-"""What is shipped: dependencies, licence, typing, the checking script, the command reference."""
+"""The package: dependencies, licence, typing, the checking script, the command reference."""
 
 import re
 import subprocess
@@ -66,7 +66,7 @@ def test_command_reference_is_up_to_date_at_any_terminal_width(monkeypatch: pyte
 
 
 def test_wheel_and_sdist_hold_what_they_should(tmp_path: Path) -> None:
-    """Built by the backend itself, which needs no network."""
+    """Built by the backend, which needs no network."""
     for target in ("wheel", "sdist"):
         command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(tmp_path)]
         end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

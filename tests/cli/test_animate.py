@@ -19,7 +19,7 @@ NIMGS = (0, 500, 1000, 1500, 2000)
 
 
 def make_run(preset, *nimgs, outdir="runs"):
-    """What training leaves, as far as a film needs it."""
+    """The files of a run that a film needs."""
     run = RunDir.create(Path(outdir), preset)
     data = {"name": "tiny", "n_train": 1000, "resolution": 8}
     run.write_json(run.config, {"preset": preset, "data": data})

@@ -1,4 +1,4 @@
-"""How a command ends when it is told to."""
+"""How a command ends on a signal."""
 
 import signal
 import subprocess

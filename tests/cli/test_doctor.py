@@ -1,4 +1,4 @@
-"""gancli doctor: what is pasted into an issue."""
+"""gancli doctor: a report that is safe to paste into an issue."""
 
 import getpass
 import json
@@ -21,7 +21,7 @@ def found(*arguments: str) -> dict:
 
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Whom nothing may be told of: user, host and home."""
+    """Names that the report must not contain: user, host and home."""
     named = ("Linux", "anna-laptop", "6.1", "#1", "x86_64")
     monkeypatch.setattr(platform, "uname", lambda: platform.uname_result(*named))
     monkeypatch.setattr(platform, "_platform_cache", {})

@@ -1,4 +1,4 @@
-"""gancli train --dry-run, and what every run says before its first step."""
+"""gancli train --dry-run, and what every run prints before its first step."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def dry_run(folder: Path, *more: str) -> dict[str, Any]:
 
 
 def flat(text: str) -> str:
-    """A page's paragraphs as lines."""
+    """The paragraphs of a page as lines."""
     return re.sub(r"\n {9}", " ", text)
 
 

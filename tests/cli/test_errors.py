@@ -39,7 +39,7 @@ def zip_of(path: Path, files: dict[str, bytes]) -> None:
 
 
 def cut(path: Path, to: Path) -> None:
-    """Without its second half."""
+    """Cut off the second half of a file."""
     content = path.read_bytes()
     to.write_bytes(content[: len(content) // 2])
 
@@ -126,8 +126,7 @@ def make_runs(run: Path) -> None:
 
 @pytest.fixture
 def folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The empty folder that is the home of the test, filled with what goes wrong; one of its runs is in use, and there
-    are 2 GB of memory."""
+    """The home folder of the test, filled with faulty files. One of its runs is locked; memory is limited to 2 GB."""
     monkeypatch.setattr(devices, "usable_memory_bytes", lambda device=None: 2 * 10**9)
     make_data()
     make_settings()
@@ -138,7 +137,7 @@ def folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def read_rows() -> list[tuple[str, int, str]]:
-    """Of errors.txt: a command line after "$ ", then the exit code and the message; $PWD stands for the folder."""
+    """Rows of errors.txt: a command line after "$ ", then the exit code and the message; $PWD stands for the folder."""
     found = []
     for block in TABLE.read_text(encoding="utf-8").removeprefix("$ ").split("\n\n$ "):
         command, _, outcome = block.strip().partition("\n")
@@ -148,8 +147,7 @@ def read_rows() -> list[tuple[str, int, str]]:
 
 
 def files() -> dict[str, tuple[int, ...]]:
-    """What there is but for the cache: of files the size, the time of the last change and the inode, of folders that
-    they are there."""
+    """Everything except the cache: size, modification time and inode of each file; the names of folders."""
     found = {}
     for folder, subfolders, names in os.walk("."):
         if folder == ".":

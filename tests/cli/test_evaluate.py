@@ -1,4 +1,4 @@
-"""gancli evaluate as a user meets it."""
+"""gancli evaluate from the command line."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def blobs(n: int, seed: int, size: int = 8) -> np.ndarray:
-    """Grey pictures uint8 [n,size,size] of a bright square somewhere: easy to draw more of."""
+    """Grey pictures uint8 [n,size,size] with a bright square at a random place."""
     draws = np.random.default_rng(seed)
     pictures = draws.integers(0, 40, (n, size, size))
     for picture, (row, column) in zip(pictures, draws.integers(0, size - 3, (n, 2)), strict=True):
@@ -405,7 +405,7 @@ def test_held_out_digits_score_at_their_floor_and_wrong_labels_are_detected() ->
 
 
 def test_probe_agrees_with_a_full_evaluation_of_the_same_size(real: Path) -> None:
-    """The score in the log is that of evaluate at the same count."""
+    """The score in the log equals that of evaluate with the same number of images."""
     assert gancli("train", "--data", real, "--kimg", "1", *FAST, "--eval-kimg", "100").exit_code == 0
     run = Path("runs/00000-quick-blobs")
     result = gancli("evaluate", run, "--n", str(evaluation.SCORER_N_FAKES), "--metrics", "frechet,prdc", "--json")

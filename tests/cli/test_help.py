@@ -1,4 +1,4 @@
-"""`--help` answers fast: it imports nothing heavy. Also `--version` and typing errors."""
+"""`--help` is fast: it imports nothing heavy. Also `--version` and typos."""
 
 import json
 import re

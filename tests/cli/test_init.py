@@ -9,12 +9,12 @@ from commands import FAST, gancli, read
 from conftest import idx_bytes
 from PIL import Image
 
-SHORT = ["--kimg", "0.1", *FAST[4:]]  # without the widths, which the model gives
+SHORT = ["--kimg", "0.1", *FAST[4:]]  # without the widths, which come from the model
 
 
 @pytest.fixture
 def birds() -> Path:
-    """60 colour pictures of 20x20 in two classes, one of which tiny_idx has too."""
+    """60 colour pictures of 20x20 in two classes; tiny_idx has one of them too."""
     folder = Path("birds").resolve()
     for i in range(60):
         place = folder / ("1" if i % 2 else "owl") / f"{i:02d}.png"

@@ -1,4 +1,4 @@
-"""gancli interpolate as a user meets it."""
+"""gancli interpolate from the command line."""
 
 import importlib.util
 import json
@@ -32,13 +32,13 @@ def save_model(path: Path, *, channels: int = 1, n_classes: int = 3, z_dim: int 
     names, counts = ("round", "bar", "dot")[:n_classes], (5, 3, 2)[:n_classes]
     info = model_file.ModelInfo(spec, "quick", 0, {"name": "tiny", "digest": "0"}, names, counts)
     G = build_generator(spec).requires_grad_(False)
-    G.get_submodule("out").get_parameter("weight").mul_(40)  # else all of it is about as grey
+    G.get_submodule("out").get_parameter("weight").mul_(40)  # else all images are nearly the same grey
     model_file.save_model(path, G, info)
     return path
 
 
 def film(path: Path) -> tuple[list[np.ndarray], list[int]]:
-    """Frames, and how long each is shown in ms."""
+    """Frames, and their durations in ms."""
     with Image.open(path) as image:
         pages = [(np.asarray(page.convert("RGB")), page.info["duration"]) for page in ImageSequence.Iterator(image)]
     return [frame for frame, _ in pages], [duration for _, duration in pages]
@@ -132,7 +132,7 @@ def test_film_loops_and_strip_does_not_unless_asked(model: Path) -> None:
     ("options", "n", "step_ms"),
     [
         (["--duration", "2s"], 40, 50),
-        (["--duration", "2.04s"], 40, 50),  # 41 frames would make one segment a frame longer than the other
+        (["--duration", "2.04s"], 40, 50),  # with 41 frames, one segment would be a frame longer than the other
         (["--duration", "1s", "--fps", "50"], 50, 20),
         (["--frames", "3", "--fps", "30"], 6, 30),
         (["--frames", "3", "--fps", "45"], 6, 20),
@@ -175,7 +175,7 @@ def test_a_film_has_the_requested_length_with_or_without_loop(model: Path, optio
 
 
 def test_the_largest_number_of_frames_is_accepted(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only those there are count: without the way back, two pictures have one segment."""
+    """Only existing frames count: without the loop, two pictures have one segment."""
     monkeypatch.setattr("gancli.config.MAX_FRAMES", 20)
     assert made(model, "--n", "2", "--frames", "19", "--no-loop", "-o", "w").startswith("20 frames")
     refused = gancli("interpolate", model, "--n", "2", "--frames", "20", "--no-loop", "-o", "v")
@@ -324,7 +324,7 @@ def test_errors_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> N
 
 
 def is_opposite(seed: int) -> bool:
-    """Whether the latent of one number has the other sign than that of seed 0."""
+    """Whether a latent of one number has the opposite sign of that of seed 0."""
     from gancli.core.sampling import latents
 
     a, b = latents.latents_from_seeds([0, seed], 1).flatten().tolist()

@@ -1,4 +1,4 @@
-"""gancli from Python: its public surface, docs/python.md run as it stands, and that it does what the commands do."""
+"""gancli from Python: its public names, the code of docs/python.md, and that it does the same as the commands."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_importing_gancli_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_the_code_of_the_page_runs(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the data and the length of training are others."""
+    """Only the data and the training length are replaced."""
     monkeypatch.setattr(evaluation, "SCORER_N_FAKES", 100)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
     code = "\n".join(blocks)

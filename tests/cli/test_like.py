@@ -1,4 +1,4 @@
-"""gancli sample --like: a picture again from what it says of itself."""
+"""gancli sample --like: reproduce a picture from the record in it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def record(path: Path | str) -> dict[str, Any]:
 
 
 def with_text(picture: Path | str, path: str, text: str) -> None:
-    """The picture, saying something else of itself."""
+    """Copy the picture with another text in it."""
     info = PngInfo()
     info.add_text("gancli", text)
     with Image.open(picture) as image:

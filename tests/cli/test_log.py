@@ -1,4 +1,4 @@
-"""gancli train --log: a tracker beside the run folder."""
+"""gancli train --log: a tracker in addition to the run folder."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ RUN = Path("runs/00000-quick-tiny")
 
 
 class Steps:
-    """Remembers, over all runs of a test, from where it started and which events came."""
+    """Records the start and the events of all runs of a test."""
 
     seen: list[Any] = []  # noqa: RUF012
 

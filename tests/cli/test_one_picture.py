@@ -1,4 +1,4 @@
-"""One latent, one picture, everywhere: what every command makes of a seed and a class is the same pixels."""
+"""Same seed and class, same pixels, from every command."""
 
 import math
 from pathlib import Path

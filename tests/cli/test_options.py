@@ -1,4 +1,4 @@
-"""What was typed, in one form: the command that a picture's record holds."""
+"""The command line in a normal form, as a picture's record has it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +48,7 @@ def typed(*arguments: str) -> str:
         ([], "gancli make"),
         (["-n", "3", "a", "b c"], "gancli make a 'b c' --number 3"),
         (["--number=3"], "gancli make --number 3"),
-        (["--number", "1"], "gancli make --number 1"),  # typed, though it is the default
+        (["--number", "1"], "gancli make --number 1"),  # given, though it is the default
         (["--loop", "--best"], "gancli make --loop --best"),
         (["--no-loop"], "gancli make --no-loop"),
         (["--scale", "4", "--trunc", "0.70"], "gancli make --trunc 0.7 --scale 4"),

@@ -1,4 +1,4 @@
-"""Where runs lie: odd names, folders that go away, readers that stop reading."""
+"""Odd places for runs: unusual names, folders that vanish, closed pipes."""
 
 import itertools
 import os
@@ -42,7 +42,7 @@ def test_every_command_works_below_a_folder_of_any_name(tiny_idx: Path, name: st
 
 
 def test_a_folder_whose_name_is_not_text_is_shown_unchanged(tiny_idx: Path) -> None:
-    """In a process of its own, whose stdout takes the bytes of a path."""
+    """In a separate process, whose stdout accepts the bytes of a path."""
     folder = os.fsencode(Path.cwd()) + b"/caf\xc3\xa9 \xff\xfe"
     for words in (
         [b"train", b"--data", os.fsencode(tiny_idx), b"--outdir", folder, b"--kimg", b"0.1", *map(str.encode, FAST)],
@@ -83,14 +83,14 @@ def test_a_closed_pipe_is_not_an_error(tiny_idx: Path, command: list[str]) -> No
 
 
 def run_unprivileged(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """In a process that has to mind permissions, which root has not."""
+    """Run in a process without root, so that permissions apply."""
     prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     return subprocess.run([*prefix, sys.executable, "-m", "gancli", *map(str, words)], capture_output=True, text=True)
 
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which nothing can be written."""
+    """A folder without write permission."""
     folder = tmp_path / "closed"
     folder.mkdir(0o555)
     yield folder
@@ -128,7 +128,7 @@ def test_a_read_only_run_is_not_changed(tiny_idx: Path) -> None:
 
 
 def test_a_clock_that_goes_back_changes_nothing(tiny_idx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that a run has written is of the future then; its twin knows nothing of it."""
+    """All files of the run then date from the future; its copy has normal times."""
     run, twin = trained(tiny_idx, "--kimg", "0.2"), Path("runs/00001-quick-tiny")
     shutil.copytree(run, twin)
     assert gancli("train", "--resume", twin, "--kimg", "0.4", "-q").exit_code == 0

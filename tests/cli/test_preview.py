@@ -1,4 +1,4 @@
-"""Samples shown in the terminal, read back from its characters."""
+"""Samples shown in the terminal, read back from the characters."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ def terminal(width: int = 80, height: int = 40) -> tuple[Console, io.StringIO]:
 
 
 def pixels(text: str) -> np.ndarray:
-    """What half blocks show -> uint8 [H, W, 3]."""
+    """The pixels that half blocks show -> uint8 [H, W, 3]."""
     rows = []
     for line in text.splitlines():
         cells = re.findall(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀", line)
@@ -66,7 +66,7 @@ def test_shrinking_averages_pixels() -> None:
     ("shape", "side", "width", "expected"),
     [
         ((1, 1), 28, 80, (1, 1, 1)),  # at its own size
-        ((2, 4), 28, 80, (2, 2, 4)),  # all of it at half size
+        ((2, 4), 28, 80, (2, 2, 4)),  # the whole grid at half size
         ((8, 8), 28, 80, (2, 3, 5)),  # as much as fits at half size
         ((8, 10), 28, 160, (2, 3, 10)),
         ((8, 8), 64, 80, (4, 3, 5)),  # at 16 pixels a side
@@ -119,7 +119,7 @@ def test_a_real_terminal_gets_the_preview_and_stdout_does_not(run: Path) -> None
     end = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True)
     os.close(theirs)
     shown = b""
-    with contextlib.suppress(OSError):  # what Linux says where a terminal ends
+    with contextlib.suppress(OSError):  # Linux raises it at the end of a terminal
         while part := os.read(ours, 65536):
             shown += part
     os.close(ours)

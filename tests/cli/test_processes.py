@@ -55,7 +55,7 @@ def write_pictures(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which an undisturbed run was made."""
+    """A folder with an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     write_pictures(folder)
     end = by_two(folder, *TRAIN)
@@ -75,7 +75,7 @@ def test_several_processes_make_one_run_that_records_their_number(whole: Path) -
 
 
 def test_the_networks_equal_those_of_one_process(whole: Path, tmp_path: Path) -> None:
-    """Each takes other images than the other one, else they would be those of a half as large batch."""
+    """Each process takes different images; otherwise the result would be that of a batch of half the size."""
     write_pictures(tmp_path)
     assert gancli(*TRAIN).exit_code == 0
     alone, shared = (safetensors.torch.load_file(run_in(folder).model) for folder in (tmp_path, whole))

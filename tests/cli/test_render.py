@@ -1,4 +1,4 @@
-"""What is drawn while training: bars on a terminal, plain lines in a log, nothing if quiet."""
+"""Progress output of training: bars on a terminal, plain lines in a log, nothing if quiet."""
 
 import errno
 import io
@@ -49,7 +49,7 @@ def test_a_log_without_a_plan_yet_has_no_total(
 
 
 def on_a_terminal(arguments: list[str], **environment: str) -> str:
-    """What a command shows on a pseudo-terminal."""
+    """The output of a command on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     shown: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""gancli report, the page that training leaves, and its refreshing."""
+"""gancli report, and the page that training writes and refreshes."""
 
 import json
 import shlex
@@ -19,7 +19,7 @@ SNAPSHOT = events.SnapshotSaved(0, Path())
 
 @pytest.fixture
 def bare() -> RunDir:
-    """The least that is a run."""
+    """The smallest possible run."""
     return run_folders.make_run(Path("runs"), {"preset": "quick"}, name="quick-tiny")
 
 

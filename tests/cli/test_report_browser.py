@@ -47,7 +47,7 @@ def make_run(name: str) -> RunDir:
 
 
 class Opened:
-    """A page in the browser, what it asked for and what it complained of."""
+    """A page in the browser, with its requests and its errors."""
 
     def __init__(self, browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
@@ -60,7 +60,7 @@ class Opened:
         self.uri = path.absolute().as_uri()
 
     def state(self) -> tuple[str, str, str, str]:
-        """The moment that is said, the grey of the first frame, the marker's place and the first reading."""
+        """The moment shown, the grey of the first frame, the place of the marker, and the first value."""
         return (
             self.page.inner_text("#moment"),
             self.page.evaluate(

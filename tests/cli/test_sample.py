@@ -1,4 +1,4 @@
-"""gancli sample as a user meets it."""
+"""gancli sample from the command line."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The commands of the README and the guides that take seconds, run as they stand on a run of ten tiny classes."""
+"""The commands of the README and the guides that take seconds, run unchanged on a run of ten tiny classes."""
 
 import shutil
 import sys
@@ -19,12 +19,12 @@ QUICK = ("sample", "interpolate", "animate", "evaluate", "report", "export", "ru
 RUNS = [f"runs/{number:05}-quick-mnist-5k" for number in range(4)]
 NAMES = {"RUN": RUNS[0], "RUN_A": RUNS[0], "RUN_B": RUNS[1], "CLASSIC": RUNS[0], "QUICK": RUNS[1]}
 NAMES |= {"MODEL": "model.safetensors", "50000": "500"}
-ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet", "other/"}  # data, files and metrics that are not here
+ELSEWHERE = {"mnist", "theirs.npz", "mean-shift,frechet", "other/"}  # data, files and metrics that do not exist here
 
 
 @pytest.fixture
 def runs() -> None:
-    """Four equal runs under the names that the pages use, and a model beside them."""
+    """Four equal runs under the names that the pages use, and a model next to them."""
     folder = Path("ten")
     folder.mkdir()
     for split, n in (("train", 120), ("t10k", 40)):

@@ -1,4 +1,4 @@
-"""gancli train as a user meets it."""
+"""gancli train from the command line."""
 
 import json
 import os
@@ -273,7 +273,7 @@ def test_the_first_signal_asks_to_stop_and_the_second_ends_at_once() -> None:
 
 
 def test_a_handler_set_after_the_signal_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`raise_interrupt` ignores all further ones while what is half-written is cleared away."""
+    """`raise_interrupt` ignores further signals while partial files are removed."""
     trainer, before = Stoppable(), signal.getsignal(signal.SIGINT)
     try:
         with stop_on_signals(trainer):  # type: ignore[arg-type]

@@ -32,17 +32,17 @@ def gancli(*arguments: str | Path) -> Result:
 
 
 STORE = Path()  # conftest.py: the worker's folder of trained runs
-TRAINED: dict[tuple[str, ...], Path] = {}  # by name of the data and flags: its path when it was trained
+TRAINED: dict[tuple[str, ...], Path] = {}  # (name of the data, flags) -> its path when it was trained
 
 
 def trained(data: Path, *flags: str) -> Path:
-    """A run of data in the current folder, by FAST and the flags. Only the first test of a worker that asks trains; to
-    the others its files are copied, with the path of their own data."""
+    """Train a run on data in the current folder, with FAST and the flags. Only the first test of a worker trains; other
+    tests get a copy of its files, with the path of their own data."""
     runs, here = Path("runs"), Path.cwd()
     run = runs / f"{len([*runs.glob('*')]):05d}-quick-{data.name}"
     key = (data.name, *flags)
     if key not in TRAINED:
-        result = gancli("train", "--data", data.name, *FAST, *flags)  # relative: so checkpoints say it too
+        result = gancli("train", "--data", data.name, *FAST, *flags)  # a relative path, also in the checkpoints
         assert result.exit_code == 0, result.output
         shutil.copytree(run, STORE / str(len(TRAINED)) / run.name)
         TRAINED[key] = STORE / str(len(TRAINED)) / run.name

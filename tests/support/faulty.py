@@ -1,8 +1,8 @@
-"""gancli as two processes, started as torchrun does, in which something goes wrong: see test_processes.py.
+"""gancli as two processes, as torchrun starts them, with a fault in one of them: see test_processes.py.
 
 usage: FAULTS="START WHAT RANK NIMG[, ...]" faulty.py RESTARTS ARGUMENTS
 
-START: how often the processes have been started again; WHAT: die, raise, nan, differ or stop. They are forked from one
+START: number of restarts before the fault; WHAT: die, raise, nan, differ or stop. They are forked from one
 that has imported everything, which takes a third of the time of torchrun.
 """
 

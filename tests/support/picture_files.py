@@ -32,14 +32,14 @@ def chunk(name: bytes, body: bytes) -> bytes:
 def png(
     width: int, height: int, depth: int, colour: int, filtered: bytes, *between: bytes, is_interlaced: bool = False
 ) -> bytes:
-    """A file by the book. filtered: the rows, each after a byte 0 for no filter; between: chunks before the pixels."""
+    """A PNG. filtered: the rows, each after a byte 0 (no filter); between: chunks before the pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, is_interlaced)
     body = [chunk(b"IHDR", header), *between, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
 def tiff(*entries: tuple[int, int, int, int], pixels: bytes = bytes(64), next_at: int = 0) -> bytes:
-    """An IFD by the book, with what its entries claim: (tag, type, count, value or offset); then the pixels."""
+    """A TIFF with one IFD of these entries: (tag, type, count, value or offset); then the pixels."""
     body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + struct.pack("<I", next_at) + pixels
 
@@ -57,7 +57,7 @@ def exif(orientation: int) -> bytes:
 
 
 class FilesInMemory(ImageSource):
-    """A source of files by their names."""
+    """A source of files in memory, by name."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(Path("memory"), 0)

@@ -1,4 +1,4 @@
-"""Run folders as training leaves them, without training."""
+"""Run folders like those of training, made without training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ def make_run(
     events: Sequence[Mapping[str, Any]] | None = None,
     name: str = "quick",
 ) -> RunDir:
-    """A new numbered run below `parent` with its config.json, metrics.jsonl and events.jsonl; None is no such log."""
+    """A new numbered run below `parent` with its config.json, metrics.jsonl and events.jsonl; None leaves out a log."""
     run = RunDir.create(parent, name)
     run.write_json(run.config, config)
     for path, each in ((run.metrics, lines), (run.events, events)):

@@ -1,4 +1,4 @@
-"""Trains every recipe below for some steps, alone or under torchrun, and saves what came: see test_distributed.py.
+"""Trains every recipe below for some steps, alone or under torchrun, and saves the result: see test_distributed.py.
 
 usage: shared_steps.py FOLDER
 """
