@@ -119,7 +119,7 @@ def few_images_note(name: str, n: int) -> str:
 
 
 def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
-    """Choose the held-out images of n -> bool [n]: a tenth of each class, at most 10,000 in total.
+    """Choose the held-out images of n -> bool [n]: about a tenth of each class, at most 10,000 in total.
 
     The choice is the same in every run: every k-th element of a fixed permutation sorted by class. No class loses all
     its images to it: single images stay in training, and k is at least 10.

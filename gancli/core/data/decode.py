@@ -233,9 +233,8 @@ def translate_pillow_errors() -> Iterator[None]:
     except Exception as err:  # Pillow's readers raise all kinds of exceptions on damaged files
         message = str(err).lower()
         is_unsupported = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
-        raise DataError(
-            TRUNCATED if "truncated" in message else UNSUPPORTED_LAYOUT if is_unsupported else DAMAGED
-        ) from err
+        reason = TRUNCATED if "truncated" in message else UNSUPPORTED_LAYOUT if is_unsupported else DAMAGED
+        raise DataError(reason) from err
 
 
 def exif_orientation(exif: bytes | None) -> int:

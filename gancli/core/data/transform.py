@@ -38,8 +38,8 @@ def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -
 
 def shows_colour(header: ImageHeader, options: TransformOptions) -> bool:
     """Whether a picture has colour, or shows a coloured background."""
-    is_beside = options.fit == "pad" and header.width != header.height
-    return not header.is_grey or (len({*options.background}) > 1 and (header.has_alpha or is_beside))
+    is_padded = options.fit == "pad" and header.width != header.height
+    return not header.is_grey or (len({*options.background}) > 1 and (header.has_alpha or is_padded))
 
 
 def auto_resolution(headers: Counter[ImageHeader]) -> int:
