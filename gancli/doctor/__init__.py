@@ -1,5 +1,5 @@
 """A report on the machine and the installation, for bug reports.
 
-Comes in: nothing. Goes out: versions, devices, folders and rates as plain values; no machine or user names.
+Input: none. Output: versions, devices, folders and rates as plain values; no machine or user names.
 Read first: diagnosis.py, which needs no torch; benchmark.py measures speed with torch.
 """

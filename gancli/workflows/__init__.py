@@ -1,6 +1,6 @@
 """Whole jobs that the commands and the Python library share, without a terminal.
 
-Comes in: settings and paths. Goes out: a finished run, scores, images, files. Read first: training.py, which plans,
+Input: settings and paths. Output: a finished run, scores, images, files. Read first: training.py, which plans,
 creates and runs a trainer. evaluation.py scores models or images (fakes.py), sampling.py makes samples and walks,
 remake.py makes a sample again from its record. Under torchrun, followers.py runs in all processes except the first.
 """

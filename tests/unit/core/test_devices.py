@@ -1,4 +1,4 @@
-"""What a machine, or a container in it, gives."""
+"""Resources of a machine, or of a container on it."""
 
 import os
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_the_gradients_of_a_step_in_float32(name: str, found: Found) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", shared_steps.RECIPES)
 def test_fifty_steps_in_float64(name: str, found: Found) -> None:
-    """Weights, averages and what was tallied."""
+    """Compares weights, averages and statistics."""
     alone, first, second = (found[f"weights-{who}"] for who in ("0-of-1", "0-of-2", "1-of-2"))
     keys = [key for key in alone if key.startswith(f"{name}/")]
     assert f"{name}/tallies" in keys and len(keys) > 9
@@ -99,7 +99,7 @@ def test_features_from_several_processes_are_in_image_order(monkeypatch: pytest.
         return images.flatten(1).float(), images[:, 0, 0, 0].long()
 
     def gathered(self: World, mine: Tensor) -> list[Tensor]:
-        return [mine, mine + 4]  # as the other process has them: its images follow those of this one
+        return [mine, mine + 4]  # as for the other process, whose images follow those of this one
 
     monkeypatch.setattr(World, "gather", gathered)
     monkeypatch.setattr(World, "tell", lambda self, order, content: None)

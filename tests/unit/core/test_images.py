@@ -23,7 +23,7 @@ def test_to_float_leaves_its_argument_alone() -> None:
 
 
 def test_to_uint8_rounds_to_nearest_and_clips() -> None:
-    """0.6 / 127.5 above black rounds to 1, 0.4 to 0; what lies outside takes the nearer end."""
+    """0.6 / 127.5 above black rounds to 1, 0.4 to 0; values outside are clipped."""
     floats = torch.tensor([-7.0, -1 + 0.4 / 127.5, -1 + 0.6 / 127.5, 1.0, 7.0])
     assert images.to_uint8(floats).tolist() == [0, 0, 1, 255, 255]
     assert images.to_uint8(torch.tensor([-1.0, 1.0], dtype=torch.bfloat16)).tolist() == [0, 255]

@@ -1,4 +1,4 @@
-"""A generator as ONNX computes what PyTorch does, at any batch size, and says what it is."""
+"""An ONNX generator gives the same images as PyTorch at any batch size, and describes itself."""
 
 import dataclasses
 import json

@@ -97,7 +97,7 @@ def png_chunk(kind, content):
 
 
 def with_chunk(kind, content, *, last=False):
-    """A small PNG with one more chunk, behind its header or before its end."""
+    """A small PNG with one more chunk, after its header or before its end."""
     data = image_io.encode_png(noise(4, 4))
     at = len(data) - 12 if last else 33
     return data[:at] + png_chunk(kind, content) + data[at:]
@@ -178,7 +178,7 @@ def test_text_that_is_damaged_or_would_fill_the_memory_is_refused_by_name_in_one
 
 
 def test_the_size_limit_applies_to_all_texts_together(folder):
-    """Each would be small enough."""
+    """Each text alone would be small enough."""
     part = bytes(image_io.MOST_TEXT // 2 - 99)
     chunks = [png_chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(part)) for i in range(3)]
     data = image_io.encode_png(noise(4, 4))

@@ -1,4 +1,4 @@
-"""The rule of where commands put what they make."""
+"""Where commands write their outputs."""
 
 import os
 from collections.abc import Callable
@@ -138,7 +138,7 @@ def test_an_unusable_output_place_is_refused_before_any_work(tmp_path: Path) -> 
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # as root, one may
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may always write
     for check in (outputs.check_output_file, outputs.check_output_folder):
         with pytest.raises(RunError, match=r"x: no permission to write to"):
             check(tmp_path / "x", force=False)

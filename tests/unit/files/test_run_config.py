@@ -1,4 +1,4 @@
-"""config.json as types: what is written is what was read, and what is wrong is said with its place."""
+"""config.json as types: it survives reading and writing, and errors name their place."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_keys_missing_in_older_versions_get_defaults_and_keys_of_newer_versions_
     assert (config.train.beta2_end, config.sources["beta2_end"], config.ideals.loss_unit) == (
         0.0,
         "default",
-        "nats per image",  # as old runs without it have it, see report/charts.py
+        "nats per image",  # the default for old runs without it, see report/charts.py
     )
     assert "newer" not in to_json(config)
 

@@ -145,7 +145,7 @@ def test_atomic_write_replaces_the_content_and_leaves_nothing_beside(place: Path
 def test_content_is_synced_before_the_rename_and_the_folder_after(
     place: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """What SIGKILL cannot show: a power cut takes what was not synced, and a name whose folder was not."""
+    """SIGKILL cannot test this: a power cut loses unsynced content, and names in unsynced folders."""
     calls, real = list[str](), {name: getattr(os, name) for name in ("fsync", "replace", "rename")}
 
     def fsync(descriptor: int) -> None:
@@ -204,7 +204,7 @@ def test_process_killed_while_renaming_leaves_the_old_content(place: Path, kind:
     end = subprocess.run([sys.executable, "-c", DIE_RENAMING, kind, target])
     assert end.returncode == -9
     assert target.read_bytes() == b"old" if kind == "file" else names(target) == ["old"]
-    assert len(names(place)) == 2  # and a partial one beside it
+    assert len(names(place)) == 2  # and a partial one next to it
 
 
 def test_partial_files_of_a_dead_process_are_ignored(place: Path) -> None:
@@ -273,7 +273,7 @@ def test_an_interrupted_exchange_keeps_the_old_folder(place: Path, monkeypatch: 
 
 
 def test_leftovers_of_a_killed_exchange_are_restored_or_removed(place: Path) -> None:
-    """With SIGKILL between its renames, both folders have hidden names; after them, the old one has."""
+    """After SIGKILL between the renames, both folders have hidden names; after SIGKILL later, only the old one."""
     end = subprocess.run([sys.executable, "-c", DIE_EXCHANGING, place / "x"])
     assert end.returncode == -9
     assert len(names(place)) == 2 and all(name.startswith(".x.") for name in names(place))
@@ -442,7 +442,7 @@ def test_a_refused_lock_does_not_release_the_held_one(place: Path) -> None:
             run.check_owned()
     run = RunDir.create(place, "y")
     with pytest.raises(BlockingIOError), run.lock():
-        raise BlockingIOError  # of something else: not said to be a run in use
+        raise BlockingIOError  # from something else: not reported as a run in use
 
 
 def test_a_link_in_place_of_a_run_subfolder_or_lock_is_refused(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""One type of score, from the one that computes it to files and back; which of them training takes."""
+"""Scores in files: written, read back, and chosen by training."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Extractors: the carried networks are whole and good, features do not depend on batches, the cache is safe."""
+"""Extractors: the shipped networks are intact and accurate, features do not depend on batches, the cache is safe."""
 
 import hashlib
 import sys
@@ -47,7 +47,7 @@ def test_shipped_network_is_intact_small_and_accurate(name: str) -> None:
 
 
 def test_digits_network_has_the_recorded_accuracy_and_no_dead_unit() -> None:
-    """On features of real images every unit varies, and is standardised on those it was trained on."""
+    """Every unit varies over real images, and is standardised on its training images."""
     from gancli.core.data import load as data
 
     digits = data.load_dataset("mnist-5k")

@@ -36,7 +36,7 @@ def test_moments_by_hand() -> None:
 
 
 def test_distance_of_commuting_gaussians_by_hand() -> None:
-    """Diagonal: (3-0)^2 + (0-4)^2 = 25 for the means, (sqrt 4 - sqrt 1)^2 + (sqrt 9 - sqrt 25)^2 = 5 beside."""
+    """Diagonal: (3-0)^2 + (0-4)^2 = 25 for the means, plus (sqrt 4 - sqrt 1)^2 + (sqrt 9 - sqrt 25)^2 = 5."""
     a, b = gaussian([0, 0], [[4, 0], [0, 9]]), gaussian([3, -4], [[1, 0], [0, 25]])
     assert frechet_distance(a, b) == pytest.approx(30, rel=1e-12)
 

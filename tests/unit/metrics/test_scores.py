@@ -1,4 +1,4 @@
-"""The whole set of scores on made-up features, where truth is known."""
+"""All scores on artificial features with known results."""
 
 import json
 
@@ -119,7 +119,7 @@ def test_same_seed_gives_the_same_scores_whatever_ran_before() -> None:
 
 
 def test_relative_features_are_standardised_on_the_real_images() -> None:
-    """So the unit a feature is measured in does not matter."""
+    """So the unit of a feature does not matter."""
     unit = torch.tensor([1, 10, 1, 0.1, 1, 1000]).double()
     fake, ref = Features(perfect(300, 2).values), Reference(BLIND, Features(perfect(800, 0).values))
     other = Reference(BLIND, Features(ref.real.values * unit))
@@ -213,7 +213,7 @@ def test_scores_that_indicate_trouble_on_their_own_are_marked() -> None:
 
 
 def test_precision_of_a_collapsed_set_is_marked_as_meaningless() -> None:
-    """All fakes lie at one real image, inside of its ball and of its neighbours'."""
+    """All fakes equal one real image, inside its ball and those of its neighbours."""
     ref = reference()
     found = score_features(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
     assert found["precision"].value == 1 and found["coverage"].value < 0.1

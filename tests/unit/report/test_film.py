@@ -255,7 +255,7 @@ def test_frames_are_read_one_by_one_and_not_after_a_run_ends(make_run, monkeypat
 
 
 def test_frames_of_several_runs_stand_apart_in_a_strip(make_run):
-    """Further than the runs of one frame do: else nobody would see which belong together."""
+    """The gap is wider than between the runs of one frame, to show which belong together."""
     runs = [make_run(0, 500), make_run(0, 500, config=CLASSIC)]
     row, strip = (drawn(film.plan_film(runs, FilmOptions(kind=kind)))[1] for kind in (".gif", ".png"))
     beside = film.STRIP_MARGIN // 2

@@ -1,4 +1,4 @@
-"""What a line can say of a run folder, whatever it holds."""
+"""The overview line of a run folder with any contents."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def lines(records: list[Any]) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    """It has seen 3,000 of 4,000 images, and was stopped."""
+    """A run that was stopped after 3,000 of 4,000 images."""
     run = RunDir(tmp_path / "runs" / "00003-quick-mnist")
     run.path.mkdir(parents=True)
     run.config.write_text(json.dumps(CONFIG))

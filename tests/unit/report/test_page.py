@@ -56,7 +56,7 @@ def noise(seed, shape):
 
 
 class Parsed(HTMLParser):
-    """What a browser would make of a page: its elements, and the text of it and of each of its scripts."""
+    """A page as a browser reads it: its elements, its text, and the text of each script."""
 
     def __init__(self, content):
         super().__init__()

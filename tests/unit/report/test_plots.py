@@ -46,7 +46,7 @@ def texts(page):
 
 
 def row(page, words):
-    """What is written in the line of a word: a legend."""
+    """The text in the line of a word: a legend."""
     y = next(box[1] for text, box in page.words if text == words)
     return [text for text, box in page.words if abs(box[1] - y) < 8]
 

@@ -16,7 +16,7 @@ def chart(kimg, values, *, scale="linear", range=(0.0, 2.0), tone="blue", marks=
 
 
 def columns(picture, color=SKY):
-    """Where a curve's colour is below the legend, in half strength at least."""
+    """Columns with a curve's colour below the legend, at half strength or more."""
     wanted = np.array(ImageColor.getrgb(color))
     near = np.abs(picture[40:].astype(int) - wanted).max(axis=2) < 60
     return np.flatnonzero(near.any(axis=0))
@@ -81,7 +81,7 @@ def test_moments_of_the_film_are_equal_steps_on_the_axis():
 
 def test_each_chart_shows_a_curve_from_its_first_point():
     growing = grown(chart([1, 8], [1, 1]), chart([8], [1], tone="green"), height=260)
-    below = growing.boxes[1].top - 40  # past the legend, which has the colour too
+    below = growing.boxes[1].top - 40  # below the legend, which has the same colour
     before, after = growing.at(4), growing.at(8)
     assert len(columns(before, SKY)) and not len(columns(before[below:], GREEN))
     assert len(columns(after[below:], GREEN))

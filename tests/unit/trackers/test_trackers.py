@@ -1,4 +1,4 @@
-"""Trackers: what they are told, and that none of their troubles is training's."""
+"""Trackers: the events they receive; their errors do not affect training."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ RECORD = make_run_config(data={"name": "tiny"})
 
 
 class Kept:
-    """Remembers what it is told, and fails where it is asked to."""
+    """Records its events, and fails at given ones."""
 
     def __init__(self, fails_at: str = "") -> None:
         self.calls: list[Any] = []
@@ -47,7 +47,7 @@ STARTED, MEASURED = events.RunStarted(Path("run"), 64, 128), events.Measured("ti
 
 
 def tell(tracker: registry.Tracker | None, *seen: events.Event) -> list[str]:
-    """The warnings."""
+    """Collect the warnings."""
     said: list[str] = []
     with registry.track_events(tracker, RECORD, said.append) as hand_on:
         for event in seen:

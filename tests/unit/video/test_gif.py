@@ -41,9 +41,9 @@ def test_gif_loops_and_shows_every_grey_frame_for_its_time():
 
 
 def blocks(data):
-    """(flags, x, y, width, height) of each frame: a walk over the blocks of the format.
+    """(flags, x, y, width, height) of each frame: read from the blocks of the format.
 
-    No flag means no palette of its own, and rows in order, which makes smaller files.
+    Flags 0 mean no local palette, and rows in order, which makes smaller files.
     """
     found, at = [], 13 + 3 * (2 << (data[10] & 7))
     while data[at] != ord(";"):

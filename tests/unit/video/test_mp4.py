@@ -25,7 +25,7 @@ def flat(level, shape=(20, 24, 3)):
 
 
 def shown(path, height, width):
-    """What ffmpeg says of the film, and its frames as RGB arrays."""
+    """The output of ffmpeg for the film, and its frames as RGB arrays."""
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-hide_banner",

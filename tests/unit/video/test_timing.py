@@ -91,7 +91,7 @@ def test_runs_whose_batches_end_a_little_apart_share_their_moments():
     [
         ([[0, 10, 20], [15]], [0, 15, 20]),
         ([[0, 10, 20], [16]], [0, 10, 16, 20]),
-        ([[0, 10], [15]], [0, 15]),  # the last step is taken for as long as the one before
+        ([[0, 10], [15]], [0, 15]),  # the last step counts as long as the one before
         ([[0, 10], [16]], [0, 10, 16]),
         ([[7], [8]], [7, 8]),
     ],

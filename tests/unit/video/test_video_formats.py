@@ -169,7 +169,7 @@ def test_only_a_gif_uses_a_palette(folder, name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "frames"])
 def test_a_file_from_another_process_is_overwritten_only_with_force(folder, name):
-    """Both may have seen that the name was free, before they drew their frames."""
+    """Both processes may have found the name free before they drew their frames."""
 
     def frames():
         yield noise(8, 8)
@@ -191,7 +191,7 @@ def test_large_files_get_a_note(tmp_path):
 
 
 def test_a_film_format_takes_one_row_and_one_file(folder, monkeypatch):
-    """As docs/dev/extending.md says: what else is known of it is joined from the table."""
+    """As docs/dev/extending.md says: everything else comes from the table."""
     code = Path(formats.__file__).parents[1]
     for name in (".mp4", "imageio_ffmpeg"):  # GIF is the default, WebP is for pictures too
         named = {path.name for path in code.rglob("*.py") if f'"{name}"' in path.read_text(encoding="utf-8")}

@@ -46,7 +46,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Let the network answer with these bytes, which are taken for the right ones, of files of 20 images."""
+    """Serve these bytes as the download, with their checksum accepted and files of 20 images."""
 
     def answer_with(archive: bytes) -> None:
         def urlopen(url: str, timeout: float) -> io.BytesIO:

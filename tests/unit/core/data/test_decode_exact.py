@@ -1,4 +1,4 @@
-"""Pictures for evaluate: taken as they are in their files, or refused."""
+"""Pictures for evaluate: read without any change, or refused."""
 
 import struct
 
@@ -96,7 +96,7 @@ def test_undecodable_files_have_a_short_reason(data, reason):
 
 @pytest.mark.parametrize("side", [8193, 12000, 30000])
 def test_a_picture_that_would_exhaust_memory_is_refused_by_its_header(side):
-    """Between Pillow's silence, its warning and its error: 67, 144 and 900 million pixels."""
+    """Pillow accepts 67 million pixels, warns at 144 million and fails at 900 million."""
     data = bytearray(encoded(Image.new("L", (4, 4)), "BMP"))
     data[18:26] = struct.pack("<ii", side, side)
     with pytest.raises(DataError, match="too many pixels"):

@@ -49,11 +49,11 @@ LIBTIFF = ("tiff lzw", "tiff deflate", "tiff jpeg")
 PER_FILE = 60
 SLOWEST_S = 5.0
 
-pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # as importing decode sets it; pytest puts its own first
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # decode sets this on import; the filters of pytest come first
 
 
 def attempt(data: bytes) -> tuple[Array, ImageHeader] | None:
-    """None for a DataError; whatever else is raised, or is no picture of the shape, fails the test."""
+    """None for a DataError. Any other error, or a picture of another shape, fails the test."""
     start = time.perf_counter()
     try:
         pixels, header = resize.decode_image(data, Transform(16, 3, "pad"))
@@ -106,7 +106,7 @@ def test_every_damaged_file_gives_the_right_shape_or_a_reason() -> None:
 
 
 def test_a_truncated_file_is_refused_or_still_complete() -> None:
-    """Some bytes at the end hold no pixels; without any others no picture may be given."""
+    """A few bytes at the end have no pixels. If any other bytes are missing, no picture may be returned."""
     tried = taken = 0
     for name, whole in WHOLE.items():
         right = attempt(whole)
@@ -126,7 +126,7 @@ def test_every_format_is_damaged_here() -> None:
 
 
 def damaged_png(**changes: int) -> bytes:
-    """Headers that claim other things than the pixels bear out, with right checksums."""
+    """Headers that contradict the pixels, with correct checksums."""
     return png(
         changes.get("width", 4), changes.get("height", 4), changes.get("depth", 8), changes.get("colour", 0), bytes(20)
     )
@@ -155,7 +155,7 @@ HONEST = [
 
 @functools.cache
 def bombs() -> dict[str, bytes]:
-    """A few kilobytes each, that would unpack to gigabytes."""
+    """A few kilobytes each that would decompress to gigabytes."""
     zeros = zlib.compress(bytes(1 << 24), 9)
     deep = zlib.compressobj(9)
     more = deep.compress(bytes(1 << 26)) + deep.flush()
@@ -216,7 +216,7 @@ def test_a_tiff_with_wild_offsets_is_refused() -> None:
 
 @pytest.mark.slow
 def test_damaged_files_print_nothing_in_a_fresh_process() -> None:
-    """Without pytest's filters: no warning and no word on stderr, but for libtiff's of what it unpacks, from its C."""
+    """Without pytest's filters: no warnings and nothing on stderr, except messages of libtiff's C code."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:];"
         "import numpy as np; from test_decode_fuzz import LIBTIFF, WHOLE, attempt, mutants;"

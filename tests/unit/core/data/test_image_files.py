@@ -69,7 +69,7 @@ def everything(path: Path, shape: tuple[int, int, int] | None = None) -> torch.T
 
 
 def refusal(path: Path, shape: tuple[int, int, int] | None = None) -> str:
-    """The one line that opening or reading all the images ends in."""
+    """The one-line error from opening or reading all the images."""
     with pytest.raises(DataError) as caught:
         everything(path, shape)
     assert "\n" not in str(caught.value)
@@ -215,7 +215,7 @@ def test_a_lone_contact_sheet_is_an_image_but_not_next_to_others(tmp_path: Path)
 
 
 def test_a_zip_entry_without_a_name_is_skipped(tmp_path: Path) -> None:
-    """Found by scripts/fuzz.py: zipfile looks at the last letter of the name."""
+    """Found by scripts/fuzz.py: zipfile reads the last letter of the name."""
     path = zipped(tmp_path, GREY)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("?", b"")
@@ -517,7 +517,7 @@ def test_bytes_after_the_images_of_an_npz_are_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_long_header_in_an_npz_is_refused_before_it_is_read(tmp_path: Path, version: int) -> None:
-    """The length stands before the header: 2 bytes in version 1, 4 in version 2."""
+    """The length comes before the header: 2 bytes in version 1, 4 in version 2."""
     length = struct.pack("<H", 60_000) if version == 1 else struct.pack("<I", 3_000_000_000)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 100_000)

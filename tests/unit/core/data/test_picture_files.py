@@ -329,12 +329,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_zip_whose_entries_overlap_is_refused(tmp_path: Path) -> None:
-    """As in a bomb where many names share one entry: the directory at the end lists the first one three times."""
+    """As in a zip bomb where many names share one entry: the directory at the end lists the first entry three times."""
     path = zipped(tmp_path, files("a.png", "b.png", "c.png"))
     data = bytearray(path.read_bytes())
     start = data.index(b"PK\1\2")
     for _ in range(3):
-        data[start + 20 : start + 24] = (len(data) // 2).to_bytes(4, "little")  # the packed size of each
+        data[start + 20 : start + 24] = (len(data) // 2).to_bytes(4, "little")  # the compressed size of each
         start = data.index(b"PK\1\2", start + 4) if b"PK\1\2" in data[start + 4 :] else start
     path.write_bytes(data)
     assert refusal(path).endswith("is damaged or malicious: its entries overlap; do not use it")

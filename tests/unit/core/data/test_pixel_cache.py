@@ -44,7 +44,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Small tasks, so that there are many, and a journal that is written after each."""
+    """Many small tasks, with the journal written after each."""
     monkeypatch.setattr(source, "TASK_IMAGES", 16)
     monkeypatch.setattr(pixel_cache, "SYNC_S", 0)
     monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
@@ -66,7 +66,7 @@ def load(path: Path, **options: Any) -> ImageSet:
 
 
 def contents(cache: Path) -> dict[str, bytes]:
-    """The files of the only cache, but for what depends on the time."""
+    """The files of the only cache, without anything that depends on the time."""
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
     found = {path.name: path.read_bytes() for path in made.iterdir()}
     found["meta.json"] = json.dumps({**json.loads(found["meta.json"]), "files": None, "sha256": None}).encode()
@@ -178,7 +178,7 @@ def test_a_killed_process_continues_where_it_stopped(folder: Path, cache: Path) 
 
 
 def journal(**changes: Any) -> str:
-    """That of the folder after 32 pictures, with false claims."""
+    """A journal of the folder after 32 pictures, with false claims."""
     n_held = int(heldout_mask(N, torch.tensor([0] * 115 + [1] * 115))[:32].sum())
     line = JournalLine(**{"done": 32, "written": [32 - n_held, n_held], **changes})
     return "".join(cache_files.seal_json(one) + "\n" for one in (JournalStart(Transform(8, 1)), line))
@@ -200,7 +200,7 @@ def test_a_journal_that_claims_too_many_rows_is_not_used(
 
 @pytest.mark.parametrize("line", [{"written": [1, 31]}, {"done": 500}, {"faults": [[400, "x"]]}])
 def test_a_journal_of_another_split_is_not_continued(folder: Path, cache: Path, line: dict[str, Any]) -> None:
-    """As one that an older version left; its rows are there, but lie elsewhere now."""
+    """Like one from an older version: its rows exist, but at other places."""
     load(folder)
     whole = contents(cache)
     (made,) = [place for place in cache.iterdir() if place.is_dir()]
@@ -250,7 +250,7 @@ def test_altered_metadata_of_a_cache_is_not_trusted(
 
 
 def test_an_index_of_an_older_version_is_read(tmp_path: Path) -> None:
-    """By commit 99fe6c4, from an npz of 500 images: its checksum is of the text as it was written then."""
+    """Written by commit 99fe6c4 from an npz of 500 images, with a checksum of the text of that time."""
     header = {"kind": "npz", "width": 32, "height": 32, "mode": "RGB", "is_grey": False, "is_oriented": False}
     header |= {"has_profile": False, "has_alpha": False, "has_more_frames": False}
     index = {
@@ -421,7 +421,7 @@ def test_a_full_disk_is_refused_with_the_space_needed(
 
 
 def test_rows_that_will_be_rewritten_count_as_free(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sample looked grey; what was written of that is cleared away before the room for colour is measured."""
+    """The sample looked grey. The grey rows are removed before the space for colour is measured."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
     monkeypatch.setattr(ImageSource, "sample_headers", lambda self: grey)
@@ -443,7 +443,7 @@ def test_a_cache_that_cannot_be_written_is_refused(folder: Path, cache: Path) ->
 
 
 def spoil(folder: Path, n: int) -> list[str]:
-    """Spoil the first n of class a."""
+    """Damage the first n files of class a."""
     names = [f"a/{2 * i:03d}.png" for i in range(n)]
     for name in names:
         (folder / name).write_bytes((folder / name).read_bytes()[:-30])
@@ -499,7 +499,7 @@ def test_names_in_the_list_of_bad_files_take_one_line_each(folder: Path, cache: 
 
 
 def test_the_whole_set_decides_if_the_sample_was_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guess is grey 8x8; but one file in colour makes all of them colour."""
+    """The guess is grey 8x8, but one colour file makes the whole set colour."""
     Image.fromarray(np.dstack([PIXELS[0], PIXELS[1], PIXELS[2]])).save(folder / "a" / "colour.png")
     grey = Counter({ImageHeader("PNG", 8, 8, "grey", is_grey=True): 1})
     monkeypatch.setattr(ImageSource, "sample_headers", lambda self: grey)
@@ -540,7 +540,7 @@ def test_a_small_set_holds_nothing_out_and_a_tiny_one_is_refused(tmp_path: Path)
 
 
 def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None:
-    """The second waits, says so, and finds the cache complete."""
+    """The second process waits, prints a note, and finds the cache complete."""
     code = "import sys; from pathlib import Path; from gancli.core.data import load; "
     code += "from gancli.core.data.transform import TransformOptions; "
     code += "load.load_pictures(Path(sys.argv[1]), TransformOptions(), lambda *about: print(*about, flush=True))"
@@ -635,7 +635,7 @@ def test_too_little_memory_is_one_line(folder: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_files_decoded_together_equal_files_decoded_alone(channels: int) -> None:
-    """Every filter in every row, the first one too, with other files and bad ones between."""
+    """Every filter in every row, including the first, mixed with other files and bad files."""
     draws = np.random.default_rng(0)
     mode, target = {1: "L", 3: "RGB"}[channels], Transform(8, channels)
     files = {}
@@ -676,7 +676,7 @@ def png_file(rows: bytes, channels: int) -> bytes:
 
 
 def test_only_the_requested_rows_of_a_map_are_copied(tmp_path: Path) -> None:
-    """A batch of a mapped set allocates the batch; writing to it leaves the file alone."""
+    """A batch of a mapped set allocates only the batch; writing to it does not change the file."""
     (tmp_path / "train.u8").write_bytes(PIXELS.tobytes())
     images = cache_files.map_split(tmp_path, "train", N, Transform(8, 1))
     batch = images[torch.tensor([5, 0, 5])]

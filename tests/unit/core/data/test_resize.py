@@ -1,4 +1,4 @@
-"""Every mode in every format, against pixels known beforehand."""
+"""Every mode in every format, compared with known pixels."""
 
 import struct
 import subprocess
@@ -174,7 +174,7 @@ def test_12_bits_become_8_by_the_high_byte() -> None:
 
 
 def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, packed: int = 1, planar: int = 1) -> bytes:
-    """2x1, 16 bits a sample; of three samples, each is a strip of its own if planar is 2."""
+    """2x1, 16 bits a sample; with three samples and planar 2, each sample has its own strip."""
     n = 9 + len(more)
     at = 14 + 12 * n  # where bits, offsets and lengths follow
     n_strips, size = (3, len(pixels) // 3) if planar == 2 else (1, len(pixels))
@@ -190,7 +190,7 @@ def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, pac
 
 
 def test_signed_numbers_are_refused() -> None:
-    """Pillow would cut 16 bits at 255, and take 8 bits for unsigned ones."""
+    """Pillow would clip 16 bits at 255, and read 8 bits as unsigned."""
     data = deep_tiff((339, 3, 1, 2), samples=1, pixels=struct.pack("<2h", 300, -5))
     with pytest.raises(DataError, match=r"^signed 16-bit grey"):
         converted(data, Transform(2, 1, "stretch"))
@@ -201,7 +201,7 @@ def test_signed_numbers_are_refused() -> None:
 
 
 def test_16_bits_in_planes_are_refused_unless_they_are_read_right() -> None:
-    """Pillow takes unpacked planes of 16 bits for 8 bits; packed ones go through libtiff, which does not."""
+    """Pillow reads uncompressed 16-bit planes as 8 bits; compressed ones go through libtiff, which is correct."""
     planes = [struct.pack("<2H", *(value << 8 for value in pair)) for pair in ((10, 20), (30, 40), (50, 60))]
     with pytest.raises(DataError, match=r"^unsupported pixel layout"):
         converted(deep_tiff(samples=3, pixels=b"".join(planes), planar=2), Transform(2, 3, "stretch"))
@@ -227,7 +227,7 @@ def test_jpegs_of_all_modes_show_their_colours() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk_is_converted_as_ink_on_white(kind: str) -> None:
-    """(255 - ink) (255 - black) / 255; in a JPEG Adobe's inverted way, which Pillow also writes and marks."""
+    """(255 - ink) (255 - black) / 255; in a JPEG, Adobe's inverted values, which Pillow also writes and marks."""
     data = encoded(Image.new("CMYK", (8, 8), (0, 255, 128, 51)), kind)
     assert kind != "JPEG" or b"Adobe" in data
     pixels, header = resize.decode_image(data, IN_COLOUR)
@@ -255,7 +255,7 @@ def test_the_first_frame_of_several_is_used(kind: str) -> None:
     assert not resize.read_image_header(encoded(GREY, kind, **options)).has_more_frames
 
 
-TURNED = {  # Exif 2.3, tag 274: which sides of the picture as shown the stored row 0 and column 0 are
+TURNED = {  # Exif 2.3, tag 274: the sides of the visible picture that the stored row 0 and column 0 are
     1: lambda shown: shown,
     2: lambda shown: shown[:, ::-1],
     3: lambda shown: shown[::-1, ::-1],
@@ -269,8 +269,10 @@ TURNED = {  # Exif 2.3, tag 274: which sides of the picture as shown the stored 
 
 @pytest.mark.parametrize("turn", TURNED)
 def test_a_picture_is_rotated_upright(turn: int) -> None:
-    """Row 0 is the top, bottom, left or right of what is seen, column 0 the other: 1 top left, 6 right top, 8 left
-    bottom. So a file with 6 was stored by turning the picture a quarter to the left, and so on."""
+    """A tag names the sides of the visible picture that row 0 and column 0 are: 1 top left, 6 right top, 8 left bottom.
+
+    So a file with 6 was stored by turning the picture a quarter to the left, and so on.
+    """
     shown = noise(6, 4, 3)
     stored = np.ascontiguousarray(TURNED[turn](shown))
     window = shown[1:5]
@@ -392,7 +394,7 @@ def test_a_wrong_checksum_is_damage() -> None:
 
 @pytest.mark.parametrize("target", [IN_COLOUR, Transform(8, 1), Transform(4, 3)])
 def test_a_compressed_stream_without_an_end_is_damage(target: Transform) -> None:
-    """All bytes are there, but not the checksum after them."""
+    """All bytes are present, but the checksum after them is missing."""
     packed = zlib.compress(rows(COLOUR.reshape(8, 24)))
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     for end, is_whole in ((len(packed), True), (-4, False)):

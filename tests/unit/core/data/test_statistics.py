@@ -1,4 +1,4 @@
-"""What is said of a data set before it is trained on."""
+"""Notes and warnings about a data set before training."""
 
 from dataclasses import replace
 

@@ -52,7 +52,7 @@ def test_classes_up_to_a_thousand(n_classes: int) -> None:
     assert D(G(torch.ones(2, 3), labels), labels).shape == (2,)
 
 
-# The networks of 8 to 40 px, written out: checkpoints and measured results hold only as long as these stay.
+# The networks of 8 to 40 px, written out. If they change, checkpoints and measured results become invalid.
 
 
 class PlainGenerator(nn.Module):

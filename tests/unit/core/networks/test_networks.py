@@ -1,4 +1,4 @@
-"""What holds for every family of networks, at small sizes."""
+"""Properties of every family of networks, at small sizes."""
 
 import itertools
 import subprocess
@@ -31,7 +31,7 @@ def inputs(s: ModelSpec) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | Non
 
 
 def stir(network: nn.Module) -> nn.Module:
-    """Move every weight a little by a fixed rule, so that none hides behind a zero."""
+    """Change every weight a little by a fixed rule, so that no zero hides the effect of another weight."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.05 * torch.linspace(0.5, 40, parameter.numel()).cos().view_as(parameter)
@@ -157,6 +157,6 @@ print([name for name in sys.modules if name.startswith("torch._dynamo")])
 
 @pytest.mark.slow
 def test_building_on_the_meta_device_imports_no_compiler() -> None:
-    """torch draws normal numbers for meta tensors through its compiler, which takes seconds to import."""
+    """For meta tensors, torch draws normal numbers through its compiler, which takes seconds to import."""
     end = subprocess.run([sys.executable, "-c", BUILD], capture_output=True, text=True, check=True)
     assert end.stdout == "[]\n"

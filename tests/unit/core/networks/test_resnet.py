@@ -1,4 +1,4 @@
-"""The residual networks against R3GAN as published, and their sizes."""
+"""The residual networks compared with the published R3GAN, and their sizes."""
 
 import math
 
@@ -130,7 +130,7 @@ def test_every_weight_of_g_and_d_starts_with_the_published_spread() -> None:
     """At 64 px and width 256: 5 stages of 2 blocks, of 128 channels at 64 px and 256 below; 100 classes.
 
     sqrt(1 / fan-in), but N(0, 1) for G's basis, and an embedding's table is a linear map of a one-hot of 100; D's has
-    its 1 / sqrt(width) besides. In the blocks He's gain times L^(-1/4) with L = 10.
+    an extra 1 / sqrt(width). In the blocks He's gain times L^(-1/4) with L = 10.
     """
     torch.manual_seed(0)
     sizes = dict(width=256, resolution=64, channels=3, n_classes=100)

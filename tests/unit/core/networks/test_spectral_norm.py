@@ -50,7 +50,7 @@ def test_it_starts_close_to_the_largest_singular_value() -> None:
 def test_gradients_are_right_and_so_is_that_of_r1() -> None:
     weight, x = matrix(3, 4).requires_grad_(), matrix(2, 4).requires_grad_()
     norm = norm_of(weight)
-    for _ in range(300):  # where u stands still, the gradient through sigma is that of the singular value
+    for _ in range(300):  # where u no longer changes, the gradient through sigma is that of the singular value
         norm(weight)
 
     def layer(weight: Tensor, x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def test_u_changes_once_in_a_d_step_and_nowhere_else() -> None:
 
 @pytest.mark.parametrize(("model", "n_layers"), [("mlp", 4), ("conv", 6), ("resnet", 10)])
 def test_every_layer_of_d_is_normalised_and_none_of_g(model: str, n_layers: int) -> None:
-    """Of resnet also those that start at 0, which would be 0 / 0; and u is part of what is saved."""
+    """In resnet also the layers that start at 0, which would give 0 / 0. u is saved."""
     spec = ModelSpec(model=model, z_dim=5, g_width=16, d_width=16, resolution=8, channels=1, n_classes=3)
     G, D = build_networks(spec, seed=0, spectral_norm=True)
     assert not any(parametrize.is_parametrized(layer) for layer in G.modules())

@@ -47,7 +47,7 @@ def test_channels_last_weights_are_stored_plainly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bit", range(8))
 def test_every_flipped_bit_is_noticed_or_harmless(packed: Path, bit: int) -> None:
-    """Padding spaces in the header mean nothing; anything else must not change silently."""
+    """Padding spaces in the header do not matter; any other change must be detected."""
     good = packed.read_bytes()
     refused = 0
     for position in range(len(good)):

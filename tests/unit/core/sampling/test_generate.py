@@ -144,7 +144,7 @@ def test_classes_are_named_or_numbered_and_separated_by_commas() -> None:
     assert info.class_indices("bag") == [1]
     assert info.class_indices("bag, 2,bag") == [1, 2, 1]
     assert info.class_indices("hat, red") == [2]  # the whole text is a name
-    assert info.class_indices("1") == [3]  # a name goes before a number
+    assert info.class_indices("1") == [3]  # a name has priority over a number
     for text, wrong in (("bag,hut", "'hut'"), ("4", "'4'"), ("", "''"), ("bag,", "''")):
         with pytest.raises(ConfigError, match=f"unknown class {wrong}"):
             info.class_indices(text)

@@ -1,4 +1,4 @@
-"""Walks: what the frames are, that keys are exact, that loops close evenly."""
+"""Walks: their frames, exact keys, and loops with even steps."""
 
 import itertools
 import typing
@@ -131,7 +131,7 @@ def test_weights_of_one_class_equal_its_label() -> None:
 
 
 def test_many_walks_go_side_by_side() -> None:
-    """In a grid of three, cells hold what each walk gives alone, also where a frame is wider than a batch."""
+    """In a grid of three, each cell shows its walk as it is alone, also if a frame is larger than a batch."""
     for n in (3, 70):
         some = [interpolate.plan_walk(INFO, [2 * cell, 2 * cell + 1], segment_frames=5) for cell in range(n)]
         alone = [list(interpolate.render_walks(MODEL, [walk])) for walk in some[:3]]

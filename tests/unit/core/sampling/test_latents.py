@@ -110,7 +110,7 @@ def test_each_row_of_a_batch_has_its_own_path() -> None:
 def test_nearly_parallel_latents_are_joined_by_a_straight_line() -> None:
     for near in (A.clone(), 3 * A, A * (1 + 1e-6), A + 1e-8 * B):
         assert torch.equal(latents.slerp(A, near, 0.5), latents.lerp(A, near, 0.5))
-    bent = A + 1e-3 * B  # enough of an angle for a circle
+    bent = A + 1e-3 * B  # a large enough angle for a circle
     torch.testing.assert_close(latents.slerp(A, bent, 0.5), latents.lerp(A, bent, 0.5), atol=1e-5, rtol=0)
 
 
@@ -157,7 +157,7 @@ def test_circle_turns_evenly_in_one_plane_and_is_as_long_as_its_latents() -> Non
     shorter, longer = latents.vector_norms(A), latents.vector_norms(2 * B)
     sizes = latents.vector_norms(points)
     assert sizes.min() >= shorter - 1e-4 and sizes.max() <= longer + 1e-4
-    assert sizes.diff(dim=0).abs().max() < (longer - shorter) / 4  # no jump; there are ten steps to b
+    assert sizes.diff(dim=0).abs().max() < (longer - shorter) / 4  # no jump in ten steps to b
 
 
 def test_circle_through_one_direction_is_refused() -> None:

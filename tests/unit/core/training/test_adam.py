@@ -1,4 +1,4 @@
-"""Adam against torch's own, which is the same to the last bit where it has the fused kernel."""
+"""Adam compared with torch's, which gives the same bits if it has the fused kernel."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def trained_by_torch() -> tuple[list[nn.Parameter], "torch.optim.Adam"]:
 
 
 def trained(make: Callable[[list[nn.Parameter]], Adam] = Adam, restart_at: int = STEPS) -> Adam:
-    """With a new optimiser, that goes on from the moments of the old one, at one of the steps."""
+    """At one of the steps, a new optimiser continues from the moments of the old one."""
     optimizer = make(weights())
     for n, ((optimizer.lr, optimizer.betas), grads) in enumerate(zip(RATES, gradients(), strict=True)):
         if n == restart_at:

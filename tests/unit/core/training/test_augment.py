@@ -24,7 +24,7 @@ def test_zero_offset_is_the_identity(limit: int) -> None:
 
 
 def test_known_shifts_by_hand() -> None:
-    """First picture one row down and none sideways, second two columns left: what comes in is the fill."""
+    """First picture one row down and none sideways, second two columns left: the uncovered pixels get the fill."""
     x = torch.tensor([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.7, 0.8, 0.9]]]).expand(2, 1, 3, 3)
     moved = augment.shift_images(x, torch.tensor([[1, 0], [0, -2]]), 2, torch.tensor([-1.0]))
     expected = torch.tensor(
@@ -160,7 +160,7 @@ def test_flip_mirrors_half_of_the_draws() -> None:
 
 
 def test_areas_uncovered_by_a_shift_get_the_background() -> None:
-    """Drawings on white stay white all over, with the shift of quick as with translation."""
+    """White images stay white, both with the shift of quick and with translation."""
     x, white = torch.ones(64, 1, 8, 8), torch.ones(1)
     for chance, names in ((1.0, []), (0.0, ["translation"])):
         found = augment.augment_for_discriminator(
@@ -170,8 +170,8 @@ def test_areas_uncovered_by_a_shift_get_the_background() -> None:
 
 
 def test_background_is_the_median_of_the_border_channel_by_channel() -> None:
-    images = torch.full((5, 2, 6, 6), 200, dtype=torch.uint8)  # what is inside does not count
+    images = torch.full((5, 2, 6, 6), 200, dtype=torch.uint8)  # the inside does not count
     for edge in (images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]):
         edge[:, 0], edge[:, 1] = 0, 255
-    images[0, :, 0] = 90  # nor do a few things that touch the edge
+    images[0, :, 0] = 90  # nor do a few objects that touch the edge
     assert augment.border_level(images).tolist() == [-1, 1]

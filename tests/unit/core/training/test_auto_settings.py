@@ -77,7 +77,7 @@ def test_flags_are_kept_and_the_other_settings_adapt_to_them() -> None:
 
 @pytest.fixture
 def adaptive(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
-    """`quick`, were its augmentation adaptive, from nothing on."""
+    """`quick` with adaptive augmentation that starts at 0."""
     preset = replace(
         presets.PRESETS["quick"], augment="color,translation,cutout", augment_strength=0.0, ada=True, augment_below=0
     )

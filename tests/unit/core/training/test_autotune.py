@@ -1,4 +1,4 @@
-"""Threads and precision that are left to a trial."""
+"""Threads and precision that a trial chooses."""
 
 import copy
 from pathlib import Path
@@ -27,7 +27,7 @@ def plan(folder: Path, **flags: object) -> tuple[RunConfig, ImageSet]:
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, step_s: dict[tuple[int, str], float], cores: int = 4) -> list[object]:
-    """One whose steps take so long by threads and precision. Returns the pairs that are tried, as they are."""
+    """Simulate a machine with these step times by threads and precision. Returns a list of the pairs that are tried."""
     tried = list[object]()
 
     def step(engine: Engine, batch: int) -> float:

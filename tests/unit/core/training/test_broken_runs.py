@@ -1,4 +1,4 @@
-"""Runs that are really broken get their warning, once; a healthy one gets none."""
+"""Broken runs get their warning once; a healthy run gets none."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ SETTINGS = {
 
 
 def noise(folder: Path, n: int) -> ImageSet:
-    """n training and 64 test images of 8x8, each its own noise: what D learns of one tells nothing of another."""
+    """n training and 64 test images of 8x8, each of its own noise, so D learns nothing about one image from another."""
     draws = np.random.default_rng(0)
     for split, size in (("train", n), ("t10k", 64)):
         pixels = draws.integers(0, 256, (size, 8, 8), np.uint8)
@@ -34,7 +34,7 @@ def noise(folder: Path, n: int) -> ImageSet:
 def warned(
     tmp_path: Path, images: ImageSet, hook: Callable[[Trainer], None] | None = None, **settings: object
 ) -> dict[str, events.Warned]:
-    """Train, and return the warnings by name; each must be given once, and be written down."""
+    """Train, and return the warnings by name; each must occur once, and be logged."""
     name, config, sources = presets.resolve_config("quick", {**SETTINGS, **settings, "data": images.source})
     record = run_config.build_run_config(name, config, sources, images)
     probe = evaluation.build_scorer(images, record.model_spec, images.class_counts) if config.eval_kimg else None

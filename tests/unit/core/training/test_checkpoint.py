@@ -1,4 +1,4 @@
-"""A checkpoint from a stranger, whose digest is right, is refused before anything is built from it."""
+"""A malicious checkpoint with a correct digest is refused before anything is built from it."""
 
 import dataclasses
 import math
@@ -34,7 +34,7 @@ def trained() -> TrainStep:
 
 
 def peak_bytes() -> int:
-    """Of this process so far."""
+    """Peak memory of this process so far."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -119,7 +119,7 @@ def test_impossible_values_are_refused(found: Checkpoint, name: str) -> None:
 
 
 def test_networks_of_another_size_are_not_built(found: Checkpoint) -> None:
-    """5 GB, were they built."""
+    """They would need 5 GB."""
     large, before = dataclasses.replace(SPEC, g_width=4096, d_width=4096, z_dim=4096), peak_bytes()
     with pytest.raises(FileFormatError, match="weights"):
         checkpoint.check_checkpoint_fits(found, CONFIG, large)

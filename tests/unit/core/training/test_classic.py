@@ -1,4 +1,4 @@
-"""The classic preset against the tutorial's recipe, written plainly."""
+"""The classic preset compared with a plain version of the tutorial's recipe."""
 
 import torch
 from torch import nn

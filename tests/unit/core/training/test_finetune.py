@@ -1,4 +1,4 @@
-"""Fine-tuning: what is taken from a model or a run, what is new, and what is refused."""
+"""Fine-tuning: weights taken from a model or a run, new weights, and refused cases."""
 
 import dataclasses
 import shutil
@@ -36,7 +36,7 @@ EACH = pytest.mark.parametrize(("model", "spectral"), [(model, model == "resnet"
 def trained(
     names: tuple[str, ...] = NAMES, *, with_D: bool = True, spectral: bool = False, **spec: Any
 ) -> finetune.PretrainedNetworks:
-    """Networks whose weights no fresh state of seed 0 has."""
+    """Networks with other weights than a new state of seed 0."""
     of = dataclasses.replace(SPEC, **{"n_classes": len(names), **spec})
     G, D = build_networks(of, 77, spectral_norm=spectral)
     return finetune.PretrainedNetworks(
@@ -60,7 +60,7 @@ def record_of(names: tuple[str, ...], **data: Any) -> RunConfig:
 
 
 def taken(state: TrainStep, init: finetune.PretrainedNetworks) -> set[str]:
-    """Names of the weights that are those of the trained networks, after as many as there are were compared."""
+    """Names of the weights that equal those of the trained networks; checks that every weight was compared."""
     found, visited = set(), 0
     for letter, ours, theirs in (("G", state.G, init.G), ("D", state.D, init.D)):
         known = {} if theirs is None else theirs.state_dict()
@@ -254,7 +254,7 @@ def test_a_size_that_comes_from_a_preset_is_reported_with_the_preset() -> None:
 
 
 def begin(outdir: Path, folder: Path, init: Path | None = None, **settings: Any) -> Trainer:
-    """A new run, as the command makes it."""
+    """A new run, made as the command makes it."""
     name, config, sources = presets.resolve_config("quick", {"data": str(folder), **FEW, **settings})
     found = None if init is None else finetune.load_pretrained(init, outdir)
     if found:
@@ -394,7 +394,7 @@ FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Callable[..., Path]:
-    """A run folder with one checkpoint of an untrained state, changed, under a digest that is right."""
+    """A run folder with one checkpoint of an untrained state, altered, with a correct digest."""
 
     def made(change_meta: Callable[[dict[str, Any]], object], change: Callable[[Tensor], Tensor] = torch.clone) -> Path:
         record = record_values(NAMES)
@@ -440,7 +440,7 @@ def test_unknown_weights_are_refused(
 
 
 class Largest(TorchDispatchMode):
-    """Elements of the largest tensor with memory that an operation gives back."""
+    """Records the size of the largest allocated tensor that an operation returns."""
 
     numel = 0
 

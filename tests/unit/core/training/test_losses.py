@@ -43,7 +43,7 @@ def test_g_loss_and_gradient_by_hand() -> None:
     assert (loss.item(), fake.grad.item()) == pytest.approx((math.log(4 / 3), -1 / 4))
 
 
-# name -> D's loss at (log 3, 0), its slopes there; G's loss at fake log 3 beside real 0, its slope there.
+# name -> D's loss at (log 3, 0), its gradients there; G's loss at fake log 3 and real 0, its gradient there.
 BY_HAND = {
     "non-saturating": (math.log(8 / 3), (-1 / 4, 1 / 2), math.log(4 / 3), -1 / 4),
     "minimax": (math.log(8 / 3), (-1 / 4, 1 / 2), -math.log(4), -3 / 4),
@@ -147,7 +147,7 @@ def test_r1_of_a_quadratic_d_by_hand() -> None:
 
 
 def test_wgan_gp_of_a_linear_d_by_hand() -> None:
-    """D = <w, x> has the slope |w| everywhere: (|w| - 1)^2, with the gradient 2 (|w| - 1) w / |w|."""
+    """D = <w, x> has a gradient of norm |w| everywhere: (|w| - 1)^2, with the gradient 2 (|w| - 1) w / |w|."""
     x, w = pictures(4), pictures(1).detach()[0].requires_grad_()
     penalty = losses.gradient_penalty(x, (x * w).sum(dim=(1, 2, 3)))
     norm = w.detach().norm()
@@ -165,7 +165,7 @@ def test_wgan_gp_of_a_flat_d_is_1_and_its_gradient_finite() -> None:
 
 
 def small_d(x: torch.Tensor, w: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Two layers and a smooth bend: w [K,C,H,W], v [K]; images [N,C,H,W] -> logits [N]."""
+    """Two layers with a smooth activation: w [K,C,H,W], v [K]; images [N,C,H,W] -> logits [N]."""
     return torch.einsum("nchw,kchw->nk", x, w).tanh() @ v
 
 
@@ -177,7 +177,7 @@ PENALTIES = {
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_penalties_match_finite_differences(name: str) -> None:
-    """The slope of D by central differences, pixel by pixel; the penalty's own gradient by gradcheck."""
+    """D's gradient by central differences, pixel by pixel; the gradient of the penalty by gradcheck."""
     penalty, of_slope = PENALTIES[name]
     x = pictures(2)
     w, v = pictures(3).detach().cos().requires_grad_(), torch.tensor([0.7, -0.4, 0.9], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A step in bf16: what is computed in it, and what never is."""
+"""A step in bf16: which parts use it, and which never do."""
 
 import statistics
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def images(n: int = 8) -> Tensor:
 
 @pytest.fixture
 def penalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """Types of the images and logits that penalties are taken of."""
+    """Types of the images and logits of penalties."""
     seen: Seen = {"r1_penalty": [], "gradient_penalty": []}
 
     def watch(name: str) -> None:
@@ -49,7 +49,7 @@ def penalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
 
 
 def computed(state: TrainStep) -> Seen:
-    """Train a step; types of what the last layer of G and D gave, forward by forward."""
+    """Train a step; returns the output types of the last layers of G and D, forward by forward."""
     seen: Seen = {"G": [], "D": []}
 
     def watch(name: str, net: nn.Module) -> None:
@@ -69,7 +69,7 @@ LOW, FULL = torch.bfloat16, torch.float32
 @pytest.mark.parametrize(
     ("settings", "D"),
     [
-        ({"gamma": 0.1}, [LOW, FULL, LOW]),  # real and fake, R1 of its own, G's step
+        ({"gamma": 0.1}, [LOW, FULL, LOW]),  # real and fake, a forward for R1, G's step
         ({"gamma": 0.1, "r2": True}, [FULL, LOW]),  # R1 and R2 from the logits of the loss
         ({"gamma": 0.0}, [LOW, LOW]),
         ({"loss": "wasserstein", "gamma": 0.0, "gradient_penalty": 10.0}, [LOW, FULL, LOW]),
@@ -120,7 +120,7 @@ def d_losses(state: TrainStep, steps: int) -> list[float]:
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("model", ["conv", "resnet"])
 def test_the_loss_falls_as_it_does_in_float32(model: str, seed: int) -> None:
-    """A single step says little: once D is nearly right, some steps stand far out, in float32 as in bf16."""
+    """A single step says little: once D is nearly right, some steps are outliers, in float32 and in bf16."""
     falling = {}
     for precision in ("float32", "bf16"):
         state = made(precision, model=model, seed=seed, gamma=0.1, lr=2e-3)

@@ -1,4 +1,4 @@
-"""Other losses, penalties and schedules than those of quick: one step against a plain restatement, in float64."""
+"""Losses, penalties and schedules other than those of quick: one step compared with a plain version, in float64."""
 
 import copy
 import math
@@ -32,7 +32,7 @@ def batch() -> tuple[Tensor, Tensor]:
 
 
 def in_float64(config: TrainConfig, model: str, monkeypatch: pytest.MonkeyPatch) -> TrainStep:
-    """A state that computes with double numbers all the way; its draws are those of float32."""
+    """A state that computes in float64; its random numbers are those of float32."""
     state = TrainStep(config, spec(model), torch.device("cpu"))
     for net in state.modules.values():
         net.double()
@@ -78,8 +78,9 @@ def test_relativistic_with_r1_and_r2_matches_the_published_step(
 ) -> None:
     """Huang et al. 2024: D first, fresh latents for G, gamma/2 (R1 + R2) each step, cosines over the burn-in.
 
-    Two steps at t = 1/8 of the run, half of a burn-in of a quarter, where every cosine is half-way. Every other step,
-    as they do not do it, the penalty counts twice and D's Adam follows Karras et al. 2020 (1912.04958, appendix B).
+    Two steps at t = 1/8 of the run, half of a burn-in of a quarter, where every cosine is half-way. With an
+    interval of 2, which the paper does not use, the penalty counts twice and D's Adam follows Karras et al. 2020
+    (1912.04958, appendix B).
     """
     config = recipe(
         loss="relativistic", gamma=0.6, gamma_end=0.1, r2=True, r1_interval=interval, lr=2e-4, lr_end=0.25, beta1=0.0,
@@ -121,7 +122,7 @@ def test_relativistic_with_r1_and_r2_matches_the_published_step(
 
 
 def test_wasserstein_with_gradient_penalty_matches_the_published_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gulrajani et al. 2017, algorithm 1, with one critic step for one of G."""
+    """Gulrajani et al. 2017, algorithm 1, with one critic step per G step."""
     config = recipe(loss="wasserstein", gradient_penalty=10.0, lr=1e-4, beta1=0.0, beta2=0.9)
     state = in_float64(config, "mlp", monkeypatch)
     G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
@@ -178,7 +179,7 @@ def test_every_loss_trains_every_model(loss: LossName, model: str, share: bool) 
         state.step(*batch(), 0.5, 10.0)
     assert state.is_finite()
     moved = [not torch.equal(p, before[net][name]) for net in "GD" for name, p in state.modules[net].named_parameters()]
-    unmoved = 1 if loss in ("relativistic", "wasserstein") else 0  # the last bias of D, which no difference sees
+    unmoved = 1 if loss in ("relativistic", "wasserstein") else 0  # the last bias of D, which cancels in differences
     assert moved.count(False) <= unmoved and len(moved) > 10
     means = state.read_tally(0)
     assert all(math.isfinite(value) for value in means.values()) and 0 <= means["accuracy"] <= 1

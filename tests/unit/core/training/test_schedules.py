@@ -44,7 +44,7 @@ def test_ema_half_life_is_ramped_at_first() -> None:
 
 
 def test_lazy_adam_gives_the_same_moments_over_one_interval() -> None:
-    """A network updated interval + 1 times where it was updated interval times: beta^(ratio (k+1)) = beta^k."""
+    """interval + 1 updates instead of interval updates: beta^(ratio (k+1)) = beta^k."""
     lr, (beta1, beta2) = schedules.lazy_adam_settings(2e-3, (0.5, 0.99), 8)
     assert lr == pytest.approx(2e-3 * 8 / 9)
     assert (beta1**9, beta2**9) == pytest.approx((0.5**8, 0.99**8))

@@ -1,4 +1,4 @@
-"""The quick recipe's training step against a plain restatement of it."""
+"""The training step of quick compared with a plain version."""
 
 import copy
 import math
@@ -41,7 +41,7 @@ def make_batches() -> tuple[list[Tensor], list[Tensor]]:
 
 
 def moved(pictures: Tensor, seed: int, stream: str, nimg: int, chance: float, fill: float = -1.0) -> Tensor:
-    """Each picture rolled by its own offset, what rolled in replaced by `fill`."""
+    """Each picture rolled by its own offset, with the wrapped pixels replaced by `fill`."""
     draws = rng.generator(seed, f"shift_{stream}", nimg)
     chosen = torch.rand(len(pictures), 1, generator=draws) < chance
     offsets = torch.randint(-1, 2, (len(pictures), 2), generator=draws) * chosen
@@ -102,7 +102,7 @@ def plain_quick(
 
 
 def test_quick_matches_its_published_recipe_for_six_steps() -> None:
-    config = make_config(augment="none")  # as it is for sets of 2,000 images and more
+    config = make_config(augment="none")  # as for sets of 2,000 images or more
     assert (config.gamma, config.shift, config.lr_decay_from, config.ema_ramp) == (0.5, 0.6, 0.5, 0.05)
     state = TrainStep(config, SPEC, torch.device("cpu"))
     G, D = copy.deepcopy(state.G), copy.deepcopy(state.D)
@@ -220,7 +220,7 @@ def spec_of(config: TrainConfig) -> ModelSpec:
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_every_preset_is_built_and_makes_a_step(preset: str) -> None:
-    """Those for a GPU are built without memory at full size, and step at a width that one core takes in a second."""
+    """Presets for a GPU are built at full size without memory, and step at a width that takes one core a second."""
     config = presets.PRESETS[preset]
     with torch.device("meta"):
         nets = build_generator(spec_of(config)), build_discriminator(spec_of(config))
@@ -256,7 +256,7 @@ def test_r3gan_has_its_final_rates_at_the_end_of_the_burn_in() -> None:
 
 @pytest.mark.parametrize(("name", "longest"), [("r3gan-32", 5e6), ("r3gan-64", 5e5)])
 def test_the_ema_of_a_full_r3gan_run_is_the_published_one(name: str, longest: float) -> None:
-    """Half a cosine from 0 over 20 of 250 Mimg, which no share of the images seen cuts."""
+    """Half a cosine from 0 over 20 of 250 Mimg, not limited by a share of the images seen."""
     state = TrainStep(*narrow(name), torch.device("cpu"))
     for mimg in [*range(1, 41), 250]:
         rise = (1 - math.cos(math.pi * min(mimg / 20, 1))) / 2
@@ -266,14 +266,14 @@ def test_the_ema_of_a_full_r3gan_run_is_the_published_one(name: str, longest: fl
 
 @pytest.mark.parametrize("mimg", [0.25, 1, 2.5, 25])
 def test_the_ema_of_a_shorter_r3gan_run_covers_its_end(mimg: float) -> None:
-    """Half of it is made of weights from the last third of the run, not of those from its start."""
+    """Half of it comes from weights of the last third of the run, not from its start."""
     state = TrainStep(*narrow("r3gan-32"), torch.device("cpu"))
     batch_size = state.config.batch_size
     steps, weights = round(mimg * 1e6 / batch_size), list[float]()
     for step in range(steps):
         state.nimg = (step + 1) * batch_size
         weights.append(schedules.ema_beta(batch_size, state.half_life(step / steps)))
-    left, newest = 1.0, 0.0  # walking back: what is left of the step, and what the newer ones weigh together
+    left, newest = 1.0, 0.0  # going back: remaining weight, and total weight of newer steps
     for step in reversed(range(steps)):
         newest += left * (1 - weights[step])
         left *= weights[step]

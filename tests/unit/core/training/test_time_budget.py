@@ -10,7 +10,7 @@ SIZES = [(0, 16), (5000, 32), (20_000, 64)]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of day, of which the clock is told by its only number."""
+    """The time of the clock, as a list of one number."""
     now = [100.0]
     monkeypatch.setattr("gancli.core.training.time_budget.time.perf_counter", lambda: now[0])
     return now
@@ -41,7 +41,7 @@ def test_a_plan_uses_its_budget_up_to_the_margin_whatever_batches_follow(machine
     assert total > nimg
     train(machine, timer, nimg, total)
     used = (timer.elapsed_s - planned_at) / (budget_s - planned_at)
-    first = 16 * IMAGE_S / (STEP_S + 16 * IMAGE_S)  # where one size was seen alone, a step is taken for its images
+    first = 16 * IMAGE_S / (STEP_S + 16 * IMAGE_S)  # from a single size, a step counts by its images
     assert (first if nimg < 5000 else 0.93) < used < 0.98 + 0.1 / budget_s
 
 

@@ -1,4 +1,4 @@
-"""Stopping, killing and going on: in the end nothing differs from a run that was left alone."""
+"""Stopped, killed and resumed runs end exactly like an uninterrupted run."""
 
 import functools
 import json
@@ -85,7 +85,7 @@ WHOLE: dict[str, Trainer] = {}
 
 @pytest.fixture
 def whole_run(tmp_path_factory: pytest.TempPathFactory, tiny_idx: Path) -> Callable[..., Trainer]:
-    """Trains from start to end with these settings, once for all tests of a worker; nobody may change its folder."""
+    """Trains from start to end with these settings, once for all tests of a worker; do not change its folder."""
 
     def train(preset: str = "quick", scorer: Scorer | None = None, **settings: object) -> Trainer:
         key = repr((preset, scorer is None, sorted(settings.items())))
@@ -268,7 +268,7 @@ def test_a_run_killed_before_its_first_snapshot_starts_over(tmp_path: Path, tiny
     dropped = start(tmp_path / "b", tiny_idx, kimg=0.3)
     for event in dropped.run():
         if isinstance(event, events.Measured):
-            break  # the reader never comes back, and nothing is closed
+            break  # the reader stops, and nothing is closed
     again = resume(dropped.run_dir)
     assert again.state.nimg == 0
     finish(again)
@@ -358,7 +358,7 @@ def test_events_report_what_is_already_on_disk(tmp_path: Path, tiny_idx: Path) -
 
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A clock that moves on by so many seconds each time it is read."""
+    """A clock that advances by these seconds each time it is read."""
 
     def install(step_s: float) -> None:
         def times() -> Iterator[float]:
@@ -400,7 +400,7 @@ def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
     copied = None
     for event in whole.run():
         if isinstance(event, events.PlanFixed):
-            copied = shutil.copytree(whole.run_dir.path, tmp_path / "b")  # what a kill at this moment leaves
+            copied = shutil.copytree(whole.run_dir.path, tmp_path / "b")  # as after a kill at this moment
     assert copied is not None
     again = resume(RunDir(copied))
     assert 0 < again.state.nimg < whole.state.nimg and again.total_nimg == whole.total_nimg
@@ -582,7 +582,7 @@ def test_a_run_whose_folder_was_replaced_writes_nothing_there(tmp_path: Path, ti
 
 
 def spoil(trainer: Trainer, nimg: int, times: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
-    """Make weights NaN when so many images were seen, so often. Returns the learning rates of G and D in all steps."""
+    """Set weights to NaN after nimg images, `times` times. Returns the learning rates of G and D of all steps."""
     step, rates, left = trainer.engine.step, list[tuple[float, ...]](), times
 
     def spoiled() -> None:
@@ -658,14 +658,14 @@ def test_a_run_that_went_back_uses_up_its_time_budget(
     spoil(trainer, 240, 1, monkeypatch)
     ended = finish(trainer)[-1]
     assert isinstance(ended, events.RunEnded) and ended.nimg > 1000 and trainer.state.lr_factor == 0.5
-    assert 15 < trainer.train_s < 20.5  # this clock goes more slowly once there is a plan, being read less often
+    assert 15 < trainer.train_s < 20.5  # this clock is read less often, so it is slower, once there is a plan
 
 
 def test_a_run_that_diverges_again_stops_with_a_reason_and_saves_nothing_broken(
     tmp_path: Path, tiny_idx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = start(tmp_path, tiny_idx)
-    spoil(trainer, 240, 3, monkeypatch)  # two before it goes back, since the step that finds out counts
+    spoil(trainer, 240, 3, monkeypatch)  # two before it goes back, since the step that detects it counts
     said = r"diverged again, with half the learning rate, at 0\.248 kimg: .*try a lower --lr.*checkpoint-000000200"
     with pytest.raises(DivergedError, match=said):
         finish(trainer)
@@ -720,7 +720,7 @@ def test_real_images_are_in_the_columns_of_their_classes(tmp_path: Path, tiny_id
     cells = picture.reshape(8, 8, 10, 8).swapaxes(1, 2)
     for row in range(8):
         for column in range(10):
-            top = 1 + 2 * (column % 10 % 3)  # the bar of tiny pictures tells the label
+            top = 1 + 2 * (column % 10 % 3)  # the bar of tiny images gives the label
             assert cells[row, column, top].min() >= 100 and cells[row, column, 0].max() == 0
     assert len(np.unique(picture)) > 10, "different images of a class"
 
@@ -771,7 +771,7 @@ def weight_sum(G: torch.nn.Module) -> float:
 
 
 def scored(values: list[float] | None = None) -> Scorer:
-    """A scorer whose score is made of the weights, or comes from a list, one after the other."""
+    """A scorer whose scores are computed from the weights, or come from a list in order."""
 
     def measure(G: torch.nn.Module) -> Measurements:
         return Measurements({"fd_toy": values.pop(0) if values else weight_sum(G) % 1}, ())
@@ -892,7 +892,7 @@ def test_a_finished_run_that_was_killed_before_its_last_model_gets_it(tmp_path: 
     told = run.events.read_text().splitlines(keepends=True)
     assert '"finished"' in told[-1]
     run.events.write_text("".join(told[:-1]))
-    older.run_dir.checkpoint(0).rename(run.checkpoint(0))  # as a kill leaves it before the last one makes it go
+    older.run_dir.checkpoint(0).rename(run.checkpoint(0))  # as after a kill just before it would be deleted
     again = resume(run)
     assert again.is_finished
     again.restore_files()

@@ -155,7 +155,7 @@ def test_batches_are_halved_down_to_the_smallest() -> None:
 def test_a_safe_batch_has_run_a_step_with_r1_and_one_after_it(
     plan: tuple[RunConfig, ImageSet], monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Where only batches of 2 have room for R1, or none has room for Adam's moments, which the first step makes."""
+    """Only batches of 2 have memory for R1, or none has memory for Adam's moments, which the first step makes."""
     engine, steps = Engine(*plan), list[int]()
 
     def step(engine: Engine, batch: int) -> float:
@@ -174,7 +174,7 @@ def test_a_safe_batch_has_run_a_step_with_r1_and_one_after_it(
 
 @pytest.mark.parametrize("model", ["conv", "mlp", "resnet"])
 def test_a_step_uses_less_memory_than_the_rough_bound(plan: tuple[RunConfig, ImageSet], model: str) -> None:
-    """At the smallest width, with the penalties that take most."""
+    """At the smallest width, with the penalties that need the most memory."""
     record, images = plan
     settings = {"model": model, "g_width": 4, "d_width": 4, "loss": "relativistic", "r2": True, "r1_interval": 1}
     record = with_settings(record, **settings)
@@ -184,7 +184,7 @@ def test_a_step_uses_less_memory_than_the_rough_bound(plan: tuple[RunConfig, Ima
 
 
 def peaks(engine: Engine, *batches: int) -> list[int]:
-    """Memory at the peak of each, without what earlier tests have left to be used again."""
+    """Peak memory of each, without free memory left by earlier tests."""
     ctypes.CDLL(None).malloc_trim(0)
     return [trial.measure_peak_bytes(engine, size) for size in batches]
 

@@ -1,4 +1,4 @@
-"""Signals against values worked out by hand; rules that speak when something lasts, and not before."""
+"""Signals compared with values by hand; rules that warn only when a state lasts."""
 
 import pytest
 import torch
