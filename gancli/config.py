@@ -68,7 +68,7 @@ def parse_threads(text: str) -> Threads:
     if text == "auto":
         return "auto"
     if not re.fullmatch(r"-?\d{1,18}", text):
-        raise ConfigError(f"cannot read the threads {text!r}; write a number or auto")
+        raise ConfigError(f"cannot read the number of threads {text!r}; write a number or auto")
     return int(text)
 
 
@@ -107,10 +107,10 @@ class TrainConfig:
     data: str = data_setting(
         "mnist", f"Data set: {format_choices(tuple(DATASETS))}, or the path of a folder, zip, npz or IDX folder."
     )
-    conditional: bool = data_setting(True, "Train on labels if the data have them, or ignore them.")
+    conditional: bool = data_setting(True, "Train on labels if the data has any, or ignore them.")
     clusters: int = data_setting(
         0,
-        "Number of image clusters that replace classes when no labels are used; 0 turns it off.",
+        "Number of image clusters that replace classes when no labels are used; 0 turns clustering off.",
         low=0,
         high=MOST_CLASSES,
     )
@@ -125,7 +125,9 @@ class TrainConfig:
         "black", "Colour behind transparent and padded images: black, grey, white or #rrggbb."
     )
     mirror: bool = data_setting(False, "Flip training images left to right with probability 0.5.")
-    max_bad: int = data_setting(10, "Number of unreadable files to skip before giving up.", low=0, high=1_000_000_000)
+    max_bad: int = data_setting(
+        10, "Maximum number of unusable files to skip; more are an error.", low=0, high=1_000_000_000
+    )
 
     model: ModelName = network_setting("conv", f"Network family: {format_choices(ModelName)}.")
     z_dim: int = network_setting(64, "Size of the latent vector.", low=1, high=4096)
@@ -154,7 +156,7 @@ class TrainConfig:
     )
 
     augment: str = augment_setting(
-        "none", f"Augmentations of D's input: {format_choices(AUGMENT_NAMES)}, several with commas, or none."
+        "none", f"Augmentations of D's input, separated by commas: {format_choices(AUGMENT_NAMES)}; or none."
     )
     augment_strength: float = augment_setting(
         0.5, "Probability of each augmentation; with --ada, the initial one.", low=0, high=1
@@ -184,7 +186,7 @@ class TrainConfig:
         1.0, "Fraction of the run after which lr decays to 0; 1 turns decay off.", low=0, high=1
     )
     share_latents: bool = optimizer_setting(
-        False, "Reuse the fakes of the D step in the G step (faster), or draw fresh ones."
+        False, "Reuse the fakes of the D step in the G step (faster), or draw new ones."
     )
     ema_kimg: float = optimizer_setting(
         0.0, "Half-life of the averaged generator (EMA) in kimg; 0 turns averaging off.", low=0, high=1e6
@@ -328,8 +330,13 @@ def check_setting(name: str, value: object) -> None:
             raise ConfigError(f"{name} must be a {'whole ' if whole else ''}number, got {value!r}")
         low, high = f.metadata["low"], f.metadata["high"]
         if not low <= value <= high:
-            allowed = RESOLUTIONS if name == "resolution" else f"from {low:g} to {high:g}"
+            allowed = RESOLUTIONS if name == "resolution" else f"from {format_limit(low)} to {format_limit(high)}"
             raise ConfigError(f"{name} must be {allowed}, got {value}")
+
+
+def format_limit(limit: float) -> str:
+    """65536.0 -> '65536', 1e-08 -> '1e-08'."""
+    return str(int(limit)) if limit == int(limit) else f"{limit:g}"
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
@@ -348,7 +355,7 @@ def parse_augment(text: str) -> tuple[str, ...]:
         if name not in AUGMENT_NAMES:
             raise ConfigError(f"unknown augmentation {name!r}{did_you_mean(name, AUGMENT_NAMES)}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"augment names one augmentation twice: {text!r}; name each once")
+        raise ConfigError(f"augment names one augmentation twice: {text!r}; remove one")
     return names
 
 

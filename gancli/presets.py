@@ -139,7 +139,7 @@ def resolve_config(
     for where, layer in layers.items():
         for name in LENGTH_SETTINGS:
             if layer.get(name, 1) == 0:
-                raise ConfigError(f"{name} must be above 0; give a length, or leave the flag out")
+                raise ConfigError(f"{name} must be above 0; give a length, or remove the flag")
         lengths = [name for name in LENGTH_SETTINGS if name in layer]
         if len(lengths) > 1:
             raise ConfigError(f"{' and '.join(map(config.flag_name, lengths))} cannot be combined; give one")

@@ -24,17 +24,17 @@ Duration = Annotated[
         show_default=False,
     ),
 ]
-Hold = Annotated[str, typer.Option("--hold", help="Time that the last frame stays.")]
-Every = Annotated[int, typer.Option("--every", min=1, help="Show every N-th frame and the last.")]
+Hold = Annotated[str, typer.Option("--hold", help="Time that the last frame stays visible.")]
+Every = Annotated[int, typer.Option("--every", min=1, metavar="N", help="Show every N-th frame and the last.")]
 Rows = Annotated[
     int | None, typer.Option("--rows", min=1, help="Number of image rows to show.  [default: all]", show_default=False)
 ]
 Caption = Annotated[
-    bool, typer.Option("--caption/--no-caption", help="Show the run name and the images seen below the images.")
+    bool, typer.Option("--caption/--no-caption", help="Show the run name and the number of images seen.")
 ]
 Plots = Annotated[
     bool,
-    typer.Option("--plots/--no-plots", help="Show the curves of loss, accuracy and score growing with the images."),
+    typer.Option("--plots/--no-plots", help="Add curves of loss, accuracy and score that grow as training proceeds."),
 ]
 Output = Annotated[
     Path | None,

@@ -123,7 +123,7 @@ def print_wrapped(label: str, text: str) -> None:
 def plan_rows(record: "RunConfig") -> Iterator[Row]:
     data, machine, train = record.data, record.machine, record.train
     total, n_classes = record.plan.total_nimg, len(data.class_names)
-    length = f"{total / 1000:g} kimg" if total else f"as many images as fit {format_duration(train.time_budget)}"
+    length = f"{total / 1000:g} kimg" if total else f"a time budget of {format_duration(train.time_budget)}"
     kind = "clusters instead of classes" if data.clusters else "classes: conditional"
     known = f"{n_classes} {kind}" if n_classes else "unconditional"
     size = f"{data.resolution}x{data.resolution} {'grey' if data.channels == 1 else 'RGB'}"
@@ -141,13 +141,13 @@ def plan_rows(record: "RunConfig") -> Iterator[Row]:
 
 
 def describe_augmentation(record: "RunConfig") -> str:
-    """'translation,cutout, strength 0.5, on for fewer than 2,000 images (--augment none turns it off)'."""
+    """'translation,cutout, strength 0.5, on because there are fewer than 2,000 images (turn it off with ...)'."""
     train = record.train
     text = f"{train.augment}, strength {train.augment_strength:g}"
     if train.ada:
         text += " at first, then adapted to overfitting"
     if record.data.n_train < train.augment_below and not record.is_chosen("augment"):
-        text += f", on for fewer than {train.augment_below:,} images (--augment none turns it off)"
+        text += f", on because there are fewer than {train.augment_below:,} images (turn it off with --augment none)"
     return text
 
 
@@ -171,7 +171,7 @@ def mode_rows(data: "DataSurvey") -> Iterator[Row]:
 def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
     """Training images per class; of more than `most` classes, only the largest and smallest."""
     if data.n_ignored:
-        yield "classes", f"{data.n_ignored:,}, ignored"
+        yield "classes", f"{data.n_ignored:,}, not used"
     rows = sorted(data.classes, key=lambda row: -row[1])
     if len(rows) < 2:
         return
@@ -179,7 +179,7 @@ def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
     names = [name if is_even else f"{name} {n:,}" for name, n, _ in rows]
     if len(names) > most:
         names = [*names[:SHOWN_PER_END], "...", *names[-SHOWN_PER_END:]]
-    apart = "; held-out images not counted" if any(held for *_, held in rows) else ""
+    apart = "; without the held-out images" if any(held for *_, held in rows) else ""
     yield "classes", ", ".join(names) + (f"; {rows[0][1]:,} each" if is_even else "") + apart
 
 
@@ -196,7 +196,7 @@ def cost_rows(report: RunReport) -> Iterator[Row]:
         shown = f"each image is used {format_about(report.data.passes or 0)} times"
         yield "time", f"{approximate_duration(cost.train_s)} of training ({rate}); {shown}"
         needed, there = (f"{n / 1e9:.1f} GB" for n in (cost.memory_bytes, cost.memory_there_bytes))
-        yield "memory", f"about {needed} of {there} for training, more for scores and plots"
+        yield "memory", f"about {needed} of {there} for training; scores and plots need more"
 
 
 def approximate_duration(seconds: float) -> str:

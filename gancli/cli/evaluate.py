@@ -26,12 +26,14 @@ Data = Annotated[
         "--data", help="Real images to compare with.  [default: the training data of the model]", show_default=False
     ),
 ]
-Count = Annotated[int, typer.Option("--n", min=1, max=MAX_SEEDS, help="Maximum number of images to score.")]
+Count = Annotated[
+    int, typer.Option("--n", min=1, max=MAX_SEEDS, metavar="N", help="Maximum number of images to score.")
+]
 Metrics = Annotated[
     str | None,
     typer.Option(
         "--metrics",
-        help=f"Metrics to compute: {format_choices(METRIC_NAMES)}, several with commas.  [default: all]",
+        help=f"Metrics to compute, separated by commas: {format_choices(METRIC_NAMES)}.  [default: all]",
         show_default=False,
     ),
 ]

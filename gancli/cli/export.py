@@ -54,7 +54,7 @@ def export(
         try:
             from gancli.export import onnx
         except ImportError as err:
-            raise ConfigError(f'--to onnx needs the package {err.name}; pip install "gancli[onnx]"') from err
+            raise ConfigError(f'--to onnx needs the package {err.name}; run: pip install "gancli[onnx]"') from err
     else:
         from gancli.export import hub
     model = model_file.load_model(path)
@@ -69,5 +69,5 @@ def export(
     render.print_stdout(f"exported to {shlex.quote(str(target))}")
     if to == "hub":
         render.print_stdout(
-            f"next: read its README.md, choose a license, hf upload USER/NAME {shlex.quote(str(target))} ."
+            f"next: read its README.md and choose a license, then run: hf upload USER/NAME {shlex.quote(str(target))} ."
         )

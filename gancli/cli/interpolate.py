@@ -27,6 +27,7 @@ Count = Annotated[
     typer.Option(
         "--n",
         min=1,
+        metavar="N",
         help=f"Number of seeds to visit: 0 to N-1.  [default: {config.WALK_KEYS}]",
         show_default=False,
     ),
@@ -35,7 +36,7 @@ Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="One class, or several to blend, such as 1,7: one seed visits each class; several seeds take one class "
+        help="One class, or several to blend, such as 1,7. One seed visits every class; several seeds take one class "
         "each, in order.  [default: one class per seed]",
         show_default=False,
     ),
@@ -74,7 +75,9 @@ Loop = Annotated[
 ]
 Grid = Annotated[
     str,
-    typer.Option("--grid", help="Number of walks side by side; each visits the next seeds.", metavar="ROWSxCOLUMNS"),
+    typer.Option(
+        "--grid", help="Grid of walks shown side by side; each walk takes the next seeds.", metavar="ROWSxCOLUMNS"
+    ),
 ]
 Scale = Annotated[
     int | None,
@@ -116,7 +119,7 @@ def interpolate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Film a walk through latent space that visits each image exactly as `gancli sample` shows it."""
+    """Make a film of a walk through latent space. It visits each image exactly as `gancli sample` shows it."""
     opt.check_exclusive(n=n, seeds=seeds)
     opt.check_exclusive(frames=frames, duration=duration)
     if path == "circle" and loop is False:

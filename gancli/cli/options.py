@@ -120,6 +120,7 @@ Scale = Annotated[
         "--scale",
         min=1,
         max=config.MAX_SCALE,
+        metavar="N",
         help="Zoom factor: each pixel becomes a square of N x N.",
         show_default=True,
     ),

@@ -34,9 +34,9 @@ def report(
     outdir: opt.Outdir = Path("runs"),
     as_json: opt.Json = False,
 ) -> None:
-    """Write report.html, the page of a run, or one page that compares several runs.
+    """Write an HTML page that shows a run or compares several runs.
 
-    The page is one file with everything in it: images over training, curves, events, scores and settings.
+    The page is a single file with samples over training, curves, events, scores and settings.
     """
     if output is not None and output.suffix.lower() not in PAGE_EXTENSIONS:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""gancli sample: pictures from a model."""
+"""gancli sample: images from a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -22,6 +22,7 @@ Count = Annotated[
         "--n",
         min=1,
         max=config.MAX_SEEDS,
+        metavar="N",
         help="Number of seeds: 0 to N-1.  [default: 64; 8 with several classes]",
         show_default=False,
     ),
@@ -34,8 +35,7 @@ Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="Classes by name or number: 3, or 1,7, or all. Draw every seed in each of them.  "
-        "[default: one class per seed]",
+        help="Classes to draw each seed in, by name or number: 3, or 1,7, or all.  [default: one class per seed]",
         show_default=False,
     ),
 ]
@@ -141,7 +141,7 @@ def output_ending(output: Path | None, form: str | None) -> SampleEnding:
     if ending not in ("", ".png", ".webp", ".npz"):
         raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp file (a grid), or a .npz file")
     if ending and form and ending != f".{form}":
-        raise ConfigError(f"--format {form} and -o {output} contradict each other; give one of them")
+        raise ConfigError(f"--format {form} contradicts -o {output}; remove one of them")
     return cast(SampleEnding, ending)
 
 
@@ -169,7 +169,7 @@ def print_remade(like: Path, made: "RemadeImage", *, as_json: bool) -> None:
     from gancli.cli import render
 
     if not made.is_same:
-        reason = "it was made on another version, device or processor, or changed since"
+        reason = "it was made with another version, device or processor, or was changed later"
         render.print_stderr(f"warning: {made.output} differs from {like} in some bytes: {reason}")
     if as_json:
         about = {"model": str(made.model), "sha256": made.sha256, "n": made.n, "output": str(made.output)}

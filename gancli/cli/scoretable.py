@@ -102,12 +102,13 @@ def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
 def remark_lines(evaluation: "Evaluation") -> Iterator[str]:
     """The conditions of the evaluation in words, and the scores that could not be computed."""
     conditions = evaluation.conditions
-    n_heldout = f"{conditions['n_heldout']:,} held out"
-    held = f", floors from {n_heldout}" if conditions["floor"] else f", {n_heldout}: no floors"
+    n_heldout = f"{conditions['n_heldout']:,} held-out images"
+    few = "none are" if not conditions["n_heldout"] else f"only {conditions['n_heldout']:,} are"
+    held = f"; floors from {n_heldout}" if conditions["floor"] else f"; no floors, because {few} held out"
     kind = f"{conditions['features']} features"
-    kind += " (relative: for comparing models on these data only)" if conditions["relative"] else ""
+    kind += " (use them only to compare models on this data)" if conditions["relative"] else ""
     yield (
-        f"{conditions['n_fake']:,} generated images against {conditions['n_real']:,} training images of "
+        f"{conditions['n_fake']:,} generated images compared with {conditions['n_real']:,} training images of "
         f"{conditions['data']}{held}; {kind}, seed {conditions['seed']}"
     )
     absent: dict[str, list[str]] = {}

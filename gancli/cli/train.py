@@ -51,7 +51,7 @@ def train(
         typer.Option(
             "--log",
             metavar=f"{'|'.join(registry.TRACKERS)}|{registry.NONE}",
-            help="Tracker that also receives the metrics; a resumed run keeps its own.  [default: none]",
+            help="Tracker that also receives the metrics; a resumed run keeps its tracker.  [default: none]",
             rich_help_panel=configs.RUN_PANEL,
             show_default=False,
         ),
@@ -226,6 +226,6 @@ def read_toml(path: Path) -> Settings:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
-        raise ConfigError(f"cannot read {path}: {err.strerror}") from err
+        raise ConfigError(f"cannot read {path}: {err.strerror}; check the path") from err
     except (ValueError, RecursionError) as err:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{path} is not valid TOML: {err}") from err
+        raise ConfigError(f"{path} is not valid TOML: {err}; correct the file") from err

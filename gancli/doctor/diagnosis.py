@@ -101,6 +101,8 @@ def report_lines(report: Report) -> Iterator[str]:
 
 def label(key: str) -> str:
     """'memory_bytes' -> 'memory', 'quick_images_per_s' -> 'quick images/s'."""
+    if key in VARIABLES:
+        return key
     name = "size" if key == "bytes" else key.removesuffix("_bytes")
     return name.replace("_per_s", "/s").replace("_", " ")
 

@@ -144,7 +144,7 @@ def read_png_text(path: Path) -> dict[str, str]:
             return dict(read_text_chunks(file))
     except (OSError, ValueError, struct.error, zlib.error) as err:
         reason = getattr(err, "strerror", None) or "damaged or not a PNG"
-        raise RunError(f"cannot read the text in {path}: {reason}; choose a PNG that gancli wrote") from err
+        raise RunError(f"cannot read the metadata of {path}: {reason}; choose a PNG that gancli wrote") from err
 
 
 def read_text_chunks(file: IO[bytes]) -> Iterator[tuple[str, str]]:

@@ -177,11 +177,13 @@ def parse_run_config(values: Any, path: Path) -> RunConfig:
             raise ConfigError("plan.total_nimg must be a whole number above 0")
         _ = config.model_spec  # checks the network sizes
     except KeyError as err:
-        raise RunError(f"{path} does not hold a valid run config: {err} is missing; restore it") from err
+        raise RunError(f"{path} does not hold a valid run config: {err} is missing; restore it from a copy") from err
     except msgspec.ValidationError as err:
         what, _, where = str(err).partition(" - at `$.")
         place = f"{where.rstrip('`')}: " if where else ""
-        raise RunError(f"{path} does not hold a valid run config: {place}{what}; restore it") from err
+        raise RunError(f"{path} does not hold a valid run config: {place}{what}; restore it from a copy") from err
     except (TypeError, AttributeError, ValueError, ConfigError) as err:
-        raise RunError(f"{path} does not hold a valid run config: {err}; restore it, or update gancli") from err
+        raise RunError(
+            f"{path} does not hold a valid run config: {err}; update gancli, or restore the file from a copy"
+        ) from err
     return config

@@ -237,7 +237,7 @@ class RunDir:
     def open(cls, path: Path) -> "RunDir":
         run = cls(path)
         if not path.exists():
-            raise RunError(f"no run folder {path}; check the path")
+            raise RunError(f"no run folder at {path}; check the path")
         if not run.config.is_file():
             raise RunError(f"{path} is not a run folder: it has no config.json; give the folder of a run")
         return run
@@ -257,7 +257,7 @@ class RunDir:
         """Open a run by its path, or by its name below outdir."""
         path = next((path for path in (name, outdir / name) if path.exists()), None)
         if path is None:
-            raise RunError(f"no run folder {name}{suggest_run(name, outdir)}; check the path")
+            raise RunError(f"no run folder at {name}{suggest_run(name, outdir)}; check the path")
         return cls.open(path)
 
     def frame(self, nimg: int) -> Path:
@@ -284,11 +284,11 @@ class RunDir:
         try:
             record = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
-            raise RunError(f"cannot read {self.config}: {err}; restore it") from err
+            raise RunError(f"cannot read {self.config}: {err}; restore it from a copy") from err
         except RecursionError as err:
-            raise RunError(f"cannot read {self.config}: it is nested too deeply; restore it") from err
+            raise RunError(f"cannot read {self.config}: it is nested too deeply; restore it from a copy") from err
         if not isinstance(record, dict):
-            raise RunError(f"{self.config} does not hold a JSON object; restore it")
+            raise RunError(f"{self.config} does not hold a JSON object; restore it from a copy")
         return record
 
     def write_json(self, path: Path, record: object) -> None:
@@ -298,7 +298,7 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Lock the run during the block; the lock ends with the process. Raises RunError if it is locked already."""
         if self.frames.is_symlink():
-            raise RunError(f"{self.frames} is a link, and training deletes pictures in it; replace it by a folder")
+            raise RunError(f"{self.frames} is a link, and training deletes pictures in it; replace it with a folder")
         try:
             descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as err:
@@ -423,10 +423,12 @@ def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
             except (ValueError, RecursionError) as err:
                 if skip_bad:
                     continue
-                raise RunError(f"{path} has a line that is not JSON: {line[:60]!r}; restore or delete it") from err
+                raise RunError(
+                    f"{path} has a line that is not JSON: {line[:60]!r}; restore or delete the line"
+                ) from err
             if not isinstance(record, dict):
                 if skip_bad:
                     continue
-                raise RunError(f"{path} has a line that is not an object: {line[:60]!r}; restore or delete it")
+                raise RunError(f"{path} has a line that is not an object: {line[:60]!r}; restore or delete the line")
             records.append(record)
     return records

@@ -102,9 +102,9 @@ class Evaluation:
         )
 
     def describe_counts(self) -> str:
-        """Return '10,000 generated images against 4,500 training images'."""
+        """Return '10,000 generated images compared with 4,500 training images'."""
         n_fake, n_real = (get_number(self.conditions, key) or 0 for key in ("n_fake", "n_real"))
-        return f"{n_fake:,.0f} generated images against {n_real:,.0f} training images"
+        return f"{n_fake:,.0f} generated images compared with {n_real:,.0f} training images"
 
 
 class StoredEvaluation(NamedTuple):

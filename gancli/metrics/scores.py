@@ -78,10 +78,10 @@ def describe_distance(value: float, floor: float | None, bias: float) -> str:
             f"{value / bias:,.1f} times the distance expected from sampling noise; too few held-out images for a floor"
         )
     if not floor:
-        return "the real images are all alike" + ("" if value else ", and the generated images match them")
+        return "the real images are all identical" + ("" if value else ", and the generated images match them")
     times = value / floor
     if times < 1.3:
-        return "at the floor: no difference from real images with this many images"
+        return "at the floor: no measurable difference from real images with this number of images"
     if times < 4:
         return "close to the floor"
     verdict = "clearly different from real images" if times < 20 else "far from real images"
@@ -106,10 +106,10 @@ def kernel_scores(case: ScoringCase) -> list[Score]:
 
 def describe_kernel_distance(value: float, error: float | None, n: int) -> str:
     if not error:
-        return "should be 0; too few images to estimate the error"
+        return "the ideal is 0; too few images to estimate the error"
     above = value / error
     if above >= 2:
-        return f"should be 0, but is {above:,.0f} standard errors above"
+        return f"{above:,.0f} standard errors above the ideal, 0"
     if above < -2:
         return "below 0: closer to the training images than new real images would be"
     few = f", but {n:,} images reveal only large differences" if n < FEW_KERNEL else ": no difference found"
@@ -129,7 +129,7 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
     means = {
         "precision": f"{found.precision:.0%} of the generated images lie within the range of real images",
         "recall": f"{found.recall:.0%} of the real images lie within the range of generated images",
-        "density": "1 is ideal; below 1, images lie at the edge of the real ones; above 1, they crowd typical ones",
+        "density": "1 is ideal; lower: images lie where real ones are rare; higher: too many where these are common",
         "coverage": f"{found.coverage:.0%} of the real images have a generated image nearby",
     }
     scores = []
@@ -146,7 +146,7 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
             verdict = describe_share(equal.recall, floor, share_difference_error(floor, m, m))
             verdict += f" (compared with {m:,} images each)" if floors and m < n else ""
         if name == "precision" and found.coverage < COLLAPSED_RATIO:
-            verdict = ", but this means nothing here: hardly any real image has a generated image nearby"
+            verdict = ", but this is meaningless here: hardly any real image has a generated image nearby"
         details = {"expected": expected.get(name), **({"value_at_floor_n": equal.recall} if name == "recall" else {})}
         at = m if floors else None
         reading = means[name] + verdict
@@ -259,7 +259,10 @@ def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Sco
     pct = memorization.authentic_pct(found)
     floor = memorization.authentic_pct(held) if held else None
     noise = 100 * share_difference_error(None if floor is None else floor / 100, case.n, n_held)
-    reading = f"{pct:.0f}% of the images are farther from their nearest training image than its own neighbour is"
+    reading = (
+        f"{pct:.0f}% of the images are farther from their nearest training image than that image is from its own "
+        "nearest neighbour"
+    )
     verdict = UNLIKE_DATA_READING if floor and pct > 1.03 * floor + 4 * noise else describe_share(pct, floor, noise)
     pairs = [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
     return counted_score(
@@ -304,7 +307,7 @@ def describe_closer_share(value: float, error: float) -> str:
     if value < 0.55 or value < 0.5 + 4 * error:
         return "no closer to the training images than held-out images are"
     near = f"closer to the training images than held-out images are, in {value:.0%} of comparisons"
-    return near + ("; these are copies, or only typical images" if value > 0.75 else "")
+    return near + ("; they are copies, or just very typical images" if value > 0.75 else "")
 
 
 def describe_close_share(value: float, expected: float, error: float) -> str:
@@ -319,14 +322,14 @@ def diversity_scores(case: ScoringCase) -> list[Score]:
     value = diversity_ratio(reference.train_moments, case.moments)
     floor = diversity_ratio(reference.train_moments, moments(reference.held)) if reference.held is not None else None
     if value is None:
-        return [missing_score("diversity", "the real images are all alike")]
+        return [missing_score("diversity", "the real images are all identical")]
     reading = describe_diversity(value)
     return [counted_score(case, "diversity", value, reading, floor=floor, is_alarm=value < 0.5)]
 
 
 def describe_diversity(value: float) -> str:
     if value < 0.2:
-        return "collapsed: the images are nearly all alike"
+        return "collapsed: the images are nearly identical"
     if value < 0.5:
-        return "the images are too much alike"
+        return "the images are too similar to each other"
     return "as varied as real images" if 0.8 <= value <= 1.25 else f"{value:.2f} times as varied as real images"

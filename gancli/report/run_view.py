@@ -107,8 +107,8 @@ class RunView:
         if n_left_out:
             notes.append(f"{shown:,} of {format_count(shown + n_left_out, 'frame')} shown")
         if self.frames.is_reduced:
-            notes.append("compressed with small losses")
-        return "; ".join([*notes, "all originals are in frames/"]) if notes else ""
+            notes.append("compressed with a slight loss of quality")
+        return "; ".join([*notes, "the originals are in frames/"]) if notes else ""
 
     @property
     def facts(self) -> list[Row]:
@@ -116,7 +116,9 @@ class RunView:
         nimg = max([0, *(line["nimg"] for line in [*self.log, *self.events[-1:]] if get_number(line, "nimg"))])
         total = get_number(get_section(self.record, "plan"), "total_nimg")
         end = last_progress_event(self.events)
-        state = {"time": "finished: time budget used"}.get(end, end if end in END_STATES else "running or interrupted")
+        state = {"time": "finished: time budget used up"}.get(
+            end, end if end in END_STATES else "running or interrupted"
+        )
         rows = [("state", state), ("trained", f"{nimg / 1000:,.1f}{f' of {total / 1000:,.1f}' if total else ''} kimg")]
         if self.n_train and self.n_train > 0:
             rows.append(("epochs", f"{nimg / self.n_train:,.1f}"))

@@ -118,7 +118,8 @@ def film_kind(path: Path) -> str:
     if kind not in VIDEO_FORMATS:
         known = [*filter(None, VIDEO_FORMATS)]
         raise ConfigError(
-            f"cannot write {path} as a film{did_you_mean(kind, known)}; a name without an ending makes a folder"
+            f"cannot write {path} as a film{did_you_mean(kind, known)}; "
+            "choose one of these endings, or no ending for a folder"
         )
     if (needs := VIDEO_FORMATS[kind].needs) and importlib.util.find_spec(needs[0]) is None:
         raise ConfigError(f"{path} needs {needs[1]}")

@@ -63,12 +63,12 @@ def read_sample_record(like: Path) -> SampleRecord:
     texts = image_io.read_png_text(like)
     if provenance.TEXT_KEYWORD not in texts:
         raise FileFormatError(
-            f"{like} does not say what made it: it is not from gancli sample, or another program saved it again"
+            f"{like} has no record of how it was made; give a PNG that gancli sample wrote and no other program changed"
         )
     record = provenance.parse_record(texts[provenance.TEXT_KEYWORD], str(like))
     command = record.command.split()[1:2]
     if command != ["sample"]:
-        raise FileFormatError(f"{like} was not made by gancli sample, but by: {record.command}")
+        raise FileFormatError(f"{like} was not made by gancli sample, but by: {record.command}; run that command")
     return record
 
 
@@ -76,13 +76,13 @@ def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple
     """The request and grid of a record, within the limits of the flags. Raises FileFormatError."""
     scale, grid = record.settings.get("scale"), record.settings.get("grid")
     if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
-        raise FileFormatError(f"{like} was made with settings that gancli sample does not allow")
+        raise FileFormatError(f"{like} records settings that gancli sample does not allow; choose another PNG")
     try:
         classes = tuple(model.info.class_index(name) for name in record.classes)
         request = SampleRequest(config.parse_seeds(record.seeds, config.MAX_GRID), classes, record.trunc, scale)
         return request, write.grid_shape(request, model.info.spec.resolution, config.parse_grid(str(grid)))
     except ConfigError as err:
-        raise FileFormatError(f"{like} cannot be made again: {err}") from err
+        raise FileFormatError(f"{like} cannot be recreated: {err}") from err
 
 
 def find_recorded_model(

@@ -54,15 +54,15 @@ def test_a_dry_run_describes_the_data_and_the_training(animals: Path) -> None:
     assert "data     animals: 189 images of 16x16 RGB, 21 held out, 2 classes: conditional\n" in said
     assert "files    150 PNG, 60 JPEG; 20x16 (150), 16x24 (60), from 20x16 to 16x24\n" in said
     assert "modes    150 RGB, 60 grey\n" in said
-    assert "classes  cat 135, owl 54; held-out images not counted\n" in said
+    assert "classes  cat 135, owl 54; without the held-out images\n" in said
     assert (
         "; each image is used about 11 times\n" in said
-        and " for training, more for scores and plots\n" in said
+        and " for training; scores and plots need more\n" in said
         and "images/s in a trial" in said
     )
     assert "note     210 pictures: resized to 16x16" in said
-    assert "warning  only 189 training images, each shown about 11 times in this run" in said
-    assert "augment  translation,cutout, strength 0.5, on for fewer than 2,000 images" in said
+    assert "warning  only 189 training images, each used about 11 times" in said
+    assert "augment  translation,cutout, strength 0.5, on because there are fewer than 2,000 images" in said
     assert "grid     input of D, shifted and changed by translation,cutout as in training: " in said
     assert not Path("runs").exists(), "a dry run leaves no run"
 
@@ -118,7 +118,7 @@ def test_ignored_classes_are_counted_without_warnings(animals: Path) -> None:
         path.unlink()
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", "--unconditional", *FAST)
     said = flat(result.stdout)
-    assert "classes  2, ignored\n" in said and "uneven" not in said and "unconditional\n" in said
+    assert "classes  2, not used\n" in said and "uneven" not in said and "unconditional\n" in said
 
 
 def test_copies_are_counted_in_files_and_in_arrays(animals: Path, tiny_idx: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_unwritable_cache_omits_only_the_grid(tiny_idx: Path, monkeypatch: py
 def test_a_run_prints_the_short_form_unless_quiet(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "0.1", *FAST)
     assert result.exit_code == 0, result.output
-    assert "classes  cat 135, owl 54; held-out images not counted\n" in result.stderr and "modes" not in result.stderr
+    assert "classes  cat 135, owl 54; without the held-out images\n" in result.stderr and "modes" not in result.stderr
     assert "grid     training images: runs/00000-quick-animals/reals.png" in result.stderr
     assert "warning: only 189 training images" in result.stderr
     assert "time     about" in result.stderr and "memory   about" in result.stderr

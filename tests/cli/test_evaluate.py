@@ -62,8 +62,11 @@ def test_evaluate_scores_the_newest_run_against_its_own_data(run: Path) -> None:
     assert f"using the newest run, {run}" in result.stderr
     rows = {line.split()[0] for line in result.stdout.splitlines() if line.strip()}
     assert {"fd_random", "kid_random", "coverage", "auth_pct", "diversity"} <= rows
-    assert "300 generated images against 400 training images of blobs, floors from 150 held out" in result.stdout
-    assert "random features (relative: for comparing models on these data only)" in result.stdout
+    assert (
+        "300 generated images compared with 400 training images of blobs; floors from 150 held-out images"
+        in result.stdout
+    )
+    assert "random features (use them only to compare models on this data)" in result.stdout
     assert "no class_tv, label_fidelity: the random features predict no classes" in result.stdout
     (row,) = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fd_random")]
     scores = json.loads((run / "scores" / "00000" / "scores.json").read_text())["scores"]
@@ -309,7 +312,7 @@ def test_without_held_out_images_there_are_no_floors(real: Path) -> None:
     (real / "train-images-idx3-ubyte").write_bytes(idx_bytes((150, 8, 8), first))
     np.savez("some.npz", images=blobs(150, 3))
     result = gancli("evaluate", "some.npz", "--data", real)
-    assert result.exit_code == 0 and ", 0 held out: no floors; " in result.stdout
+    assert result.exit_code == 0 and "; no floors, because none are held out; " in result.stdout
     assert "closer_than_heldout, close_share: needs at least 100 held-out images, got 0" in result.stdout
 
 

@@ -74,7 +74,7 @@ def test_runs_that_cannot_start_from_a_model_are_refused_in_one_line(run: Path, 
     before = sorted(Path("runs").rglob("*"))
     model = run / "model.safetensors"
     cases: list[tuple[list[str | Path], int, str]] = [
-        (["--init", run, "--g-width", "16"], 2, f"--g-width 16 differs from the 8 of {run}; remove it"),
+        (["--init", run, "--g-width", "16"], 2, f"--g-width 16 differs from the 8 of {run}; remove --g-width"),
         (["--init", run, "--config", "wide.toml"], 2, f"--z-dim 32 differs from the 64 of {run}"),
         (["--init", run, "--d-width", "16"], 2, "or start from the run's model.safetensors with a new D"),
         (["--init", model, "--model", "mlp"], 2, f"--model mlp differs from the conv of {model}"),
@@ -86,7 +86,7 @@ def test_runs_that_cannot_start_from_a_model_are_refused_in_one_line(run: Path, 
         ),
         (["--init", run / "cut.safetensors"], 1, "is damaged"),
         (["--init", run / "samples.png"], 1, "is damaged or not a safetensors file"),
-        (["--init", "none"], 1, "no run folder or model file none"),
+        (["--init", "none"], 1, "no run folder or model file at none"),
         (["--init", birds], 1, "is not a run folder"),
     ]
     for arguments, code, message in cases:

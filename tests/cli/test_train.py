@@ -361,7 +361,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["--config", "bad.toml"], 2, "bad.toml is not valid TOML"),
     (["--config", "typo.toml"], 2, "'batchsize'"),
     (["--config", "text.toml"], 2, "'fast'"),
-    (["--resume", "absent"], 1, "no run folder absent"),
+    (["--resume", "absent"], 1, "no run folder at absent"),
     (["--resume", "empty"], 1, "empty is not"),
     (["--outdir", "file.txt"], 1, "cannot write file.txt"),
 ]

@@ -181,7 +181,7 @@ def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOpt
     """Return notes on the pictures to show before training."""
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
     if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
-        notes.append("all pictures are colour files but look grey; add --channels 1 to train faster")
+        notes.append("all pictures are stored in colour but look grey; add --channels 1 to train faster")
     if len(source) < FEWEST_TO_HOLD_OUT:
         notes.append(few_images_note(source.path.name, len(cached.rows)))
     return notes

@@ -71,7 +71,7 @@ class PictureFiles(ImageSource):
             class_labels, class_names, notes = None, (), ()
         if others:
             skipped = format_list(others, MOST_NAMED)
-            notes = (f"skipped files without the extension of a picture: {skipped}", *notes)
+            notes = (f"skipped files without a picture extension: {skipped}", *notes)
         stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
         stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
         if class_labels is not None:

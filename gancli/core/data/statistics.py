@@ -102,14 +102,14 @@ def few_images_warnings(n: int, n_heldout: int, passes: float | None) -> list[st
     few = f"only {format_count(n, 'training image')}"
     if passes is not None and passes < MANY_PASSES:
         return [f"{few}; add more, or --mirror if mirrored images look right"]
-    shown = "" if passes is None else f", each shown {format_about(passes)} times in this run"
+    shown = "" if passes is None else f", each used {format_about(passes)} times"
     if n_heldout:
         score = "closer_than_heldout" if n_heldout >= FEWEST_TO_SCORE else "auth_pct"
         check = f"check {score} of gancli evaluate"
     else:
-        check = "none are held out, so check nearest.png of gancli evaluate"
+        check = "check nearest.png of gancli evaluate"
     risk = f"{few}{shown}: the model may memorise them"
-    return [f"{risk}; {check}; add more images, train for less, or add --mirror if mirrored images look right"]
+    return [f"{risk}; add images, train for less time, or add --mirror if mirrored images look right; then {check}"]
 
 
 def uneven_class_warnings(data: ImageSet) -> list[str]:
@@ -122,8 +122,8 @@ def uneven_class_warnings(data: ImageSet) -> list[str]:
     if most >= UNEVEN_RATIO * fewest:
         times = format_significant(most / fewest)
         warnings.append(
-            f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; each "
-            "class is shown and sampled as often as it occurs"
+            f"classes are uneven: {largest} has {most:,} images, {smallest} {fewest:,}, {times} times fewer; "
+            "training and sampling use each class as often as it occurs"
         )
     small = [f"{name} {n:,}" for n, name in itertools.takewhile(lambda one: one[0] < FEW_IN_CLASS, present)]
     if small:

@@ -66,15 +66,15 @@ def is_valid_resolution(side: int) -> bool:
 def transform_notes(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> list[str]:
     """Describe each conversion, with the number of pictures that it applies to."""
     R = target.resolution
-    auto = "" if options.resolution else ", chosen from their sizes (--resolution changes it)"
+    auto = "" if options.resolution else ", a size chosen from the data (change it with --resolution)"
     way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[target.fit]
     treatments: dict[str, Callable[[ImageHeader], bool]] = {
         f"resized to {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
-        f"not square, so {way} (--fit)": lambda header: header.width != header.height,
+        f"not square, so {way} (change this with --fit)": lambda header: header.width != header.height,
         "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
-        "transparent, so placed on a background (--background)": lambda header: header.has_alpha,
-        "scaled from 16 bits a channel to 8": lambda header: header.mode.startswith("16-bit"),
-        "turned upright by their EXIF orientation": lambda header: header.is_oriented,
+        "transparent, so placed on a background (choose it with --background)": lambda header: header.has_alpha,
+        "reduced from 16 to 8 bits per channel": lambda header: header.mode.startswith("16-bit"),
+        "rotated according to their EXIF orientation": lambda header: header.is_oriented,
         "colour profile ignored": lambda header: header.has_profile,
         "only the first of several frames used": lambda header: header.has_more_frames,
     }

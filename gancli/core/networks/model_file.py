@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gancli.config import LONGEST_NAME, ModelSpec, are_valid_names
 from gancli.core.networks import tensor_file
 from gancli.core.networks.build import build_generator, on_meta_device
+from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.files.run_folder import atomic_write
 
@@ -107,17 +108,18 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
         }
         info = ModelInfo(**{**meta, **checked})
     except (TypeError, KeyError, ValueError, OverflowError, ConfigError) as err:
-        raise FileFormatError(f"{path} holds a model this gancli cannot build: {err}") from err
+        raise FileFormatError(f"{path} holds a model that this gancli cannot build: {err}; {REPLACE_HINT}") from err
     if not all(0 <= count < MOST_IMAGES for count in info.class_counts) or (
         info.class_counts and not any(info.class_counts)
     ):
-        raise FileFormatError(f"{path} holds invalid class counts")
+        raise FileFormatError(f"{path} holds invalid class counts; {RESTORE_HINT}")
     known = info.data if isinstance(info.data, dict) else {}
     texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
     if not all(isinstance(text, str) for text in texts):
-        raise FileFormatError(f"{path} does not say what it was trained on in the way of gancli")
+        raise FileFormatError(f"{path} has no valid record of its training data; {RESTORE_HINT}")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
-        raise FileFormatError(f"{path} names {len(info.class_names)} classes, but its model has {info.spec.n_classes}")
+        names, n = len(info.class_names), info.spec.n_classes
+        raise FileFormatError(f"{path} names {names} classes, but its model has {n}; {RESTORE_HINT}")
     return info
 
 
@@ -131,9 +133,11 @@ def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict
         net = build()
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in net.state_dict().items()}
     if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
-        raise FileFormatError(f"{path} holds weights that do not fit the model it describes")
+        raise FileFormatError(f"{path} holds weights that do not fit the model it describes; {RESTORE_HINT}")
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise FileFormatError(f"{path} holds weights that are not finite numbers; its training diverged")
+        raise FileFormatError(
+            f"{path} holds weights that are not finite, because its training diverged; choose another model"
+        )
     net.load_state_dict(tensors, assign=True)
     return net
 
@@ -141,14 +145,16 @@ def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict
 def check_images_seen(path: Path, value: object) -> int:
     """Raises FileFormatError."""
     if type(value) is not int or not 0 <= value < MOST_IMAGES:
-        raise FileFormatError(f"{path} holds an invalid number of images seen")
+        raise FileFormatError(f"{path} holds an invalid number of images seen; {RESTORE_HINT}")
     return value
 
 
 def check_class_names(path: Path, value: object) -> tuple[str, ...]:
     """Raises FileFormatError."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise FileFormatError(f"{path} holds class names that are not a list of strings")
+        raise FileFormatError(f"{path} holds class names that are not a list of strings; {RESTORE_HINT}")
     if not are_valid_names(value):
-        raise FileFormatError(f"{path} holds class names that repeat, or are longer than {LONGEST_NAME} characters")
+        raise FileFormatError(
+            f"{path} holds class names that repeat, or are longer than {LONGEST_NAME} characters; {RESTORE_HINT}"
+        )
     return tuple(value)

@@ -14,6 +14,8 @@ from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
 MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+RESTORE_HINT = "choose another file, or restore it from a copy"
+REPLACE_HINT = "choose another file, or update gancli"
 METADATA_KEY = "gancli"  # one key for all metadata, because safetensors writes several keys in no fixed order
 
 
@@ -37,14 +39,14 @@ def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, 
     except (OSError, MemoryError) as err:
         raise unreadable_error(path, err) from err
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as err:
-        raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
+        raise DamagedFileError(f"{path} is damaged or not a safetensors file; {RESTORE_HINT}") from err
     try:
         meta = json.loads(header["meta"])
         is_whole = header["sha256"] == content_digest(kind, tensors, header["meta"])
     except (ValueError, TypeError, RecursionError) as err:
-        raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
+        raise DamagedFileError(f"{path} is damaged: its header cannot be read; {RESTORE_HINT}") from err
     if not is_whole or not isinstance(meta, dict):
-        raise DamagedFileError(f"{path} is damaged: its contents do not match its sha256; restore it from a copy")
+        raise DamagedFileError(f"{path} is damaged: its contents do not match its sha256; {RESTORE_HINT}")
     return tensors, meta, header["sha256"]
 
 
@@ -54,7 +56,7 @@ def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
     Raises FileFormatError, DamagedFileError.
     """
     if path.exists() and not path.is_file():
-        raise FileFormatError(f"{path} is not a file")
+        raise FileFormatError(f"{path} is not a file; give a file that gancli wrote")
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -62,23 +64,25 @@ def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
                 raise ValueError
             metadata = json.loads(file.read(length)).get("__metadata__", {})
     except FileNotFoundError as err:
-        raise FileFormatError(f"no file {path}") from err
+        raise FileFormatError(f"there is no file {path}; check the path") from err
     except (OSError, MemoryError) as err:
         raise unreadable_error(path, err) from err
     except (ValueError, AttributeError, RecursionError) as err:
-        raise DamagedFileError(f"{path} is damaged or not a safetensors file") from err
+        raise DamagedFileError(f"{path} is damaged or not a safetensors file; {RESTORE_HINT}") from err
     if METADATA_KEY not in metadata:
-        raise FileFormatError(f"{path} is a safetensors file, but not one made by gancli")
+        raise FileFormatError(
+            f"{path} is a safetensors file, but gancli did not write it; give a file that gancli wrote"
+        )
     try:
         header = json.loads(metadata[METADATA_KEY])
         version, found = int(header["format_version"]), str(header["kind"])
         texts = {name: str(header[name]) for name in ("meta", "sha256")}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
-        raise DamagedFileError(f"{path} is damaged: its header cannot be read") from err
+        raise DamagedFileError(f"{path} is damaged: its header cannot be read; {RESTORE_HINT}") from err
     if version > FORMAT_VERSION:
-        raise FileFormatError(f"{path} has format {version}, newer than this gancli reads; upgrade gancli")
+        raise FileFormatError(f"{path} has format {version}, which this version of gancli cannot read; update gancli")
     if found != kind:
-        way_out = "; name its run folder instead" if (found, kind) == ("checkpoint", "model") else ""
+        way_out = "; give its run folder instead" if (found, kind) == ("checkpoint", "model") else ""
         raise FileFormatError(f"{path} is a gancli {found}, not a {kind}{way_out}")
     return texts
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import on_meta_device
+from gancli.core.networks.tensor_file import RESTORE_HINT
 from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
 from gancli.files.run_config import RunConfig, parse_run_config, to_json
@@ -66,7 +67,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     tensors, values, digest = tensor_file.unpack_tensors("checkpoint", path)
     if model_file.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
-        raise DamagedFileError(f"{path} holds another number of images seen than its name; restore it from a copy")
+        raise DamagedFileError(f"{path} holds another number of images seen than its name; {RESTORE_HINT}")
     try:
         return Checkpoint(path, tensors, msgspec.convert(values, CheckpointMeta), digest)
     except msgspec.ValidationError as err:

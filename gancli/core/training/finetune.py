@@ -13,6 +13,7 @@ from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file
 from gancli.core.networks.build import build_discriminator, build_generator
+from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
 from gancli.core.training import checkpoint
 from gancli.core.training.step import TrainStep
 from gancli.errors import ConfigError, FileFormatError, RunError
@@ -76,7 +77,7 @@ def load_pretrained(path: Path, outdir: Path) -> PretrainedNetworks:
             clusters=info.data.get("clusters"),
         )
     if not path.exists() and not (outdir / path).exists():
-        raise RunError(f"no run folder or model file {path}{suggest_run(path, outdir)}")
+        raise RunError(f"no run folder or model file at {path}{suggest_run(path, outdir)}; check the path")
     return load_run_networks(RunDir.find(path, outdir), str(path))
 
 
@@ -86,7 +87,9 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
     try:
         record = kept.record
     except RunError as err:
-        raise FileFormatError(f"{path} holds no networks this gancli can build: {str(err).splitlines()[0]}") from err
+        raise FileFormatError(
+            f"{path} holds networks that this gancli cannot build: {str(err).splitlines()[0]}; {REPLACE_HINT}"
+        ) from err
     train, data, spec = record.train, record.data, record.model_spec
     class_names = model_file.check_class_names(path, list(data.class_names))
     averaged = checkpoint.select_prefix(tensors, "G_ema") or checkpoint.select_prefix(tensors, "G")
@@ -106,7 +109,10 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
             checkpoint.select_prefix(tensors, "D"),
         ),
         clusters=data.clusters,
-        notes=tuple(f"{fault}; starting from the checkpoint before it" for _, fault in faults),
+        notes=tuple(
+            f"{str(fault).removesuffix(f'; {RESTORE_HINT}')}; starting from the checkpoint before it"
+            for _, fault in faults
+        ),
     )
 
 
@@ -128,7 +134,7 @@ def adopt_pretrained_settings(
     for name in asked_for:
         asked = getattr(config, name)
         if asked != kept[name] and not (name == "d_width" and start.D is None):
-            fix = "remove it"
+            fix = f"remove {configs.flag_name(name)}"
             if name in ("d_width", "spectral_norm"):
                 fix += ", or start from the run's model.safetensors with a new D"
             raise ConfigError(

@@ -178,7 +178,7 @@ def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) ->
         if getattr(now, name) != getattr(then, name) and title not in configs.LENGTH_SETTINGS:
             raise RunError(
                 f"{run.config} says {title} = {getattr(now, name)!r}, but the run's checkpoint says "
-                f"{getattr(then, name)!r}; restore this value"
+                f"{getattr(then, name)!r}; set it back"
             )
     if record.plan.total_nimg is None:
         record = replace(record, plan=kept.plan)
@@ -228,7 +228,8 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
     """Raises ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
     if preset is not None and preset != record.preset:
         raise ConfigError(
-            f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; a resumed run keeps its preset"
+            f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; "
+            "a resumed run keeps its preset: remove --preset"
         )
     configs.check_setting_names(asked, "the configuration")
     for name, value in asked.items():

@@ -14,6 +14,7 @@ from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
+from gancli.core.networks.tensor_file import RESTORE_HINT
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
 from gancli.core.training.image_log import ImageLogger
@@ -407,5 +408,6 @@ def recover_newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Check
     found, faults = checkpoint.read_newest_checkpoint(run)
     for damaged, fault in faults:
         damaged.rename(damaged.with_suffix(".damaged"))
-        notes.append(f"{fault}; renamed to {damaged.stem}.damaged, continuing from the checkpoint before it")
+        reason = str(fault).removesuffix(f"; {RESTORE_HINT}")
+        notes.append(f"{reason}; renamed to {damaged.stem}.damaged, continuing from the checkpoint before it")
     return found

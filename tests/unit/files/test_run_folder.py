@@ -375,7 +375,7 @@ def test_a_name_similar_to_a_run_gets_a_hint(
     run.write_json(run.config, {})
     with pytest.raises(RunError) as refused:
         RunDir.find(Path(name), Path("runs"))
-    assert str(refused.value) == f"no run folder {name}{hint}; check the path"
+    assert str(refused.value) == f"no run folder at {name}{hint}; check the path"
 
 
 def test_lock_is_refused_to_a_second_process_and_released_when_the_first_dies(place: Path) -> None:

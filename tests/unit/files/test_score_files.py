@@ -51,7 +51,7 @@ def test_invalid_scores_in_a_file_are_ignored() -> None:
     good = {"value": 2, "floor": "low", "reading": 3, "n_real": 7.0, "is_alarm": 1}
     found = Evaluation.from_json({"scores": {**scores, "f": good}, "conditions": [1]})
     assert found == Evaluation({"f": Score("f", 2.0, n_real=7)}, {})
-    assert found.describe_counts() == "0 generated images against 0 training images"
+    assert found.describe_counts() == "0 generated images compared with 0 training images"
 
 
 def test_evaluations_of_a_run_are_read_the_latest_first(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_evaluations_of_a_run_are_read_the_latest_first(tmp_path: Path) -> None:
     places = [(each.folder.name, each.nearest and each.nearest.name) for each in found]
     assert places == [("00010", None), ("00010", "nearest-4.png"), ("00001", None)]
     assert all(each.evaluation.scores == {"fd_toy": FULL} for each in found)
-    assert found[0].evaluation.describe_counts() == "50 generated images against 1,000 training images"
+    assert found[0].evaluation.describe_counts() == "50 generated images compared with 1,000 training images"
 
 
 def test_scores_of_training_have_their_floors_and_direction() -> None:

@@ -10,7 +10,7 @@ from gancli.metrics.suite import Reference, score_features
 @pytest.mark.parametrize(
     ("value", "reading"),
     [
-        (1.29, "at the floor: no difference from real images with this many images"),
+        (1.29, "at the floor: no measurable difference from real images with this number of images"),
         (1.31, "close to the floor"),
         (3.9, "close to the floor"),
         (4.1, "4 times the floor: clearly different from real images"),
@@ -26,7 +26,7 @@ def test_distances_are_read_as_multiples_of_their_floor(value: float, reading: s
 def test_distances_without_a_floor_are_read_with_their_bias() -> None:
     reading = scores.describe_distance(3.0, None, 2.0)
     assert reading == "1.5 times the distance expected from sampling noise; too few held-out images for a floor"
-    assert scores.describe_distance(3.0, None, 0.0) == "the real images are all alike"
+    assert scores.describe_distance(3.0, None, 0.0) == "the real images are all identical"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_class_balance_is_compared_with_its_floor(value: float, floor: float, re
         (0.59, 0.03, "no closer to the training images than held-out images are"),
         (0.59, 0.02, "in 59% of comparisons"),
         (0.74, 0.02, "in 74% of comparisons"),
-        (0.76, 0.02, "in 76% of comparisons; these are copies, or only typical images"),
+        (0.76, 0.02, "in 76% of comparisons; they are copies, or just very typical images"),
     ],
 )
 def test_fakes_are_called_near_only_beyond_the_standard_error(value: float, error: float, ends: str) -> None:
@@ -91,9 +91,9 @@ def test_many_close_images_point_to_the_pairs() -> None:
 @pytest.mark.parametrize(
     ("value", "reading"),
     [
-        (0.19, "collapsed: the images are nearly all alike"),
-        (0.21, "the images are too much alike"),
-        (0.49, "the images are too much alike"),
+        (0.19, "collapsed: the images are nearly identical"),
+        (0.21, "the images are too similar to each other"),
+        (0.49, "the images are too similar to each other"),
         (0.51, "0.51 times as varied as real images"),
         (0.79, "0.79 times as varied as real images"),
         (0.81, "as varied as real images"),
@@ -106,13 +106,13 @@ def test_diversity_is_read_as_a_ratio(value: float, reading: str) -> None:
 
 
 def test_kernel_distances_are_read_in_standard_errors_and_the_smallest_detectable_difference() -> None:
-    assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "should be 0, but is 2 standard errors above"
+    assert scores.describe_kernel_distance(0.2, 0.1, 5000) == "2 standard errors above the ideal, 0"
     assert scores.describe_kernel_distance(0.19, 0.1, 2000) == "within two standard errors of 0: no difference found"
     assert scores.describe_kernel_distance(-0.19, 0.1, 1999).endswith(
         ", but 1,999 images reveal only large differences"
     )
     assert scores.describe_kernel_distance(-0.21, 0.1, 1999).startswith("below 0: closer to the training images")
-    assert scores.describe_kernel_distance(0.1, None, 30) == "should be 0; too few images to estimate the error"
+    assert scores.describe_kernel_distance(0.1, None, 30) == "the ideal is 0; too few images to estimate the error"
 
 
 def normal(n: int, seed: int, shift: float = 0.0) -> Features:
@@ -128,7 +128,7 @@ PLAIN = Extractor("toy", lambda _: (normal(1, 0).values, None), "digest")
 def test_a_kernel_distance_beyond_two_errors_is_read_in_errors() -> None:
     score = score_features(Reference(PLAIN, normal(500, 0), normal(60, 1)), normal(500, 2, shift=0.5), metrics=["kid"])
     kid = score.scores["kid_toy"]
-    assert kid.reading == f"should be 0, but is {kid.value / kid.error:,.0f} standard errors above"
+    assert kid.reading == f"{kid.value / kid.error:,.0f} standard errors above the ideal, 0"
     assert kid.value > 5 * kid.error > 0
 
 

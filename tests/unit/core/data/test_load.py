@@ -194,7 +194,7 @@ def test_images_of_an_unsupported_size_are_fitted_with_a_note(
     write(tmp_path / "train-images-idx3-ubyte", torch.zeros(shape))
     found = load.load_dataset(str(tmp_path))
     assert found.images.shape == (shape[0], 1, side, side)
-    assert f"{shape[0]} pictures: resized to {side}x{side}, chosen from their sizes" in found.notes[1]
+    assert f"{shape[0]} pictures: resized to {side}x{side}, a size chosen from the data" in found.notes[1]
 
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_a_folder_without_pictures_is_refused_with_its_contents(tmp_path: Path, 
 
 def test_ignored_files_next_to_pictures_are_counted(tmp_path: Path, make: Make) -> None:
     path = make(tmp_path, files("cat/a.png", "cat/b.HEIC", "owl/c.heic", "owl/d.png", "note.txt", ".hidden.txt"))
-    assert list_pictures(path).notes == ("skipped files without the extension of a picture: 2 .heic, 1 .txt",)
+    assert list_pictures(path).notes == ("skipped files without a picture extension: 2 .heic, 1 .txt",)
     assert list_pictures(path, conditional=False).notes == list_pictures(path).notes
 
 

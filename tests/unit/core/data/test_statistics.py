@@ -24,9 +24,7 @@ def made(counts: list[int], names: tuple[str, ...] = ()) -> ImageSet:
 
 def test_few_images_get_a_warning_with_the_number_of_repeats() -> None:
     (said,) = statistics.survey_dataset(made([300]), 60_000).warnings
-    assert said.startswith(
-        "only 300 training images, each shown about 200 times in this run: the model may memorise them; "
-    )
+    assert said.startswith("only 300 training images, each used about 200 times: the model may memorise them; ")
     assert "this run" not in statistics.few_images_warnings(300, 30, None)[0]
     assert statistics.few_images_warnings(999, 0, 1.0) and not statistics.few_images_warnings(1000, 0, 1.0)
 

@@ -74,7 +74,7 @@ def test_every_truncation_is_noticed(packed: Path) -> None:
 def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "file.safetensors"
     safetensors.torch.save_file({"w": torch.zeros(2)}, path)
-    with pytest.raises(FileFormatError, match="not one made by gancli"):
+    with pytest.raises(FileFormatError, match="gancli did not write it"):
         tensor_file.unpack_tensors("model", path)
     path.write_bytes(tensor_file.pack_tensors("checkpoint", TENSORS, META))
     with pytest.raises(FileFormatError, match="checkpoint, not a model"):
@@ -83,7 +83,7 @@ def test_foreign_newer_and_other_files_are_refused_by_name(tmp_path: Path) -> No
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, metadata={"gancli": json.dumps(header)}))
     with pytest.raises(FileFormatError, match="format 99"):
         tensor_file.unpack_tensors("model", path)
-    with pytest.raises(FileFormatError, match="no file"):
+    with pytest.raises(FileFormatError, match="there is no file"):
         tensor_file.unpack_tensors("model", tmp_path / "absent.safetensors")
     with pytest.raises(FileFormatError, match="is not a file"):
         tensor_file.unpack_tensors("model", tmp_path)

@@ -185,10 +185,13 @@ def test_a_new_d_may_differ_from_the_models_d() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; remove it"),
-        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; remove it"),
+        ({"model": "mlp"}, "--model mlp differs from the conv of runs/old; remove --model"),
+        ({"z_dim": 7}, "--z-dim 7 differs from the 6 of runs/old; remove --z-dim"),
         ({"g_width": 16}, "--g-width 16 differs from the 8 of runs/old"),
-        ({"d_width": 16}, "--d-width 16 differs from the 8 of runs/old; remove it, or start from the run's model"),
+        (
+            {"d_width": 16},
+            "--d-width 16 differs from the 8 of runs/old; remove --d-width, or start from the run's model",
+        ),
         ({"spectral_norm": True}, "--spectral-norm True differs from the False of runs/old"),
         ({"resolution": 16}, "--resolution 16 differs from the 12 of runs/old"),
         ({"channels": "3"}, "--channels 3 differs from the 1 of runs/old"),
@@ -367,7 +370,7 @@ def do_nothing(meta: dict[str, Any]) -> None:
     pass
 
 
-CANNOT_BE_BUILT = "holds no networks this gancli can build: .*does not hold a valid run config"
+CANNOT_BE_BUILT = "holds networks that this gancli cannot build: .*does not hold a valid run config"
 DO_NOT_FIT = "holds weights that do not fit the model it describes"
 NO_COUNT = "holds an invalid number of images seen"
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
@@ -421,8 +424,8 @@ def test_an_inconsistent_checkpoint_is_refused(stranger: Callable[..., Path], ca
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tensor: tensor.fill_(float("nan")), "holds weights that are not finite numbers"),
-        (lambda tensor: tensor.fill_(float("inf")), "holds weights that are not finite numbers"),
+        (lambda tensor: tensor.fill_(float("nan")), "holds weights that are not finite"),
+        (lambda tensor: tensor.fill_(float("inf")), "holds weights that are not finite"),
         (lambda tensor: tensor.half(), DO_NOT_FIT),
         (lambda tensor: tensor.to(torch.int8), DO_NOT_FIT),
         (lambda tensor: tensor.to(torch.complex64), DO_NOT_FIT),
