@@ -194,7 +194,7 @@ def open_fake(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
 
 
 def images_from_array(pictures: ImageArray) -> torch.Tensor:
-    """uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
+    """Convert uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
         kind = f"{pictures.dtype} {list(pictures.shape)}"
         raise ContractError(f"expected images uint8 [N,H,W] or [N,H,W,C], got {kind}")

@@ -10,7 +10,7 @@ from gancli.errors import DataError
 
 
 class DownloadError(DataError):
-    """A named data set could not be downloaded."""
+    """Raised if a named data set could not be downloaded."""
 
 
 def cache_folder() -> Path:

@@ -101,7 +101,7 @@ def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
 
 
 class FolderRecord(msgspec.Struct):
-    """The record of a folder, as far as needed to know its files."""
+    """The part of a folder's record that lists its files."""
 
     command: str
     files: list[str]

@@ -25,8 +25,8 @@ Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 
 class TrainingPlan(Struct, frozen=True, omit_defaults=True):
-    """The only part that changes during a run. total_nimg: images at its end, None until a time budget was measured.
-    earlier: totals from before each extension; the images up to then followed the schedules of those totals."""
+    """The plan, the only part that changes during a run. total_nimg: images at the end of the run, None until a time
+    budget was measured. earlier: the total before each extension; it set the schedules until the extension."""
 
     total_nimg: Count | None
     earlier: list[Count | None] = []
@@ -107,8 +107,11 @@ class EvalInfo(Struct, frozen=True):
 
 
 class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """sources: origin of each setting: "preset NAME", "file", "flag", "rule", "init" or "default". job: id of the
-    torchrun job. log: the tracker in use."""
+    """The contents of config.json.
+
+    sources: origin of each setting: "preset NAME", "file", "flag", "rule", "init" or "default". job: id of the torchrun
+    job. log: the tracker in use.
+    """
 
     gancli: str
     preset: str

@@ -48,7 +48,7 @@ class MetricsLine(Struct, frozen=True):
 
 class EventLine(Struct, frozen=True, omit_defaults=True):
     """A line of events.jsonl. event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged". name,
-    text: of a warning."""
+    text: those of a warning."""
 
     event: str = ""
     nimg: int | float | None = None

@@ -135,8 +135,11 @@ def read_evaluations(run: RunDir) -> Iterator[StoredEvaluation]:
 
 
 class TrainingScore(NamedTuple):
-    """A score computed during training. key: in metrics.jsonl. floor_key: of its floor in "eval" of config.json. label:
-    its name in a legend."""
+    """A score computed during training.
+
+    key: its key in metrics.jsonl. floor_key: the key of its floor in "eval" of config.json. label: its name in a
+    legend.
+    """
 
     key: str
     floor_key: str
@@ -180,7 +183,7 @@ def training_scores(about: Mapping[str, object], line: Mapping[str, object]) -> 
 
 
 def best_training_score(about: Mapping[str, object], lines: Iterable[Mapping[str, Any]]) -> ScoreAt | None:
-    """Return the best score that ranks models; the first of equal ones. None without scores."""
+    """Return the best value of the score that ranks models, the first one of equal values. None without scores."""
     name, best = get_text(about, "score"), None
     for line in lines:
         value = get_number(line, name) if line.get("kind") == "eval" else None

@@ -367,7 +367,7 @@ def test_a_model_of_other_data_gets_a_note_and_one_of_another_size_is_refused(
     assert result.exit_code == 1 and "blobs has changed since" in result.stderr
     shutil.copy(run / "model.safetensors", "alone.safetensors")
     result = gancli("evaluate", "alone.safetensors")
-    assert result.exit_code == 2 and "which is no known data set; add --data" in result.stderr
+    assert result.exit_code == 2 and "which is not a known data set; add --data" in result.stderr
 
 
 def test_moved_data_are_reported_as_missing(run: Path, real: Path) -> None:

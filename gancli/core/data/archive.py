@@ -35,7 +35,7 @@ ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, R
 
 
 class UnreadError(DataError):
-    """The system failed to read a file; a later attempt may succeed."""
+    """Raised if the system failed to read a file; a later attempt may succeed."""
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
@@ -143,7 +143,7 @@ def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.gene
 
 
 def without_fix(message: str) -> str:
-    """Return what a message says is wrong, without what to do about it."""
+    """Return the problem that a message describes, without its advice."""
     return message.rsplit("; ", 1)[0]
 
 

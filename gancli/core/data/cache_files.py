@@ -44,8 +44,8 @@ class JournalStart(Struct):
 class JournalLine(Struct):
     """Progress of a cache. done: images processed in total. written: rows of each split in total.
 
-    faults, unread and header_counts cover only the images since the line before. faults: bad files. unread: those of
-    them that the system failed to read.
+    faults, unread and header_counts cover only the images since the line before. faults: bad files. unread: the bad
+    files that the system failed to read.
     """
 
     done: int = 0
@@ -56,7 +56,7 @@ class JournalLine(Struct):
 
 
 class CacheIndex(Struct):
-    """files: size and modification time of each split's file."""
+    """The index of a complete cache. files: size and modification time of each split's file."""
 
     version: int
     path: str
@@ -92,7 +92,7 @@ def json_checksum(values: object) -> str:
 
 
 def read_index(folder: Path) -> CacheIndex:
-    """Raises one of DAMAGE_ERRORS."""
+    """Read the index. Raises one of DAMAGE_ERRORS."""
     return open_seal(json.loads((folder / INDEX).read_bytes()), CacheIndex)
 
 

@@ -27,7 +27,7 @@ CHUNK_THUMBNAILS = 4096  # thumbnails processed at once
 def with_training_labels(
     images: ImageSet, *, conditional: bool, clusters: int, progress: ProgressCallback = ignore_progress
 ) -> ImageSet:
-    """Return the set with labels for training: its own if conditional, else clusters; none if it has too few images."""
+    """Return the set with labels for training: its own if conditional, else clusters, or none with too few images."""
     if conditional and images.n_classes:
         return images
     k = min(clusters, len(images.images) // FEWEST_PER_CLUSTER)
@@ -89,12 +89,12 @@ def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_p
 
 
 def centre_distances(points: Tensor, means: Tensor) -> Tensor:
-    """Squared distances of [N, d] to [k, d] -> [N, k]."""
+    """Return the squared distances of [N, d] to [k, d] -> [N, k]."""
     return distances_from_squares(points, points.square().sum(1), means)
 
 
 def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
-    """As `centre_distances`, given the squared lengths of the points [N]."""
+    """Return `centre_distances`, computed from the squared lengths of the points [N]."""
     return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 

@@ -17,9 +17,9 @@ RowIndices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Copies:
-    """n: images that equal an earlier image, pixel by pixel. n_across: held-out images that equal a training image.
+    """Exact copies among images. n: images that equal an earlier image, pixel by pixel.
 
-    pairs: names of a few pairs, the earlier image first.
+    n_across: held-out images that equal a training image. pairs: names of a few pairs, the earlier image first.
     """
 
     n: int = 0
@@ -29,10 +29,10 @@ class Copies:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
+    """The files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
 
-    done: what is done to the pictures, as sentences. faults: name and reason of each bad file. skipped: the same as a
-    sentence, () without any.
+    done: the conversions of the pictures, as sentences. faults: name and reason of each bad file. skipped: the bad
+    files as a sentence, () without any.
     """
 
     kinds: dict[str, int]

@@ -63,7 +63,7 @@ class ImageHeader:
     kind: a key of IMAGE_FORMATS. width, height: after turning it upright.
     mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: its mode or palette is grey.
     is_oriented: EXIF turns or mirrors it. has_profile: it has a colour profile, which is ignored.
-    has_more_frames: it is an animation or has several pages; the first is used.
+    has_more_frames: it is an animation or has several pages, of which only the first is used.
     """
 
     kind: str
@@ -98,7 +98,7 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
 
 
 def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
-    """As `open_image`, for pixels; their kind is npz."""
+    """Open pixels as `open_image` opens a file; their kind is npz."""
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
     header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
@@ -137,7 +137,7 @@ def open_webp(data: bytes) -> tuple[ImageHeader, PixelLoader]:
 
 
 def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple[ImageHeader, PixelLoader]:
-    """Use only Pillow's reader for this kind; Image.open would try others too."""
+    """Open a file with Pillow's reader for this kind only; Image.open would try other readers, too."""
     with translate_pillow_errors():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_pixel_count(*image.size)
@@ -191,7 +191,7 @@ def mode_name(mode: str, is_deep: bool) -> str:
 
 
 def file_mode_name(mode: str, layout: str) -> str:
-    """As `mode_name`, taking the bit depth from the layout in the file."""
+    """Return `mode_name` with the bit depth from the layout in the file."""
     return "16-bit grey" if layout.startswith(("I;12", "I;16")) else mode_name(mode, is_deep=";16" in layout)
 
 

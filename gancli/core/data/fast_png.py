@@ -30,7 +30,10 @@ ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (
 
 @dataclass(frozen=True, eq=False)
 class Png:
-    """mode: L, LA, P, RGB or RGBA. depth: bits per channel. palette: uint8 [n, 3]; n = 0 unless mode is P."""
+    """A parsed PNG.
+
+    mode: L, LA, P, RGB or RGBA. depth: bits per channel. palette: uint8 [n, 3]; n = 0 unless mode is P.
+    """
 
     width: int
     height: int

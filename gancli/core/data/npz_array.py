@@ -1,4 +1,4 @@
-"""Read the images of an npz, an array uint8 [N,H,W] or [N,H,W,C], row by row; and its labels."""
+"""Read the images of an npz, an array uint8 [N,H,W] or [N,H,W,C], row by row. Read its labels, too."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,10 @@ MOST_IMAGES = 1 << 24
 
 @dataclass(eq=False)
 class NpzArray(ImageSource):
-    """info: the zip entry of the array. shape: [N,H,W] or [N,H,W,C]. entry: the open entry, at image `next_row`."""
+    """The images of an npz.
+
+    info: the zip entry of the array. shape: [N,H,W] or [N,H,W,C]. entry: the open entry, at image `next_row`.
+    """
 
     archive: zipfile.ZipFile = None  # type: ignore[assignment]
     info: zipfile.ZipInfo = None  # type: ignore[assignment]

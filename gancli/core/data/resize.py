@@ -14,7 +14,10 @@ EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB",
 
 @dataclass(frozen=True)
 class Transform:
-    """channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture."""
+    """How pictures are converted to training images.
+
+    channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture.
+    """
 
     resolution: int
     channels: int

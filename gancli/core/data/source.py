@@ -28,14 +28,14 @@ Fault = tuple[int, str]
 
 
 class SourceError(DataError):
-    """The whole source cannot be read, not just one image."""
+    """Raised if the whole source cannot be read, not only one image."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedBlock:
     """The result of decoding n consecutive images. pixels: uint8 [good,C,R,R]. faults: index and reason of bad images.
 
-    unread: indices of those bad images that the system failed to read; a later attempt may succeed.
+    unread: indices of the bad images that the system failed to read; a later attempt may succeed.
     """
 
     n: int

@@ -15,10 +15,10 @@ EPSILON = 1e-12  # added under the square root, whose derivative is infinite at 
 class Loss:
     """A loss as two functions of logits [N] -> [N], with the values of both at the ideal equilibrium.
 
-    unit: of both losses, "" if they have none. is_paired: G's loss compares the i-th fake with the i-th real image, so
-    it needs the logits of both. has_threshold: a logit of 0 separates real from fake; otherwise only differences of
-    logits have a meaning, and accuracy is the share of pairs in which the real image has the higher logit. An ideal is
-    None if the loss has no fixed level.
+    unit: the unit of both losses, "" if they have none. is_paired: G's loss compares the i-th fake with the i-th real
+    image, so it needs the logits of both. has_threshold: a logit of 0 separates real from fake; otherwise only
+    differences of logits have a meaning, and accuracy is the share of pairs in which the real image has the higher
+    logit. An ideal is None if the loss has no fixed level.
     """
 
     d_loss: Callable[[Tensor, Tensor], Tensor]  # (real logits, fake logits)
