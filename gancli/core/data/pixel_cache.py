@@ -76,8 +76,8 @@ def load_or_build_cache(
 ) -> PixelCache:
     """Open the cache of these pictures; build it if it is missing or damaged, or if files became readable.
 
-    Each combination of path, options and stamp has its own folder. When the cache of a new stamp is complete, that of the
-    old stamp is deleted.
+    Each combination of path, options and stamp has its own folder. When the cache of a new stamp is complete, that of
+    the old stamp is deleted.
     verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
