@@ -122,7 +122,7 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     assert all(plot["aria-label"] for plot in shown.of("div") if plot.get("role") == "img")
 
 
-def test_scores_against_other_images_say_so(make_run):
+def test_scores_against_other_images_are_marked(make_run):
     run = make_run()
     folder = run.path / "scores" / "00000"
     folder.mkdir(parents=True)
