@@ -1,4 +1,4 @@
-"""A folder ready for the Hugging Face Hub: the model, its configuration, a model card and pictures."""
+"""Write a folder for the Hugging Face Hub: the model, its configuration, a model card and pictures."""
 
 import dataclasses
 import json

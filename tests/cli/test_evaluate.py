@@ -417,7 +417,7 @@ def test_probe_agrees_with_a_full_evaluation_of_the_same_size(real: Path) -> Non
     assert last["coverage"] == pytest.approx(scores["coverage"]["value"], abs=0.02)
 
 
-def test_every_metric_can_be_asked_for_alone(real: Path) -> None:
+def test_every_metric_can_be_computed_alone(real: Path) -> None:
     np.savez("good.npz", images=blobs(120, 3))
     for name in METRICS:
         result = gancli("evaluate", "good.npz", "--data", real, "--metrics", name, "--json")

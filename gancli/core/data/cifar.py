@@ -47,7 +47,7 @@ def load_cifar10_folder(folder: Path) -> ImageSet:
 
 
 def read_cifar10_file(path: Path) -> tuple[Tensor, Tensor]:
-    """Read images uint8 [N,3,32,32] and labels int64 [N] from one file, N at most 10,000.
+    """Read images uint8 [N,3,32,32] and labels int64 [N] from one file; N is at most 10,000.
 
     Source: the description of the binary version on the CIFAR-10 page.
     """
@@ -84,7 +84,7 @@ def download_cifar10(root: Path) -> Path:
 
 
 def find_archive_member(tar: tarfile.TarFile, name: str) -> bytes:
-    """Return the content of one file of an archive. Raises OSError if it is missing or not 10,000 images long."""
+    """Return the content of one file of an archive. Raises OSError if it does not hold 10,000 images."""
     try:
         file = tar.extractfile(name)
     except KeyError:

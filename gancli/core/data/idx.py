@@ -48,7 +48,7 @@ def read_idx_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | N
 
 
 def find_idx_file(folder: Path, split: str, kind: str) -> Path | None:
-    """Find the file of a split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before .gz.
+    """Find the file of a split ("train", "t10k") and kind ("images-idx3", "labels-idx1"); prefer plain to .gz.
 
     Raises DataError if the folder cannot be listed.
     """

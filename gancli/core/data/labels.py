@@ -1,4 +1,4 @@
-"""Find the classes of picture files: from StyleGAN's dataset.json, else from the folders they lie in."""
+"""Find the classes of picture files: from StyleGAN's dataset.json, else from their folders."""
 
 import json
 import os
@@ -22,7 +22,7 @@ FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # lab
 
 
 def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None]) -> FoundLabels:
-    """Find labels for files with these names. read_beside: reads another file; None if missing. Raises DataError."""
+    """Find labels for files with these names. read_beside: reads any other file, None if missing. Raises DataError."""
     plain = [normalize_name(name) for name in names]
     outside = [name for name in plain if ".." in name.split("/")]
     if outside:

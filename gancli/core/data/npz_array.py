@@ -1,4 +1,4 @@
-"""Read the images of an npz, an array uint8 [N,H,W] or [N,H,W,C], row by row. Read its labels, too."""
+"""Read the labels of an npz, and its images, uint8 [N,H,W] or [N,H,W,C], one by one."""
 
 import contextlib
 import hashlib
@@ -51,7 +51,7 @@ class NpzArray(ImageSource):
         return f"row {row}"
 
     def read(self, row: int) -> Pixels:
-        """Read an image. Going back reopens the entry, since a zip verifies its checksum only if read in order."""
+        """Read an image. For an earlier row, reopen the entry: its checksum is verified only if it is read in order."""
         with name_array(self.path, self.info):
             if self.entry is None or row < self.next_row:
                 self.entry, self.next_row = open_zip_entry(self.archive, self.info), 0
@@ -80,7 +80,7 @@ class NpzArray(ImageSource):
 
 @contextlib.contextmanager
 def name_array(path: Path, info: zipfile.ZipInfo) -> Iterator[None]:
-    """Turn a DataError of a reader into one that names the array and the file."""
+    """Raise a DataError of the block as a SourceError that names the array and the file."""
     try:
         yield
     except DataError as err:

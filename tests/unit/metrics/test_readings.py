@@ -92,8 +92,8 @@ def test_many_close_images_point_to_the_pairs() -> None:
     ("value", "reading"),
     [
         (0.19, "collapsed: the images are nearly all alike"),
-        (0.21, "the images are too much alike"),
-        (0.49, "the images are too much alike"),
+        (0.21, "the images are too similar to each other"),
+        (0.49, "the images are too similar to each other"),
         (0.51, "0.51 times as varied as real images"),
         (0.79, "0.79 times as varied as real images"),
         (0.81, "as varied as real images"),

@@ -221,7 +221,7 @@ def test_null_labels_mean_none_whatever_the_folders(tmp_path: Path, make: Make) 
         ([[1, 2]], "is damaged"),
     ],
 )
-def test_labels_that_cannot_be_right_are_refused(tmp_path: Path, make: Make, labels: object, reason: str) -> None:
+def test_impossible_labels_are_refused(tmp_path: Path, make: Make, labels: object, reason: str) -> None:
     path = make(tmp_path, dataset_json(labels))
     assert reason in refusal(path)
     assert list_pictures(path, conditional=False).labels is None
