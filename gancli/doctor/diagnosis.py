@@ -66,7 +66,7 @@ def package_version(package: str) -> str | None:
 
 
 def folder_report(folder: Path) -> Report:
-    """Report whether a folder is writable and its free space; if it is missing, those of its nearest parent."""
+    """Report whether a folder is writable, and its free space. A missing folder is replaced by its nearest parent."""
     report: Report = {"folder": anonymize_text(str(folder)), "can_write": False, "free_bytes": 0}
     try:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -1,4 +1,4 @@
-"""Write a generator as ONNX, which needs no PyTorch: in onnxruntime on any device, in a browser, in other languages."""
+"""Write a generator as ONNX, which runs without PyTorch: on any device, in a browser, from other languages."""
 
 import dataclasses
 import json

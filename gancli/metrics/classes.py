@@ -23,7 +23,7 @@ def total_variation(p: Tensor, q: Tensor) -> float:
 
 
 def effective_draws(n_real: int, n_fake: int) -> int:
-    """Return n such that n draws differ from known shares as much as n_fake draws differ from n_real draws."""
+    """Return how many draws differ from known shares as much as n_fake draws differ from n_real draws."""
     return max(1, round(1 / (1 / n_real + 1 / n_fake)))
 
 
@@ -39,7 +39,7 @@ def expected_total_variation(share: Tensor, n: int) -> float:
 
 
 def min_expected_count(n_classes: int) -> int:
-    """Return the smallest expected count with which a class can be reported as short.
+    """Return the smallest expected count at which a class may be reported as short.
 
     Even a perfect generator sometimes makes less than a quarter of the expected images: once in 2,000 times if 14 are
     expected, once in 59,000 for 20, once in 350,000 for 26 (Poisson). So with 10, 100 or 1,000 classes, less than 1 %

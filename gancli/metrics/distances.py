@@ -26,7 +26,8 @@ def nearest_neighbour(queries: Tensor, references: Tensor, selves: Tensor | None
     """Find the nearest of `references` [M,F] for each of `queries` [N,F]: its distance (float64 [N]) and index (int64).
 
     selves int64 [N]: for each query, the index of a reference to skip, usually the query itself. The search runs in
-    float32, which takes less than half the time of float64. The returned distances are float64, so a copy has 0.
+    float32, which takes less than half the time of float64. The returned distance is the norm of the difference in
+    float64, so that it is exactly 0 for a copy.
     """
     centre = references.mean(dim=0)
     near, far = (queries - centre).float(), (references - centre).float()

@@ -51,7 +51,7 @@ def expected_bias(covariance: Tensor, n: int) -> float:
 
 
 def scaled_floor(measured: float, m: int, n_real: int, n_fake: int) -> float:
-    """Scale the distance between two real sets of m images each to the counts n_real and n_fake.
+    """Convert a distance, measured between two real sets of m images each, to n_real and n_fake images.
 
     The bias of each side is proportional to 1/n, so the factor is (1/n_real + 1/n_fake) / (2/m).
     """

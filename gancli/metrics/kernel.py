@@ -41,10 +41,10 @@ def kernel_distance(
     """Return the mean and standard error of `unbiased_mmd2` over subsets; real [N,F], fake [M,F], float64.
 
     Each repeat splits both sets at random into disjoint subsets (default: at least 10, of at most 1,000 each). Disjoint
-    subsets are independent, so their standard deviation over the root of their number is the error of one repeat.
-    Averaging over repeats removes the variance due to the random split. The spread over overlapping subsets, which
-    other tools often print as an error, is a different quantity. The caller may standardise the features by the mean
-    and deviation of the real ones; this changes the result.
+    subsets are independent, so the error of one repeat is their standard deviation divided by the square root of their
+    number. Averaging over repeats removes the variance due to the random split. The spread over overlapping subsets,
+    which other tools often print as an error, is a different quantity. The caller may standardise the features by the
+    mean and deviation of the real ones; this changes the result.
     """
     n = min(len(real), len(fake))
     size = subset_size or max(2, min(SUBSET, n // SUBSETS))

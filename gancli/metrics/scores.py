@@ -14,7 +14,7 @@ from gancli.wording import format_list
 
 FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
 MOST_PRDC = 10_000
-MANY_CLASSES = 100  # with at least this many, classes are counted as modes
+MANY_CLASSES = 100  # from this many on, they are counted as modes
 MOST_LISTED = 10
 COLLAPSED_RATIO = 0.1  # coverage below which precision is meaningless: all fakes may lie in a few huge balls
 FEWEST_COMPARED = 20
@@ -162,8 +162,8 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
 def share_difference_error(p: float | None, n: int, m: int | None) -> float:
     """Return the standard error of the difference between two shares, measured on n and m images.
 
-    p: the share among the m images. Two images of each kind are added to p (Agresti & Coull 1998), so that shares of 0
-    and 1 have an error too.
+    p: the share among the m images. Two more images inside it and two outside are counted (Agresti & Coull 1998), so
+    that shares of 0 and 1 have an error too.
     """
     if p is None or not m:
         return 0.0
@@ -245,7 +245,7 @@ def mode_count_scores(case: ScoringCase) -> list[Score]:
 
 
 def memorization_scores(case: ScoringCase) -> list[Score]:
-    """Score copying against all training images: copies of an image that is not searched would be missed."""
+    """Score copying. All training images are searched, since a copy of an omitted one would not be found."""
     reference = case.reference
     if len(reference.train) < 2:
         return [too_few_score(name, 2, case) for name in ("auth_pct", *NEARNESS)]

@@ -44,7 +44,7 @@ def round_steps(last: float, most: int) -> list[float]:
 
 
 def tick_candidates(high: float) -> list[float]:
-    """Return 1, 5 and 2 times the powers of ten, in this order: up to `high`, over 24 decades."""
+    """Return the powers of ten up to `high` over 24 decades, largest first; then 5 times and 2 times these powers."""
     top = math.floor(math.log10(high)) if high > 0 else 0
     values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
     return [value for value in values if value <= high]

@@ -32,7 +32,7 @@ from gancli.wording import format_significant
 Scale = Literal["linear", "share", "log"]
 MIN_EPOCHS = 8  # with fewer, the bold line is a moving average of the ticks
 UNSMOOTHED_POINTS = 20  # up to this many values are drawn without an average
-BOTH = "both"  # the accuracy on real and generated images together; films have no room for it
+BOTH = "both"  # accuracy on real and generated images together; omitted in films, which are too small
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
 
 
 def embed_picture(path: Path, room: int) -> EmbeddedPicture:
-    """Return a PNG in at most `room` bytes, reduced if necessary. Raises RunError."""
+    """Encode a PNG in at most `room` bytes, as a smaller WebP if necessary. Raises RunError."""
     if path.is_file() and data_uri_length(path.stat().st_size) <= room:
         return embed_original(path)
     width = REDUCED_PX

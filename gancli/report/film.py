@@ -24,7 +24,7 @@ LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures if there is one run; M
 ROW_WIDTH, MIN_SHARE = 1120, 300  # pixels of a row of runs, and of each run in it
 MOST_RUNS, PER_ROW = 8, 4
 GAP = 16  # between runs
-STRIP_MARGIN = 3 * GAP  # groups the runs of one moment in a strip
+STRIP_MARGIN = 3 * GAP  # wider than GAP, so that a strip shows which pictures belong to one moment
 SAMPLE_FRAMES = 16
 
 

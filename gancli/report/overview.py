@@ -52,7 +52,7 @@ class Overview:
 
 
 def read_overview(run: RunDir) -> Overview:
-    """Return the summary of a run; no contents of its folder make this raise."""
+    """Return the summary of a run. A broken folder gives a summary too, never an error."""
     size, is_running = disk_usage_bytes(run.path), run.is_locked()
     try:
         if is_running and not run.config.exists():  # the run is starting

@@ -22,7 +22,7 @@ from gancli.video.timing import merge_moments
 from gancli.wording import format_significant
 
 FRAMES_ROOM = 3_600_000  # bytes of all frames
-MOST_LETTERS = 20_000  # letters of a command
+MOST_LETTERS = 20_000  # characters of a command
 TEMPLATES = Path(__file__).with_name("template")
 
 

@@ -172,7 +172,7 @@ def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: 
 
 
 def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: float | None, note: str) -> Canvas:
-    """Draw one or two charts, one below the other, from 0 to last_kimg (> 0) images seen, with a scale of epochs."""
+    """Draw one or two charts, one below the other, from 0 to last_kimg (above 0), with a scale of epochs."""
     heights = PANEL_HEIGHTS[len(charts) - 1]
     bottom, boxes = HEAD - BETWEEN, []
     for chart, height in zip(charts, heights, strict=True):

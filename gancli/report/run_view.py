@@ -50,7 +50,7 @@ class SettingRow(NamedTuple):
 
 
 class EvaluationView(NamedTuple):
-    """An evaluation on the page. is_of_other_data: whether it used other data than the training."""
+    """An evaluation on the page. is_of_other_data: whether its data differ from the training data."""
 
     folder: str
     conditions: str

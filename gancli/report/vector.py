@@ -36,9 +36,10 @@ class BestMark:
 
 @dataclass(frozen=True)
 class CurvePaths:
-    """SVG paths of a curve, some empty. thin: the values. bold: their moving average, or few values with dots.
+    """SVG paths of a curve, some empty.
 
-    now: the formatted value at each moment of the page.
+    thin: the values. bold: their moving average, or the values if they are few. dots: few values as dots. now: the
+    formatted value at each moment of the page.
     """
 
     name: str

@@ -27,7 +27,7 @@ def write_gif(
 
     frames: of one shape, as many as durations; drawn one by one, so a long film need not fit in memory.
     durations_ms: multiples of 10, since GIF counts hundredths of a second.
-    palette: uint8 [n, 3], distinct colours; the default is made from the first frames, PALETTE_PIXELS in all.
+    palette: uint8 [n, 3], distinct colours; by default from the first frames, about PALETTE_PIXELS pixels.
 
     Pillow, which imageio uses, keeps all frames in memory until it writes, and joins equal neighbours. So each frame is
     encoded as a separate film; its data is written between the common header and the final byte.

@@ -1,4 +1,4 @@
-"""The timing of a film: its options, its moments, and the duration of each frame. Plain Python.
+"""The timing of a film: its options, its moments, and the duration of each frame.
 
 The kind of a film is its ending, a key of formats.VIDEO_FORMATS.
 """
@@ -20,8 +20,8 @@ LONGEST_S = 600
 class FilmOptions:
     """Options of a film. The defaults are those of progress.gif.
 
-    duration_s: total time of all frames but the last; replaces fps. hold_s: time of the last frame. every: show every
-    N-th moment. rows: show only this many rows of the grid, from the top; None shows all. kind: see above.
+    duration_s: total time of all frames except the last; replaces fps. hold_s: time of the last frame. every: show
+    every N-th moment. rows: show only this many rows of the grid, from the top; None shows all. kind: see above.
     """
 
     fps: float = 12.5

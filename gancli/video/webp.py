@@ -15,7 +15,7 @@ from gancli.video.frames import frame_changes
 
 RIFF_HEADER = 12  # "RIFF", the size of the rest, "WEBP"
 ANIMATION_FLAG = 2  # in the header of an animated film
-NO_BLENDING_FLAG = 2  # set for a frame; the frame also stays visible under the next one
+NO_BLENDING_FLAG = 2  # in the header of a frame, which also stays visible under the next one
 
 
 def write_webp(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:

@@ -65,7 +65,7 @@ def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]
     if info.flag_bits & 1:
         raise DataError("encrypted; make the zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("compressed by another method than deflate; make the zip with deflate")
+        raise DataError("compressed with a method other than deflate; make the zip with deflate")
     with translate_zip_faults():
         return archive.open(info)
 
@@ -109,7 +109,7 @@ def check_file_size(n_bytes: int) -> None:
 
 def check_compression(info: zipfile.ZipInfo) -> None:
     if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
-        raise DataError(f"compressed more than {MOST_DEFLATED} times; store it without compression")
+        raise DataError(f"compressed by a factor of more than {MOST_DEFLATED}; store it without compression")
 
 
 def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

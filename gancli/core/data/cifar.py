@@ -74,7 +74,7 @@ def download_cifar10(root: Path) -> Path:
     with urllib.request.urlopen(URL, timeout=TIMEOUT_S) as answer:
         archive = answer.read(MOST_BYTES + 1)
     if hashlib.md5(archive, usedforsecurity=False).hexdigest() != MD5:
-        raise OSError(f"received {len(archive):,} bytes of something else, perhaps from a proxy or login page")
+        raise OSError(f"received {len(archive):,} bytes that are not the archive, perhaps from a proxy or login page")
     folder = root / "files"
     folder.mkdir()
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
@@ -91,5 +91,5 @@ def find_archive_member(tar: tarfile.TarFile, name: str) -> bytes:
         file = None
     content = file.read(IMAGES_PER_FILE * RECORD_BYTES + 1) if file else b""
     if len(content) != IMAGES_PER_FILE * RECORD_BYTES:
-        raise OSError(f"{os.path.basename(name)} in the archive is missing or not {IMAGES_PER_FILE:,} images long")
+        raise OSError(f"{os.path.basename(name)} in the archive is missing or does not hold {IMAGES_PER_FILE:,} images")
     return content

@@ -43,7 +43,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         if not are_valid_names(self.class_names):
             raise DataError(
-                f"{self.name} has two classes of one name, or a name longer than {LONGEST_NAME} letters; rename them"
+                f"{self.name} has two equal class names, or a name longer than {LONGEST_NAME} characters; rename them"
             )
 
     @property
