@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-EMBEDDING_DIM = 16  # inputs of G for the class, next to z
+EMBEDDING_DIM = 16  # inputs of G for the class, in addition to z
 
 
 class ClassEmbedding(nn.Module):

@@ -51,13 +51,13 @@ class ModelInfo:
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
     def class_indices(self, text: str) -> list[int]:
-        """'3', '1,7' or 'trouser,bag' -> class indices in this order. A name that contains a comma must stand alone."""
+        """Convert '3', '1,7' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
         if text in self.class_names:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
 
     def select_classes(self, text: str | None) -> tuple[int, ...]:
-        """'all' or names -> class indices, each once. None -> (): every seed gets its own class."""
+        """Convert 'all' or names to class indices, each once; None to (), with which every seed gets its own class."""
         if text is None:
             return ()
         if text == "all" and self.class_names and "all" not in self.class_names:

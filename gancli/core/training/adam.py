@@ -74,7 +74,9 @@ class Adam:
         )
 
     def fresh(self, weight: nn.Parameter) -> AdamMoments:
-        device = weight.device if self.is_fused else "cpu"  # adam_step reads it; reading it from the device would wait
+        device = (
+            weight.device if self.is_fused else "cpu"
+        )  # adam_step reads it, and reading it from a device would wait
         return AdamMoments(
             torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
         )

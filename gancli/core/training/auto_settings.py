@@ -10,7 +10,7 @@ from typing import Any
 from gancli import config as configs
 from gancli.config import TrainConfig
 
-MEASURED_SIDE = 32  # pixels; presets without a resolution were measured up to this side, and their values hold there
+MEASURED_SIDE = 32  # pixels a side; the values of presets without a resolution were measured, and hold, up to this size
 SMALLEST_BATCH = 16
 
 

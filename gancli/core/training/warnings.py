@@ -64,7 +64,7 @@ class History:
 
 
 STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
-LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks to average, for D and for images; no warning earlier
+LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks to average: for rules about D, for other rules
 EVALUATION_WINDOW = 4
 
 
