@@ -64,7 +64,7 @@ class History:
 
 
 STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
-LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks to average: for rules about D, for other rules
+LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks that the rules average; before that many, no warning
 EVALUATION_WINDOW = 4
 
 
