@@ -4,7 +4,7 @@
 
 Every point is a fresh process that does one thing on random pixels with the networks of `--preset quick`: train some
 steps, write n samples to an npz, or compute all scores for the first time, including the features of the real images.
-Memory is the peak minus the use after a tiny warm-up case; less than 1 MiB counts as 1 MiB. The points run in turn. The
+Memory is the peak minus the use after a tiny warm-up case; less than 1 MiB counts as 1 MiB. Points are interleaved. The
 figure shows their medians and, dashed, proportional growth (for resolution: to the number of pixels). The table gives
 the exponent between the last two points of a curve. --most skips values above this share of the largest.
 """

@@ -7,8 +7,8 @@ The first makes n grey 28x28 PNGs in ten class folders. It times `load.load_data
 and decode all files into the cache) against one pass over torchvision's ImageFolder (a DataLoader with 2 workers and
 batches of 256), in pairs of alternating order. It does so three times: ImageFolder as usual (ToTensor, so RGB floats),
 ImageFolder with a loader that returns the same grey bytes as gancli, and both resized to 32x32.
-The second makes a cache of --gib GiB and trains on it and on a small one of the same shape in turn. It prints images/s
-and the anonymous memory of each process.
+The second makes a cache of --gib GiB and trains alternately on it and on a small one of the same shape. It prints
+images/s and the anonymous memory of each process.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python benchmarks/phases.py [--presets classic quick ...] [--rounds 10] [--steps 4] [--threads 2] [--width 64]
 
-Runs steps from the middle of a run of each preset on the CPU, on random pixels of the preset's shape, in turn with the
+Runs steps from the middle of a run of each preset on the CPU, on random pixels of the preset's shape, interleaved with
 matrix products that measure the peaks. Presets for GPUs (r3gan-*) get --width channels and --batch images. Phases are
 timed by wrapping the functions that a step calls. Each second counts once, in the innermost phase. The table compares
 the sum of the phases with unwrapped steps. The regulariser is the extra time of a step that has it, divided by its
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 import torch
 from runs import in_turn, median, table

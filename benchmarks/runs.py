@@ -1,4 +1,4 @@
-"""Run gancli's commands in fresh processes, measure in turn, and format the results of several runs as table cells."""
+"""Run gancli's commands in fresh processes, interleave measurements, and format several results as table cells."""
 
 import json
 import os

@@ -48,7 +48,7 @@ def exhaust(work: Iterator[int]) -> float:
 
 
 def png_rates(folder: Path, pictures: list[Picture], text: dict[str, str]) -> dict[int, float]:
-    """Threads -> PNGs written per second: medians of ROUNDS in turn, after a warm-up. Small PNGs use no threads."""
+    """Threads -> PNGs per second: medians of ROUNDS interleaved runs after a warm-up. Small PNGs use no threads."""
     threads = (1, 2) if pictures[0].size >= image_io.THREADED_PIXELS else (1,)
     spent_s: dict[int, list[float]] = {cores: [] for cores in threads}
     for _ in range(1 + ROUNDS):

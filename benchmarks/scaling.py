@@ -3,8 +3,8 @@
     python benchmarks/scaling.py [--presets quick classic r3gan-32] [--rounds 3] [--steps 20] [--width 64] [--batch 32]
     python benchmarks/scaling.py --estimate
 
-Measures in turn, on one machine with one thread each: one process, two processes that share the batch, and two with
-twice the batch; also one process with two threads. r3gan-* get --width channels and --batch images. The time of
+Measures, interleaved, on one machine with one thread each: one process, two processes that share the batch, and two
+with twice the batch; also one process with two threads. r3gan-* get --width channels and --batch images. The time of
 messages includes waiting for the other process. --estimate counts the operations and bytes of the full networks, and
 estimates their steps on many GPUs from the figures above `GPUS`.
 """

@@ -1,4 +1,4 @@
-"""Compare gancli's speed with common training loops: the same networks, batch and threads, in turn.
+"""Compare gancli's speed with common training loops: the same networks, batch and threads, interleaved.
 
     python benchmarks/train_speed.py [--against tutorial dcgan lightning] [--pairs 5] [--kimg 6] [--threads 1 2]
                                      [--batch 32 100] [--workers 0] [--score]

@@ -1,4 +1,4 @@
-"""Measure images/s of a preset by threads and precision, in turn, so that a busy machine slows all of them alike.
+"""Measure images/s of a preset by threads and precision, interleaved, so that a busy machine slows all of them alike.
 
 usage: benchmarks/tuning.py [--preset quick] [--data mnist-5k] [--rounds 3]
 """

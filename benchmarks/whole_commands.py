@@ -1,4 +1,4 @@
-"""Measure whole commands: seconds, CPU time and memory of fresh processes, in turn.
+"""Measure whole commands: seconds, CPU time and memory of fresh processes, interleaved.
 
     python benchmarks/whole_commands.py [--rounds 7] [--data mnist-5k] [--n 10000]
 
@@ -62,7 +62,7 @@ def uses(preset: str, model: Path, n: int, folder: Path) -> Commands:
 
 
 def measure(commands: Commands, rounds: int) -> dict[str, list[Spent]]:
-    """Measure all commands in turn, after an uncounted round."""
+    """Measure all commands, interleaved, after an uncounted round."""
     works = {name: lambda _, command=command: fresh(*command) for name, command in commands.items()}
     in_turn(works, 1)
     return in_turn(works, rounds)

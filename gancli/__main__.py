@@ -1,4 +1,4 @@
-"""Entry point of the program. Ctrl-C during start-up ends it silently."""
+"""Start the program. Ctrl-C during start-up ends it without a traceback."""
 
 import signal
 

@@ -1,3 +1,3 @@
-"""The version of gancli, where everything can read it without importing more."""
+"""The version of gancli; importing it imports nothing else."""
 
 __version__ = "0.1.0"

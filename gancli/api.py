@@ -37,7 +37,7 @@ logger = logging.getLogger("gancli")
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. Every access reads its files again."""
+    """A run folder. Each access to an attribute reads the files again."""
 
     path: Path
 
@@ -52,7 +52,7 @@ class Run:
         return read_metric_records(RunDir.open(self.path))
 
     def model(self, *, best: bool = False, device: str = "cpu") -> Model:
-        """Load its generator: the latest one, or with best=True the one with the best score."""
+        """Load the generator of the run: the latest one, or with best=True the one with the best score."""
         return load(self.path, best=best, device=device)
 
 
@@ -77,8 +77,8 @@ def train(
     on_event: called with each event of gancli.events. If it raises StopIteration, training ends after the current step
     and saves everything.
     Warnings and notes go to the logger "gancli".
-    Raises ConfigError, DataError, RunError and other subclasses of GancliError. Each message is one line that says what
-    to do.
+    Raises ConfigError, DataError, RunError and other subclasses of GancliError. Each message is one line and tells you
+    how to fix the problem.
     """
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
@@ -146,7 +146,7 @@ def generate(
     """Generate images -> uint8 [N,H,W,C], C 1 or 3. A seed gives the same image as in `gancli sample`.
 
     n: use seeds 0 to n - 1 [default: 64]. seeds: use these seeds instead. classes: names, numbers, or "all"; every seed
-    is generated in each of them. By default each seed has its own class. trunc: factor on the latents, 0 to 2.
+    is generated in each of them. By default, each seed gets one class. trunc: factor on the latents, 0 to 2.
     Raises ConfigError for unknown classes and for numbers out of range.
     """
     if n is not None and seeds is not None:
@@ -194,7 +194,7 @@ def open_fake(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
 
 
 def images_from_array(pictures: ImageArray) -> torch.Tensor:
-    """uint8 [N,H,W] or [N,H,W,C] -> uint8 [N,C,H,W]. Raises ContractError for any other array."""
+    """Convert uint8 [N,H,W] or [N,H,W,C] to uint8 [N,C,H,W]. Raises ContractError for any other array."""
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
         kind = f"{pictures.dtype} {list(pictures.shape)}"
         raise ContractError(f"expected images uint8 [N,H,W] or [N,H,W,C], got {kind}")

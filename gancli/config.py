@@ -47,12 +47,12 @@ OFF_FLAGS = {
 
 
 def format_choices(names: Any) -> str:
-    """The choices of a Literal or a sequence for a help text: 'crop, pad, stretch'."""
+    """Format the choices of a Literal or a sequence for a help text: 'crop, pad, stretch'."""
     return ", ".join(typing.get_args(names) or names)
 
 
 def parse_seconds(text: str) -> float:
-    """'90s', '10m', '2h', '1h30m' or plain '90' -> seconds."""
+    """Convert '90s', '10m', '2h', '1h30m' or '90' to seconds."""
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
     if not parts or not any(parts.groups()):
         raise ConfigError(f"cannot read the time {text!r}; write it as 90s, 10m or 1h30m")
@@ -64,7 +64,7 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_threads(text: str) -> Threads:
-    """'auto' -> 'auto', '2' -> 2."""
+    """Convert '2' to 2; return 'auto' unchanged."""
     if text == "auto":
         return "auto"
     if not re.fullmatch(r"-?\d{1,18}", text):
@@ -81,10 +81,10 @@ def declare_setting(
     high: float | None = None,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A field with its help text and inclusive range.
+    """Declare a field of TrainConfig with its help text and inclusive range.
 
     parse: converts a value written as text. panel: the section of `gancli train --help` that lists the flag; None
-    makes a setting without a flag.
+    makes a setting that has no flag.
     """
     about = {"help": help, "panel": panel, "low": low, "high": high, "parse": parse}
     return field(default=default, metadata=about)
@@ -102,7 +102,7 @@ hidden_setting = functools.partial(declare_setting, panel=None)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides what a run computes. nimg counts images seen, 1 kimg = 1000 images."""
+    """All settings that affect the result of a run. nimg counts images seen, 1 kimg = 1000 images."""
 
     data: str = data_setting(
         "mnist", f"Data set: {format_choices(tuple(DATASETS))}, or the path of a folder, zip, npz or IDX folder."
@@ -289,17 +289,17 @@ def setting_fields() -> dict[str, "dataclasses.Field[Any]"]:
 
 
 def tunable_settings() -> list[str]:
-    """The settings that have a flag of `gancli train`."""
+    """Return the settings that have a flag of `gancli train`."""
     return [name for name, f in setting_fields().items() if f.metadata["panel"]]
 
 
 def flag_name(name: str) -> str:
-    """The flag of a setting: batch_size -> --batch-size."""
+    """Return the flag of a setting: batch_size -> --batch-size."""
     return "--" + name.replace("_", "-")
 
 
 def off_flag_name(name: str) -> str | None:
-    """The flag that turns a boolean setting off: r2 -> --no-r2; None for a setting that takes a value."""
+    """Return the flag that turns a boolean setting off: r2 -> --no-r2; None for a setting that takes a value."""
     return OFF_FLAGS.get(name, f"--no-{flag_name(name)[2:]}") if setting_fields()[name].type is bool else None
 
 
@@ -340,7 +340,7 @@ def format_limit(limit: float) -> str:
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
-    """'white' or '#fa0' or '#ffaa00' -> (255, 170, 0)."""
+    """Convert a colour such as 'white', '#fa0' or '#ffaa00' to (red, green, blue), each 0 to 255."""
     digits = COLOURS.get(text.lower(), text).removeprefix("#")
     digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
     if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
@@ -349,7 +349,7 @@ def parse_colour(text: str) -> tuple[int, int, int]:
 
 
 def parse_augment(text: str) -> tuple[str, ...]:
-    """'color,cutout' -> ("color", "cutout"), in this order; 'none' -> ()."""
+    """Split 'color,cutout' into ("color", "cutout"), in this order; 'none' gives ()."""
     names = () if text == "none" else tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in AUGMENT_NAMES:
@@ -360,7 +360,10 @@ def parse_augment(text: str) -> tuple[str, ...]:
 
 
 def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:
-    """'0,1,4-6' -> [0, 1, 4, 5, 6]. Raises ConfigError for more than `most` seeds, before it builds the list."""
+    """Convert '0,1,4-6' to [0, 1, 4, 5, 6]. Raises ConfigError for more than `most` seeds.
+
+    Counts the seeds before it builds the list, which could otherwise exhaust memory.
+    """
     ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
@@ -376,7 +379,7 @@ def parse_seeds(text: str, most: int = MAX_SEEDS) -> list[int]:
 
 
 def format_seeds(seeds: Sequence[int]) -> str:
-    """[0, 1, 4, 5, 6] -> '0-1,4-6', in their order."""
+    """Convert [0, 1, 4, 5, 6] to '0-1,4-6'; the order of the seeds stays the same."""
     parts: list[list[int]] = []
     for seed in seeds:
         if parts and seed == parts[-1][1] + 1:
@@ -387,12 +390,12 @@ def format_seeds(seeds: Sequence[int]) -> str:
 
 
 def are_valid_names(names: Sequence[str]) -> bool:
-    """Whether all class names differ and are short enough."""
+    """Return whether all class names are different and short enough."""
     return len({*names}) == len(names) and all(len(name) <= LONGEST_NAME for name in names)
 
 
 def parse_grid(text: str) -> tuple[int, int]:
-    """'8x10' -> (8, 10): rows and columns."""
+    """Convert '8x10' to (8, 10), the numbers of rows and columns."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
     if not match:
         raise ConfigError(f"cannot read the grid {text!r}; write it as ROWSxCOLUMNS, such as 8x10")
@@ -400,7 +403,7 @@ def parse_grid(text: str) -> tuple[int, int]:
 
 
 def config_from_values(values: Mapping[str, Any]) -> TrainConfig:
-    """A config from plain values, such as a dict read from JSON. Raises ConfigError for unknown names."""
+    """Build a config from plain values, such as a dict read from JSON. Raises ConfigError for unknown names."""
     check_setting_names(values, "the configuration")
     return TrainConfig(**values)
 

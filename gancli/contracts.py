@@ -1,4 +1,4 @@
-"""The few tensor checks that more than one package needs."""
+"""Checks of tensors that several packages need."""
 
 import torch
 from torch import Tensor

@@ -1,6 +1,6 @@
-"""Named data sets: one row holds everything about one of them. A row imports its loader when it is called.
+"""The table of named data sets; each row describes one. The import of a loader happens only when it is called.
 
-Images at a path need no row. docs/dev/extending.md says how to add a row.
+Images at a path need no row. docs/dev/extending.md shows how to add a row.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""All errors that a user can cause, in one tree; each has the exit code of the command line."""
+"""All errors that a user can fix, with their exit codes on the command line."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,51 +8,51 @@ MIN_TYPO_LENGTH = 3  # shorter words are similar to too many others
 
 
 class GancliError(Exception):
-    """A failure the user can understand and fix; its text is one line saying what, where and what to do."""
+    """An error that the user can understand and fix. Its text is one line: what is wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class ConfigError(GancliError):
-    """Settings that cannot be right, alone or together."""
+    """A setting is invalid, or several settings cannot be combined."""
 
     exit_code = 2
 
 
 class DataError(GancliError):
-    """Training data that is missing, unreadable or unsuitable."""
+    """Training data is missing, unreadable or unsuitable."""
 
 
 class RunError(GancliError):
-    """A run folder that is missing, busy, or cannot be written."""
+    """A run folder is missing, in use, or cannot be written."""
 
 
 class FileFormatError(GancliError):
-    """A model or checkpoint file that another program or a newer version wrote, or that is damaged."""
+    """A model or checkpoint file is damaged, or was written by another program or a newer version."""
 
 
 class DamagedFileError(FileFormatError):
-    """A file whose contents have changed since it was written."""
+    """The contents of a file have changed since it was written."""
 
 
 class ContractError(GancliError):
-    """A call whose arguments break the function's contract."""
+    """The arguments of a call break the function's contract."""
 
 
 class MemoryLimitError(GancliError):
-    """A batch or networks that do not fit into memory."""
+    """A batch or the networks do not fit into memory."""
 
 
 class LostProcessError(GancliError):
-    """Processes of one job that lost contact."""
+    """Processes of one job have lost contact."""
 
 
 class DivergedError(GancliError):
-    """Training produced numbers that are not finite."""
+    """Training has produced numbers that are not finite."""
 
 
 def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
-    """The text in one line of limited length, with control characters escaped so that no terminal obeys them."""
+    """Return the text in one line of limited length; control characters are escaped, so terminals ignore them."""
     text = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
@@ -60,7 +60,7 @@ def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the closest known word and all known words: ' (did you mean 'quick'? known: classic, quick)'."""
+    """Return a hint with the closest and all known words: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= MIN_TYPO_LENGTH else []
     guess = f"did you mean {close[0]!r}? " if close else ""

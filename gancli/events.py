@@ -1,4 +1,4 @@
-"""Events that a trainer reports, as plain values. An event is sent after the fact: the file it names is on disk."""
+"""Events that a trainer reports, as plain values. If an event names a file, that file is already on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Literal
 class RunStarted:
     run: Path
     nimg: int
-    total_nimg: int | None  # None until a time budget has its plan
+    total_nimg: int | None  # None until a time budget is converted into a number of images
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PlanFixed:
 
 @dataclass(frozen=True)
 class Progress:
-    """Sent a few times per second, for displays only."""
+    """The progress of training, sent a few times per second, for displays only."""
 
     nimg: int
     total_nimg: int | None
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scored:
-    """The model was scored and a line of metrics.jsonl written. If it is the best so far, model-best is on disk.
+    """The model was scored, and a line of metrics.jsonl was written. If it is the best so far, model-best is on disk.
 
     score: the value that ranks models, lower is better; None if it cannot be computed. values: all numbers of the line.
     """
@@ -58,7 +58,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Warned:
-    """A problem that has lasted for a while. Reported once per run and written to events.jsonl."""
+    """A problem has lasted for a while. It is reported once per run and written to events.jsonl."""
 
     nimg: int
     name: str

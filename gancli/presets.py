@@ -10,7 +10,7 @@ from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, did_you_mean
 
 PRESETS: dict[str, TrainConfig] = {
-    # The tutorial's recipe to the letter. Measured: see docs/dev/presets.md.
+    # Exactly the recipe of the tutorial. Measurements: see docs/dev/presets.md.
     "classic": TrainConfig(
         conditional=False,
         model="mlp",
@@ -25,7 +25,7 @@ PRESETS: dict[str, TrainConfig] = {
         tick_kimg=5,
         eval_kimg=50,
     ),
-    # The best result of two CPU cores in minutes. Measured: see docs/dev/presets.md.
+    # The best result in minutes on two CPU cores. Measurements: see docs/dev/presets.md.
     "quick": TrainConfig(
         clusters=32,
         model="conv",
@@ -49,10 +49,10 @@ PRESETS: dict[str, TrainConfig] = {
     ),
 }
 
-# Many modes at once. Measured: see docs/dev/presets.md.
+# For data with many modes. Measurements: see docs/dev/presets.md.
 PRESETS["stacked"] = replace(PRESETS["quick"], clusters=500)
 
-# After R3GAN (Huang et al. 2024, 2501.05441) and its code, for a GPU; what is ours is marked in docs/dev/presets.md.
+# After R3GAN (Huang et al. 2024, 2501.05441) and its code, for a GPU; docs/dev/presets.md marks our additions.
 PRESETS["r3gan-32"] = TrainConfig(
     resolution=32,
     model="resnet",
@@ -89,7 +89,7 @@ DEFAULT_PRESET = "quick"
 
 
 def default_text(name: str) -> str:
-    """The default of a setting for its help: the value that all presets share, else 'preset'."""
+    """Return the default of a setting for its help: the value that all presets share, else 'preset'."""
     values = {getattr(preset, name) for preset in PRESETS.values()}
     if len(values) > 1:
         return "preset"
@@ -100,7 +100,7 @@ def default_text(name: str) -> str:
 
 
 def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a time budget of '90s' in seconds, threads "2" as a number, and channels 3 as the choice "3"."""
+    """Convert values written as text: a time budget "90s" to seconds, threads "2" to a number; channels 3 to "3"."""
     values = dict(values)
     for name, f in config.setting_fields().items():
         if f.metadata["parse"] and isinstance(values.get(name), str):
@@ -113,7 +113,7 @@ def parse_setting_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_config(
     preset: str | None, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
 ) -> tuple[str, TrainConfig, dict[str, str]]:
-    """Preset, then file, then flags: later wins. Returns the preset's name, the config and each value's source.
+    """Combine preset, file and flags; later ones win. Returns the preset's name, the config and each value's source.
 
     file, flags: setting -> value; None means that a flag was not given. kimg, epochs and time_budget all set the
     total length, so setting one clears the others. Setting augment to none also turns ada off.

@@ -1,4 +1,4 @@
-"""Assembles the commands and turns errors into one line and an exit code."""
+"""Assemble the commands, and turn each error into one line and an exit code."""
 
 import contextlib
 import io
@@ -23,11 +23,11 @@ from gancli.cli.sample import sample
 from gancli.cli.train import train
 from gancli.errors import GancliError, make_printable
 
-UsageError: Any = typer.BadParameter.__base__  # what Typer raises for an unknown flag or a value it cannot read
+UsageError: Any = typer.BadParameter.__base__  # Typer raises it for an unknown flag or an invalid value
 
 
 class ErrorBoundary(typer.core.TyperGroup):
-    """Turns errors of the user or the machine into one line on stderr. A bug stays a traceback."""
+    """Turns errors of the user or the machine into one line on stderr. A bug still gives a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = not args
@@ -52,7 +52,7 @@ class ErrorBoundary(typer.core.TyperGroup):
         except UsageError as err:
             exit_with_error(err.format_message(), 2, err)
         except BrokenPipeError as err:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader is gone, and Python would complain at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads stdout; Python would print an error at exit
             raise typer.Exit(1) from err
         except OSError as err:
             exit_with_error(f"{err.strerror or err}{f': {err.filename}' if err.filename else ''}", 1, err)
@@ -62,7 +62,7 @@ class ErrorBoundary(typer.core.TyperGroup):
 
 
 def exit_with_error(message: str, exit_code: int, err: Exception) -> NoReturn:
-    """Print one line, even if a file or a path put control characters into the message."""
+    """Print the error in one line and exit; control characters from files or paths are escaped."""
     echo_stderr(f"error: {make_printable(message)}")
     raise typer.Exit(exit_code) from err
 
@@ -110,7 +110,7 @@ app.command()(doctor)
 
 
 def raise_interrupt(number: int, _: object) -> NoReturn:
-    """Unwind like an error, so that no half-written file stays. A second signal cannot interrupt the cleanup."""
+    """Raise KeyboardInterrupt, so that partial files are removed; ignore further signals during this cleanup."""
     for each in processes.STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)

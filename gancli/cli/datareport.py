@@ -1,4 +1,4 @@
-"""The report on data and plan before training: complete for --dry-run, a summary for every run."""
+"""Report on data and plan before training: in full for --dry-run, as a summary for every run."""
 
 import shutil
 import textwrap
@@ -46,7 +46,7 @@ class RunReport:
     picture: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All facts in one flat dict."""
+        """Return all facts in one flat dict."""
         values = asdict(self.data)
         return {
             **(values.pop("files") or {}),
@@ -57,7 +57,7 @@ class RunReport:
 
 
 def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> RunReport:
-    """The survey of the data, with the cost of training if `trial` is given."""
+    """Survey the data, and add the cost of training if `trial` is given."""
     from gancli.core.data.statistics import survey_dataset
     from gancli.core.training import run_config
 
@@ -104,7 +104,7 @@ def print_full_report(report: RunReport, record: "RunConfig") -> None:
 
 
 def describe_image_changes(record: "RunConfig") -> str:
-    """The random changes to images in each step: ', mirrored, shifted and changed by cutout as in training'."""
+    """Describe the random image changes in each step: ', mirrored, shifted and changed by cutout as in training'."""
     train = record.train
     changes = [what for is_on, what in ((train.mirror, "mirrored"), (train.shift, "shifted")) if is_on]
     if train.augment != "none" and train.augment_strength:
@@ -152,7 +152,7 @@ def describe_augmentation(record: "RunConfig") -> str:
 
 
 def file_rows(data: "DataSurvey") -> Iterator[Row]:
-    """Kinds and sizes: '200 PNG, 98 JPEG; 640x480 (120), 800x600 (90) and 34 other sizes, from 120x90 to 4000x3000'."""
+    """Describe files: '200 PNG, 98 JPEG; 640x480 (120), 800x600 (90) and 34 other sizes, from 120x90 to 4000x3000'."""
     if data.files is None:
         return
     kinds = ", ".join(f"{n:,} {'from npz' if kind == 'npz' else kind}" for kind, n in data.files.kinds.items())
@@ -169,7 +169,7 @@ def mode_rows(data: "DataSurvey") -> Iterator[Row]:
 
 
 def class_rows(data: "DataSurvey", *, most: int) -> Iterator[Row]:
-    """Training images per class; of more than `most` classes, only the largest and smallest."""
+    """List training images per class; if there are more than `most` classes, only the largest and smallest."""
     if data.n_ignored:
         yield "classes", f"{data.n_ignored:,}, not used"
     rows = sorted(data.classes, key=lambda row: -row[1])
@@ -200,6 +200,6 @@ def cost_rows(report: RunReport) -> Iterator[Row]:
 
 
 def approximate_duration(seconds: float) -> str:
-    """Rounded to the accuracy of a one-second trial: 3 -> 'about 3s', 57 -> 'about 55s', 130 -> 'about 2m'."""
+    """Round a time to the accuracy of a one-second trial: 3 -> 'about 3s', 57 -> 'about 55s', 130 -> 'about 2m'."""
     step = 1 if seconds < 10 else 5 if seconds < 60 else 60 if seconds < 3600 else 600
     return f"about {format_duration(max(1, round(seconds / step) * step)).removesuffix('00s')}"

@@ -1,4 +1,4 @@
-"""The code that interpolate and animate share: choose the film format, write the film and report it."""
+"""Choose the format of a film, write the film and report it; interpolate and animate share this code."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOutput:
-    """The arguments of formats.write_film, and the report.
+    """The arguments of formats.write_film, and the values to report.
 
     record: the provenance of the film; None for progress.gif, which the run folder explains. about: values for JSON.
     smaller: advice on how to shrink a large film.
@@ -31,12 +31,12 @@ class FilmOutput:
 
 
 def output_kind(output: Path | None) -> str:
-    """The key of VIDEO_FORMATS that -o asks for; GIF by default."""
+    """Return the key of VIDEO_FORMATS for the path given with -o; GIF by default."""
     return ".gif" if output is None else formats.film_kind(output)
 
 
 def note_rounded_rate(kind: str, fps: float, step_ms: float) -> None:
-    """Print the frame rate that the format uses instead of an unsupported one."""
+    """Print the frame rate that the film gets if its format does not support `fps`."""
     from gancli.cli import render
 
     if (counting := formats.VIDEO_FORMATS[kind].counting) and step_ms * fps != 1000:
@@ -46,9 +46,9 @@ def note_rounded_rate(kind: str, fps: float, step_ms: float) -> None:
 def write_film_output(
     film: FilmOutput, output: Path | None, default: Path, *, force: bool, quiet: bool, as_json: bool
 ) -> None:
-    """Write the film and print its path. PNGs carry the record inside; other formats get it as a file next to the film.
+    """Write the film and print its path. PNGs contain the record; for other formats it is a file next to the film.
 
-    default: if output is None, a new numbered folder in default's parent gets a film of this name.
+    default: used if output is None; its name is the name of the film, in a new numbered folder in its parent.
     """
     from gancli.cli import render
 
@@ -80,7 +80,7 @@ def write_film_output(
 
 
 def count_frames(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":
-    """Yield the frames and report the count."""
+    """Yield the frames and report the number done after each."""
     for done, frame in enumerate(frames, start=1):
         yield frame
         show(done)

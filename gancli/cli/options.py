@@ -1,4 +1,4 @@
-"""One Annotated type for each flag that commands share. The defaults and help of settings come from gancli.config."""
+"""Flags that several commands share, as Annotated types, and flags made from the settings of gancli.config."""
 
 import inspect
 import shlex
@@ -15,7 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def setting_parameter(name: str) -> inspect.Parameter:
-    """The flag of a TrainConfig field as a parameter of a command; its default None leaves the choice to the preset."""
+    """Turn a TrainConfig field into a parameter of a command; its default None means that the preset decides."""
     f = config.setting_fields()[name]
     kind: Any = str if f.metadata["parse"] or f.type not in (bool, int, float) else f.type
     option = typer.Option(
@@ -30,7 +30,7 @@ def setting_parameter(name: str) -> inspect.Parameter:
 
 
 def with_setting_flags(command: Command) -> Command:
-    """The command with one flag for each setting; it receives them as **settings.
+    """Add one flag for each setting to a command, which receives them as **settings.
 
     Order in --help: the data flag first, the length flags after --preset, all others after --config.
     """
@@ -50,7 +50,7 @@ def with_setting_flags(command: Command) -> Command:
 
 
 def was_given(ctx: typer.Context, name: str) -> bool:
-    """Whether a parameter was given on the command line."""
+    """Return whether a parameter was given on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -63,7 +63,7 @@ def check_exclusive(**given: object) -> None:
 
 
 def canonical_command(ctx: typer.Context) -> str:
-    """The command line in canonical form, without flags that change no pixel."""
+    """Return the command line in canonical form, without flags that do not change pixels."""
     words: list[str] = []
     for param in ctx.command.params:
         if param.name is None or param.name in NON_PIXEL_FLAGS or not was_given(ctx, param.name):
@@ -78,7 +78,7 @@ def canonical_command(ctx: typer.Context) -> str:
     return shlex.join(["gancli", ctx.command.name or "", *words])
 
 
-# Flags for output places and display. "form" and "singles" choose the files that hold an image, not its pixels.
+# Flags for output paths and display. "form" and "singles" choose the files that are written, not their pixels.
 NON_PIXEL_FLAGS = {"output", "outdir", "form", "singles", "force", "as_json", "quiet", "preview", "device", "like"}
 
 Preset = Annotated[

@@ -1,4 +1,4 @@
-"""Samples in the terminal: each character shows two pixels, one as its colour and one as its background."""
+"""Show samples in the terminal: each character shows two pixels, one as its colour and one as its background."""
 
 import contextlib
 import dataclasses
@@ -23,13 +23,13 @@ SMALLEST = 12  # pixels per side; smaller images show too little
 
 
 def can_show(console: Console) -> bool:
-    """Whether this is a terminal with colours and UTF-8."""
+    """Return whether this is a terminal with colours and UTF-8."""
     is_colourful = console.color_system is not None and not console.no_color
     return console.is_terminal and not console.is_dumb_terminal and is_colourful and console.encoding == "utf-8"
 
 
 def print_samples(console: Console, model: "Model", request: "SampleRequest", shape: "GridShape | None") -> None:
-    """A grid of the first samples that fit, at full size or smaller; each class keeps its column."""
+    """Print a grid of the first samples that fit, at full size or smaller; each class keeps its column."""
     from gancli.core.sampling import generate, write
 
     side, height = model.info.spec.resolution, 2 * min(MOST_LINES, console.height - 2)
@@ -47,7 +47,7 @@ def print_samples(console: Console, model: "Model", request: "SampleRequest", sh
 
 
 def print_sample_grid(console: Console, picture: "Picture", side: int) -> None:
-    """The part that fits of a grid of images of `side` pixels."""
+    """Print the part of a grid that fits into the terminal; each image has `side` x `side` pixels."""
     shape = picture.shape[0] // side, picture.shape[1] // side
     factor, rows, columns = preview_layout(shape, side, console.width, 2 * min(MOST_LINES, console.height - 2))
     if rows * columns:
@@ -60,9 +60,10 @@ def print_picture(console: Console, picture: "Picture") -> None:
 
 
 def preview_layout(shape: "GridShape", side: int, width: int, height: int) -> "tuple[int, int, int]":
-    """The factor to shrink images of `side` pixels by, and the rows and columns of the grid to show.
+    """Return the factor by which images of `side` pixels are reduced, and the rows and columns of the grid to show.
 
-    The whole grid at the largest size that fits; if none fits, as much as possible at the smallest size.
+    The whole grid is shown at the largest size that fits. If no size fits, as much of it as possible is shown at the
+    smallest size.
     """
     factors = [factor for factor in range(1, side + 1) if side % factor == 0 and side // factor >= SMALLEST] or [1]
     for factor in factors:
@@ -73,7 +74,7 @@ def preview_layout(shape: "GridShape", side: int, width: int, height: int) -> "t
 
 
 def shrink_picture(picture: "Picture", factor: int) -> "Picture":
-    """Means over squares of factor x factor pixels; factor divides both sides."""
+    """Average each square of factor x factor pixels; factor must divide both sides."""
     import numpy as np
 
     height, width = (n // factor for n in picture.shape[:2])
@@ -83,7 +84,7 @@ def shrink_picture(picture: "Picture", factor: int) -> "Picture":
 
 
 def half_block_segments(picture: "Picture") -> Iterator[Segment]:
-    """One line of characters for two rows of pixels; an odd last row is padded with black."""
+    """Yield one line of characters for every two rows of pixels; an odd last row is padded with black."""
     import numpy as np
 
     colours = np.broadcast_to(picture.reshape(*picture.shape[:2], -1), (*picture.shape[:2], 3))

@@ -1,4 +1,4 @@
-"""Processes that torchrun starts for one command: the first one decides and prints, the others follow it."""
+"""Handle the processes that torchrun starts for one command: the first decides and prints, the others follow."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def join_processes() -> Iterator["World | None"]:
-    """The group of processes while the block runs, if there is one. If several fail, only one prints the reason."""
+    """Yield the group of processes, or None if there is only one. If several fail, only one prints the reason."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield None
         return
@@ -42,7 +42,7 @@ def join_processes() -> Iterator["World | None"]:
 
 
 def follow_first_process(world: "World") -> None:
-    """Run every process except the first, which also handles signals for all."""
+    """Run a process that is not the first one. It ignores signals: the first process handles them for all."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     from gancli.workflows import followers
@@ -59,7 +59,7 @@ def is_under_torchrun() -> bool:
 
 
 def torchrun_job_id() -> str | None:
-    """An identifier of this process's torchrun job, stable across restarts.
+    """Return an identifier of this process's torchrun job; it stays the same across restarts.
 
     On one machine it contains torchrun's process ID; on several it is the --rdzv-id, or None without one.
     """
@@ -70,7 +70,7 @@ def torchrun_job_id() -> str | None:
 
 
 def find_interrupted_run(outdir: Path) -> RunDir | None:
-    """The run that this job started before torchrun restarted its processes; None if there is none."""
+    """Find the run that this job started before torchrun restarted its processes; None if there is none."""
     job = torchrun_job_id()
     if job is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None

@@ -1,4 +1,4 @@
-"""Shows events and results in the terminal: progress and notes on stderr, results on stdout.
+"""Show events and results in the terminal: progress and notes on stderr, results on stdout.
 
 Only this file, scoretable.py and preview.py draw on the terminal.
 """
@@ -83,7 +83,7 @@ def show_bar(bar: Progress) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
-    """A live display on a terminal, a plain line every few seconds elsewhere; if quiet, warnings only."""
+    """Yield a display of events: live on a terminal, else a line every few seconds; if quiet, warnings only."""
     console = stderr_console()
     if quiet:
         yield QuietDisplay()
@@ -100,7 +100,7 @@ def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]
 def progress_line(
     event: events.Progress | events.RunEnded, values: Mapping[str, float | None], scored: events.Scored | None
 ) -> str:
-    """'12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.020  G 1.330  D acc 0.71'."""
+    """Format '12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.020  G 1.330  D acc 0.71'."""
     total, left_s = event.total_nimg, event.left_s if isinstance(event, events.Progress) else None
     parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
@@ -131,7 +131,7 @@ class QuietDisplay:
 
 
 class LiveDisplay(QuietDisplay):
-    """Events -> a Rich progress bar."""
+    """Shows events as a Rich progress bar."""
 
     def __init__(self, bar: Progress) -> None:
         super().__init__(bar.console)
@@ -146,7 +146,7 @@ class LiveDisplay(QuietDisplay):
 
 
 class LogDisplay(QuietDisplay):
-    """Events -> plain lines, one every few seconds."""
+    """Prints events as plain lines, one every few seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
 
 
 def score_line(scored: "ScoreSummary", best_file: str) -> str:
-    """'fd_digits 1.32, 5 times its floor; best 1.3 at 20 kimg, in model-best.safetensors'."""
+    """Format 'fd_digits 1.32, 5 times its floor; best 1.3 at 20 kimg, in model-best.safetensors'."""
     score, best = scored
     times = f", {score.times_floor:.3g} times its floor" if score.times_floor else ", lower is better"
     line = f"{score.name} {format_significant(score.value)}{times}"
@@ -217,7 +217,10 @@ def score_line(scored: "ScoreSummary", best_file: str) -> str:
 
 @contextlib.contextmanager
 def step_progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars: yields a function of (task, steps done, total steps). Shows nothing if quiet or not a terminal."""
+    """Yield a function of (task, steps done, total steps) that updates progress bars.
+
+    It shows nothing if quiet, or if the output is not a terminal.
+    """
     console = stderr_console()
     if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield lambda what, done, total: None

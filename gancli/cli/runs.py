@@ -44,7 +44,7 @@ def runs(
 
 
 def print_runs(found: "list[Overview]") -> None:
-    """A table; two lines for each run if the table is too wide."""
+    """Print a table of runs, or two lines for each run if the table is too wide."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
@@ -72,7 +72,7 @@ HEADINGS = ("run", "state", "kimg", "best score", "size", "preset", "data")
 
 
 def run_cells(each: "Overview") -> tuple[str, ...]:
-    """One cell for each of HEADINGS. kimg is '240', or '48 of 240' for an incomplete run."""
+    """Return one cell for each of HEADINGS. kimg is '240', or '48 of 240' for an incomplete run."""
     nimg, total, best, kimg, score = each.nimg, each.total_nimg, each.best, "", ""
     if nimg is not None:
         kimg = f"{nimg / 1000:g}" + (f" of {total / 1000:g}" if total and nimg < total else "")

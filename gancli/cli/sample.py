@@ -136,7 +136,7 @@ def sample(
 
 
 def output_ending(output: Path | None, form: str | None) -> SampleEnding:
-    """The kind of output that -o names: "" for a folder, else a file extension."""
+    """Return the kind of output that -o names: "" for a folder, else a file extension."""
     ending: Any = output.suffix.lower() if output and not output.is_dir() else ""
     if ending not in ("", ".png", ".webp", ".npz"):
         raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp file (a grid), or a .npz file")
@@ -146,7 +146,7 @@ def output_ending(output: Path | None, form: str | None) -> SampleEnding:
 
 
 def parse_different_seeds(seeds: str, ending: str, *, singles: bool) -> list[int]:
-    """The seeds without duplicates; at most as many as the output can hold."""
+    """Return the seeds without duplicates. Raises ConfigError if there are more than the output can hold."""
     most = config.MAX_GRID if ending in (".png", ".webp") or not singles else config.MAX_SEEDS
     return list(dict.fromkeys(config.parse_seeds(seeds, most)))
 

@@ -1,4 +1,4 @@
-"""Prints evaluations as a table: one model with a reading of each score, or several models side by side."""
+"""Print evaluations as a table: one model with a reading of each score, or several models side by side."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,10 @@ def single_score_table(scores: "Sequence[Score]") -> Table:
 
 
 def comparison_table(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") -> Table:
-    """A shared floor gets its own column; otherwise each value shows its floor."""
+    """Return a table that compares several sources.
+
+    If all sources have the same floors, floors get their own column; otherwise each value shows its floor.
+    """
     is_shared = all(len({score.floor for score in row if score.value is not None}) == 1 for row in rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("score", no_wrap=True)
@@ -77,13 +80,13 @@ def comparison_table(sources: Sequence[str], rows: "Sequence[Sequence[Score]]") 
 
 
 def format_score(score: "Score") -> str:
-    """'0.123 ± 0.004'."""
+    """Format a score with its error: '0.123 ± 0.004'."""
     error = "" if score.error is None else f" ± {format_significant(score.error)}"
     return format_significant(score.value) + error if score.value is not None else "-"
 
 
 def format_floor(score: "Score") -> str:
-    """' (floor 0.1)', or nothing."""
+    """Return ' (floor 0.1)', or an empty string if there is no floor."""
     return "" if score.value is None or score.floor is None else f" (floor {format_significant(score.floor)})"
 
 
@@ -92,7 +95,7 @@ def escape_text(text: str) -> str:
 
 
 def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
-    """The readings of the first score that has a value and of all alarming scores."""
+    """Yield a line with the readings of the first score that has a value and of all scores with an alarm."""
     scores = [score for score in evaluation.scores.values() if score.value is not None]
     chosen = [score for i, score in enumerate(scores) if i == 0 or score.is_alarm]
     if chosen:
@@ -100,7 +103,7 @@ def verdict_lines(evaluation: "Evaluation") -> Iterator[str]:
 
 
 def remark_lines(evaluation: "Evaluation") -> Iterator[str]:
-    """The conditions of the evaluation in words, and the scores that could not be computed."""
+    """Yield the conditions of the evaluation in words, then the scores that could not be computed."""
     conditions = evaluation.conditions
     n_heldout = f"{conditions['n_heldout']:,} held-out images"
     few = "none are" if not conditions["n_heldout"] else f"only {conditions['n_heldout']:,} are"

@@ -1,4 +1,4 @@
-"""The run or model that a command works on: the given one, or the newest run."""
+"""Choose the run or model that a command uses: the given one, or the newest run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from gancli.files.run_folder import RunDir, newest_run
 
 
 def choose_model(source: Path | None, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
-    """The model file, and the folder for outputs: the run folder, or the current folder for a single file."""
+    """Return the model file and the folder for outputs: the run folder, or the current folder for a single file."""
     if source is None:
         return find_model.run_model(choose_run(None, outdir), best=best)
     return find_model.locate_model(source, outdir, best=best)
@@ -19,7 +19,7 @@ def choose_runs(sources: Sequence[Path] | None, outdir: Path) -> list[RunDir]:
 
 
 def choose_run(source: Path | None, outdir: Path) -> RunDir:
-    """The given run, or the newest one, with a note."""
+    """Return the given run; if none is given, return the newest run and print a note."""
     if source is not None:
         return RunDir.find(source, outdir)
     from gancli.cli import render

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gancli.core.training.trainer import Trainer
     from gancli.workflows.training import RunPlan
 
-Settings = Mapping[str, Any]  # values as they were written, for gancli.presets to check
+Settings = Mapping[str, Any]  # values as the user wrote them; gancli.presets checks them
 
 
 @opt.with_setting_flags
@@ -85,7 +85,7 @@ def train(
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """The parsed command line: settings by their source, and display options. world: see processes.py."""
+    """The parsed command line: settings grouped by source, and display options. world: see processes.py."""
 
     preset: str | None
     from_file: Settings
@@ -127,7 +127,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
 
 
 def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
-    """Print everything known before training. After listing every bad file, refuse what a run would refuse."""
+    """Print the full report before training. Then raise DataError if a run would refuse the data."""
     from gancli.cli import datareport, preview, render
     from gancli.core.data import load, statistics
     from gancli.core.training import image_log
@@ -174,7 +174,7 @@ def resume_run(run: RunDir, asked: TrainRequest) -> None:
 
 
 def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
-    """Train while catching signals, then draw everything that needs only the run folder."""
+    """Train until the end or a signal, then draw plots, film and report from the run folder."""
     from gancli.cli import render
     from gancli.workflows import training
 
@@ -198,8 +198,10 @@ def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
-    """The first Ctrl-C, SIGTERM or SIGHUP stops training after the current step; the next one stops it at once. Yields
-    the signals received."""
+    """Stop training after the current step on the first Ctrl-C, SIGTERM or SIGHUP, and immediately on the next one.
+
+    Yields the list of signals received.
+    """
     before, received = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}, list[int]()
 
     def restore() -> None:

@@ -1,4 +1,4 @@
-"""Choose and configure the device; count its cores and memory."""
+"""Choose and configure the device; find the number of cores and the size of memory."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of this name; 'auto' is CUDA if available, else MPS, else the CPU.
+    """Return the device of this name; 'auto' is CUDA if available, else MPS, else the CPU.
 
     Raises ConfigError for an unknown or unavailable device.
     """
@@ -29,19 +29,19 @@ def resolve_device(name: str) -> torch.device:
 
 
 def count_cores() -> int:
-    """CPU cores for this process. The processes of torchrun on one machine share its cores equally."""
+    """Return the number of CPU cores for this process. Processes of torchrun share the cores of a machine equally."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // local_process_count())
 
 
 def local_process_count() -> int:
-    """How many processes torchrun started on this machine, including this one."""
+    """Return how many processes torchrun started on this machine, including this one."""
     given = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, int(given)) if given.isdecimal() else 1
 
 
 def usable_memory_bytes(device: torch.device | None = None) -> int:
-    """Memory for this process: all of a GPU's, or an equal share of the machine's RAM.
+    """Return the memory for this process: all memory of a GPU, or an equal share of the machine's RAM.
 
     The limit of a control group, such as a container's, counts as the machine's RAM if it is lower.
     """
@@ -67,7 +67,7 @@ def check_precision(name: str, device: torch.device) -> None:
 
 
 def configure_torch(threads: int, precision: str) -> None:
-    """Set what would otherwise depend on the machine: thread count, denormal numbers, and TF32 on a GPU.
+    """Set the number of threads, denormal numbers and TF32, whose defaults depend on the machine.
 
     Denormal numbers become 0. With bf16, a GPU also rounds products of float32 to TF32, which has more digits than
     bfloat16 and fewer than float32.
@@ -85,12 +85,14 @@ def move_to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def is_out_of_memory(err: Exception) -> bool:
-    """Whether memory ran out. On a CPU torch has no error class for this, only a RuntimeError with this text."""
+    """Whether an error means that memory ran out. On a CPU torch only raises a RuntimeError with this text."""
     is_cpu_error = isinstance(err, RuntimeError) and "allocate" in str(err)
     return is_cpu_error or isinstance(err, torch.OutOfMemoryError | MemoryError)
 
 
 def has_room_for(device: torch.device, images: Tensor) -> bool:
-    """Whether to keep all images on the device. If they need more than a quarter of a GPU's free memory, they stay in
-    RAM, and batches are copied."""
+    """Whether the device has room for all images.
+
+    If they need more than a quarter of a GPU's free memory, they stay in RAM, and batches are copied.
+    """
     return device.type != "cuda" or images.numel() <= torch.cuda.mem_get_info(device)[0] // 4

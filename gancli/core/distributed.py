@@ -20,13 +20,13 @@ from gancli.core import devices
 from gancli.errors import ConfigError, LostProcessError
 
 LAUNCH_VARIABLES = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
-TIMEOUT = timedelta(hours=2)  # waiting for the first process, which may be reading images
-STEP_TIMEOUT = timedelta(minutes=10)  # waiting for the others in the middle of a step
+TIMEOUT = timedelta(hours=2)  # longest wait for the first process, which may be reading images
+STEP_TIMEOUT = timedelta(minutes=10)  # longest wait for the others in the middle of a step
 ORDER_BYTES = 512  # size of an order without its content
 
 
 class Order(msgspec.Struct, frozen=True, tag_field="order"):
-    """What the other processes do next. Some orders have content: any number of bytes."""
+    """An instruction to the other processes. Some orders have content: any number of bytes."""
 
 
 class EndOrder(Order, frozen=True, tag="end"):
@@ -102,7 +102,7 @@ class World:
         return self.size > 1 and self.rank == 0
 
     def on(self, device: torch.device) -> "World":
-        """The same processes, averaging tensors on this device. All processes must call it.
+        """Return this world with a process group that averages tensors on this device. All processes must call it.
 
         Raises ConfigError if there are more processes than GPUs.
         """
@@ -115,11 +115,11 @@ class World:
         return dataclasses.replace(self, group=dist.new_group(backend=backend, timeout=STEP_TIMEOUT))
 
     def rows(self, n: int) -> slice:
-        """The part of n rows that belongs to this process."""
+        """Return the slice of n rows that belongs to this process."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
     def row_mask(self, n: int, parts: int) -> Tensor | None:
-        """bool [n * size], True for the n rows of this process in `parts` whole batches, one after the other.
+        """Return bool [n * size], True for the n rows of this process in `parts` whole batches, one after the other.
 
         None for a single process.
         """
@@ -130,7 +130,7 @@ class World:
         return mask.repeat(parts)
 
     def check_shares(self, batch_sizes: Sequence[int]) -> None:
-        """Raises ConfigError for a batch size that cannot be split equally between the processes."""
+        """Raise ConfigError for a batch size that cannot be split equally between the processes."""
         if odd := [n for n in batch_sizes if n % self.size]:
             raise ConfigError(
                 f"a batch of {odd[0]} images cannot be split equally between {self.size} processes; choose another "
@@ -140,7 +140,7 @@ class World:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over all processes, in one message.
 
-        All tensors have one type, and the same shapes in every process. Raises LostProcessError.
+        All tensors must have one type, and the same shapes in every process. Raises LostProcessError.
         """
         if self.size == 1:
             return
@@ -162,7 +162,7 @@ class World:
                 dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), 0)
 
     def receive_order(self) -> tuple[Order, bytes]:
-        """The next order of the first process, and its content. Raises LostProcessError."""
+        """Wait for the next order of the first process; return it and its content. Raises LostProcessError."""
         slot = torch.empty(ORDER_BYTES, dtype=torch.uint8)
         with self.translate_dist_errors():
             dist.broadcast(slot, 0)
@@ -221,7 +221,7 @@ def join_world() -> World:
     if torch.cuda.is_available():
         torch.cuda.set_device(
             int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
-        )  # `on` refuses too many
+        )  # `on` raises an error if there are too many
     return World(rank, size, store=store)
 
 

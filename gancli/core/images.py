@@ -9,24 +9,24 @@ from gancli.contracts import check_images_uint8
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 -> float32 in [-1, 1]: 0 -> -1, 255 -> 1."""
+    """Convert uint8 -> float32 in [-1, 1]: 0 -> -1, 255 -> 1."""
     return images.to(torch.float32).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8, rounded to nearest; values outside are clipped."""
+    """Convert float in [-1, 1] -> uint8, rounded to nearest; values outside are clipped."""
     return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def to_hwc(images: Tensor) -> npt.NDArray[np.uint8]:
-    """uint8 [N,C,H,W] -> numpy [N,H,W] for one channel, else [N,H,W,C]."""
+    """Convert uint8 [N,C,H,W] -> numpy [N,H,W] for one channel, else [N,H,W,C]."""
     check_images_uint8(images)
     array = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array[..., 0] if array.shape[-1] == 1 else array
 
 
 def make_grid(images: Tensor, columns: int, rows: int = 0) -> npt.NDArray[np.uint8]:
-    """uint8 [N,C,H,W] -> one picture with the images row by row, without gaps; unused cells are black.
+    """Arrange uint8 [N,C,H,W] row by row in one picture, without gaps; unused cells are black.
 
     rows: at least this many rows.
     """

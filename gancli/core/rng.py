@@ -6,11 +6,11 @@ import torch
 
 
 def generator(seed: int, stream: str, nimg: int = 0) -> torch.Generator:
-    """A CPU generator for one purpose at one point of a run."""
+    """Return a CPU generator for one purpose (stream) at one point of a run."""
     return torch.Generator().manual_seed(generator_seed(seed, stream, nimg))
 
 
 def generator_seed(seed: int, stream: str, nimg: int = 0) -> int:
-    """The seed of `generator`: 63 bits."""
+    """Return the 63-bit seed of `generator`."""
     digest = hashlib.sha256(f"{seed}/{stream}/{nimg}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

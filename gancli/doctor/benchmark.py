@@ -1,4 +1,4 @@
-"""The hardware that torch finds, and a speed test of a few seconds."""
+"""Report the hardware that torch finds, and run a speed test of a few seconds."""
 
 import platform
 import statistics
@@ -21,7 +21,7 @@ SIDES = 8192, 1024  # sides of the multiplied matrices on a GPU and on a CPU
 
 
 def hardware_report() -> Report:
-    """Devices with their memory and precisions, and the warnings that torch raises meanwhile."""
+    """Return the devices with memory and precisions, and the warnings that torch raises while they are listed."""
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         names = {"cpu": cpu_name()}
@@ -54,7 +54,7 @@ def cpu_name() -> str:
 
 
 def speed_report() -> Report:
-    """The training rate of the quick preset on noise of MNIST's size, and the rate of matrix products.
+    """Measure the training rate of the quick preset on noise images of MNIST's size, and the rate of matrix products.
 
     Raises MemoryLimitError.
     """
@@ -68,7 +68,7 @@ def speed_report() -> Report:
 
 
 def measure_training_rate() -> float:
-    """Images per second of the quick preset at its full batch size: the median over STEPS_S seconds."""
+    """Return the images per second of the quick preset at its full batch size: the median over STEPS_S seconds."""
     pixels = torch.randint(256, (5000, 1, 28, 28), dtype=torch.uint8, generator=rng.generator(0, "benchmark"))
     data = build_image_set("noise", (pixels, torch.arange(5000) % 10))
     name, config, sources = presets.resolve_config("quick", {}, {"batch_ramp_kimg": 0})
@@ -82,7 +82,10 @@ def measure_training_rate() -> float:
 
 
 def measure_matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Gflop/s of the fastest product of square matrices in PRODUCT_S seconds; each product takes 2 n^3 operations."""
+    """Return the Gflop/s of the fastest product of square matrices within PRODUCT_S seconds.
+
+    Each product takes 2 n^3 operations.
+    """
     n, end = SIDES[device.type == "cpu"], time.monotonic() + PRODUCT_S
     shortest = time_matmul(n, device, dtype)
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""Versions, extras and folders on this machine, without torch and without machine or user names."""
+"""Report versions, extras and folders on this machine, without torch and without machine or user names."""
 
 import getpass
 import importlib.util
@@ -25,7 +25,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # the packages of each extra in pyprojec
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio", "msgspec", "rich", "typer")
 CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
 END = r"(?![\w-]|\.\w)"  # matches after the end of a folder name
-SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys whose values are in bytes
+SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys of values in bytes
 VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
 Report = dict[str, object]  # plain values, dictionaries and lists
@@ -47,7 +47,7 @@ def installation_report(cache: Path, outdir: Path) -> Report:
 
 
 def extras_report() -> dict[str, str]:
-    """For each extra, the installed versions, or the command that installs it."""
+    """Return the installed versions of each extra, or the command that installs it."""
     report = {}
     for extra, packages in EXTRAS.items():
         versions = [f"{package} {version}" for package in packages if (version := package_version(package))]
@@ -57,7 +57,7 @@ def extras_report() -> dict[str, str]:
 
 
 def package_version(package: str) -> str | None:
-    """The installed version; None if the package or its module is missing."""
+    """Return the installed version; None if the package or its module is missing."""
     module = {"pillow": "PIL"}.get(package, package.replace("-", "_"))
     try:
         return metadata.version(package) if importlib.util.find_spec(module) else None
@@ -66,7 +66,7 @@ def package_version(package: str) -> str | None:
 
 
 def folder_report(folder: Path) -> Report:
-    """Whether a folder is writable, and its free space; for a missing folder, those of its nearest parent."""
+    """Report whether a folder is writable, and its free space. A missing folder is replaced by its nearest parent."""
     report: Report = {"folder": anonymize_text(str(folder)), "can_write": False, "free_bytes": 0}
     try:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
@@ -100,7 +100,7 @@ def report_lines(report: Report) -> Iterator[str]:
 
 
 def label(key: str) -> str:
-    """'memory_bytes' -> 'memory', 'quick_images_per_s' -> 'quick images/s'."""
+    """Turn a key into a label: 'memory_bytes' -> 'memory', 'quick_images_per_s' -> 'quick images/s'."""
     if key in VARIABLES:
         return key
     name = "size" if key == "bytes" else key.removesuffix("_bytes")

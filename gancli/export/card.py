@@ -1,4 +1,4 @@
-"""The model card: README.md with the front matter of the Hugging Face Hub, from the model and its run.
+"""Render the model card from a model and its run: a README.md with the front matter of the Hugging Face Hub.
 
 card.md.jinja has the text. It passes all names and texts from foreign files through `code` or `escaped`.
 """
@@ -24,7 +24,7 @@ MOST_CLASSES = 100  # limit of the listed classes
 
 
 class CardScores(NamedTuple):
-    """Scores, the numbers of images they were computed from, and the feature extractor."""
+    """Scores, the numbers of images that they were computed from, and the feature extractor."""
 
     scores: list[Score]
     counts: str = ""
@@ -53,7 +53,7 @@ def render_card(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -
 
 
 def evaluation_scores(model: Model, run: RunDir | None) -> CardScores | None:
-    """The latest `gancli evaluate` scores of exactly this model against its training data; None without any."""
+    """Return the latest `gancli evaluate` scores of exactly this model against its training data, or None."""
     for _, evaluation, _ in read_evaluations(run) if run else ():
         about = evaluation.conditions
         if (about.get("sha256"), about.get("data_digest")) == (model.digest, model.info.data["digest"]):
@@ -63,7 +63,7 @@ def evaluation_scores(model: Model, run: RunDir | None) -> CardScores | None:
 
 
 def scores_in_training(model: Model, run: RunDir | None, about: Record) -> CardScores:
-    """The scores that training measured at the model's nimg. about: "eval" of config.json."""
+    """Return the scores that training measured at the model's nimg. about: "eval" of config.json."""
     try:
         lines = read_metric_records(run) if run else []
     except GancliError:

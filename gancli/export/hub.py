@@ -1,4 +1,4 @@
-"""A folder ready for the Hugging Face Hub: the model, its configuration, a model card and pictures."""
+"""Write a folder for the Hugging Face Hub: the model, its configuration, a model card and pictures."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ def write_hub_folder(path: Path, model: Model, run: RunDir | None, *, force: boo
 
 
 def is_regular_gif(path: Path) -> bool:
-    """Whether the path is a GIF and not a link: a link in a foreign run could publish a private file."""
+    """Return whether the path is a GIF and not a link; a link in a foreign run could publish a private file."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:

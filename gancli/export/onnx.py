@@ -1,4 +1,4 @@
-"""A generator as ONNX, which runs without PyTorch: in onnxruntime on any device, in a browser, in other languages."""
+"""Write a generator as ONNX, which runs without PyTorch: on any device, in a browser, from other languages."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ TRIED_SEEDS = 2  # with 1, the exporter would treat the batch size as a constant
 
 
 class PixelGenerator(nn.Module):
-    """z [N, z_dim] (and labels [N]) -> uint8 [N,R,R,C], the pixels that `gancli sample` writes."""
+    """Map z [N, z_dim] (and labels [N]) to uint8 [N,R,R,C], the pixels that `gancli sample` writes."""
 
     def __init__(self, G: nn.Module) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def write_onnx(path: Path, model: Model, *, force: bool) -> None:
 
 
 def convert_to_onnx(model: Model) -> bytes:
-    """The content of the file: the generator for any batch size, with the model's description as metadata."""
+    """Return the content of the file: the generator for any batch size, with the model's metadata."""
     names = [*onnx_inputs(model, TRIED_SEEDS)]
     pictures, tried = PixelGenerator(model.G).eval(), tuple(onnx_inputs(model, TRIED_SEEDS).values())
     with warnings.catch_warnings():
@@ -70,13 +70,13 @@ def convert_to_onnx(model: Model) -> bytes:
 
 
 def onnx_metadata(model: Model) -> dict[str, str]:
-    """Metadata as texts, which ONNX requires; other values become JSON."""
+    """Return the metadata as texts, which ONNX requires; values other than texts become JSON."""
     about = {"gancli": __version__, "sha256": model.digest, **dataclasses.asdict(model.info)}
     return {key: make_printable(value) if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
 def onnx_inputs(model: Model, n: int) -> dict[str, Tensor]:
-    """The inputs of seeds 0 to n - 1."""
+    """Return the inputs of seeds 0 to n - 1."""
     labels = generate.sample_labels(model, list(range(n)), None)
     z = {"z": latents.latents_from_seeds(range(n), model.info.spec.z_dim)}
     return z if labels is None else {**z, "labels": torch.tensor(labels)}

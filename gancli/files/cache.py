@@ -1,4 +1,4 @@
-"""The cache folder, and downloading data sets into it."""
+"""Locate the cache folder and download data sets into it."""
 
 import http.client
 import os
@@ -10,7 +10,7 @@ from gancli.errors import DataError
 
 
 class DownloadError(DataError):
-    """A named data set could not be downloaded."""
+    """Raised if a named data set could not be downloaded."""
 
 
 def cache_folder() -> Path:
@@ -21,9 +21,10 @@ def cache_folder() -> Path:
 
 
 def fetch_dataset(name: str, title: str, download: Callable[[Path], Path]) -> Path:
-    """Return the folder `name` of the cache; download it first if it is missing. It appears only when complete.
+    """Return the folder `name` of the cache; if it is missing, download it first.
 
-    download: takes an empty folder, writes the files below it and returns their folder. title: name used in messages.
+    The folder appears only when it is complete. download: takes an empty folder, writes files below it and returns
+    their folder. title: name used in messages.
     Raises DownloadError if the download fails, DataError if the cache cannot be written.
     """
     folder = cache_folder() / name

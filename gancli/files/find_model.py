@@ -10,7 +10,7 @@ IMAGE_FILE_EXTENSIONS = (".npz", ".zip")
 
 
 def locate_model(source: Path, outdir: Path, *, best: bool = False) -> tuple[Path, Path]:
-    """Return the model file, and the folder for outputs: the run folder, or the current one for a single model file.
+    """Return the model file and the output folder: the run folder, or the current folder for a single model file.
 
     source: a model file, a run folder, or a run's name under outdir.
     """
@@ -42,7 +42,7 @@ def find_run_of_model(model: Path) -> RunDir | None:
 
 
 def is_image_source(source: Path) -> bool:
-    """Whether the path is a folder without a config.json, a zip or an npz. Raises RunError for a folder of runs."""
+    """Whether the path is a zip, an npz, or a folder without config.json. Raises RunError for a folder of runs."""
     if source.is_dir():
         if any(source.glob("*/config.json")):
             raise RunError(

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler, Pillow's log messages go to stderr
 
-MOST_PIXELS = 1 << 26  # the limit of core/data too; Pillow warns above it
+MOST_PIXELS = 1 << 26  # as in core/data; Pillow warns above it
 MOST_TEXT = 1 << 20
 PNG_START = b"\x89PNG\r\n\x1a\n"
 THREADED_PIXELS = 1 << 12  # for smaller pictures a thread costs more than it saves
@@ -39,7 +39,7 @@ def encode_png(picture: Picture, text: Mapping[str, str] | None = None) -> bytes
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value.encode("utf-8", "backslashreplace").decode())
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", pnginfo=info)  # what imageio does, three times faster
+    Image.fromarray(picture).save(buffer, "PNG", pnginfo=info)  # as imageio does, but three times faster
     return buffer.getvalue()
 
 
@@ -75,7 +75,7 @@ def write_pictures(items: Iterable[tuple[Path, Picture, Mapping[str, str] | None
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], cores: int = os.cpu_count() or 1
 ) -> Iterator[Result]:
-    """Apply a function to each item on all cores; yield results in order, reading only a few items ahead."""
+    """Apply a function to each item in `cores` threads; yield results in order, taking only a few items ahead."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
@@ -86,7 +86,7 @@ def map_in_threads(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for one in waiting:  # if the reader stopped early
+            for one in waiting:  # if the caller stopped early
                 one.cancel()
 
 
@@ -110,7 +110,7 @@ def read_png(path: Path) -> Picture:
 
 
 def open_regular_file(path: Path) -> BinaryIO:
-    """Open a file for reading. Raises OSError; ValueError for anything else, such as a pipe that could block."""
+    """Open a regular file for reading. Raises OSError, or ValueError for other kinds: a pipe could block."""
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
     return open(path, "rb")
@@ -191,7 +191,7 @@ def encode_webp(picture: Picture) -> bytes:
 
 
 def enlarge_pixels(picture: Picture, scale: int) -> Picture:
-    """Repeat every pixel to a square of scale x scale."""
+    """Enlarge every pixel to a square of scale x scale pixels."""
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 

@@ -47,7 +47,7 @@ def create_output_file(
 def create_output_folder(path: Path, record: SampleRecord | FilmRecord | None = None, *, force: bool) -> Iterator[Path]:
     """Create a folder to fill; `record` is written into it. Raises RunError as the rule above says."""
     check_output_folder(path, force=force)
-    target = Path(os.path.realpath(path)) if path.is_dir() else path  # resolve links
+    target = Path(os.path.realpath(path)) if path.is_dir() else path  # replace the folder, not a link to it
     with atomic_folder(target, replace=force) as folder:
         yield folder
         if record:

@@ -101,7 +101,7 @@ def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
 
 
 class FolderRecord(msgspec.Struct):
-    """The record of a folder, as far as needed to know its files."""
+    """The parts of a folder's record that show which files gancli wrote."""
 
     command: str
     files: list[str]
@@ -138,6 +138,6 @@ def parse_record(text: str, where: str) -> SampleRecord:
 def single_image_record(
     record: SampleRecord, seeds: Sequence[int], classes: Sequence[str], **settings: Any
 ) -> SampleRecord:
-    """Return the record of one picture of many, which makes that picture alone."""
+    """Return the record that makes only one of several pictures."""
     settings = {**record.settings, **settings}
     return dataclasses.replace(record, seeds=format_seeds(seeds), classes=tuple(classes), settings=settings)

@@ -25,16 +25,22 @@ Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 
 class TrainingPlan(Struct, frozen=True, omit_defaults=True):
-    """The only part that changes during a run. total_nimg: images at its end, None until a time budget was measured.
-    earlier: totals from before each extension; the images up to then followed the schedules of those totals."""
+    """The planned length of a run, the only part that can change.
+
+    total_nimg: images seen at its end, None until a time budget was measured. earlier: the total before each extension;
+    until that extension, the schedules were those of this total.
+    """
 
     total_nimg: Count | None
     earlier: list[Count | None] = []
 
 
 class DataInfo(Struct, frozen=True, omit_defaults=True):
-    """The data set of the run. class_counts: training images of each class. clusters: digest of the clusters used as
-    classes. n_skipped, n_copies: bad files and exact copies, None if the images did not come from picture files."""
+    """The data set of the run.
+
+    class_counts: training images of each class. clusters: digest of the clusters used as classes. n_skipped, n_copies:
+    bad files and exact copies, None if the images did not come from picture files.
+    """
 
     name: str
     source: str
@@ -79,8 +85,11 @@ class Ideals(Struct, frozen=True):
 
 
 class InitEntry(Struct, frozen=True):
-    """The starting point given by --init. source: as typed. remade: reinitialised parts, keys of
-    finetune.REINITIALIZED. new_classes: classes with new embeddings, if other classes keep theirs."""
+    """The starting point given by --init.
+
+    source: as typed. remade: reinitialised parts, keys of finetune.REINITIALIZED. new_classes: classes with new
+    embeddings, if other classes keep theirs.
+    """
 
     source: str
     path: str = ""
@@ -92,8 +101,11 @@ class InitEntry(Struct, frozen=True):
 
 
 class EvalInfo(Struct, frozen=True):
-    """How a run is scored. score: the value in metrics.jsonl that ranks models, lower is better. *floor: scores of a
-    perfect generator. The other fields are the conditions of the score."""
+    """How a run is scored.
+
+    score: the value in metrics.jsonl that ranks models; lower is better. *floor: scores of a perfect generator. The
+    other fields are the conditions of the score.
+    """
 
     score: str
     floor: Number | None = None
@@ -107,8 +119,11 @@ class EvalInfo(Struct, frozen=True):
 
 
 class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """sources: origin of each setting: "preset NAME", "file", "flag", "rule", "init" or "default". job: id of the
-    torchrun job. log: the tracker in use."""
+    """All content of config.json.
+
+    sources: origin of each setting: "preset NAME", "file", "flag", "rule", "init" or "default". job: id of the torchrun
+    job. log: the tracker in use.
+    """
 
     gancli: str
     preset: str
@@ -144,9 +159,8 @@ class RunConfig(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def to_json(config: RunConfig) -> dict[str, object]:
     """Return the plain values of config.json."""
-    values: dict[str, object] = json.loads(
-        json.dumps(msgspec.to_builtins(config))
-    )  # json.dumps accepts surrogates, which paths may contain
+    # msgspec.json would reject surrogates, which paths may contain.
+    values: dict[str, object] = json.loads(json.dumps(msgspec.to_builtins(config)))
     return values
 
 
@@ -168,9 +182,8 @@ def parse_run_config(values: Any, path: Path) -> RunConfig:
     Raises RunError.
     """
     try:
-        train = configs.config_from_values(
-            values["train"]
-        )  # keeps integers; suggests the closest setting for an unknown one
+        # Unlike msgspec, this keeps integers, and suggests the closest name for an unknown setting.
+        train = configs.config_from_values(values["train"])
         sources = dict.fromkeys(dataclasses.asdict(train), "default") | values["sources"]
         config = msgspec.convert({**values, "train": train, "sources": sources}, RunConfig)
         if config.plan.total_nimg is None and not train.time_budget:

@@ -25,7 +25,7 @@ IMPLAUSIBLE_VALUE = 1e300  # no measurement reaches it; `x < IMPLAUSIBLE_VALUE` 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write a temporary file, fsync, rename, fsync the folder: `path` gets all new content or does not change."""
+    """Yield a file that replaces `path` after the block: `path` gets all new content or does not change."""
     path = resolve_last_part(path)
     with temporary_beside(path, Path.touch) as temporary, open(temporary, "wb") as file:
         yield file
@@ -58,7 +58,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_files(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill; move its files to the folder `path` when the block ends, replacing old ones."""
+    """Yield a temporary folder to fill; then move its files to the folder `path`, replacing old files."""
     path = resolve_last_part(path)
     with temporary_beside(path, create_folder) as temporary:
         yield temporary
@@ -70,7 +70,7 @@ def atomic_files(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a hidden file or folder next to `path` for the block, then remove it. Errors name `path` instead."""
+    """Make a hidden file or folder next to `path` for the block, then remove it. Errors name `path`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         clean_leftovers(path)
@@ -91,8 +91,7 @@ def create_folder(path: Path) -> None:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Replace the folder `path` by the folder `new`. If the process is killed in between, `clean_leftovers` restores
-    `path`."""
+    """Replace the folder `path` by `new`. If the process is killed meanwhile, `clean_leftovers` restores `path`."""
     old = new.with_suffix(".old")
     with hold_lock(path):
         try:
@@ -120,8 +119,7 @@ def clean_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Lock a file or folder during the block; the lock ends with the process. Raises BlockingIOError if another process
-    holds it."""
+    """Lock a path during the block; the lock ends with the process. Raises BlockingIOError if it is locked."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -351,7 +349,7 @@ def is_positive_count(value: object) -> bool:
 
 
 def parse_nimg(path: Path) -> int:
-    """Return the images seen from the name of a frame or checkpoint."""
+    """Return the number of images seen, from the name of a frame or checkpoint."""
     return int(path.stem.rpartition("-")[2])
 
 
@@ -387,7 +385,7 @@ def suggest_run(name: Path, outdir: Path) -> str:
 
 
 def list_run_folders(outdir: Path) -> list[RunDir]:
-    """Return all folders named like a run, whatever they hold, highest number first."""
+    """Return all folders that have the name of a run, highest number first; their contents are not checked."""
     folders = [p for p in outdir.glob("*-*") if re.match(r"\d{5,}-", p.name) and p.is_dir()]
     return [RunDir(path) for path in sorted(folders, key=lambda p: int(p.name.partition("-")[0]), reverse=True)]
 
@@ -405,9 +403,9 @@ def disk_usage_bytes(path: Path) -> int:
 
 
 def read_jsonl(path: Path, *, skip_bad: bool = False) -> list[dict[str, Any]]:
-    """Read the lines of a log. A last line truncated by a crash is skipped, other bad lines only if skip_bad.
+    """Read the lines of a log; a last line truncated by a crash is skipped.
 
-    Raises RunError.
+    skip_bad: also skip other bad lines, instead of raising RunError.
     """
     if not path.exists():
         return []

@@ -18,9 +18,11 @@ from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, rea
 
 
 class MetricsLine(Struct, frozen=True):
-    """A line of metrics.jsonl. kind: "tick", "epoch" or "eval". values: measurements by name, None if not measurable.
-    short_classes: in an evaluation, the classes with far fewer samples than their share. train_s: seconds trained, None
-    if the line lacks it."""
+    """A line of metrics.jsonl.
+
+    kind: "tick", "epoch" or "eval". values: measurements by name, None if not measurable. short_classes: in an
+    evaluation, the classes with far fewer samples than their share. train_s: seconds trained, None if unknown.
+    """
 
     kind: str
     nimg: int
@@ -34,7 +36,7 @@ class MetricsLine(Struct, frozen=True):
         return self.nimg / 1000
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object of this line, with the time last."""
+        """Return the JSON object of this line, with train_s last."""
         classes = self.short_classes if self.short_classes is None else list(self.short_classes)
         return {
             "kind": self.kind,
@@ -47,8 +49,10 @@ class MetricsLine(Struct, frozen=True):
 
 
 class EventLine(Struct, frozen=True, omit_defaults=True):
-    """A line of events.jsonl. event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged". name,
-    text: of a warning."""
+    """A line of events.jsonl.
+
+    event: "start", "resume", "warning", "finished", "time", "stopped" or "diverged". name, text: of a warning.
+    """
 
     event: str = ""
     nimg: int | float | None = None

@@ -41,8 +41,10 @@ class Score:
 
     @property
     def times_floor(self) -> float | None:
-        """The score divided by its floor. None without a floor above 0, and for a kernel distance, which is compared
-        with 0 because its estimate can be negative."""
+        """The score divided by its floor; None without a floor above 0, and for a kernel distance.
+
+        A kernel distance is compared with 0, because its estimate can be negative.
+        """
         if self.value is None or not self.floor or self.floor < 0 or self.name.startswith("kid"):
             return None
         ratio = self.value / self.floor
@@ -83,7 +85,7 @@ def replace_nonfinite(values: Mapping[str, object]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by name, and their conditions."""
+    """Scores by name, and the conditions under which they were computed."""
 
     scores: Mapping[str, Score]
     conditions: Conditions
@@ -94,7 +96,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> "Evaluation":
-        """Read the scores that have a value."""
+        """Read an evaluation; scores without a value are dropped."""
         scores = get_section(values, "scores").items()
         parsed = [Score.from_json(name, score) for name, score in scores if isinstance(score, dict)]
         return cls(
@@ -135,8 +137,10 @@ def read_evaluations(run: RunDir) -> Iterator[StoredEvaluation]:
 
 
 class TrainingScore(NamedTuple):
-    """A score computed during training. key: in metrics.jsonl. floor_key: of its floor in "eval" of config.json. label:
-    its name in a legend."""
+    """A score computed during training.
+
+    key: its key in metrics.jsonl. floor_key: key of its floor in "eval" of config.json. label: its name in a legend.
+    """
 
     key: str
     floor_key: str
@@ -144,7 +148,7 @@ class TrainingScore(NamedTuple):
     better: Literal["lower", "higher"]
 
 
-RANKING = TrainingScore("", "floor", "score", "lower")  # ranks models; its key is "score" of "eval", such as fd_digits
+RANKING = TrainingScore("", "floor", "score", "lower")  # ranks models; "score" of "eval" is its key
 COVERAGE = TrainingScore("coverage", "coverage_floor", "coverage", "higher")
 CLASS_BALANCE = TrainingScore("class_tv", "class_tv_floor", "class imbalance", "lower")
 TRAINING_SCORES = (RANKING, COVERAGE, CLASS_BALANCE)
@@ -180,7 +184,7 @@ def training_scores(about: Mapping[str, object], line: Mapping[str, object]) -> 
 
 
 def best_training_score(about: Mapping[str, object], lines: Iterable[Mapping[str, Any]]) -> ScoreAt | None:
-    """Return the best score that ranks models; the first of equal ones. None without scores."""
+    """Return the best value of the score that ranks models, the first one of equal values. None without scores."""
     name, best = get_text(about, "score"), None
     for line in lines:
         value = get_number(line, name) if line.get("kind") == "eval" else None

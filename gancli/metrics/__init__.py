@@ -1,4 +1,4 @@
-"""Images to features to scores. Pure, except for the weights that ship with the package.
+"""Score images: extract features, then compute scores from them. Pure, except for loading bundled weights.
 
 Input: uint8 images, real and fake. Output: `Score`s, each with its conditions and its floor.
 Read first: suite.py (the table of scores) and scores.py (each score). features.py has the feature extractors;

@@ -31,7 +31,10 @@ NetworkOutput = tuple[Tensor, Tensor | None]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """values: float64 [N,F]. labels: int64 [N], the predicted classes; None if the network is not a classifier."""
+    """The features of N images and, from a classifier, their predicted classes.
+
+    values: float64 [N,F]. labels: int64 [N]; None if the network is not a classifier.
+    """
 
     values: Tensor
     labels: Tensor | None = None
@@ -47,8 +50,8 @@ class Features:
 class Extractor:
     """A feature extractor: `network` maps uint8 [B,C,H,W] to float32 [B,F] and labels [B] or None.
 
-    shape: the (C, H, W) that it accepts; None accepts any. batch: images per call. relative: its scores compare models
-    on one data set only. about: how the network was trained, and its accuracy on held-out images.
+    shape: the (C, H, W) that it accepts; None accepts any. batch: images per call. relative: its scores can
+    compare only models of one data set. about: how the network was trained, and its accuracy on held-out images.
     """
 
     name: str
@@ -63,7 +66,7 @@ class Extractor:
 
 
 class SmallNet(nn.Module):
-    """uint8 [N,1,28,28] -> 64 features, standardised on the network's training images, and 10 logits."""
+    """Map uint8 [N,1,28,28] to 64 features, standardised on the network's training images, and 10 logits."""
 
     mean: Tensor
     std: Tensor
@@ -93,12 +96,12 @@ class SmallNet(nn.Module):
 
 
 class RandomNet:
-    """Fixed random filters for images of any size -> 112 features.
+    """Map images of any size to 112 features with fixed random filters.
 
     The features are means over three layers of random 3x3 filters. The mean of each channel of the first two layers
     describes texture; the means over the quarters of the last layer's first 16 channels describe layout. Random filters
-    separate distributions surprisingly well, but they ignore what people notice. The filters come from numpy's
-    RandomState, whose stream never changes.
+    separate distributions surprisingly well, but they do not measure details that people notice. The filters come from
+    numpy's RandomState, whose stream never changes.
     """
 
     def __init__(self, channels: int) -> None:
@@ -152,7 +155,7 @@ def choose_extractor(name: str, data_name: str, shape: tuple[int, int, int]) -> 
 
 
 def format_image_shape(shape: tuple[int, ...] | None) -> str:
-    """(1, 28, 28) -> "1x28x28"."""
+    """Format (1, 28, 28) as "1x28x28"."""
     return "x".join(map(str, shape or ()))
 
 
@@ -160,10 +163,11 @@ def format_image_shape(shape: tuple[int, ...] | None) -> str:
 def extract_features(
     extractor: Extractor, images: Tensor | Iterable[Tensor], progress: Callable[[int], None] | None = None
 ) -> Features:
-    """Extract features of uint8 [N,C,H,W], N >= 1, or of a stream of such parts. progress receives the number done.
+    """Return the features of images uint8 [N,C,H,W], N >= 1, or of a stream of such parts.
 
-    The network always gets batches of one shape and memory layout; the last batch is padded. So an image's features do
-    not depend on its source or on the other images. Raises DataError if images do not fit the extractor.
+    progress receives the number of images done. The network always gets batches of one shape and memory layout; the
+    last batch is padded. So an image's features do not depend on its source or on the other images. Raises DataError
+    if images do not fit the extractor.
     """
     values, labels, done = [], [], 0
     for batch in rebatch_images(torch.split(images, BATCH) if isinstance(images, Tensor) else images, extractor.batch):
@@ -207,7 +211,7 @@ def extract_cached(
     folder: Path,
     progress: Callable[[int], None] | None = None,
 ) -> Features:
-    """`extract_features` with a cache in `folder`, keyed by the digests of the data and the network.
+    """Run `extract_features` with a cache in `folder`; the digests of the data and the network are the key.
 
     data_digest must identify exactly these images, including the split. A damaged or misnamed cache file is replaced.
     If the cache cannot be written, the features are returned without caching.
@@ -257,7 +261,10 @@ def load_bundled_network(name: str) -> Extractor:
 
 
 def stacked_digits_extractor(digits: Extractor) -> Extractor:
-    """Read red, green and blue as three digits: concatenate their features; the label is their number, 0 to 999."""
+    """Return an extractor that reads red, green and blue as three digits and joins their features.
+
+    The label is the number from 0 to 999 that the digits form.
+    """
 
     def network(images: Tensor) -> NetworkOutput:
         features, labels = digits.network(images.flatten(0, 1).unsqueeze(1))
@@ -269,7 +276,7 @@ def stacked_digits_extractor(digits: Extractor) -> Extractor:
 
 
 def load_inception() -> Extractor:
-    """The standard Inception-v3 for FID, from torch-fidelity, which downloads the weights on first use."""
+    """Load the standard Inception-v3 for FID from torch-fidelity, which downloads the weights on first use."""
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as err:

@@ -23,7 +23,7 @@ def moments(features: Tensor) -> Moments:
 
 
 def frechet_distance(real: Moments, fake: Moments) -> float:
-    """|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2).
+    """Return |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2).
 
     The last trace is computed as tr (R S2 R)^(1/2) with R = S1^(1/2). That matrix is symmetric, so its eigenvalues are
     real and the result is finite even for the singular covariance of a collapsed generator. Source: Dowson & Landau
@@ -38,11 +38,11 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
 
 
 def expected_bias(covariance: Tensor, n: int) -> float:
-    """Expected distance between n samples of a Gaussian and the Gaussian itself, to first order in 1/n.
+    """Return the expected distance between n samples of a Gaussian and the Gaussian itself, to first order in 1/n.
 
-    (1/n) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)], where l are the eigenvalues of S; this is d (d + 5) / 4n
-    for unit variance in d dimensions. If both sides are samples, add their biases. Source: second-order expansion of
-    the Bures distance around S, with the covariance of a Wishart matrix.
+    The formula is (1/n) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)], where l are the eigenvalues of S. For
+    unit variance in d dimensions, this is d (d + 5) / 4n. If both sides are samples, add their biases. Source:
+    second-order expansion of the Bures distance around S, with the covariance of a Wishart matrix.
     """
     values = torch.linalg.eigvalsh(covariance.double()).clamp(min=0)
     sums = values[:, None] + values
@@ -51,7 +51,7 @@ def expected_bias(covariance: Tensor, n: int) -> float:
 
 
 def scaled_floor(measured: float, m: int, n_real: int, n_fake: int) -> float:
-    """Scale the distance between two real sets of m images each to the counts n_real and n_fake.
+    """Convert a distance, measured between two real sets of m images each, to n_real and n_fake images.
 
     The bias of each side is proportional to 1/n, so the factor is (1/n_real + 1/n_fake) / (2/m).
     """

@@ -12,25 +12,25 @@ REPEATS = 4
 
 
 class KernelDistance(NamedTuple):
-    """value can be negative. error: its standard error; None if there was only one subset."""
+    """A kernel distance, which can be negative, and its standard error, None if there was only one subset."""
 
     value: float
     error: float | None
 
 
 def polynomial_kernel(a: Tensor, b: Tensor) -> Tensor:
-    """(a.b / F + 1)^3: [N,F], [M,F] -> [N,M]. The result depends on the scale of the features."""
+    """Return (a.b / F + 1)^3 for all pairs of rows: [N,F], [M,F] -> [N,M]. It depends on the scale of the features."""
     base = (a @ b.T).div_(a.shape[1]).add_(1)
     return base * base * base
 
 
 def unbiased_mmd2(real: Tensor, fake: Tensor) -> float:
-    """Squared maximum mean discrepancy of [N,F] and [M,F], N, M >= 2. Gretton et al. 2012, eq. 3."""
+    """Return the squared maximum mean discrepancy of [N,F] and [M,F], N, M >= 2. Source: Gretton et al. 2012, eq. 3."""
     return mean_kernel_within(real) + mean_kernel_within(fake) - 2 * float(polynomial_kernel(real, fake).mean())
 
 
 def mean_kernel_within(x: Tensor) -> float:
-    """Mean of the kernel over pairs of different rows."""
+    """Return the mean of the kernel over all pairs of different rows."""
     kernel = polynomial_kernel(x, x)
     return float(kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))
 
@@ -38,13 +38,13 @@ def mean_kernel_within(x: Tensor) -> float:
 def kernel_distance(
     real: Tensor, fake: Tensor, *, generator: torch.Generator, subset_size: int | None = None, repeats: int = REPEATS
 ) -> KernelDistance:
-    """Mean and standard error of `unbiased_mmd2` over subsets; real [N,F], fake [M,F], float64.
+    """Return the mean and standard error of `unbiased_mmd2` over subsets; real [N,F], fake [M,F], float64.
 
     Each repeat splits both sets at random into disjoint subsets (default: at least 10, of at most 1,000 each). Disjoint
-    subsets are independent, so their standard deviation over the root of their number is the error of one repeat.
-    Averaging over repeats removes the variance due to the random split. The spread over overlapping subsets, which
-    other tools often print as an error, is a different quantity. The caller may standardise the features by the mean
-    and deviation of the real ones; this changes the result.
+    subsets are independent, so the error of one repeat is their standard deviation divided by the square root of their
+    number. Averaging over repeats removes the variance due to the random split. The spread over overlapping subsets,
+    which other tools often print as an error, is a different quantity. The caller may standardise the features by the
+    mean and deviation of the real ones; this changes the result.
     """
     n = min(len(real), len(fake))
     size = subset_size or max(2, min(SUBSET, n // SUBSETS))
@@ -59,7 +59,7 @@ def kernel_distance(
 
 
 def subset_mmd2(real: Tensor, fake: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """`unbiased_mmd2` of each pair of disjoint random subsets of this size -> float64 [S]."""
+    """Return `unbiased_mmd2` of each pair of disjoint random subsets of this size, float64 [S]."""
     n = min(len(real), len(fake)) // size * size
     real_rows, fake_rows = (torch.randperm(len(x), generator=generator)[:n].view(-1, size) for x in (real, fake))
     found = [unbiased_mmd2(real[i], fake[j]) for i, j in zip(real_rows, fake_rows, strict=True)]

@@ -1,8 +1,8 @@
-"""Are generated images copies of training images? Compares nearest distances with those of held-out images; pure.
+"""Scores of copying: compare distances to training images with those of held-out images. Pure.
 
-No published score separates memorisation from a generator that makes only typical images (Jiralerspong et al. 2023,
-Stein et al. 2023): both lie close to the training set. So each score is shown with its value for held-out images, and
-the nearest pairs are shown as images.
+No published score can distinguish memorisation from a generator that makes only typical images (Jiralerspong et al.
+2023, Stein et al. 2023): in both cases the images lie close to the training set. So each score is shown with its value
+for held-out images, and the nearest pairs are shown as images.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,10 @@ CLOSE_QUANTILE = 0.01
 
 
 class Neighbours(NamedTuple):
-    """For each image [N]: the distance to its nearest training image, that image's index, and the distance (spacing)
-    from there to the next training image."""
+    """The nearest training image of each of N images: its distance, its index and its spacing.
+
+    The spacing is the distance from that training image to the training image nearest to it.
+    """
 
     distance: Tensor
     train_index: Tensor
@@ -25,7 +27,7 @@ class Neighbours(NamedTuple):
 
     @property
     def ratio(self) -> Tensor:
-        """distance / spacing; below 1, the image is closer to that training image than any other training image is."""
+        """Distance / spacing; below 1, the image is closer to that training image than any other training image is."""
         return torch.where(self.distance == 0, 0.0, self.distance / self.spacing)
 
 
@@ -38,7 +40,7 @@ def training_neighbours(images: Tensor, train: Tensor) -> Neighbours:
 
 
 def authentic_pct(found: Neighbours) -> float:
-    """AuthPct: percentage of images that are farther from their nearest training image than its own neighbour is.
+    """Return AuthPct, the percentage of images with a `ratio` above 1.
 
     Source: Alaa et al. 2022, sec. 3.3, as in Stein et al. 2023.
     """
@@ -46,9 +48,10 @@ def authentic_pct(found: Neighbours) -> float:
 
 
 def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
-    """P(a fake is closer to the training set than a held-out image), ties count half; distances [N], [M] -> 0 to 1.
+    """Return the probability that a fake is closer to the training set than a held-out image; ties count half.
 
-    0.5 for a perfect generator, 1 for copies. The statistic of Mann & Whitney 1947; for generators, Meehan et al. 2020.
+    fake, heldout: distances [N], [M]. The result is 0.5 for a perfect generator and 1 for copies. Source: Mann &
+    Whitney 1947; for generators, Meehan et al. 2020.
     """
     ordered = heldout.sort().values
     nearer = len(ordered) - torch.searchsorted(ordered, fake, right=True)
@@ -57,10 +60,11 @@ def closer_than_heldout(fake: Tensor, heldout: Tensor) -> float:
 
 
 def close_share(fake: Tensor, heldout: Tensor, quantile: float = CLOSE_QUANTILE) -> tuple[float, float]:
-    """Share of fakes as close to the training set as the closest 1 % of held-out images, and its expected value.
+    """Return the share of fakes as close to the training set as the closest 1 % of held-out images.
 
-    distances [N], [M], M >= 100. It finds a few copies among many originals, which an average would hide. A perfect
-    generator is expected to have k / (M + 1), where k counts these held-out images, including ties with the last one.
+    fake, heldout: distances [N], [M], M >= 100. The second value is the share expected from a perfect generator:
+    k / (M + 1), where k counts these held-out images, including ties with the last one. The share shows a few copies
+    among many originals, which an average would hide.
     """
     edge = heldout.sort().values[max(0, int(quantile * len(heldout)) - 1)]
     expected = int((heldout <= edge).sum()) / (len(heldout) + 1)
@@ -74,7 +78,7 @@ class NearestPair(NamedTuple):
 
 
 def nearest_pairs(found: Neighbours, n: int = 16) -> list[NearestPair]:
-    """The n pairs most like copies, sorted by `ratio`; sorting by distance would list the simplest images."""
+    """Return the n pairs with the smallest `ratio`. Sorting by distance would list the simplest images first."""
     ratio = found.ratio
     chosen = ratio.argsort(stable=True)[:n]
     return [NearestPair(int(image), int(found.train_index[image]), float(ratio[image])) for image in chosen]

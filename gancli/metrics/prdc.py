@@ -22,7 +22,7 @@ class PRDC(NamedTuple):
 
 
 def squared_radii(x: Tensor, k: int = K) -> Tensor:
-    """Squared distance from each row of x [N,F] to its k-th nearest other row -> [N]; needs N > k."""
+    """Return the squared distance from each row of x [N,F] to its k-th nearest other row -> [N]; needs N > k."""
     radii = x.new_empty(len(x))
     for rows, squared in squared_distances(x, x):
         squared.diagonal(rows.start).fill_(torch.inf)
@@ -31,7 +31,7 @@ def squared_radii(x: Tensor, k: int = K) -> Tensor:
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = K) -> PRDC:
-    """Compute all four; real [N,F], fake [M,F], float64, both longer than k.
+    """Compute precision, recall, density and coverage; real [N,F], fake [M,F], float64, both longer than k.
 
     Each image has a ball that reaches its k-th nearest neighbour in its own set. Precision is the share of fakes inside
     a real ball, recall the share of reals inside a fake ball, coverage the share of real balls that contain a fake.
@@ -60,10 +60,10 @@ def coverage(real: Tensor, real_radii: Tensor, fake: Tensor) -> float:
 
 
 def expected_coverage(n_real: int, n_fake: int, k: int = K) -> float:
-    """Coverage of a perfect generator: 1 - prod_j (N - j) / (M + N - j), j = 1..k; 0.969 at equal counts and k = 5.
+    """Return the coverage of a perfect generator, 1 - prod_j (N - j) / (M + N - j) with j = 1..k.
 
-    The product is the probability that none of the k nearest of a real image's N - 1 + M interchangeable neighbours is
-    a fake. (The density of a perfect generator is 1 at any counts.)
+    It is 0.969 at equal counts and k = 5. A real image has N - 1 + M interchangeable neighbours; the product is the
+    probability that none of the nearest k is a fake. (The density of a perfect generator is 1 at any counts.)
     """
     missed = 1.0
     for j in range(1, k + 1):

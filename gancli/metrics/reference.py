@@ -31,7 +31,7 @@ class Reference:
     seed: int = 0
 
     def scaled(self, features: Features) -> Tensor:
-        """The values to score: unchanged, or standardised on the real images if the extractor is relative."""
+        """Return the values to score: unchanged, or standardised on the real images if the extractor is relative."""
         if not self.extractor.relative:
             return features.values
         mean, std = self.real.values.mean(dim=0), self.real.values.std(dim=0)
@@ -41,7 +41,7 @@ class Reference:
         return torch.Generator().manual_seed(self.seed)
 
     def some(self, values: Tensor, n: int) -> Tensor:
-        """n random rows, always the same ones; all rows in their order if there are no more than n."""
+        """Return n random rows, always the same ones; if there are at most n rows, return all in order."""
         return values if n >= len(values) else values[torch.randperm(len(values), generator=self.generator())[:n]]
 
     @functools.cached_property
@@ -71,7 +71,10 @@ class Reference:
 
     @functools.cached_property
     def frechet_floor(self) -> float | None:
-        """None below F + 1 images a side: covariances are singular there, and the bias is not proportional to 1/n."""
+        """The Frechet distance between training and held-out images; None below F + 1 images per side.
+
+        With fewer images, the covariances are singular, and the bias is not proportional to 1/n.
+        """
         parts = self.equal_parts
         return frechet_distance(*map(moments, parts)) if parts and len(parts[0]) > parts[0].shape[1] else None
 
@@ -106,7 +109,7 @@ class ScoringCase:
         return len(self.values)
 
     def named(self, score: str) -> str:
-        """The name of a score with its extractor: fd_digits, kid_random; only Inception gives fid and kid."""
+        """Return the name of a score with its extractor, such as fd_digits; with Inception, fid and kid."""
         name = self.reference.extractor.name
         return {"fd": "fid"}.get(score, score) if name == "inception" else f"{score}_{name.replace('-', '_')}"
 
@@ -131,7 +134,7 @@ def coverage_floor(reference: Reference, n: int) -> float | None:
 
 @functools.lru_cache(maxsize=4)
 def prdc_floor(reference: Reference, n: int) -> PRDC | None:
-    """Score held-out images instead of fakes against n training images; None if there are too few.
+    """Return the scores of held-out images against n training images; None if there are too few.
 
     Precision and density depend only on the number of reals, so they use all n training images. Recall and coverage use
     equal counts.

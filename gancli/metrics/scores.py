@@ -14,7 +14,7 @@ from gancli.wording import format_list
 
 FEWEST_HELDOUT = 100  # the nearest 1 % must be at least one image
 MOST_PRDC = 10_000
-MANY_CLASSES = 100  # with at least this many, classes are counted as modes
+MANY_CLASSES = 100  # from this many on, they are counted as modes
 MOST_LISTED = 10
 COLLAPSED_RATIO = 0.1  # coverage below which precision is meaningless: all fakes may lie in a few huge balls
 FEWEST_COMPARED = 20
@@ -35,7 +35,7 @@ def counted_score(
     is_alarm: bool = False,
     details: Mapping[str, object] | None = None,
 ) -> Score:
-    """A score of all images of a case, or of n real and n generated images.
+    """Return a score of all images of a case, or of n real and n generated images if n is given.
 
     measured: the floor as measured with floor_n images.
     """
@@ -56,7 +56,10 @@ def smaller_count(case: ScoringCase) -> int:
 
 
 def frechet_scores(case: ScoringCase) -> list[Score]:
-    """The Frechet distance. With F images or fewer, a covariance is singular and the bias exceeds most differences."""
+    """Score the Frechet distance.
+
+    It needs at least F + 1 images: with fewer, a covariance is singular and the bias exceeds most differences.
+    """
     reference, name = case.reference, case.named("fd")
     needed = case.values.shape[1] + 1
     if smaller_count(case) < needed:
@@ -72,7 +75,7 @@ def frechet_scores(case: ScoringCase) -> list[Score]:
 
 
 def describe_distance(value: float, floor: float | None, bias: float) -> str:
-    """bias: the distance expected from sampling noise, used instead if too few images are held out for a floor."""
+    """Compare a Frechet distance with its floor, or with `bias`, the distance expected from sampling noise."""
     if floor is None and bias > 0:
         return (
             f"{value / bias:,.1f} times the distance expected from sampling noise; too few held-out images for a floor"
@@ -89,7 +92,7 @@ def describe_distance(value: float, floor: float | None, bias: float) -> str:
 
 
 def kernel_scores(case: ScoringCase) -> list[Score]:
-    """The kernel distance. It is unbiased: a perfect generator scores 0 on average with any number of images.
+    """Score the kernel distance. It is unbiased: a perfect generator scores 0 on average with any number of images.
 
     The reading compares it with 0, because its measured floor is much noisier if few images are held out.
     """
@@ -117,7 +120,7 @@ def describe_kernel_distance(value: float, error: float | None, n: int) -> str:
 
 
 def prdc_scores(case: ScoringCase) -> list[Score]:
-    """Precision, recall, density and coverage with equal numbers of images, at most 10,000."""
+    """Score precision, recall, density and coverage with equal numbers of images, at most 10,000."""
     reference = case.reference
     n = min(smaller_count(case), MOST_PRDC)
     if n < FEWEST_PRDC:
@@ -129,7 +132,7 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
     means = {
         "precision": f"{found.precision:.0%} of the generated images lie within the range of real images",
         "recall": f"{found.recall:.0%} of the real images lie within the range of generated images",
-        "density": "1 is ideal; lower: images lie where real ones are rare; higher: too many where these are common",
+        "density": "1 is ideal; below 1, images lie at the edge of the real ones; above 1, near typical ones",
         "coverage": f"{found.coverage:.0%} of the real images have a generated image nearby",
     }
     scores = []
@@ -146,7 +149,7 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
             verdict = describe_share(equal.recall, floor, share_difference_error(floor, m, m))
             verdict += f" (compared with {m:,} images each)" if floors and m < n else ""
         if name == "precision" and found.coverage < COLLAPSED_RATIO:
-            verdict = ", but this is meaningless here: hardly any real image has a generated image nearby"
+            verdict = ", but this means nothing here: almost no real image has a generated image nearby"
         details = {"expected": expected.get(name), **({"value_at_floor_n": equal.recall} if name == "recall" else {})}
         at = m if floors else None
         reading = means[name] + verdict
@@ -157,9 +160,10 @@ def prdc_scores(case: ScoringCase) -> list[Score]:
 
 
 def share_difference_error(p: float | None, n: int, m: int | None) -> float:
-    """Standard error of the difference between two shares, measured on n and m images; p is the share of the m.
+    """Return the standard error of the difference between two shares, measured on n and m images.
 
-    Two images of each kind are added to p (Agresti & Coull 1998), so that shares of 0 and 1 have an error too.
+    p: the share among the m images. Two more images inside it and two outside are counted (Agresti & Coull 1998), so
+    that shares of 0 and 1 have an error too.
     """
     if p is None or not m:
         return 0.0
@@ -168,7 +172,7 @@ def share_difference_error(p: float | None, n: int, m: int | None) -> float:
 
 
 def describe_share(value: float, aim: float | None, noise: float, whom: str = "held-out images") -> str:
-    """Compare a share that should be high with its value for held-out images. noise: the error of the difference."""
+    """Compare a share (higher is better) with its value for held-out images. noise: the error of the difference."""
     if not aim:
         return ""
     if value > 0.97 * aim or value > aim - 4 * noise:
@@ -241,7 +245,7 @@ def mode_count_scores(case: ScoringCase) -> list[Score]:
 
 
 def memorization_scores(case: ScoringCase) -> list[Score]:
-    """Scores of copying. They use all training images, since a copy of a missing one would not be found."""
+    """Score copying. All training images are searched, since a copy of an omitted one would not be found."""
     reference = case.reference
     if len(reference.train) < 2:
         return [too_few_score(name, 2, case) for name in ("auth_pct", *NEARNESS)]
@@ -260,8 +264,7 @@ def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Sco
     floor = memorization.authentic_pct(held) if held else None
     noise = 100 * share_difference_error(None if floor is None else floor / 100, case.n, n_held)
     reading = (
-        f"{pct:.0f}% of the images are farther from their nearest training image than that image is from its own "
-        "nearest neighbour"
+        f"{pct:.0f}% of the images lie farther from their nearest training image than some other training image does"
     )
     verdict = UNLIKE_DATA_READING if floor and pct > 1.03 * floor + 4 * noise else describe_share(pct, floor, noise)
     pairs = [replace_nonfinite(pair._asdict()) for pair in memorization.nearest_pairs(found)]
@@ -279,7 +282,7 @@ def authenticity_score(case: ScoringCase, found: memorization.Neighbours) -> Sco
 
 
 def nearness_scores(case: ScoringCase, found: memorization.Neighbours) -> list[Score]:
-    """Whether the images lie closer to the training set than held-out images do."""
+    """Score whether generated images lie closer to the training set than held-out images do."""
     held, n = case.reference.heldout_neighbours, case.n
     n_held = 0 if held is None else len(held.distance)
     if held is None or n_held < FEWEST_HELDOUT:

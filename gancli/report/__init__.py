@@ -1,4 +1,4 @@
-"""A run folder to plots, a film and a page, without torch.
+"""Draw plots, a film and an HTML page from a run folder, without torch.
 
 Input: a run folder, nothing else. Output: loss.png, accuracy.png, score.png, progress.gif, report.html.
 Read first: page.py (report.html) and run_view.py (its facts about a run). series.py reads metrics.jsonl, charts.py

@@ -19,7 +19,7 @@ class Box:
     bottom: int
 
     def y(self, value: float) -> float:
-        """The y of a value; values outside the range are moved to its edge."""
+        """Return the y of a value; values outside the range are moved to its edge."""
         low, high = self.chart.range
         value = min(max(value, low), high)
         if self.chart.scale == "log":
@@ -28,7 +28,7 @@ class Box:
 
 
 def gridline_values(box: Box, gap: float) -> Sequence[float]:
-    """Round values for horizontal lines, at least `gap` apart."""
+    """Return round values for horizontal lines that are at least `gap` apart."""
     low, high = box.chart.range
     if box.chart.scale == "log":
         return keep_spaced([value for value in tick_candidates(high) if value >= low], box.y, gap)
@@ -38,20 +38,20 @@ def gridline_values(box: Box, gap: float) -> Sequence[float]:
 
 
 def round_steps(last: float, most: int) -> list[float]:
-    """Round values from 0 to `last`, with at most `most` steps."""
+    """Return round values from 0 to `last`, with at most `most` steps."""
     step = min(step for step in tick_candidates(last) if last / step <= most)
     return [i * step for i in range(int(last / step) + 1)]
 
 
 def tick_candidates(high: float) -> list[float]:
-    """1, 5 and 2 times the powers of ten up to `high`, over 24 decades, in this order."""
+    """Return the powers of ten up to `high` over 24 decades, largest first; then 5 times and 2 times these powers."""
     top = math.floor(math.log10(high)) if high > 0 else 0
     values = [factor * 10.0**power for factor in (1.0, 5.0, 2.0) for power in range(top, top - 24, -1)]
     return [value for value in values if value <= high]
 
 
 def keep_spaced(values: Sequence[float], place: Callable[[float], float], gap: float) -> list[float]:
-    """Keep each value that lies at least `gap` from all values kept before."""
+    """Keep each value whose place is at least `gap` from the places of all values kept before."""
     kept: list[float] = []
     for value in values:
         if all(abs(place(value) - place(other)) >= gap for other in kept):

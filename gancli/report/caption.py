@@ -10,7 +10,7 @@ FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
 def format_moment(nimg: int, last_nimg: int, n_train: float | None) -> str:
-    """'12.8 kimg · epoch 2.8', each number padded to its width at the end of the film."""
+    """Return '12.8 kimg · epoch 2.8'; each number is padded to its width at the end of the film."""
 
     def padded(value: float, last: float) -> str:
         return f"{value:.1f}".rjust(len(f"{last:.1f}"), FIGURE_SPACE)

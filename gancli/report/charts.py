@@ -32,7 +32,7 @@ from gancli.wording import format_significant
 Scale = Literal["linear", "share", "log"]
 MIN_EPOCHS = 8  # with fewer, the bold line is a moving average of the ticks
 UNSMOOTHED_POINTS = 20  # up to this many values are drawn without an average
-BOTH = "both"  # the accuracy on real and generated images together; films have no room for it
+BOTH = "both"  # accuracy on real and generated images together; omitted in films, which are too small
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Chart:
     ranks: bool = False
 
     def best(self) -> Line | None:
-        """The lowest value of all lines (the first of equal ones) as a line of one point; None without values."""
+        """Return the lowest value of all lines (the first if equal) as a line of one point; None without values."""
         points = [(value, kimg) for line in self.lines for value, kimg in zip(line.values, line.kimg, strict=True)]
         if not points:
             return None
@@ -90,7 +90,7 @@ class Chart:
     def thin_and_bold(
         self, line: Line, smooth: Callable[[Values], Values] = smooth_centred
     ) -> tuple[Line | None, Line]:
-        """The measured curve (thin) and its means or moving average (bold); few values give only a bold curve."""
+        """Return the measured curve (thin) and its means or moving average (bold); no thin one for few values."""
         if self.has_dots or (len(line.values) <= UNSMOOTHED_POINTS and line.means is None):
             return None, line
         kimg, values = line.means if line.means else (line.kimg, smooth(line.values))
@@ -146,9 +146,9 @@ DRAWABLE: dict[Scale, tuple[float, float]] = {
 
 
 def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
-    """Loss, accuracy and, if any run was scored, score of each run; each kind of chart has one range for all runs.
+    """Return each run's charts of loss and accuracy, and of score if any run was scored.
 
-    Raises RunError for a run without measurements.
+    Charts of one kind have the same range in all runs. Raises RunError for a run without measurements.
     """
     of_runs = [run_charts(run.read_config(), read_metric_records(run)) for run in runs]
     for run, charts in zip(runs, of_runs, strict=True):
@@ -160,9 +160,9 @@ def film_charts(runs: Sequence[RunDir]) -> list[list[Chart]]:
 
 
 def report_charts(runs: Sequence[tuple[Record, Sequence[Record]]]) -> list[list[Chart]]:
-    """The charts of film_charts and the health charts of each run; no charts without measurements.
+    """Return the charts of film_charts and the health charts of each run; no charts without measurements.
 
-    runs: config.json and the lines of metrics.jsonl of each. A run without values for a chart has it without lines.
+    runs: config.json and the lines of metrics.jsonl of each. If a run has no values for a chart, its chart is empty.
     """
     of_runs = [[*run_charts(*run), *health_charts(*run)] for run in runs]
     titles = dict.fromkeys(chart.title for charts in of_runs for chart in charts if chart.lines)
@@ -195,7 +195,7 @@ def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) 
 
 
 def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart, Chart]:
-    """Loss, accuracy and score charts of a run, from config.json and the lines of metrics.jsonl.
+    """Return the loss, accuracy and score charts of a run, from config.json and the lines of metrics.jsonl.
 
     Values that the run did not measure are missing.
     """
@@ -223,7 +223,7 @@ def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart,
 
 
 def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
-    """The ideal losses; one mark if both are equal."""
+    """Return marks at the ideal losses; one mark if both are equal."""
     marks = [
         Mark(value, tone, f"ideal {key[0].upper()}: {get_text(ideals, f'{key}_name')}".removesuffix(": "))
         for key, _, tone in LOSS_KEYS
@@ -235,7 +235,10 @@ def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
 
 
 def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple[Line, ...]:
-    """Curves of the ticks, or of the epochs if a run has no ticks. With MIN_EPOCHS epochs, these are the bold means."""
+    """Return curves of the ticks, or of the epochs if a run has no ticks.
+
+    From MIN_EPOCHS epochs on, the means of the epochs are the bold lines.
+    """
     epochs = drop_partial_mean(records, "epoch")
     ticks = drop_partial_mean(records, "tick") or epochs
     lines = []
@@ -247,7 +250,10 @@ def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple
 
 
 def score_chart(about: Record, records: Sequence[Record]) -> Chart:
-    """about: "eval" of config.json. A kernel distance can be negative, so its scale is linear."""
+    """Return the chart of the score that ranks models. about: "eval" of config.json.
+
+    A kernel distance can be negative, so its scale is linear.
+    """
     score, floor = get_text(about, "score"), get_number(about, "floor")
     is_kernel = score.startswith("kid")
     kimg, values = drawable_points([record for record in records if record["kind"] == "eval"], score)
@@ -265,7 +271,7 @@ def score_chart(about: Record, records: Sequence[Record]) -> Chart:
 
 
 def health_charts(config: Record, records: Sequence[Record]) -> list[Chart]:
-    """Charts that show the health of training; values outside DRAWABLE are dropped."""
+    """Return charts that show the health of training; values outside DRAWABLE are dropped."""
     about = get_section(config, "eval")
     records = [*drop_partial_mean(records, "tick"), *(record for record in records if record["kind"] == "eval")]
     charts = []

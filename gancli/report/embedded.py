@@ -12,7 +12,7 @@ from PIL import Image
 from gancli.files import image_io
 from gancli.files.run_folder import RunDir, parse_nimg
 
-ENOUGH_FRAMES = 60  # if fewer original frames would fit, frames are reduced and compressed with small losses
+ENOUGH_FRAMES = 60  # if fewer original frames would fit, frames are reduced and compressed with a small loss
 REDUCED_PX, QUALITY = 960, 80  # width of reduced frames, and libwebp's quality
 
 
@@ -36,7 +36,7 @@ class EmbeddedFrames:
 
 
 def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
-    """Evenly spaced frames, including the last, whose URIs take at most `room` bytes. Raises RunError."""
+    """Return evenly spaced frames, including the last; their URIs take at most `room` bytes. Raises RunError."""
     paths = run.frame_paths()
     if not paths:
         return EmbeddedFrames()
@@ -56,7 +56,7 @@ def embed_frames(run: RunDir, room: int) -> EmbeddedFrames:
 
 
 def embed_picture(path: Path, room: int) -> EmbeddedPicture:
-    """One PNG in at most `room` bytes, reduced if necessary. Raises RunError."""
+    """Encode a PNG in at most `room` bytes, as a smaller WebP if necessary. Raises RunError."""
     if path.is_file() and data_uri_length(path.stat().st_size) <= room:
         return embed_original(path)
     width = REDUCED_PX
@@ -71,7 +71,7 @@ def embed_original(path: Path) -> EmbeddedPicture:
 
 
 def embed_reduced(path: Path, width: int = REDUCED_PX) -> EmbeddedPicture:
-    """Encode as WebP, at most `width` wide and ten times as high (WebP allows at most 16,383 pixels)."""
+    """Encode a PNG as WebP, at most `width` wide and ten times as high (WebP allows at most 16,383 pixels)."""
     image = Image.fromarray(image_io.read_png(path))
     scale = min(1, width / image.width, 10 * width / image.height)
     if scale < 1:
@@ -91,7 +91,7 @@ def data_uri_length(n_bytes: int) -> int:
 
 
 def choose_fitting(lengths: Sequence[int], room: int) -> list[int]:
-    """The indices of evenly spaced items that fit into `room` together; always includes the last one."""
+    """Return the indices of evenly spaced items that fit into `room` together; the last item is always included."""
     n = len(lengths)
     while n > 1 and sum(lengths[i] for i in spaced_indices(len(lengths), n)) > room:
         n = min(n - 1, round(0.95 * n))
@@ -99,6 +99,6 @@ def choose_fitting(lengths: Sequence[int], room: int) -> list[int]:
 
 
 def spaced_indices(n: int, most: int) -> list[int]:
-    """At most `most` evenly spaced indices from 0 to n - 1; always includes n - 1."""
+    """Return at most `most` evenly spaced indices from 0 to n - 1, always including n - 1."""
     places = np.linspace(n - 1, 0, min(n, most)).round().astype(int)
     return [int(place) for place in np.unique(places)]

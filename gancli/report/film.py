@@ -24,13 +24,13 @@ LONG_SIDE, MIN_WIDTH = 560, 420  # pixels of the pictures if there is one run; M
 ROW_WIDTH, MIN_SHARE = 1120, 300  # pixels of a row of runs, and of each run in it
 MOST_RUNS, PER_ROW = 8, 4
 GAP = 16  # between runs
-STRIP_MARGIN = 3 * GAP  # groups the runs of one moment in a strip
+STRIP_MARGIN = 3 * GAP  # wider than GAP, so that a strip shows which pictures belong to one moment
 SAMPLE_FRAMES = 16
 
 
 @dataclass(frozen=True)
 class Track:
-    """One run in a film: the upper `height` pixels of its frames (at least one frame), [H, W] or [H, W, 3]."""
+    """A run in a film: its frames (at least one), cut to their upper `height` pixels, [H, W] or [H, W, 3]."""
 
     run: RunDir
     label: str
@@ -41,7 +41,7 @@ class Track:
     height: int
 
     def place(self, nimg: int) -> int:
-        """The index of the frame to show at that moment: the latest so far, or else the first."""
+        """Return the index of the frame to show at a moment: the latest frame up to nimg, or the first frame."""
         return max(0, bisect_right(self.nimgs, nimg) - 1)
 
     def picture(self, place: int) -> Picture:
@@ -53,7 +53,10 @@ class Track:
 
 @dataclass(frozen=True)
 class ProgressFilm:
-    """moments: images seen at each frame, ascending. size: height and width of each run's picture with margins."""
+    """A planned film of one or more runs.
+
+    moments: images seen at each frame, ascending. size: height and width of each run's picture with margins.
+    """
 
     tracks: list[Track]
     scales: list[int]
@@ -81,7 +84,7 @@ class ProgressFilm:
             yield pad_picture(page, page.shape[0], page.shape[1] + self.margin)
 
     def part(self, i: int, place: int) -> Picture:
-        """A run's frame with its curves and caption. Curves are to the right of a single run, else below each run."""
+        """Draw a run's frame with its caption and curves: to the right of a single run, or below each of several."""
         track = self.tracks[i]
         nimg, last = track.nimgs[place], self.moments[-1]
         part = pad_picture(image_io.enlarge_pixels(track.picture(place), self.scales[i]), *self.size)
@@ -99,7 +102,7 @@ class ProgressFilm:
         return part
 
     def palette(self) -> Picture:
-        """Colours for all frames, chosen from a sample across the film; grey pictures use fixed ones."""
+        """Return colours for all frames, chosen from a sample across the film; grey pictures use fixed ones."""
         drawn = raster.curve_colours() if self.growing else np.zeros((0, 3), np.uint8)
         if self.is_grey:
             return np.unique(np.concatenate([gif.GREYS, drawn]), axis=0)
@@ -162,7 +165,7 @@ def open_track(run: RunDir, record: Record, label: str, rows: int | None) -> Tra
 
 
 def run_labels(runs: Sequence[RunDir], records: Sequence[Record]) -> list[str]:
-    """The shortest names that are different for all runs: 'quick · mnist', else their folders, else their paths.
+    """Return the shortest names that differ for all runs: 'quick · mnist', or their folders, or their paths.
 
     records: the config.json of each run.
     """
@@ -177,12 +180,12 @@ def run_labels(runs: Sequence[RunDir], records: Sequence[Record]) -> list[str]:
 
 
 def nearest_scale(side: int, wanted: int) -> int:
-    """The whole factor, at least 1, that brings `side` closest to `wanted`."""
+    """Return the whole factor, at least 1, that brings `side` closest to `wanted`."""
     return max(1, round(wanted / side))
 
 
 def pad_picture(picture: Picture, height: int, width: int) -> Picture:
-    """Centre the picture on a page."""
+    """Centre the picture on a page of height x width pixels."""
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     canvas = np.full((height, width, *picture.shape[2:]), PAPER, np.uint8)
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture

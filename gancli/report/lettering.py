@@ -18,7 +18,7 @@ def shorten_text(text: str, room: float, font: ImageFont.FreeTypeFont) -> str:
 
 @functools.cache
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's built-in font, which is the same on every machine."""
+    """Load Pillow's built-in font, which is the same on every machine."""
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font

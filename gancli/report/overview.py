@@ -1,4 +1,4 @@
-"""A one-line summary of each run folder: settings, length, best score, size, state. Broken runs have one too.
+"""Summaries of run folders: settings, length, best score, size and state, also for broken runs.
 
 It is fast enough for hundreds of runs: only the evaluations and the last line of a log are parsed.
 """
@@ -52,7 +52,7 @@ class Overview:
 
 
 def read_overview(run: RunDir) -> Overview:
-    """Summarise a run. Never raises because of the folder's contents."""
+    """Return the summary of a run. A broken folder gives a summary too, never an error."""
     size, is_running = disk_usage_bytes(run.path), run.is_locked()
     try:
         if is_running and not run.config.exists():  # the run is starting
@@ -80,13 +80,13 @@ def read_overview(run: RunDir) -> Overview:
 
 
 def last_progress_event(events: Sequence[Record]) -> str:
-    """The latest event except warnings: a key of END_STATES if the run has ended; '' without events."""
+    """Return the latest event except warnings: a key of END_STATES if the run has ended; '' without events."""
     latest_first = (str(line.get("event")) for line in reversed(events))
     return next((event for event in latest_first if event != "warning"), "")
 
 
 def read_measurements(path: Path) -> list[Record]:
-    """The evaluations of a metrics.jsonl and its last line of any kind; broken lines are skipped."""
+    """Read the evaluations of a metrics.jsonl and its last line of any kind; skip broken lines."""
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
     except OSError:

@@ -1,4 +1,4 @@
-"""One HTML file from run folders: pictures during training, curves, events, settings, data.
+"""Write one HTML file about runs: pictures during training, curves, events, settings, data.
 
 The file contains its style, script and pictures, so it opens from a disk; its content policy blocks all requests.
 run_view.py collects the facts about a run, and template/page.html has the layout and the fixed texts.
@@ -22,7 +22,7 @@ from gancli.video.timing import merge_moments
 from gancli.wording import format_significant
 
 FRAMES_ROOM = 3_600_000  # bytes of all frames
-MOST_LETTERS = 20_000  # letters of a command
+MOST_LETTERS = 20_000  # characters of a command
 TEMPLATES = Path(__file__).with_name("template")
 
 
@@ -33,7 +33,7 @@ def write_report(run: RunDir) -> Path:
 
 
 def render_report(runs: Sequence[RunDir]) -> bytes:
-    """Render the page of one run, or a page that compares several. Equal folders give equal bytes."""
+    """Render the page of one run, or a page that compares several runs. Equal folders give equal bytes."""
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a report compares at most {MOST_RUNS} runs, got {len(runs)}")
     records = [run.read_config() for run in runs]
@@ -91,7 +91,7 @@ def page_template() -> jinja2.Template:
 
 
 def moment_label(nimg: int, views: Sequence[RunView]) -> str:
-    """'12.8 kimg · epoch 2.8'; without the epoch if the runs have different training set sizes."""
+    """Return '12.8 kimg · epoch 2.8'; without the epoch if the runs have different training set sizes."""
     sizes = {view.n_train for view in views}
     n_train = sizes.pop() if len(sizes) == 1 else None
     return f"{nimg / 1000:,.1f} kimg" + (f" · epoch {nimg / n_train:,.1f}" if n_train and n_train > 0 else "")

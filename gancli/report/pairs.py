@@ -14,7 +14,7 @@ from gancli.report.lettering import DIM, INK, PAPER, load_font, shorten_text
 
 MOST_PAIRS, COLUMNS = 16, 4
 SIDE = 112  # pixels; images are enlarged until their longer side is about this long
-GUTTER, MARGIN = 20, 24  # around pairs, around everything
+GUTTER, MARGIN = 20, 24  # pixels around pairs, and around the whole picture
 MIN_WIDTH, MIN_COLUMN = 420, 120
 TITLE, TEXT = 20, 14
 SOFT_INK = 160

@@ -27,7 +27,7 @@ def draw_plots(run: RunDir) -> list[Path]:
 
 
 def plot_pages(run: RunDir) -> dict[Path, Canvas]:
-    """Draw the plots by path. Evaluations do not affect the plots of losses and accuracy, nor their kimg range."""
+    """Draw the plots; the keys are their paths. Evaluations do not change the loss and accuracy plots or their axes."""
     config, records = run.read_config(), read_metric_records(run)
     data, about = get_section(config, "data"), get_section(config, "eval")
     n_train = get_number(data, "n_train")

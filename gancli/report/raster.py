@@ -82,7 +82,7 @@ class Canvas:
         return cls(Image.new("RGB", (width, height), theme.paper), theme, size)
 
     def write(self, x: float, y: float, words: str, tone: str = "grey", anchor: str = "ls", size: int = 0) -> None:
-        """size: of the text in pixels; 0 uses the page's size."""
+        """Write text at (x, y). size: of the text in pixels; 0 uses the page's size."""
         draw, font = ImageDraw.Draw(self.image), load_font(size or self.size)
         draw.text((x, y), words, self.theme.tones[tone], font, anchor)
         self.words.append((words, draw.textbbox((x, y), words, font, anchor)))
@@ -107,9 +107,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A growing curve. since: for each fine pixel [h, w], the kimg at which the curve reaches it, or inf.
+    """A growing curve: the pixels that it covers, and when.
 
-    top: the first row of the page that it covers.
+    since: for each fine pixel [h, w], the kimg at which the curve reaches it, or inf. top: the first row of the page
+    that the curve covers.
     """
 
     color: str
@@ -135,7 +136,7 @@ class GrowingCharts:
     strokes: list[Stroke]
 
     def at(self, kimg: float) -> Picture:
-        """The charts at that moment [height, width, 3]; later measurements do not affect it."""
+        """Draw the charts at a moment, [height, width, 3]; later measurements do not affect the picture."""
         page = self.empty.copy()
         draw, now = ImageDraw.Draw(page), round(self.axis.x(kimg))
         for box in self.boxes:
@@ -171,7 +172,7 @@ def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: 
 
 
 def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: float | None, note: str) -> Canvas:
-    """Draw one or two charts, one below the other, from 0 to last_kimg (> 0) images seen, with a scale of epochs."""
+    """Draw one or two charts, one below the other, from 0 to last_kimg (above 0), with a scale of epochs."""
     heights = PANEL_HEIGHTS[len(charts) - 1]
     bottom, boxes = HEAD - BETWEEN, []
     for chart, height in zip(charts, heights, strict=True):
@@ -237,7 +238,7 @@ def draw_box(canvas: Canvas, box: Box) -> None:
 
 
 def draw_legend(canvas: Canvas, box: Box, baseline: int, title: str) -> None:
-    """Write the title, then each curve's name after a stroke in its colour, until the room is used up."""
+    """Write the title, then for each curve a stroke in its colour and its name, as long as there is room."""
     chart, size = box.chart, canvas.size
     entries = [(line.name, line.tone, [(0.0, 1.1)]) for line in chart.lines]
     entries += [(chart.marks_name, "grey", [(0.0, 0.4), (0.7, 1.1)])] if chart.marks else []
@@ -263,7 +264,7 @@ def label_marks(canvas: Canvas, box: Box) -> None:
 
 
 def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable[[Values], Values]) -> Iterator[Stroke]:
-    """Draw each curve: faint values behind their moving average, or a dot for each of few values."""
+    """Draw each curve: faint values behind their moving average; if there are few values, a dot for each."""
     for line in box.chart.lines:
         thin, bold = box.chart.thin_and_bold(line, smooth)
         is_single = theme is LIGHT and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
@@ -276,7 +277,7 @@ def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable
 def draw_stroke(
     box: Box, line: Line, axis: Axis, width: int, color: str, *, thickness: float, radius: float = 0, opacity: float = 1
 ) -> Stroke:
-    """Draw a curve; thickness and radius of its points in pixels. Points are large enough to make round joints."""
+    """Draw a curve; thickness and radius in pixels. Its points are as wide as the line, so that joints are round."""
     points = [(kimg, box.y(value)) for kimg, value in zip(line.kimg, line.values, strict=True) if math.isfinite(value)]
     heights = [round(y) for _, y in points] or [box.bottom]
     top, bottom = min(heights) - MARGIN, max(heights) + MARGIN
@@ -292,7 +293,7 @@ def draw_stroke(
 
 
 def curve_colours() -> Picture:
-    """Palette colours of curves [n, 3]: shades from each curve's colour to the page's."""
+    """Return palette colours of curves [n, 3]: shades from each curve's colour to the page's."""
     colors = [DARK.tones[tone] for tone in ("blue", "orange", "green")]
     ramps = [np.linspace([PAPER] * 3, ImageColor.getrgb(color), SHADES + 1)[1:] for color in colors]
     return np.concatenate(ramps).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The command that repeats a run, from its config.json."""
+"""Build the command that repeats a run, from its config.json."""
 
 import json
 import shlex
@@ -12,14 +12,15 @@ from gancli.wording import format_list
 
 ASKED_SOURCES = ("flag", "file")  # sources of settings that the user chose; the others are presets and rules
 CHOSEN_BY_TRIAL = ("threads", "precision")  # "auto" decides these by a trial
-MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths to list; limit for the processes of a foreign record
+MOST_TOTALS, MOST_PROCESSES = 5, 100_000  # earlier lengths to list; processes accepted from a foreign record
 
 
 def repeat_command(record: Record) -> str:
-    """The command with the settings from flags, a file or --init, and the threads and precision that a trial chose.
+    """Return the command that repeats a run.
 
-    A time budget becomes the number of images planned for it. The preset, the data and the version of gancli decide the
-    rest. Values missing from the record are omitted. `repeat_caveats` lists what the command cannot express.
+    It has the settings from flags, a file or --init, and the threads and precision that a trial chose. A time budget
+    becomes the number of images planned for it. The preset, the data and the version of gancli decide the rest. Values
+    missing from the record are omitted. `repeat_caveats` lists what the command cannot express.
     """
     train, sources, machine = (get_section(record, key) for key in ("train", "sources", "machine"))
     asked = {"preset": get_text(record, "preset"), "data": get_text(get_section(record, "data"), "source")}
@@ -43,7 +44,7 @@ def repeat_command(record: Record) -> str:
 
 
 def repeat_caveats(record: Record) -> list[str]:
-    """Reasons why the command gives different weights, or needs something else."""
+    """Return the reasons why the command gives different weights, or needs additional files."""
     train, sources = get_section(record, "train"), get_section(record, "sources")
     plan, init = get_section(record, "plan"), get_section(record, "init")
     found = []
@@ -68,7 +69,7 @@ def repeat_caveats(record: Record) -> list[str]:
 
 
 def setting_arguments(name: str, value: object) -> list[str]:
-    """The arguments for one setting: ["--lr", "0.002"], ["--no-ada"]."""
+    """Return the arguments for one setting: ["--lr", "0.002"], ["--no-ada"]."""
     off = config.off_flag_name(name)
     if isinstance(value, bool):
         return [config.flag_name(name) if value else off] if off else []
@@ -78,5 +79,5 @@ def setting_arguments(name: str, value: object) -> list[str]:
 
 
 def shortest_number(value: float) -> str:
-    """The shortest text that parses to this number: 60.0 -> '60', 1/3 -> '0.3333333333333333'."""
+    """Return the shortest text that parses to this number: 60.0 -> '60', 1/3 -> '0.3333333333333333'."""
     return short if float(short := f"{value:.15g}") == value else repr(value)

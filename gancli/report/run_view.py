@@ -1,4 +1,4 @@
-"""The facts about one run on the page, except its curves, read from its folder. Missing values are omitted."""
+"""Facts about a run for the page, except its curves, read from its folder. Missing values are omitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,10 @@ class ChartMark(NamedTuple):
 
 
 class SettingRow(NamedTuple):
-    """source: where the value comes from. is_asked: whether that is neither a preset nor a default."""
+    """A row of the settings table.
+
+    source: where the value comes from. is_asked: whether the user chose it, not a preset or a default.
+    """
 
     name: str
     value: str
@@ -47,7 +50,7 @@ class SettingRow(NamedTuple):
 
 
 class EvaluationView(NamedTuple):
-    """is_of_other_data: whether it used other data than the training."""
+    """An evaluation on the page. is_of_other_data: whether its data differ from the training data."""
 
     folder: str
     conditions: str
@@ -57,7 +60,7 @@ class EvaluationView(NamedTuple):
 
 @dataclass(frozen=True)
 class RunView:
-    """record: config.json. log: metrics.jsonl. events: events.jsonl. evaluations: the latest first."""
+    """The contents of a run folder: record (config.json), log (metrics.jsonl), events and evaluations, latest first."""
 
     run: RunDir
     name: str
@@ -69,7 +72,7 @@ class RunView:
 
     @classmethod
     def read(cls, run: RunDir, record: Record, name: str, frames_room: int) -> "RunView":
-        """frames_room: maximum bytes of its frames. Raises RunError."""
+        """Read the folder of a run. frames_room: maximum bytes of its frames. Raises RunError."""
         frames = embedded.embed_frames(run, frames_room)
         events = read_jsonl(run.events, skip_bad=True)
         return cls(run, name, frames, record, read_metric_records(run), events, list(scores.read_evaluations(run)))
@@ -107,12 +110,12 @@ class RunView:
         if n_left_out:
             notes.append(f"{shown:,} of {format_count(shown + n_left_out, 'frame')} shown")
         if self.frames.is_reduced:
-            notes.append("compressed with a slight loss of quality")
-        return "; ".join([*notes, "the originals are in frames/"]) if notes else ""
+            notes.append("compressed with a small loss of quality")
+        return "; ".join([*notes, "all originals are in frames/"]) if notes else ""
 
     @property
     def facts(self) -> list[Row]:
-        """The most important numbers."""
+        """The most important numbers of the run, with their labels."""
         nimg = max([0, *(line["nimg"] for line in [*self.log, *self.events[-1:]] if get_number(line, "nimg"))])
         total = get_number(get_section(self.record, "plan"), "total_nimg")
         end = last_progress_event(self.events)
@@ -193,7 +196,7 @@ class RunView:
 
     @property
     def scoring_conditions(self) -> tuple[object, ...]:
-        """Runs with equal values here have comparable scores."""
+        """The conditions of scoring; two runs have comparable scores if these are equal."""
         about = get_section(self.record, "eval")
         return get_text(self.data, "digest"), get_text(about, "features_sha256"), get_number(about, "n_fake")
 
@@ -203,7 +206,7 @@ def embed_if_there(path: Path) -> EmbeddedPicture | None:
 
 
 def differing_settings(runs: Sequence[RunView]) -> list[tuple[str, list[str]]]:
-    """Settings that differ between runs."""
+    """Return the settings that differ between runs, each with its value in every run."""
     trains = [{"preset": get_text(run.record, "preset"), **get_section(run.record, "train")} for run in runs]
     names = dict.fromkeys(name for train in trains for name in train)
     rows = [(make_printable(name), [format_value(train.get(name, "")) for train in trains]) for name in names]

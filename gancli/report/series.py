@@ -1,4 +1,4 @@
-"""The series that plots and films draw, from metrics.jsonl, and the axis ranges that show them."""
+"""Extract series from metrics.jsonl for plots and films, and choose axis ranges for them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ Record = Mapping[str, Any]  # a JSON object from a file, possibly damaged or fro
 
 
 def metric_series(records: Sequence[Record], key: str) -> tuple[Values, Values]:
-    """kimg [n] and values [n] of one measurement; lines without it are skipped."""
+    """Return kimg [n] and values [n] of one measurement; lines without it are skipped."""
     found = [(record["nimg"] / 1000, value) for record in records if (value := get_number(record, key)) is not None]
     kimg, values = zip(*found, strict=True) if found else ((), ())
     return np.array(kimg, np.float64), np.array(values, np.float64)
 
 
 def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
-    """The records of a kind, without the last one if it spans less than half the usual interval: it is too noisy."""
+    """Return the records of a kind; drop the last if it spans less than half an interval, because it is too noisy."""
     found = [record for record in records if record.get("kind") == kind]
     ends = [record["nimg"] for record in found[-3:]]
     is_cut = len(ends) == 3 and 2 * (ends[2] - ends[1]) < ends[1] - ends[0]
@@ -31,26 +31,26 @@ def drop_partial_mean(records: Sequence[Record], kind: str) -> list[Record]:
 def drawable_points(
     records: Sequence[Record], key: str, low: float = -math.inf, high: float = math.inf
 ) -> tuple[Values, Values]:
-    """Like metric_series, but without values that are not finite or lie outside [low, high]."""
+    """Return metric_series without values that are not finite or lie outside [low, high]."""
     kimg, values = metric_series(records, key)
     kept = np.isfinite(values) & (values >= low) & (values <= high)
     return kimg[kept], values[kept]
 
 
 def smooth_centred(values: Values) -> Values:
-    """Centred moving average over a tenth of the points, and over fewer points near both ends."""
+    """Return the centred moving average over a tenth of the points; near both ends, over fewer points."""
     n = len(values)
     reaches = [min(n // 20, max(i, n // 60), max(n - 1 - i, n // 60)) for i in range(n)]
     return np.array([values[max(0, i - reach) : i + reach + 1].mean() for i, reach in enumerate(reaches)])
 
 
 def smooth_trailing(values: Values) -> Values:
-    """Moving average over the last tenth of the points so far; later points do not change it."""
+    """Return the moving average over the last tenth of the points so far; later points do not change it."""
     return np.array([values[i - i // 10 : i + 1].mean() for i in range(len(values))])
 
 
 def axis_limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[float, float]:
-    """A range that shows the ideals and every group without its spikes; it starts at 0 if nothing is negative."""
+    """Return a range that shows all ideals and groups, without spikes; it starts at 0 if no value is negative."""
     finite = [group[np.isfinite(group)] for group in groups if np.isfinite(group).any()]
     high = max([*map(typical_maximum, finite), *ideals], default=1.0)
     low = min([*(-typical_maximum(-group) for group in finite), *ideals, 0.0])
@@ -59,7 +59,7 @@ def axis_limits(groups: Sequence[Values], ideals: Sequence[float]) -> tuple[floa
 
 
 def log_axis_limits(values: Sequence[float]) -> tuple[float, float]:
-    """A log-scale range of at least one decade that shows every value above 0, limited to 1e-12 to 1e12."""
+    """Return a log-scale range of one decade or more that shows all values above 0, within 1e-12 to 1e12."""
     positive = [math.log10(min(max(value, 1e-12), 1e12)) for value in values if value > 0]
     low, high = min(positive, default=0.0), max(positive, default=0.0)
     room = max(0.06 * (high - low), (1 - (high - low)) / 2)
@@ -67,6 +67,6 @@ def log_axis_limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def typical_maximum(values: Values) -> float:
-    """The largest value within three medians, or the 90th percentile if that is larger."""
+    """Return the largest value up to three times the median magnitude, or the 90th percentile if that is larger."""
     usual = values[values <= 3 * np.median(np.abs(values))]
     return float(max([*usual, np.percentile(values, 90, method="lower")]))

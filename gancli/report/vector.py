@@ -1,6 +1,6 @@
-"""Charts as a small SVG and the labels around it, for the page template.
+"""Draw charts for the page template, each as a small SVG with labels around it.
 
-The page stretches the SVG to the room it has. So positions are shares of width and height, and text is not in the SVG.
+The page stretches the SVG to fit. So positions are shares of width and height, and text is not in the SVG.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,10 @@ class BestMark:
 
 @dataclass(frozen=True)
 class CurvePaths:
-    """SVG paths of a curve, some empty. thin: the values. bold: their moving average, or few values with dots.
+    """SVG paths of a curve, some empty.
 
-    now: the formatted value at each moment of the page.
+    thin: the values. bold: their moving average, or the values if they are few. dots: few values as dots. now: the
+    formatted value at each moment of the page.
     """
 
     name: str
@@ -51,7 +52,7 @@ class CurvePaths:
 
 @dataclass(frozen=True)
 class ChartDrawing:
-    """words: a description for screen readers."""
+    """A chart for the page template. words: a description for screen readers."""
 
     chart: Chart
     curves: list[CurvePaths]
@@ -63,7 +64,10 @@ class ChartDrawing:
 
 
 def draw_chart_svg(chart: Chart, moments_kimg: Sequence[float], last_kimg: float) -> ChartDrawing:
-    """moments_kimg: the moments of the page's pictures, ascending. last_kimg: the end of the axis, above 0."""
+    """Draw a chart for the page.
+
+    moments_kimg: the moments of the page's pictures, ascending. last_kimg: the end of the axis, above 0.
+    """
     box = Box(chart, 0, WIDE, 0, HIGH)
     best = chart.best() if chart.ranks else None
     return ChartDrawing(
@@ -97,7 +101,7 @@ def best_mark(box: Box, best: Line, last_kimg: float) -> BestMark:
 
 
 def svg_path(x: Values, y: Values) -> str:
-    """A line through all points, or through the extremes of each stretch if there are many points."""
+    """Return a path through all points; if there are many points, through the extremes of each stretch."""
     if len(x) > MOST_POINTS:
         stretches = np.array_split(np.arange(len(x)), MOST_POINTS // 2 - 1)
         extremes = {int(i) for some in stretches for i in (some[y[some].argmin()], some[y[some].argmax()])}
@@ -107,7 +111,7 @@ def svg_path(x: Values, y: Values) -> str:
 
 
 def svg_dots(x: Values, y: Values) -> str:
-    """Dots as strokes of zero length with round ends, which stay round when the drawing is stretched."""
+    """Return dots as strokes of zero length with round ends: they stay round when the drawing is stretched."""
     return "".join(f"M{a:.0f},{b:.0f}h0" for a, b in zip(x[-MOST_POINTS:], y[-MOST_POINTS:], strict=True))
 
 
@@ -116,7 +120,7 @@ def height_percent(box: Box, value: float) -> float:
 
 
 def describe_chart(chart: Chart) -> str:
-    """'loss over images seen: discriminator from 1.39 to 1.12; ideal 1.39'."""
+    """Describe a chart in words: 'loss over images seen: discriminator from 1.39 to 1.12; ideal 1.39'."""
     lines = [
         f"{line.name} from {format_exact(chart, float(line.values[0]))} "
         f"to {format_exact(chart, float(line.values[-1]))}"

@@ -18,20 +18,23 @@ NONE = "none"
 
 
 class Tracker(Protocol):
-    """If a method raises, the tracker is not called again and training continues. Construction must do nothing."""
+    """A tracker, which logs the events of a run. Its constructor must do nothing.
+
+    If a method raises, the tracker is not called again and training continues.
+    """
 
     def start(self, record: "RunConfig", run: Path, nimg: int) -> None:
-        """Called once, before all events.
+        """Start logging. Called once, before all events.
 
         record: the content of config.json; gancli.files.run_config.to_json converts it to plain values. run: the run
-        folder. nimg: images seen. It is above 0 if the run resumes; anything logged for later images is then obsolete.
+        folder. nimg: images seen. If it is above 0, the run is resumed, and everything logged after nimg is obsolete.
         """
 
     def event(self, event: Event) -> None:
-        """Called for each event; files that the event names are already on disk."""
+        """Log one event. The files that it names are already on disk."""
 
     def end(self) -> None:
-        """Called once after `start`, no matter how training ended."""
+        """Finish logging. Called once after `start`, even if training failed."""
 
 
 def tensorboard() -> Tracker:
@@ -67,7 +70,7 @@ def tracker_of_run(record: "RunConfig", warn: Callable[[str], None]) -> Tracker 
 def track_events(
     tracker: Tracker | None, record: "RunConfig", warn: Callable[[str], None]
 ) -> Iterator[Callable[[Event], None]]:
-    """Give the block a function to call with each event of a run.
+    """Yield a function that must be called with each event of a run.
 
     After the first failure, the tracker is not called again; `warn` gets the reason, and nothing else is affected.
     """

@@ -29,7 +29,7 @@ class TensorBoard:
             self.picture("frames", self.run.frame(0), 0)
 
     def open(self, nimg: int) -> None:
-        """Continue in a new file, which removes logged steps beyond nimg."""
+        """Continue in a new file; TensorBoard then hides logged steps after nimg."""
         self.end()
         folder = self.run.path / "tensorboard"
         if folder.is_symlink():
@@ -74,7 +74,7 @@ class TensorBoard:
 
 
 def settings_table(record: RunConfig) -> str:
-    """The settings as a Markdown table."""
+    """Format the settings as a Markdown table."""
     train, machine = dataclasses.asdict(record.train), msgspec.structs.asdict(record.machine)
     parts = {"preset": record.preset, **train, "data": record.data.name, **machine}
     return "\n".join(["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in parts.items())])

@@ -25,9 +25,10 @@ SHORTEST_MS = 1000 // MAX_FPS
 
 @dataclass(frozen=True)
 class Film:
-    """The input of a writer. frames: one shape, as many as durations, separate arrays, drawn one by one.
+    """The input of a function that writes a film.
 
-    palette: returns the colours of a GIF, uint8 [n, 3]; None uses the colours of the first frames. text: for PNGs.
+    frames: separate arrays of one shape, as many as durations; drawn one by one. palette: returns the colours of a GIF,
+    uint8 [n, 3]; None uses the colours of the first frames. text: for PNGs.
     """
 
     frames: "Iterator[Picture]"
@@ -38,12 +39,13 @@ class Film:
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """help: the form of -o. write: writes a film into an open file; None for a folder of frames.
+    """A row of VIDEO_FORMATS.
 
-    form: whether frames follow each other in time, side by side, or as files. longest_side: limit in pixels of a frame
-    or strip, set by decoders or browsers. tick_ms: the time of a frame is a multiple of it; `counting` explains this to
-    users. longest_ms: the longest time of a frame. has_text: whether the pictures contain their own record; otherwise
-    it is written next to the film. needs: a module, and how to install it.
+    help: the form of -o. write: writes a film into an open file; None for a folder of frames. form: whether frames
+    follow each other in time, side by side, or as files. longest_side: limit in pixels of a frame or strip, set by
+    decoders or browsers. tick_ms: the time of a frame is a multiple of it; `counting` explains this to users.
+    longest_ms: the longest time of a frame. has_text: whether the pictures contain their own record; otherwise it is
+    written next to the film. needs: a module, and how to install it.
     """
 
     help: str
@@ -105,13 +107,13 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
 
 
 def output_help() -> str:
-    """'x.gif, x.webp, x.mp4, x.png (a strip) or DIR (frames)'."""
+    """Return the help text for -o: 'x.gif, x.webp, x.mp4, x.png (a strip) or DIR (frames)'."""
     *names, last = (row.help for row in VIDEO_FORMATS.values())
     return f"{', '.join(names)} or {last}"
 
 
 def film_kind(path: Path) -> str:
-    """The key of VIDEO_FORMATS for the ending of a path; "" is a folder of frames. Raises ConfigError."""
+    """Return the key of VIDEO_FORMATS for the ending of a path; "" is a folder of frames. Raises ConfigError."""
     kind = path.suffix.lower()
     if not kind or path.is_dir():
         return ""
@@ -135,11 +137,11 @@ def write_film(
     record: SampleRecord | FilmRecord | None = None,
     force: bool = False,
 ) -> None:
-    """Write a film in the format of film_kind(path), by the rules of `outputs`. Films loop. For frames, see Film.
+    """Write a film in the format of film_kind(path), by the rules of `outputs`. Films loop.
 
-    durations_ms: at least 20 each, in ticks of the format; a strip and a folder ignore them.
+    frames: see Film. durations_ms: at least 20 each, in ticks of the format; a strip and a folder ignore them.
     record: how the film was made. It is embedded in every PNG, and written next to other files.
-    Raises RunError if the path exists, ConfigError for frames too large for the format.
+    Raises RunError if the path exists, ConfigError if frames are too large for the format.
     """
     from gancli.files.image_io import write_pictures
     from gancli.video.frames import check_frames
@@ -187,6 +189,6 @@ def check_film_size(path: Path, kind: str, frame: "Picture", n: int) -> None:
 
 
 def film_size_note(path: Path, advice: str) -> str | None:
-    """A line for a file larger than 10 MB, such as 'walk.gif has 14.2 MB; <advice>', else None."""
+    """Return a line about a file larger than 10 MB, such as 'walk.gif has 14.2 MB; <advice>', else None."""
     size = path.stat().st_size
     return f"{path.name} has {size / 1e6:.1f} MB; {advice}" if size > LARGE_BYTES else None

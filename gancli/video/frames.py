@@ -26,9 +26,10 @@ def check_frames(frames: Iterable[Picture], n: int) -> Iterator[Picture]:
 
 
 def frame_changes(frames: Iterable[Picture], step: int = 1) -> Iterator[tuple[int, int, Picture]]:
-    """Yield x, y and the smallest rectangle that changes from one frame to the next; x and y are multiples of step.
+    """Yield x, y and the smallest rectangle that changes from one frame to the next.
 
-    The first frame is complete. A frame equal to the one before becomes its first pixel, so it keeps its own time.
+    x and y are multiples of step. The first frame is complete. A frame equal to the one before becomes its first pixel,
+    so it keeps its own time.
     """
     before = None
     for frame in frames:

@@ -1,4 +1,4 @@
-"""GIF films with one palette for all frames, nearest colours and no dithering. Only changed pixels are stored."""
+"""Write GIF films: one palette for all frames, nearest colours, no dithering. Only changed pixels are stored."""
 
 import itertools
 import struct
@@ -27,10 +27,10 @@ def write_gif(
 
     frames: of one shape, as many as durations; drawn one by one, so a long film need not fit in memory.
     durations_ms: multiples of 10, since GIF counts hundredths of a second.
-    palette: uint8 [n, 3], distinct colours; the default is made from the first frames, PALETTE_PIXELS in all.
+    palette: uint8 [n, 3], distinct colours; by default from the first frames, about PALETTE_PIXELS pixels.
 
-    Pillow, under imageio, keeps all frames until it writes, and joins equal neighbours. So each frame is encoded as a
-    separate film; its data goes between the common header and the final byte.
+    Pillow, which imageio uses, keeps all frames in memory until it writes, and joins equal neighbours. So each frame is
+    encoded as a separate film; its data is written between the common header and the final byte.
     """
     stream = iter(frames)
     if palette is None:
@@ -65,7 +65,10 @@ def encode_gif_frame(index: Picture, duration_ms: int, palette: Picture) -> byte
 
 
 def gif_header_length(gif: bytes) -> int:
-    """Length of screen descriptor (13 bytes; the low bits of byte 10 give the palette size), palette and loop block."""
+    """Return the length of the screen descriptor, palette and loop block.
+
+    The descriptor has 13 bytes; the low bits of its byte 10 give the palette size.
+    """
     return 13 + 3 * (2 << (gif[10] & 7)) + 19
 
 
@@ -75,7 +78,7 @@ def place_frame_at(frame: bytes, x: int, y: int) -> bytes:
 
 
 def build_palette(frames: Iterable[Picture], most: int = COLOURS) -> Picture:
-    """At most `most` colours [n, 3] for all frames: 32 greys for grey frames, else a median cut of sampled pixels."""
+    """Choose up to `most` colours [n, 3] for all frames: 32 greys for grey frames, else a median cut of some pixels."""
     frames = list(frames)
     if frames[0].ndim == 2:
         return GREYS
@@ -105,7 +108,10 @@ class NearestColour:
         return places
 
     def search(self, colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-        """[m, 3] -> [m]. |c - p|^2 and |p|^2 - 2 c.p have the same minimum; these integers are exact in float32."""
+        """Return the index of the nearest palette colour: [m, 3] -> [m].
+
+        |c - p|^2 and |p|^2 - 2 c.p have their minimum at the same p; these integers are exact in float32.
+        """
         scores = (self.palette**2).sum(axis=1) - 2 * (colours.astype(np.float32) @ self.palette.T)
         nearest: npt.NDArray[np.intp] = scores.argmin(axis=1)
         return nearest

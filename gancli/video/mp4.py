@@ -1,4 +1,4 @@
-"""MP4 films that browsers play: H.264 by ffmpeg, from the package imageio-ffmpeg (extra gancli[video])."""
+"""Write MP4 films that browsers play: H.264 by ffmpeg, from the package imageio-ffmpeg (extra gancli[video])."""
 
 import itertools
 import subprocess
@@ -24,9 +24,9 @@ COLOUR_FILTER = (
 def write_mp4(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
     """Write a film without sound. frames: of one shape, as many as durations; drawn one by one.
 
-    The frame rate is constant: the mean of all frames but the last. Longer frames, such as a held last frame, are
-    repeated, rounded to whole frames. Odd sides grow by one pixel, since yuv420p needs even sides.
-    file: must have a path, because ffmpeg opens it. Raises RunError if ffmpeg fails.
+    The frame rate is constant: the mean rate of all frames except the last. Longer frames, such as a held last frame,
+    are repeated, rounded to whole frames. Odd sides grow by one pixel, since yuv420p needs even sides. file: must have
+    a path, because ffmpeg opens it. Raises RunError if ffmpeg fails.
     """
     paced_ms = durations_ms[:-1] or durations_ms
     step_ms = Fraction(sum(paced_ms), len(paced_ms))
@@ -42,7 +42,7 @@ def write_mp4(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence
 
 
 def repeat_frames(frames: Iterable[Picture], durations_ms: Sequence[int], step_ms: Fraction) -> Iterator[bytes]:
-    """Yield the pixels of each frame once per step of its time; rounding errors do not add up."""
+    """Yield the pixels of each frame once for each step of its duration; rounding errors do not add up."""
     end_ms = shown = 0
     for frame, duration in zip(frames, durations_ms, strict=True):
         end_ms += duration

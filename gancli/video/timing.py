@@ -1,4 +1,4 @@
-"""The timing of a film: its options, its moments, and the duration of each frame. Plain Python.
+"""The timing of a film: its options, its moments, and the duration of each frame.
 
 The kind of a film is its ending, a key of formats.VIDEO_FORMATS.
 """
@@ -20,8 +20,8 @@ LONGEST_S = 600
 class FilmOptions:
     """Options of a film. The defaults are those of progress.gif.
 
-    duration_s: total time of all frames but the last; replaces fps. hold_s: time of the last frame. every: show every
-    N-th moment. rows: show only this many rows of the grid, from the top; None shows all. kind: see above.
+    duration_s: total time of all frames except the last; replaces fps. hold_s: time of the last frame. every: show
+    every N-th moment. rows: show only this many rows of the grid, from the top; None shows all. kind: see above.
     """
 
     fps: float = 12.5
@@ -41,7 +41,7 @@ class FilmOptions:
 
 
 def frame_timeline(n: int, options: FilmOptions) -> list[int]:
-    """Milliseconds of each of n frames, from the rate or the duration; the last frame is held."""
+    """Return the milliseconds of each of n frames, from the rate or the duration; the last frame is held."""
     step_ms = frame_ms(options.kind, options.fps)
     if options.duration_s is not None and n > 1:
         step_ms = 1000 * options.duration_s / (n - 1)
@@ -55,7 +55,7 @@ def frame_timeline(n: int, options: FilmOptions) -> list[int]:
 
 
 def frame_ms(kind: str, fps: float) -> float:
-    """Milliseconds of a frame, rounded to the ticks of a GIF. Raises ConfigError for a rate out of range."""
+    """Return the milliseconds of a frame, rounded to the ticks of a GIF. Raises ConfigError for an invalid rate."""
     if not 1000 / SLOWEST_MS <= fps <= MAX_FPS:
         raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {MAX_FPS}, got {fps:g}")
     tick = VIDEO_FORMATS[kind].tick_ms
@@ -63,7 +63,7 @@ def frame_ms(kind: str, fps: float) -> float:
 
 
 def round_durations(n: int, step_ms: float, kind: str) -> list[int]:
-    """Durations of n frames of step_ms in whole ticks of the format; rounding errors do not add up."""
+    """Round the durations of n frames of step_ms to ticks of the format; rounding errors do not add up."""
     tick = VIDEO_FORMATS[kind].tick_ms
     ends = [tick * round(i * step_ms / tick) for i in range(n + 1)]
     return [end - start for start, end in itertools.pairwise(ends)]
@@ -72,8 +72,8 @@ def round_durations(n: int, step_ms: float, kind: str) -> list[int]:
 def merge_moments(runs: Sequence[Sequence[int]]) -> list[int]:
     """Merge the moments of several runs, each ascending, into one list.
 
-    Batches end at slightly different points in each run. Frames of different runs within half a step of the first of
-    them share one moment: that of the last of them, so all are shown.
+    Batches end at slightly different points in each run. So frames of different runs share one moment if they lie
+    within half a step of the first of them. That moment is the moment of the last of them, so all are shown.
     """
     moments: list[int] = []
     start, reach, joined = 0, 0.0, set(range(len(runs)))
@@ -87,7 +87,10 @@ def merge_moments(runs: Sequence[Sequence[int]]) -> list[int]:
 
 
 def half_frame_gap(nimgs: Sequence[int], nimg: int) -> float:
-    """Half the distance from a run's frame to the next (from the last one, to the one before); 0 for a single frame."""
+    """Return half the distance from a run's frame to the next frame; 0 if there is only one frame.
+
+    The last frame uses the distance to the frame before it.
+    """
     place = nimgs.index(nimg)
     near = nimgs[max(0, min(place, len(nimgs) - 2)) :][:2]
     return (near[-1] - near[0]) / 2

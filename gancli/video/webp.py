@@ -1,7 +1,7 @@
-"""Lossless animated WebP: libwebp encodes each picture, and this file writes the container.
+"""Write lossless animated WebP: libwebp encodes each picture, and this file writes the container.
 
-Pillow's own writer keeps every frame in memory until the end. The format, with little-endian sizes of 24 or 32 bits:
-https://developers.google.com/speed/webp/docs/riff_container
+Pillow's own writer keeps every frame in memory until the end. The file format, with little-endian sizes of 24 or 32
+bits: https://developers.google.com/speed/webp/docs/riff_container
 """
 
 import itertools
@@ -14,8 +14,8 @@ from gancli.files.image_io import Picture, encode_webp, map_in_threads
 from gancli.video.frames import frame_changes
 
 RIFF_HEADER = 12  # "RIFF", the size of the rest, "WEBP"
-ANIMATION_FLAG = 2  # set for a film
-NO_BLENDING_FLAG = 2  # set for a frame; the frame also stays visible under the next one
+ANIMATION_FLAG = 2  # in the header of an animated film
+NO_BLENDING_FLAG = 2  # in the header of a frame, which also stays visible under the next one
 
 
 def write_webp(file: IO[bytes], frames: Iterable[Picture], durations_ms: Sequence[int]) -> None:
@@ -44,7 +44,7 @@ def encode_webp_frame(frame: tuple[tuple[int, int, Picture], int]) -> bytes:
 
 
 def riff_chunk(kind: bytes, content: bytes) -> bytes:
-    """Build a chunk; content must have even length, which all content here has."""
+    """Build a chunk; content must have even length, which is true for all calls here."""
     return kind + struct.pack("<I", len(content)) + content
 
 

@@ -49,7 +49,7 @@ SCORER_N_FAKES = 2000
 
 @dataclass(frozen=True, eq=False)
 class ScoredSource:
-    """Something to score: a model, or images in a file, a folder or an array [N,C,H,W]. place: folder for outputs."""
+    """A source of images to score: a model, a file, a folder or an array [N,C,H,W]. place: folder for outputs."""
 
     name: str
     path: Path | None = None
@@ -63,7 +63,7 @@ class ScoredSource:
         return find_model.find_run_of_model(self.path) if self.model and self.path else None
 
     def fakes(self, n: int, data: ImageSet, seed: int, world: World) -> FakeImages:
-        """At most n of its images. Raises DataError if their shape is not that of the data."""
+        """Return at most n images of the source. Raises DataError if their shape is not that of the data."""
         if self.model:
             fakes = fakes_from_model(self.model, n, world)
         elif self.pictures is not None:
@@ -104,7 +104,7 @@ def open_scored_source(
 
 
 def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
-    """The real images to score against: `data`, or by default those that the models were trained on.
+    """Load the real images to score against: `data`, or by default the data set that the models were trained on.
 
     Raises ConfigError if the models have different data sets or none is known, DataError if it is missing or changed.
     """
@@ -124,7 +124,7 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
     record = read_run_config(run.config) if run else None
     source = record.data.source if record else name
     if not run and name not in DATASETS:
-        raise ConfigError(f"{title} was trained on {name!r}, which is no known data set; add --data")
+        raise ConfigError(f"{title} was trained on {name!r}, which is not a known data set; add --data")
     if loaded is None:
         if source not in DATASETS and not Path(source).exists():
             raise DataError(f"the images that {title} was trained on no longer exist at {source}; add --data")
@@ -139,10 +139,10 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
 
 
 def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
-    """Notes to show with the scores."""
+    """Return notes to show with the scores."""
     notes = list(
         reals.report.skipped if reals.report else reals.notes
-    )  # training has reported how pictures were changed
+    )  # training has already reported the conversion of pictures
     return notes + [
         f"{source.name} was trained on other images, so copying scores do not show whether it copies its own"
         for source in sources
@@ -161,9 +161,9 @@ def evaluate(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> list[ScoredImages]:
-    """Score at most n images of each source. metrics: names of suite.METRICS. extractor: of features, or "auto".
+    """Score at most n images of each source. metrics: names of suite.METRICS.
 
-    Raises ConfigError, DataError.
+    extractor: the name of a feature extractor, or "auto". Raises ConfigError, DataError.
     """
     reference = build_reference(reals, extractor, seed=seed, progress=progress, world=world)
     fakes = [source.fakes(n, reals, seed, world) for source in sources]
@@ -174,7 +174,7 @@ def evaluate(
 
 
 def evaluations_to_json(scored: Sequence[ScoredImages]) -> dict[str, object]:
-    """The contents of scores.json."""
+    """Return the contents of scores.json."""
     models = [{"source": each.source.name, **each.evaluation.to_json()} for each in scored]
     return models[0] if len(models) == 1 else {"models": models}
 
@@ -193,12 +193,12 @@ def save_evaluations(target: Path, scored: Sequence[ScoredImages], reals: ImageS
             if draw_nearest_pairs(folder / name, each.evaluation, each.fakes, reals, title):
                 drawn.add(name)
     for path in old:
-        if path.name not in drawn:  # belongs to the overwritten scores
+        if path.name not in drawn:  # the picture belongs to the overwritten scores
             path.unlink()
 
 
 def share_extractor(extractor: Extractor, world: World) -> Extractor:
-    """The extractor with its batches split between all processes."""
+    """Return the extractor with its batches split between all processes."""
     if world.size == 1:
         return extractor
 
@@ -222,8 +222,10 @@ def build_reference(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Reference:
-    """Features of a data set's training and held-out images, cached. world: the processes that extract these features,
-    and later those of generated images."""
+    """Extract the features of a data set's training and held-out images, or read them from the cache.
+
+    world: the processes that extract these features, and later the features of generated images.
+    """
     extractor = share_extractor(features.choose_extractor(chosen, data.name, image_shape(data)), world)
     folder = cache.cache_folder() / "features"
 
@@ -240,7 +242,7 @@ def build_reference(
 
 
 def predicts_classes_of(extractor: Extractor, class_names: Sequence[str]) -> bool:
-    """Whether an extractor reads the classes of the data: the names are equal, or the data's names are numbers."""
+    """Whether an extractor predicts the classes of the data: the names are equal, or the data's names are numbers."""
     numbers = [str(number) for number in range(len(extractor.class_names))]
     return list(class_names) in (list(extractor.class_names), numbers) and len(class_names) > 0
 
@@ -295,7 +297,7 @@ def build_scorer(
     progress: ProgressCallback = ignore_progress,
     world: World = ALONE,
 ) -> Scorer:
-    """The scorer that training uses, on SCORER_N_FAKES samples. Measures the floors of its scores first."""
+    """Build the scorer that training uses, on SCORER_N_FAKES samples. Measures the floors of its scores first."""
     against = build_reference(data, progress=progress, world=world)
     z = latents.latents_from_seeds(range(SCORER_N_FAKES), spec.z_dim)
     labels = latents.classes_from_seeds(range(SCORER_N_FAKES), class_counts) if spec.n_classes else None
@@ -328,9 +330,9 @@ def build_scorer(
 
 
 def choose_ranking(against: Reference) -> tuple[str, Evaluation]:
-    """The metric that ranks models in training, and its scores for real images, which have the floors.
+    """Choose the metric that ranks models in training; return it with its scores for real images.
 
-    Floors do not depend on the images that are scored.
+    These scores have the floors of the metric. Floors do not depend on the images that are scored.
     """
     as_many = against.real[torch.arange(SCORER_N_FAKES) % len(against.real)]
     for ranking in ("frechet", "kid"):

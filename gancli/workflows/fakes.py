@@ -21,7 +21,7 @@ from gancli.metrics.features import format_image_shape
 
 @dataclass(frozen=True, eq=False)
 class FakeImages:
-    """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or picked by number.
+    """Images to score: n of one shape (C, H, W), as a stream of uint8 [b,C,H,W] or chosen by index.
 
     requested: int64 [n], the class that each image should show, or None. class_names: () if unknown. about: plain
     values that describe where the images come from.
@@ -37,7 +37,7 @@ class FakeImages:
 
 
 def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
-    """The images of seeds 0 to n - 1, each in the class of its seed."""
+    """Use the images of seeds 0 to n - 1, each in the class of its seed."""
     spec, counts = model.info.spec, model.info.class_counts
 
     def some(seeds: Sequence[int]) -> Iterator[Tensor]:
@@ -55,7 +55,7 @@ def fakes_from_model(model: Model, n: int, world: World = ALONE) -> FakeImages:
 
 
 def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int) -> FakeImages:
-    """At most n images of a folder, zip or npz, chosen at random if there are more. Checks their shape."""
+    """Use at most n images of a folder, zip or npz, chosen at random if there are more. Checks their shape."""
     files = image_files.open_images(path, shape)
     if len(files) > n:
         files = files.subset(draw_numbers(len(files), n, seed))
@@ -63,12 +63,12 @@ def fakes_from_files(path: Path, n: int, shape: tuple[int, int, int], seed: int)
 
 
 def draw_numbers(total: int, n: int, seed: int) -> list[int]:
-    """n different numbers below total, in order."""
+    """Draw n different random numbers below total, in ascending order."""
     return sorted(torch.randperm(total, generator=rng.generator(seed, "files"))[:n].tolist())
 
 
 def fakes_from_array(pictures: Tensor, n: int, seed: int) -> FakeImages:
-    """At most n images of uint8 [N,C,H,W] in memory, chosen at random if there are more."""
+    """Use at most n images of uint8 [N,C,H,W] in memory, chosen at random if there are more."""
     if len(pictures) > n:
         pictures = pictures[draw_numbers(len(pictures), n, seed)]
 

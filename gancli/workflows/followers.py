@@ -1,4 +1,4 @@
-"""Run in all processes except the first: wait for its orders and compute with it. Never reads or writes a run."""
+"""The work of all processes except the first: execute its orders, without reading or writing run folders."""
 
 import functools
 import json
@@ -21,8 +21,10 @@ from gancli.workflows import evaluation
 
 
 def follow_orders(world: World) -> None:
-    """Execute the orders of the first process until it ends. Raises the errors of its orders, and LostProcessError if
-    that process is lost."""
+    """Execute the orders of the first process until it ends.
+
+    Raises LostProcessError if that process is lost, and the errors of the orders.
+    """
     engine: Engine | None = None
     model: Model | None = None
     while True:
@@ -51,7 +53,7 @@ def load_extractor_once(name: str, channels: int) -> Extractor:
 
 
 def build_follower_engine(content: bytes, world: World) -> Engine:
-    """An engine with the networks and images of the first process. Raises DataError, RunError, MemoryLimitError."""
+    """Build an engine like that of the first process. Raises DataError, RunError, MemoryLimitError."""
     record = parse_run_config(json.loads(content), Path("the order to train"))
     _, images = run_config.load_run_images(record)
     run_config.check_same_data(record, images)

@@ -33,7 +33,7 @@ class RemadeImage(NamedTuple):
 def remake_image(
     like: Path, source: Path | None, output: Path | None, outdir: Path, device: torch.device, *, force: bool
 ) -> RemadeImage:
-    """Generate the picture again, as a .png or in a new folder. Raises ConfigError, RunError, FileFormatError."""
+    """Generate a picture again, as a .png or in a new folder. Raises ConfigError, RunError, FileFormatError."""
     is_file = output is not None and bool(output.suffix) and not output.is_dir()
     if output and is_file and output.suffix.lower() != ".png":
         raise ConfigError(f"cannot write {output}: --like writes a .png; choose a .png or a folder")
@@ -57,7 +57,7 @@ def remake_image(
 
 
 def read_sample_record(like: Path) -> SampleRecord:
-    """The record inside a PNG of `gancli sample`. Raises RunError or FileFormatError for any other file."""
+    """Read the record inside a PNG of `gancli sample`. Raises RunError or FileFormatError for any other file."""
     if like.exists() and not like.is_file():
         raise RunError(f"{like} is not a file; give a PNG that gancli sample wrote")
     texts = image_io.read_png_text(like)
@@ -73,7 +73,7 @@ def read_sample_record(like: Path) -> SampleRecord:
 
 
 def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple[SampleRequest, GridShape]:
-    """The request and grid of a record, within the limits of the flags. Raises FileFormatError."""
+    """Return the request and grid of a record. Raises FileFormatError if they exceed the limits of the flags."""
     scale, grid = record.settings.get("scale"), record.settings.get("grid")
     if not (0 <= record.trunc <= config.MAX_TRUNC and type(scale) is int and 1 <= scale <= config.MAX_SCALE):
         raise FileFormatError(f"{like} records settings that gancli sample does not allow; choose another PNG")
@@ -88,9 +88,9 @@ def request_from_record(record: SampleRecord, like: Path, model: Model) -> tuple
 def find_recorded_model(
     record: SampleRecord, like: Path, source: Path | None, outdir: Path, device: torch.device
 ) -> tuple[Path, Model]:
-    """The model with the digest of the record: the given one, else one near the picture, else one at the recorded path.
+    """Find the model with the digest of the record.
 
-    Raises RunError, FileFormatError.
+    Try the given model; without one, models near the picture, then the recorded path. Raises RunError, FileFormatError.
     """
     others = []
     for path in candidate_models(source, outdir) if source else nearby_models(record, like):
@@ -108,17 +108,17 @@ def find_recorded_model(
 
 
 def candidate_models(source: Path, outdir: Path) -> list[Path]:
-    """The given model; for a run, also its best model."""
+    """Return the given model; for a run, also its best model."""
     path, place = locate_model(source, outdir)
     best = RunDir(place).best_model
     return [path, best] if path.parent == place and path != best and best.is_file() else [path]
 
 
 def nearby_models(record: SampleRecord, like: Path) -> Iterator[Path]:
-    """Existing files that may be the model: in the run that contains the picture, then at the recorded path."""
+    """Yield existing files that may be the model: in the run that contains the picture, then at the recorded path."""
     runs = [RunDir(provenance.path_from_here(folder)) for folder in like.absolute().parents[:3]]
     recorded = [Path(record.model)] if record.model.endswith(".safetensors") else []
     for path in dict.fromkeys([*(p for run in runs for p in (run.model, run.best_model)), *recorded]):
-        with contextlib.suppress(OSError):  # too long or not readable: anyone can write a record
+        with contextlib.suppress(OSError):  # anyone can write a record, so a path may be too long or unreadable
             if path.is_file():
                 yield path

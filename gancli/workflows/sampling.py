@@ -30,7 +30,7 @@ from gancli.video.formats import VIDEO_FORMATS
 
 N_SAMPLES, N_SAMPLES_IN_CLASSES = 64, 8  # default number of seeds
 MOST_WALKS = 1024
-WALK_PX, GRID_PX = 280, 560  # films are enlarged by a whole factor to about this size
+WALK_PX, GRID_PX = 280, 560  # films are enlarged by an integer factor to about this size
 PALETTE_FRAMES = 16
 
 
@@ -54,7 +54,7 @@ def plan_samples(
     trunc: float = 1,
     scale: int = 1,
 ) -> SampleRequest:
-    """A request for these seeds, or for seeds 0 to n - 1.
+    """Build a request for these seeds, or for seeds 0 to n - 1.
 
     classes: a list of names or numbers, or a text for ModelInfo.select_classes. Raises ConfigError for unknown classes
     and for numbers out of range.
@@ -79,7 +79,7 @@ def plan_samples(
 
 
 def fit_grid(files: SampleFiles, request: SampleRequest, resolution: int) -> SampleFiles:
-    """The files with the grid that was asked for, else a natural one. Raises ConfigError if the images do not fit."""
+    """Give the files the grid that was asked for, else the natural one. Raises ConfigError if the images do not fit."""
     cut = not files.ending and files.singles
     return replace(files, grid=write.grid_shape(request, resolution, files.grid, cut=cut))
 
@@ -116,7 +116,7 @@ def record_samples(
     trunc: float,
     settings: dict[str, object],
 ) -> SampleRecord:
-    """The record of how these images are made."""
+    """Build the record of how these images are made."""
     names = [source.model.info.class_names[label] for label in labels]
     return provenance.make_sample_record(
         command, source.path, source.model.digest, seeds=seeds, classes=names, trunc=trunc, settings=settings
@@ -142,7 +142,7 @@ class WalkFilm:
         return interpolate.render_walks(self.source.model, self.walks, self.grid[1], self.scale)
 
     def record(self, command: str, frame_ms: float | None) -> SampleRecord:
-        """The record of how the film is made. frame_ms: None if it does not move."""
+        """Build the record of how the film is made. frame_ms: None for a still strip."""
         walk = self.walks[0]
         settings: dict[str, object] = {
             "path": walk.path,
@@ -155,7 +155,7 @@ class WalkFilm:
         return record_samples(command, self.source, self.seeds, self.labels, self.trunc, settings)
 
     def palette(self) -> Picture | None:
-        """A palette for a colour GIF, from up to PALETTE_FRAMES frames spread over the walks; None for grey images."""
+        """Build a palette for a colour GIF from at most PALETTE_FRAMES frames of the walks; None for grey images."""
         if self.source.model.info.spec.channels == 1:
             return None
         coarse = [walk.with_length(PALETTE_FRAMES) for walk in self.walks]
@@ -206,8 +206,10 @@ def plan_walks(
 
 
 def split_seeds(seeds: str | None, n: int, cells: int) -> list[list[int]]:
-    """The seeds of each walk: the given seeds split equally; by default 0 to n - 1 for the first walk, n to 2n - 1 for
-    the second, ..."""
+    """Split the seeds equally between the walks.
+
+    By default the first walk has the seeds 0 to n - 1, the second n to 2n - 1, ...
+    """
     if cells > MOST_WALKS or n * cells > config.MAX_SEEDS:
         raise ConfigError(
             f"{cells:,} walks through {n:,} images each are too many; a grid holds at most {MOST_WALKS:,}"
@@ -227,7 +229,7 @@ def default_scale(grid: GridShape, resolution: int) -> int:
 
 
 def check_walk_size(frame_pixels: int, frames: int) -> None:
-    """Raises ConfigError if a film is too long or its frames too large. Called before anything is generated."""
+    """Raise ConfigError if a film is too long or its frames are too large. Call this before generating images."""
     if frames > config.MAX_FRAMES:
         raise ConfigError(f"{frames:,} frames are too many; a film has at most {config.MAX_FRAMES:,}")
     if frame_pixels > MOST_PIXELS:

@@ -46,26 +46,26 @@ class RunPlan:
 
     @property
     def folder(self) -> str:
-        """The name of its folder, without the number."""
+        """The name of the run folder, without its number."""
         return f"{self.record.preset}-{folder_slug(self.images.name)}"
 
     @property
     def notes(self) -> list[str]:
-        """Notes for the user, if no report is shown."""
+        """Notes to show to the user if no report is shown."""
         skipped = self.images.report.skipped if self.images.report else ()
         return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped]
 
     def rehearse(self, *, always: bool) -> Trial | None:
-        """Choose "auto" threads and precision, and try a few steps: always, or only if memory may be too small.
+        """Choose "auto" threads and precision, and try a few steps if memory may be too small.
 
-        Returns None if no steps were tried. Raises MemoryLimitError.
+        always: try them in any case. Returns None if no steps were tried. Raises MemoryLimitError.
         """
         self.record = autotune.tune_machine(self.record, self.trained)
         is_tried = always or trial.may_exceed_memory(self.record)
         return trial.run_trial(self.record, self.trained) if is_tried else None
 
     def create_trainer(self, run: RunDir, progress: ProgressCallback = ignore_progress) -> Trainer:
-        """The trainer of the run, whose folder must be locked."""
+        """Create the trainer of the run, whose folder must be locked."""
         scorer = build_run_scorer(self.record, self.images, self.world, progress)
         return Trainer(run, self.record, self.trained, scorer, self.start, self.world)
 
@@ -120,7 +120,7 @@ def reopen_run(
     """Reopen a run whose folder is locked, to continue it.
 
     asked: only kimg and epochs may differ from the run's; then the schedules are planned again. log: a new tracker,
-    which the config keeps. Raises ConfigError for other settings, RunError, DataError, FileFormatError.
+    which is saved in the config. Raises ConfigError for other settings, RunError, DataError, FileFormatError.
     """
     record = read_run_config(run.config)
     asked = presets.parse_setting_values(asked or {})
@@ -137,7 +137,7 @@ def reopen_run(
 
 
 def build_run_scorer(record: RunConfig, images: ImageSet, world: World, progress: ProgressCallback) -> Scorer | None:
-    """The scorer for training; None if evaluation is turned off."""
+    """Build the scorer for training; None if evaluation is turned off."""
     if not record.train.eval_kimg:
         return None
     counts = record.data.class_counts
@@ -155,10 +155,10 @@ def draw_run_outputs(run: RunDir) -> None:
 
 
 def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[[str], None]) -> RunEnded | None:
-    """Train to the end of the plan, or until the run is stopped. Returns its end, None if nothing was left to do.
+    """Train to the end of the plan, or until the run is stopped. Returns the RunEnded event.
 
-    Each event goes to `show`, then to the tracker and the report page. Errors of these two go to `warn` and do not end
-    training.
+    If the run was already finished, it returns None. Each event goes to `show`, then to the tracker and the report
+    page. Errors of these two go to `warn` and do not end training.
     """
     ended, refresh = None, ReportRefresher(trainer.run_dir, warn)
     tracker = registry.tracker_of_run(trainer.record, warn)
@@ -184,7 +184,7 @@ class ReportRefresher:
         if not isinstance(event, SnapshotSaved | Scored) or start_s < self.due_s:
             return
         if not refresh_report(self.run, self.warn):
-            self.warn = ignore_warning  # once is enough
+            self.warn = ignore_warning  # warn only once
         end_s = self.clock_s()
         self.due_s = end_s + REFRESH_REST_FACTOR * (end_s - start_s)
 
@@ -207,5 +207,5 @@ def ignore_warning(_: str) -> None: ...
 
 
 def folder_slug(name: str) -> str:
-    """A data set's name for use in a folder name."""
+    """Convert a data set's name to lower-case letters, digits and hyphens, for a folder name."""
     return re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")[:40] or "data"

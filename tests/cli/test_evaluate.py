@@ -370,7 +370,7 @@ def test_a_model_of_other_data_gets_a_note_and_one_of_another_size_is_refused(
     assert result.exit_code == 1 and "blobs has changed since" in result.stderr
     shutil.copy(run / "model.safetensors", "alone.safetensors")
     result = gancli("evaluate", "alone.safetensors")
-    assert result.exit_code == 2 and "which is no known data set; add --data" in result.stderr
+    assert result.exit_code == 2 and "which is not a known data set; add --data" in result.stderr
 
 
 def test_moved_data_are_reported_as_missing(run: Path, real: Path) -> None:
@@ -420,7 +420,7 @@ def test_probe_agrees_with_a_full_evaluation_of_the_same_size(real: Path) -> Non
     assert last["coverage"] == pytest.approx(scores["coverage"]["value"], abs=0.02)
 
 
-def test_every_metric_can_be_asked_for_alone(real: Path) -> None:
+def test_every_metric_can_be_computed_alone(real: Path) -> None:
     np.savez("good.npz", images=blobs(120, 3))
     for name in METRICS:
         result = gancli("evaluate", "good.npz", "--data", real, "--metrics", name, "--json")

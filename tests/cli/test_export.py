@@ -144,6 +144,6 @@ def test_missing_onnx_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = gancli("export", run, "--to", "onnx")
     assert (result.exit_code, result.stderr) == (
-        2, 'error: --to onnx needs the package onnxruntime; pip install "gancli[onnx]"\n'
+        2, 'error: --to onnx needs the package onnxruntime; run: pip install "gancli[onnx]"\n'
     )  # fmt: skip
     assert not (run / "exports").exists()

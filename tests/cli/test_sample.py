@@ -34,7 +34,7 @@ def test_sample_takes_the_newest_run_and_writes_a_grid_and_singles(run: Path) ->
     assert gancli("sample").stdout == f"64 images: {run / 'samples' / '00001'}\n"
 
 
-def test_a_model_file_alone_gives_the_same_pixels_elsewhere(run: Path, tmp_path: Path) -> None:
+def test_a_model_file_gives_the_same_pixels_in_another_folder(run: Path, tmp_path: Path) -> None:
     gancli("sample", run, "--seeds", "0-9,40", "-o", "here")
     alone = tmp_path / "elsewhere"
     alone.mkdir()

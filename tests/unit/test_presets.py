@@ -18,7 +18,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
     assert {name: getattr(classic, name) for name in recipe} == recipe
 
 
-def test_without_a_preset_the_default_is_taken() -> None:
+def test_without_a_preset_the_default_is_used() -> None:
     name, settings, sources = resolve_config(None)
     assert name == presets.DEFAULT_PRESET == "quick"
     assert settings == PRESETS["quick"]

@@ -18,7 +18,7 @@ from gancli.wording import format_about, format_duration, format_list, format_si
         (1e9, "1.00e+09"),
     ],
 )
-def test_numbers_have_three_digits(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert format_significant(value) == text
 
 
@@ -34,7 +34,7 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
         (2.56e6, "2,600,000"),
     ],
 )
-def test_estimates_have_two_digits(value: float, text: str) -> None:
+def test_estimates_have_two_significant_digits(value: float, text: str) -> None:
     assert format_about(value) == f"about {text}"
 
 

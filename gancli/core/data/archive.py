@@ -1,6 +1,7 @@
-"""Read untrusted zip and npz files: one entry at a time, size checked first, nothing unpacked to disk.
+"""Read entries of untrusted zip and npz files into memory, after a check of their size.
 
-A DataError about a single file holds only "what is wrong; what to do"; the caller adds the file's name.
+Nothing is unpacked to disk. A DataError about a single file holds only "what is wrong; what to do"; the caller adds the
+file's name.
 """
 
 import contextlib
@@ -23,10 +24,8 @@ from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError, make_printable
 
 LARGEST_BYTES = 1 << 28
-MOST_DEFLATED = (
-    200  # compression ratio; a larger file above it is a zip bomb, since picture files are compressed already
-)
 SMALL_BYTES = 1 << 24
+MOST_DEFLATED = 200  # highest compression ratio of entries above SMALL_BYTES; a higher one suggests a zip bomb
 LONGEST_HEADER = 1 << 14
 LONGEST_NAME = 60
 SAVE_ARRAY_HINT = "save it again with numpy.savez"
@@ -35,7 +34,7 @@ ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, R
 
 
 class UnreadError(DataError):
-    """The system failed to read a file; a later attempt may succeed."""
+    """Raised if the system failed to read a file; a later attempt may succeed."""
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
@@ -52,7 +51,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 @contextlib.contextmanager
 def translate_zip_faults() -> Iterator[None]:
-    """Translate errors of reading an entry to DataError."""
+    """Raise errors of reading an entry as DataError."""
     try:
         yield
     except ZIP_FAULTS as err:
@@ -62,11 +61,11 @@ def translate_zip_faults() -> Iterator[None]:
 
 
 def open_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """Open a stored or deflated entry; other methods can unpack a few bytes without bound. Raises DataError."""
+    """Open a stored or deflated entry; with other methods, a few bytes can unpack to any size. Raises DataError."""
     if info.flag_bits & 1:
         raise DataError("encrypted; make the zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("compressed by another method than deflate; make the zip with deflate")
+        raise DataError("compressed with a method other than deflate; make the zip with deflate")
     with translate_zip_faults():
         return archive.open(info)
 
@@ -110,11 +109,11 @@ def check_file_size(n_bytes: int) -> None:
 
 def check_compression(info: zipfile.ZipInfo) -> None:
     if info.file_size > max(SMALL_BYTES, MOST_DEFLATED * info.compress_size):
-        raise DataError(f"compressed more than {MOST_DEFLATED} times; store it without compression")
+        raise DataError(f"compressed by a factor of more than {MOST_DEFLATED}; store it without compression")
 
 
 def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Return shape and dtype of the array in a .npy file, leaving the file at the first element.
+    """Read shape and dtype of the array in a .npy file, up to its first element.
 
     Raises DataError. Source: the documentation of numpy.lib.format.
     """
@@ -143,10 +142,10 @@ def read_npy_header(entry: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.gene
 
 
 def without_fix(message: str) -> str:
-    """Return what a message says is wrong, without what to do about it."""
+    """Return the first part of an error message, what is wrong, without the advice after the last semicolon."""
     return message.rsplit("; ", 1)[0]
 
 
 def shorten_name(name: str) -> str:
-    """Return the end of a file's name, printable in one line."""
+    """Return a file's name in one printable line; only its end if it is long."""
     return make_printable(name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}")

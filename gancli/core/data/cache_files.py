@@ -1,4 +1,4 @@
-"""The files of a pixel cache: the pixels of two splits, a journal during the build, an index when it is complete.
+"""The files of a pixel cache: the pixels of two splits, a journal while it is built, an index once it is complete.
 
 The index and each journal line carry their own sha256, so any change to them is detected.
 """
@@ -44,8 +44,8 @@ class JournalStart(Struct):
 class JournalLine(Struct):
     """Progress of a cache. done: images processed in total. written: rows of each split in total.
 
-    faults, unread and header_counts cover only the images since the line before. faults: bad files. unread: those of
-    them that the system failed to read.
+    faults: bad files. unread: bad files that the system failed to read. These two and header_counts cover only the
+    images since the previous line.
     """
 
     done: int = 0
@@ -56,7 +56,7 @@ class JournalLine(Struct):
 
 
 class CacheIndex(Struct):
-    """files: size and modification time of each split's file."""
+    """The description of a complete cache. files: size and modification time of each split's file."""
 
     version: int
     path: str
@@ -92,7 +92,7 @@ def json_checksum(values: object) -> str:
 
 
 def read_index(folder: Path) -> CacheIndex:
-    """Raises one of DAMAGE_ERRORS."""
+    """Read the index of a cache. Raises one of DAMAGE_ERRORS if it is missing or damaged."""
     return open_seal(json.loads((folder / INDEX).read_bytes()), CacheIndex)
 
 
@@ -113,9 +113,9 @@ def read_journal(folder: Path) -> tuple[Transform, list[JournalLine]] | None:
 
 @dataclass
 class CacheWriter:
-    """An unfinished cache in a folder; the fields that `JournalLine` also has are totals here.
+    """An unfinished cache in a folder. Fields that `JournalLine` also has are totals of all lines.
 
-    held: which images of the source are held out.
+    held: for each image of the source, whether it is held out.
     """
 
     folder: Path
@@ -151,7 +151,7 @@ class CacheWriter:
         return line
 
     def are_rows_there(self) -> bool:
-        """Whether the files hold all rows of the journal, and the journal belongs to this split."""
+        """Whether the files hold all rows in the journal, and the journal belongs to the same held-out images."""
         n_rows = [len(rows) for rows in split_rows(self.held[: self.done], self.faults)]
         files = [split_path(self.folder, split) for split in SPLITS]
         return n_rows == self.written and all(
@@ -161,7 +161,7 @@ class CacheWriter:
 
 
 def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | None:
-    """Resume a cache that an interrupted process left; None if its files are missing, damaged or of another split."""
+    """Resume the cache of an interrupted process; None if it is missing, damaged or has other held-out images."""
     if (journal := read_journal(folder)) is None:
         return None
     target, lines = journal
@@ -201,14 +201,14 @@ def split_bytes(n: int, target: Transform) -> int:
 
 
 def map_split(folder: Path, split: str, n: int, target: Transform) -> Tensor:
-    """Map the pixels of one split: read from disk on use; changes stay in memory. Raises ValueError."""
+    """Map the pixels of one split from disk; changes stay in memory. Raises ValueError for a file of wrong size."""
     path, n_bytes = split_path(folder, split), split_bytes(n, target)
     if path.stat().st_size != n_bytes:
         raise ValueError("size")
     shape = (n, target.channels, target.resolution, target.resolution)
     if not n:
         return torch.empty(shape, dtype=torch.uint8)
-    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # else mapping more than the memory fails
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # a file can be larger than memory
     with open(path, "rb") as file:
         pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     if n_bytes > devices.usable_memory_bytes() // 2:

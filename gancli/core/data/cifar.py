@@ -47,7 +47,7 @@ def load_cifar10_folder(folder: Path) -> ImageSet:
 
 
 def read_cifar10_file(path: Path) -> tuple[Tensor, Tensor]:
-    """Read images uint8 [N,3,32,32] and labels int64 [N] from one file, N at most 10,000.
+    """Read images uint8 [N,3,32,32] and labels int64 [N] from one file; N is at most 10,000.
 
     Source: the description of the binary version on the CIFAR-10 page.
     """
@@ -74,7 +74,7 @@ def download_cifar10(root: Path) -> Path:
     with urllib.request.urlopen(URL, timeout=TIMEOUT_S) as answer:
         archive = answer.read(MOST_BYTES + 1)
     if hashlib.md5(archive, usedforsecurity=False).hexdigest() != MD5:
-        raise OSError(f"received {len(archive):,} bytes of something else, perhaps from a proxy or login page")
+        raise OSError(f"received {len(archive):,} bytes that are not the archive, perhaps from a proxy or login page")
     folder = root / "files"
     folder.mkdir()
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
@@ -84,12 +84,12 @@ def download_cifar10(root: Path) -> Path:
 
 
 def find_archive_member(tar: tarfile.TarFile, name: str) -> bytes:
-    """Return the content of one file of an archive. Raises OSError if it is missing or not 10,000 images long."""
+    """Return the content of one file of an archive. Raises OSError if it does not hold 10,000 images."""
     try:
         file = tar.extractfile(name)
     except KeyError:
         file = None
     content = file.read(IMAGES_PER_FILE * RECORD_BYTES + 1) if file else b""
     if len(content) != IMAGES_PER_FILE * RECORD_BYTES:
-        raise OSError(f"{os.path.basename(name)} in the archive is missing or not {IMAGES_PER_FILE:,} images long")
+        raise OSError(f"{os.path.basename(name)} in the archive is missing or does not hold {IMAGES_PER_FILE:,} images")
     return content

@@ -1,6 +1,6 @@
 """Cluster unlabelled images, so that training can use clusters as classes.
 
-If clusters are drawn as often as they occur, G conditioned on a cluster is still an unconditional model of the images.
+If each cluster is sampled as often as it occurs in the training set, G still models the distribution of all images.
 Source: Sage et al. 2018 (1712.04407), who also fix the clusters before training; Liu et al. 2020 (2006.10728) update
 them during training.
 """
@@ -27,7 +27,7 @@ CHUNK_THUMBNAILS = 4096  # thumbnails processed at once
 def with_training_labels(
     images: ImageSet, *, conditional: bool, clusters: int, progress: ProgressCallback = ignore_progress
 ) -> ImageSet:
-    """Return the set with labels for training: its own if conditional, else clusters; none if it has too few images."""
+    """Return the set with its own labels if conditional, else with clusters as labels, or none for too few images."""
     if conditional and images.n_classes:
         return images
     k = min(clusters, len(images.images) // FEWEST_PER_CLUSTER)
@@ -47,7 +47,7 @@ def with_training_labels(
 
 
 def make_thumbnails(images: Tensor, progress: ProgressCallback = ignore_progress) -> Tensor:
-    """uint8 [N,C,H,W] -> uint8 [N, C THUMBNAIL_SIDE^2], each pixel the mean of an area."""
+    """Shrink images uint8 [N,C,H,W] -> uint8 [N, C THUMBNAIL_SIDE^2]; each pixel is the mean of an area."""
     n, (channels, *_) = len(images), images.shape[1:]
     small = torch.empty(n, channels * THUMBNAIL_SIDE**2, dtype=torch.uint8)
     step = max(1, CHUNK_BYTES // images[:1].nbytes) if n else 1
@@ -89,12 +89,12 @@ def kmeans_centres(points: Tensor, k: int, progress: ProgressCallback = ignore_p
 
 
 def centre_distances(points: Tensor, means: Tensor) -> Tensor:
-    """Squared distances of [N, d] to [k, d] -> [N, k]."""
+    """Return the squared distances [N, k] of points [N, d] to centres [k, d]."""
     return distances_from_squares(points, points.square().sum(1), means)
 
 
 def distances_from_squares(points: Tensor, squares: Tensor, means: Tensor) -> Tensor:
-    """As `centre_distances`, given the squared lengths of the points [N]."""
+    """Return `centre_distances` from the known squared lengths of the points, squares [N]."""
     return torch.addmm(squares[:, None], points, -2 * means.T).add_(means.square().sum(1)).clamp_(min=0)
 
 

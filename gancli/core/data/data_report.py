@@ -17,8 +17,9 @@ RowIndices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Copies:
-    """n: images that equal an earlier image, pixel by pixel. n_across: held-out images that equal a training image.
+    """Exact copies among the images of a data set.
 
+    n: images that equal an earlier image, pixel by pixel. n_across: held-out images that equal a training image.
     pairs: names of a few pairs, the earlier image first.
     """
 
@@ -29,10 +30,10 @@ class Copies:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
+    """The files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
 
-    done: what is done to the pictures, as sentences. faults: name and reason of each bad file. skipped: the same as a
-    sentence, () without any.
+    done: one sentence for each conversion of the pictures. faults: name and reason of each bad file. skipped: one
+    sentence about the bad files, () if there are none.
     """
 
     kinds: dict[str, int]
@@ -49,7 +50,7 @@ class DataReport:
 
 
 def format_faults(faults: Iterable[tuple[str, str]], most: int) -> str:
-    """List bad files as 'a.png (truncated; copy it again), b.png (truncated)': each fix is shown once."""
+    """List bad files as 'a.png (truncated; copy it again), b.png (truncated)'; each advice is shown once."""
     rows, shown = [], set()
     for name, reason in faults:
         rows.append(f"{shorten_name(name)} ({without_fix(reason) if reason in shown else reason})")
@@ -64,8 +65,8 @@ def find_copies(
     rows: RowIndices,
     heldout_rows: RowIndices,
 ) -> Copies:
-    """Find exact copies among training and held-out images. name: gives an image's name for its row."""
-    first: dict[int, int] = {}  # keyed by a 64-bit hash: 1 in 10 million odds of a collision among a million images
+    """Find exact copies among training and held-out images. name: returns the name of the image in a row."""
+    first: dict[int, int] = {}  # keys: 64-bit hashes; a collision among a million images has a probability of 3e-8
     copies, across = 0, 0
     pairs: list[tuple[int, int]] = []
     for place, picture in enumerate(itertools.chain(images, heldout)):

@@ -23,9 +23,9 @@ class ImageSet:
 
     images: uint8 [N,C,H,W]. labels: int64 [N] or None. heldout_*: the same for M held-out images; M may be 0.
     class_names: () without labels. name: the data set actually used (for a path, its last part). source: the argument
-    that makes `load_dataset` load it again from any folder. digest: sha256 over all images and labels with their
-    shapes, but without clusters. notes: messages to show the user once. report: facts about the files, None for named
-    sets and IDX files. is_clustered: the labels are clusters (core/data/clusters.py).
+    with which `load_dataset` loads it again, from any current folder. digest: sha256 over all images and labels with
+    their shapes, but without clusters. notes: messages to show the user once. report: facts about the files, None for
+    named sets and IDX files. is_clustered: the labels are clusters (core/data/clusters.py).
     """
 
     name: str
@@ -43,7 +43,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         if not are_valid_names(self.class_names):
             raise DataError(
-                f"{self.name} has two classes of one name, or a name longer than {LONGEST_NAME} letters; rename them"
+                f"{self.name} has two equal class names, or a name longer than {LONGEST_NAME} characters; rename them"
             )
 
     @property
@@ -119,10 +119,10 @@ def few_images_note(name: str, n: int) -> str:
 
 
 def heldout_mask(n: int, labels: Tensor | None) -> Tensor:
-    """Choose the held-out images of n -> bool [n]: about a tenth of each class, at most 10,000 in total.
+    """Choose which of n images are held out -> bool [n]: about a tenth of each class, at most 10,000 in total.
 
-    The choice is the same in every run: every k-th element of a fixed permutation sorted by class. No class loses all
-    its images to it: single images stay in training, and k is at least 10.
+    The choice is the same in every run: every k-th element of a fixed permutation sorted by class. Each class keeps
+    training images, because k is at least 10 and the only image of a class is never held out.
     """
     chosen = torch.zeros(n, dtype=torch.bool)
     if n < FEWEST_TO_HOLD_OUT:

@@ -20,7 +20,7 @@ from gancli.errors import DataError
 
 MOST_PIXELS = 1 << 26
 MOST_BYTES = 1 << 28  # of the decoded pixels, before conversion to 8 bits
-MOST_SCANS = 100  # of a JPEG; progressive ones have about ten, and decoding each takes a pass over all pixels
+MOST_SCANS = 100  # of a JPEG; each takes a pass over all pixels, and a progressive JPEG has about ten
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 SEGMENT = re.compile(rb"\xff[^\0\1\xff\xd0-\xd8]")  # JPEG markers that start a segment, and the end marker
 MODE_NAMES = {
@@ -51,7 +51,7 @@ UPRIGHT_TRANSPOSES = {  # EXIF orientation -> the operation that turns the pictu
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF tags
 SIGNED_FORMAT = 2
 
-# Our errors replace what Pillow logs and warns about. Set globally, since catch_warnings is not thread-safe.
+# Our errors replace the log and the warnings of Pillow. Set globally, because catch_warnings is not thread-safe.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -63,7 +63,7 @@ class ImageHeader:
     kind: a key of IMAGE_FORMATS. width, height: after turning it upright.
     mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: its mode or palette is grey.
     is_oriented: EXIF turns or mirrors it. has_profile: it has a colour profile, which is ignored.
-    has_more_frames: it is an animation or has several pages; the first is used.
+    has_more_frames: it is an animation or has several pages, of which only the first is used.
     """
 
     kind: str
@@ -85,7 +85,8 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
     """Read the header; also return a function that loads the pixels upright, with mode L, LA, RGB or RGBA.
 
     data: a file's bytes, or pixels [H, W] or [H, W, 1 or 3].
-    16-bit values keep their high byte; CMYK becomes RGB. Both steps raise DataError("what is wrong; what to do").
+    16-bit values keep their high byte; CMYK becomes RGB. This function and the returned one raise
+    DataError("what is wrong; what to do").
     """
     if isinstance(data, np.ndarray):
         return open_array(data)
@@ -98,7 +99,7 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
 
 
 def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
-    """As `open_image`, for pixels; their kind is npz."""
+    """Do the work of `open_image` for an array of pixels; its kind is npz."""
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
     header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
@@ -137,7 +138,7 @@ def open_webp(data: bytes) -> tuple[ImageHeader, PixelLoader]:
 
 
 def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple[ImageHeader, PixelLoader]:
-    """Use only Pillow's reader for this kind; Image.open would try others too."""
+    """Do the work of `open_image` with this reader alone; Image.open would also try readers of other kinds."""
     with translate_pillow_errors():
         image = reader(io.BytesIO(data))  # type: ignore[call-arg]
         check_pixel_count(*image.size)
@@ -170,7 +171,7 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
             else:
                 loaded = Image.fromarray((np.asarray(image) >> (4 if layout == "I;12" else 8)).astype(np.uint8))
                 if tags.get(PHOTOMETRIC) == 0:
-                    loaded = ImageChops.invert(loaded)  # white is 0 in such files, and Pillow does not invert it
+                    loaded = ImageChops.invert(loaded)  # 0 is white in these files, and Pillow does not invert them
             return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns TIFF files itself
 
     return header, load
@@ -191,7 +192,7 @@ def mode_name(mode: str, is_deep: bool) -> str:
 
 
 def file_mode_name(mode: str, layout: str) -> str:
-    """As `mode_name`, taking the bit depth from the layout in the file."""
+    """Return a readable name of a Pillow mode, with the bit depth from the layout in the file."""
     return "16-bit grey" if layout.startswith(("I;12", "I;16")) else mode_name(mode, is_deep=";16" in layout)
 
 
@@ -201,7 +202,7 @@ def tag_values(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
 
 
 def file_layout(image: Image.Image) -> str:
-    """Return Pillow's name of the layout, such as RGB;16B; it distinguishes 16 from 8 bits per channel."""
+    """Return Pillow's name for the layout of pixels in the file, such as RGB;16B for 16 bits per channel."""
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
@@ -225,7 +226,7 @@ def check_pixel_count(width: int, height: int, pixel_bytes: int = 1) -> None:
 
 @contextlib.contextmanager
 def translate_pillow_errors() -> Iterator[None]:
-    """Translate any error of Pillow to DataError."""
+    """Raise any error of Pillow as DataError."""
     try:
         yield
     except (DataError, MemoryError):
@@ -245,7 +246,7 @@ def exif_orientation(exif: bytes | None) -> int:
     try:
         tags.load(exif)
         return valid_orientation(tags.get(ORIENTATION))
-    except Exception:  # as above; the orientation is optional
+    except Exception:  # any kind, as above; the orientation is optional
         return 1
 
 

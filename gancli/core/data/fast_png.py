@@ -1,4 +1,4 @@
-"""A PNG parser: faster than Pillow on small files; it also verifies checksums and detects missing rows.
+"""A PNG parser that is faster than Pillow on small files, verifies checksums and detects missing rows.
 
 Source: W3C, Portable Network Graphics (PNG) Specification, third edition.
 """
@@ -30,7 +30,10 @@ ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (
 
 @dataclass(frozen=True, eq=False)
 class Png:
-    """mode: L, LA, P, RGB or RGBA. depth: bits per channel. palette: uint8 [n, 3]; n = 0 unless mode is P."""
+    """A parsed PNG whose pixels are not decoded yet.
+
+    mode: L, LA, P, RGB or RGBA. depth: bits per channel. palette: uint8 [n, 3]; n = 0 unless mode is P.
+    """
 
     width: int
     height: int
@@ -43,7 +46,7 @@ class Png:
     def load(self) -> Image.Image:
         """Decode the pixels to mode L, LA, RGB or RGBA; 16-bit values keep their high byte. Raises DataError."""
         mode, layout = pillow_modes(self.mode, self.depth)
-        # Pillow undoes the row filters, but only takes zlib data: wrap the rows without compressing them again.
+        # Pillow undoes the row filters but accepts only zlib data, so wrap the rows in zlib without compressing them.
         rows = zlib.compress(inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0)
         try:
             image = Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
@@ -89,7 +92,10 @@ def plain_png_header(side: int, channels: int) -> bytes:
 
 
 def read_plain_rows(data: bytes, side: int, channels: int) -> bytes | None:
-    """Return the filtered rows of a PNG with that header and no optional chunks; else None. Raises DataError."""
+    """Return the filtered rows of a PNG that starts with `plain_png_header` and has no optional chunks, else None.
+
+    Raises DataError.
+    """
     if not data.startswith(plain_png_header(side, channels)):
         return None
     chunks = read_chunks(data)
@@ -106,7 +112,7 @@ def undo_filters(rows: Sequence[bytes], side: int, channels: int) -> npt.NDArray
     """Decode the filtered rows of N files -> uint8 [N, side, side, channels].
 
     All files are decoded as one tall picture, which takes half the time. A row of zeros precedes each file, since PNG
-    filters assume one above the first row. Raises DataError.
+    filters assume zeros above the first row. Raises DataError.
     """
     blank = bytes(1 + side * channels)
     tall, mode = zlib.compress(blank + blank.join(rows), level=0), {1: "L", 3: "RGB"}[channels]
@@ -155,7 +161,7 @@ def read_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def pillow_modes(mode: str, depth: int) -> tuple[str, str]:
-    """Return Pillow's mode for the decoded pixels, and its name of their layout in the file."""
+    """Return Pillow's mode for the decoded pixels, and Pillow's name for their layout in the file."""
     if depth == 16:
         return "RGBA" if mode == "LA" else mode, f"{mode};16B"
     if mode == "L" and depth == 1:
@@ -181,7 +187,7 @@ def apply_transparent_colour(image: Image.Image, colour: bytes, depth: int) -> I
     if len(colour) != 2 * pixels.shape[2] or image.mode not in ("L", "RGB"):
         raise DataError(DAMAGED)
     if depth == 16:
-        # the low byte, which Pillow dropped, would be needed to find the colour
+        # comparing pixels with the colour needs their low byte, which Pillow dropped
         raise DataError("16-bit with a transparent colour; save it with an alpha channel or 8 bits")
     value = np.frombuffer(colour, ">u2") * (255 // (2**depth - 1))
     alpha = np.where((pixels == value).all(axis=2), 0, 255)

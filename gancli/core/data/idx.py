@@ -48,7 +48,7 @@ def read_idx_split(folder: Path, split: str) -> tuple[Tensor, Tensor | None] | N
 
 
 def find_idx_file(folder: Path, split: str, kind: str) -> Path | None:
-    """Find the file of a split ("train", "t10k") and kind ("images-idx3", "labels-idx1"), plain before .gz.
+    """Find the file of a split ("train", "t10k") and kind ("images-idx3", "labels-idx1"); prefer plain to .gz.
 
     Raises DataError if the folder cannot be listed.
     """
@@ -87,7 +87,7 @@ def read_idx(path: Path, ndim: int) -> Tensor:
                 raise DataError(f"{path} is empty or too large: its header declares {dims} bytes; {REPLACE_HINT}")
             if is_packed and size > max(SMALL_BYTES, MOST_DEFLATED * path.stat().st_size):
                 raise DataError(
-                    f"{path} is compressed more than {MOST_DEFLATED} times; unpack it yourself if you trust it"
+                    f"{path} is compressed by a factor of more than {MOST_DEFLATED}; unpack it yourself if you trust it"
                 )
             data = bytearray()
             while chunk := file.read(min(CHUNK_BYTES, size + 1 - len(data))):

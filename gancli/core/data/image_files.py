@@ -27,7 +27,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Images of one shape (C, H, W). labels: int64 [N], or None. rows: ascending rows of the source."""
+    """Images of one shape (C, H, W). labels: int64 [N], or None. rows: their rows in the source, ascending."""
 
     source: ImageSource
     rows: Sequence[int]
@@ -92,7 +92,7 @@ def open_images(path: Path, shape: Shape | None = None) -> ImageFiles:
 
 
 def exact_pictures(source: ImageSource, rows: Sequence[int], shape: Shape | None = None) -> Iterator[Pixels]:
-    """Yield uint8 [H,W,C] of each usable row of the shape (C, H, W); then raise DataError if others were bad."""
+    """Yield the picture uint8 [H,W,C] of each good row; then raise DataError if others are bad or not of the shape."""
     faults = []
     for row in rows:
         try:
@@ -109,7 +109,7 @@ def exact_pictures(source: ImageSource, rows: Sequence[int], shape: Shape | None
 
 
 def match_shape(picture: Pixels, shape: Shape | None) -> Pixels:
-    """Convert uint8 [H,W,1 or 3] to the channels of this shape, if there is one. Raises DataError."""
+    """Convert a picture uint8 [H,W,1 or 3] to the channels of a shape; None keeps it unchanged. Raises DataError."""
     height, width, channels = picture.shape
     if shape is None or (channels, height, width) == shape:
         return picture

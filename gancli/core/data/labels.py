@@ -1,4 +1,4 @@
-"""Find the classes of picture files: from StyleGAN's dataset.json, else from the folders they lie in."""
+"""Find the classes of picture files: from StyleGAN's dataset.json, else from their folders."""
 
 import json
 import os
@@ -22,11 +22,11 @@ FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # lab
 
 
 def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None]) -> FoundLabels:
-    """Find labels for files with these names. read_beside: reads another file; None if missing. Raises DataError."""
+    """Find labels for files with these names. read_beside: reads any other file, None if missing. Raises DataError."""
     plain = [normalize_name(name) for name in names]
     outside = [name for name in plain if ".." in name.split("/")]
     if outside:
-        names_outside = f"{path} has file names that lead out of it, such as {shorten_name(outside[0])}"
+        names_outside = f"{path} has file names that point outside it, such as {shorten_name(outside[0])}"
         raise DataError(f"{names_outside}; make it again, or give --unconditional")
     base = common_folder(plain)
     for place in dict.fromkeys(("", base)):
@@ -74,7 +74,7 @@ def labels_from_folders(path: Path, names: Sequence[str], base: str) -> FoundLab
     check_class_count(len(classes), f"{inside} has {len(classes):,} class folders")
     longest = max(classes, key=len)
     if len(longest) > LONGEST_NAME:
-        long = f"{inside} has a class folder with a name longer than {LONGEST_NAME} letters, {shorten_name(longest)}"
+        long = f"{inside} has a class folder with a name longer than {LONGEST_NAME} characters, {shorten_name(longest)}"
         raise DataError(f"{long}; rename it, or give --unconditional")
     order = sorted(classes, key=lambda name: (int(name), name)) if all(map(str.isdecimal, classes)) else sorted(classes)
     place = {name: label for label, name in enumerate(order)}
@@ -109,4 +109,6 @@ def labels_from_dataset_json(path: Path, names: Sequence[str], data: bytes, base
 
 def check_class_count(n: int, what: str) -> None:
     if n > MOST_CLASSES:
-        raise DataError(f"{what}, but at most {MOST_CLASSES:,} classes work; merge some, or give --unconditional")
+        raise DataError(
+            f"{what}, but at most {MOST_CLASSES:,} classes are supported; merge some, or give --unconditional"
+        )

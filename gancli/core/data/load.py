@@ -51,7 +51,7 @@ def absolute_path(name: str) -> Path:
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
-    """A ProgressCallback that shows nothing."""
+    """Show nothing; the default ProgressCallback."""
 
 
 def load_dataset(
@@ -115,7 +115,7 @@ def open_archive(path: Path) -> ImageSource:
     return open_pictures_of_zip(path, opened)
 
 
-# (test whether a path is of this kind, function that opens it); the first match is used.
+# Pairs of a test and an opener: the first test that accepts a path selects its opener.
 SOURCES: list[tuple[Callable[[Path], bool], Callable[[Path], ImageSource]]] = [
     (Path.is_dir, open_folder),
     (Path.is_file, open_archive),
@@ -216,8 +216,8 @@ def epoch_permutation(n: int, seed: int, epoch: int) -> Tensor:
 def batch_indices(n: int, seed: int, nimg: int, batch_size: int) -> Tensor:
     """Choose the training images to show after nimg images -> int64 [batch_size], from 0 to n - 1.
 
-    Position p of the endless stream is element p % n of permutation p // n. It depends only on the arguments, so a
-    resumed run sees the same images as an uninterrupted one. The latest permutations are cached.
+    Training shows an endless stream of images: position p is element p % n of permutation p // n. The stream depends
+    only on n and seed, so a resumed run sees the same images as an uninterrupted one. Recent permutations are cached.
     """
     parts = []
     while batch_size > 0:

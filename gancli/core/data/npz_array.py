@@ -1,4 +1,4 @@
-"""Read the images of an npz, an array uint8 [N,H,W] or [N,H,W,C], row by row; and its labels."""
+"""Read the labels of an npz, and its images, uint8 [N,H,W] or [N,H,W,C], one by one."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,10 @@ MOST_IMAGES = 1 << 24
 
 @dataclass(eq=False)
 class NpzArray(ImageSource):
-    """info: the zip entry of the array. shape: [N,H,W] or [N,H,W,C]. entry: the open entry, at image `next_row`."""
+    """The images of an npz.
+
+    info: the zip entry of the array. shape: [N,H,W] or [N,H,W,C]. entry: the open entry, at image `next_row`.
+    """
 
     archive: zipfile.ZipFile = None  # type: ignore[assignment]
     info: zipfile.ZipInfo = None  # type: ignore[assignment]
@@ -48,7 +51,7 @@ class NpzArray(ImageSource):
         return f"row {row}"
 
     def read(self, row: int) -> Pixels:
-        """Read an image. Going back reopens the entry, since a zip verifies its checksum only if read in order."""
+        """Read an image. For an earlier row, reopen the entry: its checksum is verified only if it is read in order."""
         with name_array(self.path, self.info):
             if self.entry is None or row < self.next_row:
                 self.entry, self.next_row = open_zip_entry(self.archive, self.info), 0
@@ -77,7 +80,7 @@ class NpzArray(ImageSource):
 
 @contextlib.contextmanager
 def name_array(path: Path, info: zipfile.ZipInfo) -> Iterator[None]:
-    """Turn a DataError of a reader into one that names the array and the file."""
+    """Raise a DataError of the block as a SourceError that names the array and the file."""
     try:
         yield
     except DataError as err:

@@ -26,8 +26,9 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class FileList:
-    """sizes: in bytes. times: last modified, in ns. others: number of files that are not pictures, by extension.
+    """The picture files of a folder or zip.
 
+    sizes: in bytes. times: last modified, in ns. others: number of files that are not pictures, by extension.
     run_folder: the first run folder among the folders, "" if there is none.
     """
 
@@ -79,7 +80,7 @@ class PictureFiles(ImageSource):
         return replace(self, labels=class_labels, class_names=class_names, notes=notes, stamp=stamp.hexdigest())
 
     def rows_to_score(self) -> Sequence[int]:
-        """Skip sample grids, unless there are only grids."""
+        """Return all rows except sample grids; all rows if there are only grids."""
         names = enumerate(self.files.names)
         return [row for row, name in names if os.path.basename(name) not in CONTACT_SHEETS] or range(len(self))
 

@@ -76,7 +76,8 @@ def load_or_build_cache(
 ) -> PixelCache:
     """Open the cache of these pictures; build it if it is missing or damaged, or if files became readable.
 
-    There is one folder per path, options and stamp; once a new stamp is complete, the folder of the old one is deleted.
+    Each combination of path, options and stamp has its own folder. When the cache of a new stamp is complete, that of
+    the old stamp is deleted.
     verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
@@ -115,7 +116,7 @@ def remove_cache(path: Path) -> None:
 
 @contextlib.contextmanager
 def translate_os_errors(root: Path) -> Iterator[None]:
-    """Translate errors of the file system to DataError."""
+    """Raise errors of the file system as DataError."""
     try:
         yield
     except (OSError, RunError) as err:
@@ -132,7 +133,7 @@ def free_space_advice() -> str:
 
 @contextlib.contextmanager
 def cache_lock(path: Path, progress: ProgressCallback) -> Iterator[None]:
-    """Wait for other processes, then hold the lock during the block. It is released if the process dies."""
+    """Wait until no other process holds the lock, then hold it during the block. It ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         try:

@@ -14,7 +14,10 @@ EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB",
 
 @dataclass(frozen=True)
 class Transform:
-    """channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture."""
+    """The conversion of pictures to one size.
+
+    channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture.
+    """
 
     resolution: int
     channels: int
@@ -34,8 +37,8 @@ def read_image_header(data: bytes | Pixels) -> ImageHeader:
 def decode_image(data: bytes | Pixels, target: Transform) -> tuple[Pixels, ImageHeader]:
     """Decode a file, or an array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], possibly read-only, and its header.
 
-    The picture is turned upright by EXIF. Only its first frame is used. 16-bit values keep their high byte, so they are
-    scaled, not clipped. CMYK becomes RGB, transparent places show the background, colour profiles are ignored.
+    The picture is turned upright as its EXIF says. Only its first frame is used. 16-bit values keep their high byte, so
+    they are scaled, not clipped. CMYK becomes RGB, transparent places show the background, colour profiles are ignored.
     Raises DataError("what is wrong; what to do").
     """
     header, load = open_image(data)
@@ -100,5 +103,5 @@ def resize_image(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def image_to_array(image: Image.Image) -> Pixels:
-    """L or RGB -> uint8 [H, W, C], read-only."""
+    """Return the pixels of an L or RGB picture, uint8 [H, W, C], read-only."""
     return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)

@@ -28,14 +28,14 @@ Fault = tuple[int, str]
 
 
 class SourceError(DataError):
-    """The whole source cannot be read, not just one image."""
+    """Raised if the whole source cannot be read, not only one image."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedBlock:
     """The result of decoding n consecutive images. pixels: uint8 [good,C,R,R]. faults: index and reason of bad images.
 
-    unread: indices of those bad images that the system failed to read; a later attempt may succeed.
+    unread: indices of the bad images that the system failed to read; a later attempt may succeed.
     """
 
     n: int
@@ -73,7 +73,7 @@ class ImageSource(ABC):
         """Return a picture file's bytes, or pixels [H, W] or [H, W, 1 or 3].
 
         Raises DataError("what is wrong; what to do") for a bad image, UnreadError if a later attempt may succeed, and
-        SourceError with a whole message if no image can be read.
+        SourceError with a complete message if no image can be read.
         """
 
     @abstractmethod
@@ -124,7 +124,7 @@ class ImageSource(ABC):
 
 
 def decode_block(source: ImageSource, rows: range, target: Transform) -> DecodedBlock:
-    """Decode these images; plain PNGs that already have the target's size and channels are decoded together, faster."""
+    """Decode these images. Plain PNGs that need no conversion are decoded together, which is faster."""
     R, C = target.resolution, target.channels
     plain: dict[int, bytes] = {}
     others: dict[int, Pixels] = {}
@@ -154,5 +154,5 @@ def decode_block(source: ImageSource, rows: range, target: Transform) -> Decoded
 
 
 def to_channels_first(pixels: Pixels) -> Pixels:
-    """uint8 [N,R,R,C] -> [N,C,R,R]."""
+    """Convert uint8 [N,R,R,C] to [N,C,R,R]."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

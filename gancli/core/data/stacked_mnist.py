@@ -7,14 +7,14 @@ from gancli.core import rng
 from gancli.core.data.dataset import ImageSet, build_image_set
 from gancli.core.data.mnist import load_mnist, load_mnist_5k
 
-# Lin et al. 2018 (1712.04086) train on 128,000; half of that shows each class 64 times and takes 150 MB.
+# Lin et al. 2018 (1712.04086) train on 128,000 images. Half of them show each class 64 times and take 150 MB.
 N_TRAIN = 64_000
 N_HELDOUT = 10_000
 CLASS_NAMES = tuple(f"{number:03d}" for number in range(1000))
 
 
 def load_stacked_mnist() -> ImageSet:
-    """Build Stacked-MNIST from `mnist`; if only its 5,000-digit subset is available, the name says so."""
+    """Build Stacked-MNIST from `mnist`, or stacked-mnist-5k if only the 5,000-digit subset is available."""
     digits = load_mnist()
     return build_stacked_mnist("stacked-mnist" if digits.name == "mnist" else "stacked-mnist-5k", digits)
 

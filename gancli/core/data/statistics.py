@@ -10,7 +10,7 @@ from gancli.core.data.dataset import ImageSet
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
-MANY_PASSES = 10  # over few images; from here on the model may memorise them
+MANY_PASSES = 10  # with more passes over few images, the model may memorise them
 FEWEST_TO_SCORE = 100  # held-out images needed for closer_than_heldout, see metrics/scores.py
 FEW_IN_CLASS = 50
 UNEVEN_RATIO = 10  # size of the largest class over that of the smallest
@@ -19,7 +19,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class DataSurvey:
-    """A data set and its limits for training. classes: (name, training images, held-out images) of each class.
+    """The facts and warnings about a data set. classes: (name, training images, held-out images) of each class.
 
     n_ignored: number of classes that training ignores. smallest, largest: sizes of files, by area. passes: how often
     the whole run shows each image, None if unknown.
@@ -43,7 +43,7 @@ class DataSurvey:
 
 
 def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = True) -> DataSurvey:
-    """Collect everything to report. n_shown: number of images the whole run shows, None if unknown.
+    """Survey a data set. n_shown: number of images the whole run shows, None if unknown.
 
     conditional: whether training uses the classes.
     """
@@ -69,7 +69,7 @@ def survey_dataset(data: ImageSet, n_shown: int | None, *, conditional: bool = T
 
 
 def pixel_area(size: str) -> int:
-    """'640x480' -> 307200."""
+    """Return the area of a size: '640x480' gives 307200."""
     width, height = map(int, size.split("x"))
     return width * height
 
@@ -113,7 +113,7 @@ def few_images_warnings(n: int, n_heldout: int, passes: float | None) -> list[st
 
 
 def uneven_class_warnings(data: ImageSet) -> list[str]:
-    """Warn about classes with few images, or much fewer than the largest class."""
+    """Warn about classes with few images, or with far fewer than the largest class."""
     present = sorted((n, name) for name, n in zip(data.class_names, data.class_counts, strict=True) if n)
     if len(present) < 2:
         return []

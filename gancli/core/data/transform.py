@@ -30,7 +30,7 @@ class TransformOptions:
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
-    """Choose the resolution and channels of all pictures from their headers; without headers, the smallest grey."""
+    """Choose the resolution and channels of all pictures from their headers; 16 pixels and grey without any."""
     resolution = options.resolution or auto_resolution(headers)
     channels = options.channels or (3 if any(shows_colour(header, options) for header in headers) else 1)
     return Transform(resolution, channels, options.fit, options.background)

@@ -21,13 +21,13 @@ MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 @contextlib.contextmanager
 def on_meta_device() -> Iterator[None]:
-    """Networks built in this block have names, shapes and types, but take no memory or time."""
+    """Build networks without values in this block: they have names, shapes and types, but take no memory or time."""
     with torch.device("meta"), SkipInitialization():
         yield
 
 
 class SkipInitialization(TorchFunctionMode):
-    """Skips the random initialisation of meta tensors, for which torch would import its compiler (2 seconds)."""
+    """Skips the random initialisation of meta tensors, because torch would import its compiler for it (2 seconds)."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -59,7 +59,7 @@ def build_discriminator(spec: ModelSpec, *, spectral_norm: bool = False) -> nn.M
 
 
 def build_networks(spec: ModelSpec, seed: int, *, spectral_norm: bool = False) -> tuple[nn.Module, nn.Module]:
-    """A new G and D whose weights depend only on the seed; torch's global generator does not change."""
+    """Build a new G and D whose weights depend only on the seed; torch's global generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build_generator(spec), build_discriminator(spec, spectral_norm=spectral_norm)

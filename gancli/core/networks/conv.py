@@ -10,7 +10,7 @@ LARGEST_BASE = 10
 
 
 def map_sides(resolution: int) -> list[int]:
-    """Sides of the feature maps: the image's side halved at least twice, rounded down, until it is at most 10.
+    """Return the sides of the feature maps: the image side, halved (rounded down) at least twice, until at most 10.
 
     28 -> 14, 7. 256 -> 128, 64, 32, 16, 8. 100 -> 50, 25, 12, 6.
     """
@@ -21,7 +21,7 @@ def map_sides(resolution: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """z [N, z_dim] (and labels [N]) -> images [N,C,R,R] in [-1, 1]. Full width at the lowest map, half above it."""
+    """z [N, z_dim] (and labels [N]) -> images [N,C,R,R] in [-1, 1]. The lowest map has the full width, others half."""
 
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()
@@ -51,7 +51,10 @@ def upsample_layer(inputs: int, outputs: int, side: int) -> nn.ConvTranspose2d:
 
 
 class Discriminator(nn.Module):
-    """images [N,C,R,R] (and labels [N]) -> logits [N]; projection conditioning. The maps of G at half the width."""
+    """images [N,C,R,R] (and labels [N]) -> logits [N]; projection conditioning.
+
+    It has the map sides of G with half as many channels, then one convolution to the full width.
+    """
 
     def __init__(self, *, width: int, resolution: int, channels: int, n_classes: int) -> None:
         super().__init__()

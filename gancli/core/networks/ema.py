@@ -7,7 +7,7 @@ from torch import nn
 
 
 def copy_frozen(G: nn.Module) -> nn.Module:
-    """A frozen copy of G, as the start of the average."""
+    """Return a frozen copy of G, which the average starts from."""
     return copy.deepcopy(G).requires_grad_(False)
 
 

@@ -2,14 +2,14 @@
 
 from torch import Tensor, nn
 
-EMBEDDING_DIM = 16  # inputs of G for the class, next to z
+EMBEDDING_DIM = 16  # inputs of G for the class, in addition to z
 
 
 class ClassEmbedding(nn.Module):
-    """A vector for each class. training/finetune.py relies on two rules: the attribute of a network is called `embed`,
-    and a layer that reads z and the class reads z first.
+    """A learned vector for each class: labels int64 [N], or class weights float [N, n_classes] to blend -> [N, size].
 
-    labels int64 [N], or class weights float [N, n_classes] to blend classes -> [N, size].
+    training/finetune.py relies on two rules: a network holds it in the attribute `embed`, and a layer that reads z and
+    the class reads z first.
     """
 
     def __init__(self, n_classes: int, size: int, *, std: float = 1.0) -> None:

@@ -42,7 +42,7 @@ class ModelInfo:
     class_counts: tuple[int, ...] = ()  # training images per class; samples follow these frequencies
 
     def class_index(self, name: str) -> int:
-        """Index of the class with this name or number. Raises ConfigError."""
+        """Return the index of the class with this name or number. Raises ConfigError."""
         if not self.class_names:
             raise ConfigError("this model is unconditional, so it has no classes to choose from; remove --class")
         if name in self.class_names:
@@ -52,13 +52,13 @@ class ModelInfo:
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
     def class_indices(self, text: str) -> list[int]:
-        """'3', '1,7' or 'trouser,bag' -> class indices in this order. A name that contains a comma must stand alone."""
+        """Convert '3', '1,7' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
         if text in self.class_names:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
 
     def select_classes(self, text: str | None) -> tuple[int, ...]:
-        """'all' or names -> class indices, each once; () for None, which gives each seed its own class."""
+        """Convert 'all' or names to class indices, each once; None to (), with which every seed gets its own class."""
         if text is None:
             return ()
         if text == "all" and self.class_names and "all" not in self.class_names:
@@ -80,12 +80,12 @@ def save_model(path: Path, G: nn.Module, info: ModelInfo) -> None:
 
 
 def pack_model(G: nn.Module, info: ModelInfo) -> bytes:
-    """The content of the file; the same model gives the same bytes."""
+    """Return the content of a model file; the same model gives the same bytes."""
     return tensor_file.pack_tensors("model", G.state_dict(), dataclasses.asdict(info))
 
 
 def read_model_digest(path: Path) -> str:
-    """The digest in the header of a model file; the weights are not read."""
+    """Return the digest in the header of a model file, without reading the weights."""
     return tensor_file.read_tensor_header("model", path)["sha256"]
 
 
@@ -98,7 +98,7 @@ def load_model(path: Path, device: torch.device | None = None) -> Model:
 
 
 def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
-    """Check the metadata of a file. Raises FileFormatError."""
+    """Check and convert the metadata of a file. Raises FileFormatError."""
     try:
         checked = {
             "spec": ModelSpec(**meta["spec"]),
@@ -124,7 +124,7 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
 
 
 def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> nn.Module:
-    """The network that `build` makes, with the weights of a file.
+    """Build a network with `build` and load the weights of a file into it.
 
     Names, shapes and types are compared before any memory is allocated, so a file cannot make us build a huge model.
     Raises FileFormatError.
@@ -143,14 +143,14 @@ def build_with_weights(path: Path, build: Callable[[], nn.Module], tensors: dict
 
 
 def check_images_seen(path: Path, value: object) -> int:
-    """Raises FileFormatError."""
+    """Return a valid number of images seen. Raises FileFormatError for any other value."""
     if type(value) is not int or not 0 <= value < MOST_IMAGES:
         raise FileFormatError(f"{path} holds an invalid number of images seen; {RESTORE_HINT}")
     return value
 
 
 def check_class_names(path: Path, value: object) -> tuple[str, ...]:
-    """Raises FileFormatError."""
+    """Return a list of valid class names as a tuple. Raises FileFormatError for any other value."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise FileFormatError(f"{path} holds class names that are not a list of strings; {RESTORE_HINT}")
     if not are_valid_names(value):

@@ -1,7 +1,7 @@
 """Residual G and D after R3GAN (Huang et al. 2024, 2501.05441): no normalisation, no tanh, fix-up initialisation.
 
-Widths range from a laptop's to the published ones. The side of the maps is halved, rounded up, until it is at most 7:
-32 -> 16, 8, 4 as published; 28 -> 14, 7; 48 -> 24, 12, 6.
+Widths range from small ones for laptops to the published ones. The side of the maps is halved, rounded up, until it is
+at most 7: 32 -> 16, 8, 4 as published; 28 -> 14, 7; 48 -> 24, 12, 6.
 """
 
 import itertools
@@ -21,7 +21,7 @@ LEAKY_SLOPE = 0.2
 
 
 def stage_sides(resolution: int) -> list[int]:
-    """Sides of the maps, the largest first."""
+    """Return the sides of the maps, the largest first."""
     found = [resolution]
     while found[-1] > LARGEST_BASE:
         found.append(-(-found[-1] // 2))
@@ -29,11 +29,11 @@ def stage_sides(resolution: int) -> list[int]:
 
 
 def stage_widths(width: int, resolution: int) -> list[int]:
-    """Channels of each stage, starting at the resolution of the image.
+    """Return the channels of each stage, starting at the resolution of the image.
 
-    `width` up to 32 px, half of it up to 64 px, and so on, as published for 64 and 256 px, but at least an eighth.
-    Laptop widths have the full `width` only up to 8 px, because the largest maps take most of the time: width 64 at
-    28 px is 16, 32, 64.
+    Published widths: `width` up to 32 px, half of it up to 64 px, and so on, but at least an eighth; at 64 and 256 px
+    this is as published. Laptop widths have the full `width` only up to 8 px, because the largest maps take most of the
+    time: width 64 at 28 px gives 16, 32, 64.
     """
     full_side = 32 if width >= PUBLISHED_WIDTH else 8
     halvings = [max(0, math.ceil(math.log2(side / full_side))) for side in stage_sides(resolution)]
@@ -41,12 +41,12 @@ def stage_widths(width: int, resolution: int) -> list[int]:
 
 
 def blocks_per_stage(width: int) -> int:
-    """Two as published, one for laptop widths."""
+    """Return 2, as published, or 1 for laptop widths."""
     return 2 if width >= PUBLISHED_WIDTH else 1
 
 
 def init_weights(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
-    """Weights from N(0, gain^2 / fan-in), biases 0."""
+    """Draw weights from N(0, gain^2 / fan-in), and set biases to 0."""
     nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -67,10 +67,10 @@ def linear_layer(inputs: int, outputs: int) -> nn.Linear:
 
 
 class ResidualBlock(nn.Module):
-    """x [N,C,H,W] plus a branch of 1x1, grouped 3x3 and 1x1 convolutions, twice as wide inside.
+    """Adds a branch to x [N,C,H,W]: 1x1, grouped 3x3 and 1x1 convolutions, twice as wide inside.
 
-    n_blocks: number of blocks in the whole network. The branch starts at 0, its first two layers with He's gain times
-    n_blocks^(-1/4), after Fixup (Zhang et al. 2019, 1901.09321) with m = 3 layers.
+    n_blocks: number of blocks in the whole network. The last layer of the branch starts at 0, the first two start with
+    He's gain times n_blocks^(-1/4), after Fixup (Zhang et al. 2019, 1901.09321) with m = 3 layers.
     """
 
     def __init__(self, width: int, n_blocks: int) -> None:
@@ -90,32 +90,35 @@ class ResidualBlock(nn.Module):
 
 
 def binomial_blur(x: Tensor) -> Tensor:
-    """The kernel [1, 3, 3, 1] in both directions, one per channel of x, with sum 1: [1, 2, 1] after [1, 1]."""
+    """Return a blur kernel for each channel of x: the outer product of [1, 3, 3, 1] with itself, scaled to sum 1.
+
+    [1, 3, 3, 1] is [1, 2, 1] convolved with [1, 1].
+    """
     line = x.new_tensor([1 / 8, 3 / 8, 3 / 8, 1 / 8])
     return torch.outer(line, line).expand(x.shape[1], 1, 4, 4)
 
 
 def downsample_maps(x: Tensor) -> Tensor:
-    """Maps [N,C,H,W] of half the side, rounded up; zeros beyond the edge."""
+    """Downsample maps [N,C,H,W] to half the side, rounded up, with zero padding."""
     x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     return F.conv2d(x, binomial_blur(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def upsample_maps(x: Tensor, side: int) -> Tensor:
-    """Maps of `side`, twice that of x or one less; zeros beyond the edge."""
+    """Upsample maps to `side`, which is twice the side of x or one less, with zero padding."""
     doubled = F.conv_transpose2d(x, 4 * binomial_blur(x), stride=2, padding=1, groups=x.shape[1])
     return doubled[:, :, :side, :side]
 
 
 def width_change_layer(inputs: int, outputs: int) -> nn.Module:
-    """A 1x1 convolution where the width changes."""
+    """Return a 1x1 convolution if the width changes, else an identity."""
     return conv_layer(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
 
 class Generator(nn.Module):
     """z [N, z_dim] (and labels [N]) -> images [N,C,R,R], meant for [-1, 1] but not bounded.
 
-    A learned basis, scaled channel by channel by a linear map of z and class; then stages of blocks.
+    It starts from a learned basis, each channel scaled by a linear map of z and class. Stages of blocks follow.
     """
 
     def __init__(self, *, z_dim: int, width: int, resolution: int, channels: int, n_classes: int) -> None:
@@ -144,7 +147,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [N,C,R,R] (and labels [N]) -> logits [N]. The stages of G backwards.
+    """images [N,C,R,R] (and labels [N]) -> logits [N]. It has the stages of G in reverse order.
 
     A conditional logit is the inner product of the class embedding and the features; no part is shared by all classes.
     """

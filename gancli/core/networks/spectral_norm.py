@@ -9,7 +9,7 @@ FIRST_ITERATIONS = 15
 
 
 class SpectralNorm(nn.Module):
-    """weight -> weight / sigma, sigma being its largest singular value as a matrix [outputs, rest].
+    """Divides a weight by sigma, the largest singular value of the weight as a matrix [outputs, rest].
 
     Each forward pass that records gradients of the weight, as in a D step, runs one power iteration. In evaluation, and
     while D is frozen in the G step, u does not change. For a convolution, sigma approximates the norm of the whole map.
@@ -41,12 +41,12 @@ class SpectralNorm(nn.Module):
 
 
 def power_iteration(matrix: Tensor, u: Tensor) -> Tensor:
-    """The next estimate [outputs] of the left singular vector of the largest singular value."""
+    """Return the next estimate [outputs] of the left singular vector of the largest singular value."""
     return F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
 
 
 def apply_spectral_norm(D: nn.Module) -> nn.Module:
-    """D with every linear layer, convolution and embedding normalised.
+    """Normalise every linear layer, convolution and embedding of D; return D.
 
     Weights that start at 0 cannot be normalised, so they start from N(0, 1) instead; the scale does not matter. Weights
     on the meta device have no values.
@@ -57,5 +57,5 @@ def apply_spectral_norm(D: nn.Module) -> nn.Module:
         norm = SpectralNorm(layer.weight)
         parametrize.register_parametrization(
             layer, "weight", norm, unsafe=layer.weight.is_meta
-        )  # unsafe: no trial call
+        )  # unsafe: skips a trial call
     return D

@@ -1,4 +1,4 @@
-"""A safetensors file with named tensors, JSON metadata, a format version and a digest of it all. Contains no code."""
+"""A safetensors file with named tensors, JSON metadata, a format version and a digest of all this. It holds no code."""
 
 import hashlib
 import json
@@ -20,19 +20,19 @@ METADATA_KEY = "gancli"  # one key for all metadata, because safetensors writes 
 
 
 def pack_tensors(kind: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
-    """The bytes of a file of one kind ("model", "checkpoint"); the same contents give the same bytes."""
+    """Return the bytes of a file of one kind ("model", "checkpoint"); the same contents give the same bytes."""
     ready, text = contiguous_tensors(tensors), json.dumps(meta, sort_keys=True)
     header = {"kind": kind, "format_version": FORMAT_VERSION, "meta": text, "sha256": content_digest(kind, ready, text)}
     return safetensors.torch.save(ready, metadata={METADATA_KEY: json.dumps(header)})
 
 
 def contiguous_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors needs them: contiguous, on the CPU, without gradients."""
+    """Return the tensors as safetensors needs them: contiguous, on the CPU, without gradients."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Tensors, metadata and digest of a file of `pack_tensors`. Raises FileFormatError, DamagedFileError."""
+    """Read the tensors, metadata and digest from a file of `pack_tensors`. Raises FileFormatError, DamagedFileError."""
     header = read_tensor_header(kind, path)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
@@ -51,7 +51,7 @@ def unpack_tensors(kind: str, path: Path) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
-    """The "meta" and "sha256" that `pack_tensors` wrote, from the beginning of the file alone.
+    """Return the "meta" and "sha256" that `pack_tensors` wrote; read only the beginning of the file.
 
     Raises FileFormatError, DamagedFileError.
     """
@@ -93,7 +93,7 @@ def unreadable_error(path: Path, err: Exception) -> FileFormatError:
 
 
 def content_digest(kind: str, tensors: dict[str, Tensor], meta: str) -> str:
-    """sha256 over the kind, the metadata, and each tensor's name, type, shape and bytes."""
+    """Return the sha256 over the kind, the metadata, and each tensor's name, type, shape and bytes."""
     sha = hashlib.sha256(f"{kind}\n{meta}\n".encode())
     for name in sorted(tensors):
         tensor = tensors[name]

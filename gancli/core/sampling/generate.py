@@ -20,11 +20,12 @@ BATCH = 64
 
 @torch.inference_mode()
 def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
-    """z [n, z_dim] and, for a conditional G, labels -> uint8 [n,C,H,W] on the CPU.
+    """Generate images: z [n, z_dim] and, for a conditional G, labels -> uint8 [n,C,H,W] on the CPU.
 
     labels: int64 [n], or class weights float [n, n_classes] that blend classes; a one-hot row is that class.
 
-    G always gets batches of one fixed shape, the last one padded: on a CPU an image has the same pixels in any batch.
+    G always gets batches of one fixed shape (the last one is padded), so on a CPU an image has the same pixels in any
+    batch.
     """
     device = next(G.parameters()).device
     training = G.training
@@ -41,7 +42,7 @@ def generate(G: nn.Module, z: Tensor, labels: Tensor | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Which images, in order: every seed in each of the classes; without classes, every seed in its own class.
+    """The images to generate, in order: every seed in each of the classes; by default, every seed in its own class.
 
     trunc: see latents.truncate_latents. scale: zoom factor in files.
     """
@@ -55,11 +56,11 @@ class SampleRequest:
         return len(self.seeds) * max(1, len(self.classes))
 
     def first(self, n: int) -> "SampleRequest":
-        """The images of the first seeds: as many seeds as fit into n images."""
+        """Return a request for the first seeds only: as many seeds as fit into n images."""
         return dataclasses.replace(self, seeds=self.seeds[: n // max(1, len(self.classes))])
 
     def part(self, start: int, stop: int) -> "SeedsAndLabels":
-        """Seeds of the images from start to stop, and their classes if classes were chosen."""
+        """Return the seeds of the images from start to stop, and their classes if classes were chosen."""
         k = len(self.classes)
         seeds = [self.seeds[i // max(1, k)] for i in range(start, min(stop, len(self)))]
         return seeds, [self.classes[i % k] for i in range(start, min(stop, len(self)))] if k else None
@@ -77,7 +78,7 @@ class SampleBatch(NamedTuple):
 
 
 def generate_samples(model: Model, request: SampleRequest, world: World = ALONE) -> Iterator[SampleBatch]:
-    """Stream the images of a request. Each process generates a batch at a time. Raises LostProcessError."""
+    """Stream the images of a request. Each process generates one batch at a time. Raises LostProcessError."""
     if world.has_followers:
         device = next(model.G.parameters()).device.type
         world.tell(ModelOrder(device), model_file.pack_model(model.G, model.info))
@@ -105,6 +106,6 @@ def generate_parts(model: Model, parts: Sequence[SeedsAndLabels], trunc: float, 
 
 
 def sample_labels(model: Model, seeds: list[int], labels: list[int] | None) -> list[int] | None:
-    """The chosen classes, else the classes of the seeds; None for an unconditional model."""
+    """Return the chosen classes, or by default the classes of the seeds; None for an unconditional model."""
     counts = model.info.class_counts
     return (labels or latents.classes_from_seeds(seeds, counts).tolist()) if counts else None

@@ -23,7 +23,7 @@ PATH_FUNCTIONS = {"slerp": latents.slerp, "lerp": latents.lerp, "circle": latent
 
 @dataclass(frozen=True, eq=False)
 class WalkFrame:
-    """One frame of a walk: z [z_dim], class weights [n_classes] or None, and the key's seed if it is at a key."""
+    """One frame of a walk: z [z_dim], class weights [n_classes] or None, and the seed if the frame is at a key."""
 
     z: Tensor
     weights: Tensor | None
@@ -34,10 +34,10 @@ class WalkFrame:
 class Walk:
     """A path through k keys in order, each a seed with its z [k, z_dim] and class weights [k, n_classes].
 
-    segment_frames: frames from one key up to, not including, the next. All segments have the same number, so the pace
-    depends on the distance of the keys. is_loop: one more segment leads from the last key to the first; otherwise the
-    film ends with the last key. A circle has two keys and always loops. Its frames are split by the lengths of its two
-    arcs, so the pace is as even as whole frames allow.
+    segment_frames: frames from one key up to, not including, the next. All segments have the same number of frames, so
+    the pace depends on the distance of the keys. is_loop: one more segment leads from the last key to the first;
+    otherwise the film ends with the last key. A circle has two keys and always loops. Its frames are split by the
+    lengths of its two arcs, so the pace is as even as whole frames allow.
     """
 
     seeds: tuple[int, ...]
@@ -56,11 +56,11 @@ class Walk:
         return self.segments * self.segment_frames + (not self.is_loop)
 
     def with_length(self, n: float) -> "Walk":
-        """The same walk in about n frames, rounded to whole frames per segment."""
+        """Return the same walk in about n frames, rounded to whole frames per segment."""
         return dataclasses.replace(self, segment_frames=max(1, round((n - (not self.is_loop)) / self.segments)))
 
     def segment_lengths(self) -> list[int]:
-        """Frames of each segment."""
+        """Return the number of frames of each segment."""
         if self.path != "circle":
             return [self.segment_frames] * self.segments
         first = round(len(self) * float(latents.arc_fraction(self.z[0], self.z[1])))
@@ -68,7 +68,7 @@ class Walk:
         return [first, len(self) - first]
 
     def steps(self) -> Iterator[WalkFrame]:
-        """All frames in order. Frames at keys equal the keys bit for bit."""
+        """Yield all frames in order. The frame at a key equals the key bit for bit."""
         for start, frames in enumerate(self.segment_lengths()):
             yield self.at(start)
             for i in range(1, frames):
@@ -80,7 +80,7 @@ class Walk:
         return WalkFrame(self.z[key], None if self.weights is None else self.weights[key], self.seeds[key])
 
     def interpolate_keys(self, start: int, t: float) -> WalkFrame:
-        """The frame at t in [0, 1] between the key `start` and the next."""
+        """Return the frame at t in [0, 1] between the key number `start` and the next key."""
         a, b, share = self.at(start), self.at((start + 1) % len(self.seeds)), t
         if self.path == "circle":
             a, b, turn = self.at(0), self.at(1), latents.arc_fraction(self.z[0], self.z[1])
@@ -103,7 +103,7 @@ def plan_walk(
     is_loop: bool = True,
     trunc: float = 1,
 ) -> Walk:
-    """A walk through these seeds, each in its own class. If classes are given, the seeds use them in order, repeatedly.
+    """Plan a walk through these seeds, each in its own class, or in the given classes in order, repeatedly.
 
     One seed with several classes walks between the classes at a fixed z. Raises ConfigError if two neighbours are
     equal, or if no path joins them.
@@ -125,7 +125,7 @@ def plan_walk(
 
 
 def check_walk(walk: Walk) -> None:
-    """Raises ConfigError if no path joins the keys. Called before anything is generated."""
+    """Raise ConfigError if no path joins the keys. Call this before generating images."""
     if len(walk.seeds) < 2:
         raise ConfigError("a walk needs two different latents, or one latent and two classes; give two or more seeds")
     if walk.path == "circle" and len(walk.seeds) != 2:

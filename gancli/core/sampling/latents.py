@@ -15,7 +15,7 @@ NEARLY_PARALLEL = 1e-6  # below this sine of their angle, two latents do not def
 
 
 def latents_from_seeds(seeds: Sequence[int], z_dim: int) -> Tensor:
-    """One latent per seed, each from a generator of its own -> [n, z_dim], N(0, 1)."""
+    """Draw one latent per seed, each with its own generator -> [n, z_dim], N(0, 1)."""
     z, generator = torch.empty(len(seeds), z_dim), torch.Generator()
     for row, seed in zip(z, seeds, strict=True):
         row.normal_(generator=generator.manual_seed(rng.generator_seed(seed, "latent")))
@@ -32,7 +32,7 @@ def truncate_latents(z: Tensor, psi: float) -> Tensor:
 
 
 def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Tensor:
-    """One class per seed -> int64 [n], such that consecutive seeds follow the frequencies of the counts.
+    """Choose one class per seed -> int64 [n], such that consecutive seeds follow the frequencies of the counts.
 
     Seed s takes the class at the point frac((s + 1/2) x 0.618034) of the cumulative frequencies
     (a golden-ratio additive recurrence, a very even low-discrepancy sequence).
@@ -45,18 +45,22 @@ def classes_from_seeds(seeds: Sequence[int], class_counts: Sequence[int]) -> Ten
 
 
 def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the straight line from a (t = 0) to b (t = 1), both ends exact. If a equals b, so does the result."""
+    """Return the point t on the straight line from a (t = 0) to b (t = 1). Both ends are exact.
+
+    If a equals b, the result equals them, too.
+    """
     if t in (0, 1):
         return (b if t else a).clone()
     return a + t * (b - a)
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the great circle from a (t = 0) to b (t = 1), both ends exact; the length changes linearly.
+    """Return the point t on the great circle from a (t = 0) to b (t = 1), both ends exact.
 
-    a, b: [..., z_dim], nonzero rows; nearly parallel ones fall back to lerp. Between latents of N(0, 1), whose lengths
-    are all about sqrt(z_dim), a straight line would pass far inside. Raises ContractError for opposite rows, which many
-    great circles join. Source: Shoemake 1985; for latents, White 2016.
+    The length changes linearly. a, b: [..., z_dim], nonzero rows; nearly parallel ones fall back to lerp. Between
+    latents of N(0, 1), whose lengths are all about sqrt(z_dim), a straight line would pass through much shorter ones.
+    Raises ContractError for opposite rows, which many great circles join. Source: Shoemake 1985; for latents, White
+    2016.
     """
     omega = angle_between(a, b)
     parallel = omega.sin() < NEARLY_PARALLEL
@@ -70,10 +74,11 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Walk the whole great circle through a (t = 0, 1, ...) and b (t = arc_fraction(a, b)) at an even pace.
+    """Return the point t on the whole great circle through a (t = 0, 1, ...) and b (t = arc_fraction(a, b)).
 
-    a, b: [..., z_dim], both reached exactly. The length changes smoothly from a's to b's and back (`circle_weight`).
-    Raises ContractError for rows of equal or opposite directions, which do not define a great circle.
+    The pace is even. a, b: [..., z_dim], both reached exactly. The length changes smoothly from a's to b's and back
+    (`circle_weight`). Raises ContractError for rows of equal or opposite directions, which do not define a great
+    circle.
     """
     omega = angle_between(a, b)
     if bool((omega.sin() < NEARLY_PARALLEL).any()):
@@ -90,18 +95,18 @@ def circle_path(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def arc_fraction(a: Tensor, b: Tensor) -> Tensor:
-    """The short arc from a to b as a fraction of the whole circle: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
+    """Return the short arc from a to b as a fraction of the circle: [..., z_dim] -> float64 [..., 1] in [0, 1/2]."""
     return angle_between(a, b) / math.tau
 
 
 def circle_weight(turn: Tensor, t: float) -> Tensor:
-    """The weight of b at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
+    """Return the weight of b at the point t in [0, 1] of a circle: 0 at a (t = 0, 1), 1 at b (t = turn), smooth."""
     passed = torch.where(t <= turn, t / turn, (1 - t) / (1 - turn))
     return (1 - (math.pi * passed).cos()) / 2
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Angle between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near 0 and pi (Kahan 2006)."""
+    """Return the angle between rows, [..., z_dim] -> float64 [..., 1] in [0, pi]; exact near 0 and pi (Kahan 2006)."""
     u, v = unit_vectors(a), unit_vectors(b)
     return 2 * torch.atan2(vector_norms(u - v), vector_norms(u + v))
 

@@ -29,7 +29,7 @@ GridShape = tuple[int, int]  # rows, columns
 def grid_shape(
     request: SampleRequest, resolution: int, asked: GridShape | None = None, *, cut: bool = False
 ) -> GridShape:
-    """Rows and columns of a grid: as asked, else those of `natural_grid_shape`.
+    """Return the rows and columns of a grid: as asked, else those of `natural_grid_shape`.
 
     cut: if one picture cannot hold all images, use as many full rows as it can hold.
     Raises ConfigError if the images do not fit.
@@ -49,19 +49,19 @@ def grid_shape(
 
 
 def natural_grid_shape(request: SampleRequest) -> GridShape:
-    """A row for each seed and a column for each class; about a square without several classes."""
+    """Return a shape with a row for each seed and a column for each class; about a square without several classes."""
     columns = len(request.classes) if len(request.classes) > 1 else math.ceil(math.sqrt(len(request)))
     return -(-len(request) // columns), columns
 
 
 def max_grid_images(resolution: int, scale: int) -> int:
-    """How many images one grid may hold."""
+    """Return how many images one grid may hold."""
     check_grid_scale(resolution, scale)
     return min(config.MAX_GRID, image_io.MOST_PIXELS // (resolution * scale) ** 2)
 
 
 def check_grid_scale(resolution: int, scale: int) -> None:
-    """Raises ConfigError if a single enlarged image is too large already."""
+    """Raise ConfigError if one enlarged image is already too large."""
     side = resolution * scale
     if side**2 > image_io.MOST_PIXELS:
         raise ConfigError(f"--scale {scale} makes images of {side}x{side} pixels, which is too large; lower it")
@@ -72,14 +72,14 @@ def format_grid(shape: GridShape | None) -> str:
 
 
 def compose_grid(made: Sequence[Tensor], shape: GridShape, scale: int) -> Picture:
-    """Batches of images [b,C,H,W] -> one enlarged grid."""
+    """Arrange batches of images [b,C,H,W] in one enlarged grid."""
     rows, columns = shape
     return image_io.enlarge_pixels(images.make_grid(torch.cat([*made]), columns, rows), scale)
 
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """Which files to write.
+    """The files to write.
 
     ending: "" for a folder, ".png" or ".webp" for the grid alone, ".npz" for all images in one file.
     grid: rows and columns, None for no grid in a folder or npz. A grid that is too small shows the first images.
@@ -103,8 +103,10 @@ def write_samples(
     progress: Callable[[int], None] = lambda done: None,
     world: World = ALONE,
 ) -> None:
-    """Generate and write images. progress: called with the number of images done. record: how they were made; saved
-    inside PNGs, and in a file next to other formats."""
+    """Generate images and write them to files. progress: called with the number of images done.
+
+    record: how the images are made. It is saved inside PNGs, and in a file next to other formats.
+    """
     shown = request.first(math.prod(files.grid) if files.grid else 0)
     needed = request if files.singles or files.ending else shown
     kept: list[Tensor] = []
@@ -152,7 +154,7 @@ def fill_folder(
     record: SampleRecord,
     files: SampleFiles,
 ) -> None:
-    """Write the grid, and single images or images.npz. kept: fills with the images of the grid while `made` is read."""
+    """Write the grid, and single images or images.npz. kept: receives the images of the grid while `made` is read."""
     if files.singles and files.kind == "npz":
         with open(folder / "images.npz", "wb") as npz:
             fill_npz(npz, made, info, request)
@@ -171,7 +173,7 @@ def fill_folder(
 def single_image_items(
     made: Iterable[SampleBatch], folder: Path, info: ModelInfo, request: SampleRequest, record: SampleRecord, kind: str
 ) -> Iterator[tuple[Path, Picture, Mapping[str, str]]]:
-    """Path, pixels and record of each image: seed0007.png, or seed0007-class3.png if there are several classes."""
+    """Yield path, pixels and record of each image: seed0007.png, or with several classes seed0007-class3.png."""
     for seeds, pictures, labels in made:
         for i, picture in enumerate(images.to_hwc(pictures)):
             ending = f"-class{labels[i]}" if labels and len(request.classes) > 1 else ""
@@ -191,7 +193,7 @@ def fill_npz(file: IO[bytes], made: Iterable[SampleBatch], info: ModelInfo, requ
             shape = (len(request), side, side, info.spec.channels)
             np.lib.format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for batch in made:
-                for picture in images.to_hwc(batch.pictures):  # not in batches: large ones may not fit in memory
+                for picture in images.to_hwc(batch.pictures):  # a batch of enlarged ones may not fit into memory
                     entry.write(image_io.enlarge_pixels(picture, request.scale).tobytes())
                 seeds += batch.seeds
                 labels += batch.labels or []

@@ -11,11 +11,11 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class AdamMoments:
-    """For one weight: running mean and mean square of its gradients, and the number of steps, float32 [].
+    """Adam's state for one weight: running mean and mean square of its gradients, and the number of steps, float32 [].
 
-    The means have the weight's shape and memory layout, because the fused kernel reads memory in order and would pair
-    them with the wrong weights otherwise. `step` is on the weight's device if this device has the kernel, else on the
-    CPU.
+    The means have the weight's shape and memory layout: the fused kernel reads memory in order, so with another layout
+    it would combine an element of the weight with the mean of another. `step` is on the weight's device if this device
+    has the kernel, else on the CPU.
     """
 
     exp_avg: Tensor
@@ -74,7 +74,9 @@ class Adam:
         )
 
     def fresh(self, weight: nn.Parameter) -> AdamMoments:
-        device = weight.device if self.is_fused else "cpu"  # reading it from another device would wait
+        device = (
+            weight.device if self.is_fused else "cpu"
+        )  # adam_step reads it, and reading it from a device would wait
         return AdamMoments(
             torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros((), dtype=torch.float32, device=device)
         )
@@ -89,7 +91,7 @@ class Adam:
 
 
 def adam_step(weight: Tensor, grad: Tensor, moments: AdamMoments, lr: float, betas: tuple[float, float]) -> None:
-    """One step of one weight, for devices without the fused kernel."""
+    """Update one weight, on devices without the fused kernel."""
     (beta1, beta2), n = betas, moments.step.item()
     moments.exp_avg.lerp_(grad, 1 - beta1)
     moments.exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)

@@ -92,11 +92,11 @@ def augment_for_discriminator(
     draws: Callable[[str], torch.Generator],
     row_mask: Tensor | None = None,
 ) -> Tensor:
-    """Images as D sees them: shifted by -1, 0 or 1 pixels along each axis with probability `shift_chance`, then
-    augmented by each of `names`.
+    """Augment images for D: shift them with probability `shift_chance`, then apply each of `names`.
 
-    draws: returns a CPU generator for "shift" and for each name. row_mask: bool [M], True for the rows of these images
-    in a batch of M, for which all numbers are drawn; None if these are the whole batch.
+    A shift moves an image by -1, 0 or 1 pixels along each axis. draws: returns a CPU generator for "shift" and for each
+    name. row_mask: bool [M], True for the rows of these images in a batch of M; None if they are the whole batch.
+    Random numbers are always drawn for the whole batch.
     """
     n = len(images) if row_mask is None else len(row_mask)
     rows = slice(None) if row_mask is None else row_mask
@@ -112,7 +112,7 @@ def augment_for_discriminator(
 
 
 def border_level(images: Tensor) -> Tensor:
-    """Background level of images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
+    """Return the background level of images uint8 [N,C,H,W]: the median of their border pixels, [C] in [-1, 1].
 
     -1 for digits on black, 1 for drawings on white, something in between for photographs.
     """

@@ -1,4 +1,7 @@
-"""Adapt settings that nobody chose: batch size and gamma to the image size, augmentation to the number of images."""
+"""Adapt batch size and gamma to the image size, and augmentation to the number of images.
+
+Values that the user chose do not change.
+"""
 
 import dataclasses
 import math
@@ -7,14 +10,14 @@ from typing import Any
 from gancli import config as configs
 from gancli.config import TrainConfig
 
-MEASURED_SIDE = 32  # pixels; presets without a resolution were measured up to this side, and their values hold there
+MEASURED_SIDE = 32  # pixels a side; the values of presets without a resolution were measured, and hold, up to this size
 SMALLEST_BATCH = 16
 
 
 def scale_batch_size(full: int, resolution: int, measured: int = MEASURED_SIDE) -> int:
-    """`full` up to `measured` pixels a side, half up to twice that, a quarter up to four times, and so on.
+    """Return `full` up to `measured` pixels a side, half of it up to twice that side, a quarter up to four times, ...
 
-    Not below 16, unless `full` is.
+    The result is at least 16, unless `full` is smaller.
     """
     doublings = max(0, math.ceil(math.log2(resolution / measured)))
     return min(full, max(SMALLEST_BATCH, full >> doublings))
@@ -23,7 +26,7 @@ def scale_batch_size(full: int, resolution: int, measured: int = MEASURED_SIDE) 
 def scale_gamma(
     preset_gamma: float, resolution: int, preset_batch: int, batch: int, measured: int = MEASURED_SIDE
 ) -> float:
-    """The preset's gamma up to `measured` pixels a side; above, proportional to pixels / batch size.
+    """Return the preset's gamma up to `measured` pixels a side; above that, scale it with pixels / batch size.
 
     An image enlarged by s has s^2 pixels that share the same change of D, so its squared gradient is s^2 times smaller.
     StyleGAN2-ADA (Karras et al. 2020, 2006.06676) uses the same rule in its automatic configuration,
@@ -43,12 +46,12 @@ def adapt_settings_to_data(
     n_train: int,
     is_watched: bool,
 ) -> tuple[TrainConfig, dict[str, str]]:
-    """Settings adapted to the data. Values from a flag or file stay; changed values get the source "rule".
+    """Adapt settings to the data. Values from a flag or file stay; changed values get the source "rule".
 
     sources: setting -> where its value comes from, as in presets.resolve_config. preset: the settings before flags and
-    file; if it has a resolution, its values hold up to that. n_train: training images; with many of them, augmentation
-    is off unless asked for. is_watched: whether held-out images can show overfitting; without them the strength of
-    augmentation cannot adapt, so it gets its default.
+    file; if it has a resolution, its values hold up to that size. n_train: training images; with many of them,
+    augmentation is off unless asked for. is_watched: whether held-out images can show overfitting; without them the
+    strength of augmentation cannot adapt, so it gets its default.
     """
     chosen = {name for name, where in sources.items() if where in ("flag", "file")}
     measured = preset.resolution or MEASURED_SIDE

@@ -1,4 +1,4 @@
-"""Find the fastest threads and precision for a run by timing a few real steps; the results are thrown away."""
+"""Find the fastest threads and precision for a run by timing a few real steps, whose results are discarded."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from gancli.core.training import trial
 from gancli.core.training.engine import Engine
 from gancli.files.run_config import MachineInfo, RunConfig
 
-ROUNDS = 2  # so that a moment of other load does not decide
+ROUNDS = 2  # so that a short load from another program does not decide
 MIN_MEASURE_S = 0.3  # time for the steps of each value in each round
 MIN_SPEEDUP = 1.05  # a value replaces the default only if it is this much faster
 
 
 def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
-    """The config of a new run, with its "auto" threads and precision chosen by timing.
+    """Return the config of a new run, with its "auto" threads and precision chosen by timing.
 
     A resumed run keeps the values in its config. Raises MemoryLimitError.
     """
@@ -35,12 +35,12 @@ def tune_machine(record: RunConfig, data: ImageSet) -> RunConfig:
 
 
 def candidate_thread_counts(cores: int) -> list[int]:
-    """The number of cores, then the powers of 2 below it. 6 -> 6, 4, 2, 1."""
+    """Return the number of cores, then the powers of 2 below it: 6 -> 6, 4, 2, 1."""
     return [cores, *(2**n for n in reversed(range(cores.bit_length())) if 2**n < cores)]
 
 
 def choose_fastest(record: RunConfig, data: ImageSet, machines: Sequence[MachineInfo]) -> MachineInfo:
-    """The machine settings that make this run fastest; the first ones, unless others are MIN_SPEEDUP times as fast."""
+    """Return the fastest machine settings; the first ones, unless others are more than MIN_SPEEDUP times as fast."""
     rates = [0.0] * len(machines)
     for _ in range(ROUNDS):
         enough = max(rates) / 2
@@ -52,7 +52,7 @@ def choose_fastest(record: RunConfig, data: ImageSet, machines: Sequence[Machine
 
 
 def full_batch_rate(record: RunConfig, data: ImageSet) -> float:
-    """Images/s of this process at the full batch size."""
+    """Measure the images/s of this process at the full batch size."""
     engine, batch = Engine(record, data), trial.process_batch_size(record)
     for _ in range(2):  # one with R1 and one without, to warm up
         trial.time_step(engine, batch)

@@ -1,4 +1,4 @@
-"""A TrainStep in one file: weights, averages, optimisers, running sums and the record of the run."""
+"""Save and restore a TrainStep in one file: weights, averages, optimisers, running sums and the config of the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, par
 
 
 class CheckpointMeta(Struct, frozen=True):
-    """What a checkpoint holds besides tensors. record: the values of config.json; train_s: seconds trained."""
+    """The values of a checkpoint that are not tensors. record: the values of config.json. train_s: seconds trained."""
 
     record: dict[str, object]
     train_s: Annotated[float, Meta(ge=0, le=IMPLAUSIBLE_VALUE)]
@@ -40,7 +40,7 @@ class Checkpoint:
 
     @property
     def record(self) -> RunConfig:
-        """Raises RunError."""
+        """The config of the run. Raises RunError."""
         return parse_run_config(self.meta.record, self.path)
 
 
@@ -50,7 +50,7 @@ def save_checkpoint(path: Path, state: TrainStep, record: RunConfig, train_s: fl
 
 
 def state_tensors(state: TrainStep) -> dict[str, Tensor]:
-    """All tensors of a state: everything except nimg, strength and lr_factor."""
+    """Return all tensors of a state: everything except nimg, strength and lr_factor."""
     tensors = {"tallies": state.tallies.cpu().double()}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -63,11 +63,11 @@ def state_tensors(state: TrainStep) -> dict[str, Tensor]:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint file. Raises FileFormatError, and DamagedFileError for a damaged or misnamed one.
 
-    A resume deletes what is newer than the checkpoint, so a wrong number in its name would do harm.
+    A resume deletes logs and frames that are newer than the checkpoint, so the number in its name must be right.
     """
     tensors, values, digest = tensor_file.unpack_tensors("checkpoint", path)
     if model_file.check_images_seen(path, values.get("nimg")) != parse_nimg(path):
-        raise DamagedFileError(f"{path} holds another number of images seen than its name; {RESTORE_HINT}")
+        raise DamagedFileError(f"{path} holds a different number of images seen than its name; {RESTORE_HINT}")
     try:
         return Checkpoint(path, tensors, msgspec.convert(values, CheckpointMeta), digest)
     except msgspec.ValidationError as err:
@@ -75,7 +75,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, DamagedFileError]]]:
-    """The newest readable checkpoint, and the damaged ones that are newer. Raises RunError if none is readable."""
+    """Return the newest readable checkpoint, and the damaged ones that are newer. Raises RunError if there is none."""
     faults: list[tuple[Path, DamagedFileError]] = []
     for path in run.checkpoints():
         try:
@@ -91,7 +91,7 @@ def read_newest_checkpoint(run: RunDir) -> tuple[Checkpoint, list[tuple[Path, Da
 
 
 def check_checkpoint_fits(kept: Checkpoint, config: TrainConfig, spec: ModelSpec) -> None:
-    """Check that a checkpoint fits this config, before anything is built. Raises FileFormatError.
+    """Check that a checkpoint fits this config, before its networks are built. Raises FileFormatError.
 
     A file from someone else can have a correct digest and still not fit.
     """
@@ -117,7 +117,10 @@ TensorShapes = dict[str, tuple[torch.Size, torch.dtype]]
 
 
 def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
-    """Shapes of the tensors in every checkpoint, and of Adam's moments, which exist after a weight's first gradient."""
+    """Return the shapes of the tensors that every checkpoint has, and those of Adam's moments.
+
+    A weight has moments only after its first gradient.
+    """
     fixed = {"tallies": state.tallies}
     for name, module in state.modules.items():
         fixed |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -130,14 +133,14 @@ def checkpoint_shapes(state: TrainStep) -> tuple[TensorShapes, TensorShapes]:
 
 
 def restore_checkpoint(state: TrainStep, kept: Checkpoint) -> float:
-    """Load a checkpoint that fits into a state of the same config. Returns the seconds trained so far."""
+    """Load a checkpoint into a state of the same config. Returns the seconds trained so far."""
     meta = kept.meta
     fill_state(state, kept.tensors, meta.nimg, meta.strength, meta.lr_factor)
     return meta.train_s
 
 
 def fill_state(state: TrainStep, tensors: dict[str, Tensor], nimg: int, strength: float, lr_factor: float) -> None:
-    """Load the tensors of `state_tensors`, and the other three numbers, into a state."""
+    """Load the tensors of `state_tensors` and the three numbers into a state."""
     state.nimg, state.strength, state.lr_factor = nimg, strength, lr_factor
     state.tallies.copy_(tensors["tallies"])
     for name, module in state.modules.items():

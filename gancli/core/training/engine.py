@@ -20,7 +20,7 @@ from gancli.core.training.step import TrainStep, min_training_bytes
 from gancli.errors import LostProcessError, MemoryLimitError
 from gancli.files.run_config import RunConfig, to_json
 
-HEALTH_IMAGES = 256  # number of training, of held-out and of generated images for the health signals
+HEALTH_IMAGES = 256  # images of each kind (training, held-out, generated) for the health signals
 
 
 class Engine:
@@ -51,7 +51,7 @@ class Engine:
         self.labels = data.labels.to(self.device) if self.spec.n_classes and data.labels is not None else None
 
     def build_state(self, data: ImageSet) -> TrainStep:
-        """Networks and optimisers. Raises MemoryLimitError, before allocating anything if they cannot fit."""
+        """Build networks and optimisers. Raises MemoryLimitError; if they cannot fit, it allocates nothing first."""
         what = f"networks of --g-width {self.spec.g_width} and --d-width {self.spec.d_width}"
         needed, available = min_training_bytes(self.config, self.spec), devices.usable_memory_bytes(self.device)
         if needed > available:
@@ -70,7 +70,7 @@ class Engine:
 
     @property
     def batch_size(self) -> int:
-        """Images in the next step, in all processes together."""
+        """Number of images in the next step, over all processes."""
         return schedules.ramped_batch_size(self.state.nimg, self.config.batch_size, self.config.batch_ramp_kimg * 1000)
 
     def send_state(self) -> None:
@@ -81,7 +81,7 @@ class Engine:
             self.world.tell(order, safetensors.torch.save(tensors))
 
     def check_equal(self) -> None:
-        """Raises LostProcessError if the state of another process differs from this one."""
+        """Raise LostProcessError if the state of another process differs from the state of this one."""
         if self.world.has_followers:
             self.world.tell(CompareOrder())
             own, *others = self.gather_digests()
@@ -93,7 +93,7 @@ class Engine:
                 )
 
     def gather_digests(self) -> list[Tensor]:
-        """Digests of the states of all processes, uint8 [32] each; [] except in the first process."""
+        """Return the digests of the states of all processes, uint8 [32] each; [] except in the first process."""
         tensors = checkpoint.state_tensors(self.state)
         del tensors["tallies"]  # only the first process reads them, and reading resets them
         digest = bytes.fromhex(
@@ -102,7 +102,7 @@ class Engine:
         return self.world.gather(torch.frombuffer(bytearray(digest), dtype=torch.uint8))
 
     def execute_order(self, order: Order, content: bytes) -> None:
-        """Do what the first process ordered."""
+        """Execute an order of the first process."""
         match order:
             case StepOrder():
                 self.total_nimg, self.state.strength = order.total_nimg, order.strength
@@ -116,7 +116,7 @@ class Engine:
                 raise ValueError(f"an order that no engine understands: {order}")
 
     def step(self, batch_size: int | None = None) -> None:
-        """Train on the next batch. batch_size: instead of the planned one, for a single process only.
+        """Train on the next batch. batch_size: replaces the planned size; for a single process only.
 
         Raises MemoryLimitError, LostProcessError.
         """
@@ -141,11 +141,11 @@ class Engine:
             ) from err
 
     def select_images(self, index: Tensor) -> Tensor:
-        """The training images with these indices, on the device."""
+        """Return the training images with these indices, on the device."""
         return devices.move_to_device(self.images[devices.move_to_device(index, self.images.device)], self.device)
 
     def signals(self) -> dict[str, float | None]:
-        """Health signals of the state, on training and held-out images drawn for this nimg."""
+        """Compute the health signals of the state on training and held-out images that are drawn for this nimg."""
         draws = rng.generator(self.config.seed, "watch", self.state.nimg)
         data, is_labelled = self.data, self.labels is not None
         n_heldout = data.n_judgeable_heldout(labelled=is_labelled)

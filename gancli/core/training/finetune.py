@@ -51,7 +51,7 @@ class PretrainedNetworks:
     notes: tuple[str, ...] = ()
 
     def known_classes(self, record: RunConfig) -> tuple[str, ...]:
-        """Class names that mean the same in a new run; none if the clusters differ."""
+        """Return the class names that have the same meaning in a new run; none if the clusters differ."""
         return self.class_names if record.data.clusters == self.clusters else ()
 
 
@@ -119,7 +119,7 @@ def load_run_networks(run: RunDir, source: str) -> PretrainedNetworks:
 def adopt_pretrained_settings(
     config: TrainConfig, sources: Mapping[str, str], start: PretrainedNetworks, *, has_own_size: bool
 ) -> tuple[TrainConfig, dict[str, str]]:
-    """The settings with those of the networks of `start`, whose source becomes "init".
+    """Return the settings with the network settings of `start`; the source of these becomes "init".
 
     Raises ConfigError if a flag or file asks for another value; a new D may have another width. has_own_size: whether
     the size of the images is fixed.
@@ -146,7 +146,7 @@ def adopt_pretrained_settings(
 
 
 def build_init_entry(start: PretrainedNetworks, record: RunConfig) -> InitEntry:
-    """The record of what a new run starts from. Raises ConfigError if its images differ in size or channels."""
+    """Describe the networks that a new run starts from. Raises ConfigError if its images differ in size or channels."""
     spec, class_names = record.model_spec, record.data.class_names
     if (spec.resolution, spec.channels) != (start.spec.resolution, start.spec.channels):
         wanted = f"--resolution {start.spec.resolution} --channels {start.spec.channels}"
@@ -170,7 +170,7 @@ def format_image_size(spec: ModelSpec) -> str:
 
 
 def describe_init(init: InitEntry) -> str:
-    """An entry as a line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; the classes differ, so ...'."""
+    """Format an entry as one line: 'runs/00000-quick-mnist-5k, 120 kimg on mnist-5k; the classes differ, so ...'."""
     notes, classes = [REINITIALIZED[name] for name in init.remade if name in REINITIALIZED], init.new_classes
     notes += [f"new embeddings for new classes: {format_list(classes, MOST_NAMED)}"] if classes else []
     return "; ".join([f"{init.source}, {init.nimg / 1000:g} kimg on {init.data}", *notes])
@@ -178,7 +178,7 @@ def describe_init(init: InitEntry) -> str:
 
 @torch.no_grad()
 def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: RunConfig) -> None:
-    """Copy the weights of `start` into a state at image 0. Weights without a counterpart keep their initial values."""
+    """Copy the weights of `start` into the state of a new run. Weights without a counterpart stay unchanged."""
     places = {name: place for place, name in enumerate(start.known_classes(record))}
     rows = [(row, places[name]) for row, name in enumerate(record.data.class_names) if name in places]
     copy_matching_weights(state.G, start.G, rows, start.spec.z_dim)
@@ -189,10 +189,10 @@ def apply_pretrained(state: TrainStep, start: PretrainedNetworks, record: RunCon
 
 
 def copy_matching_weights(net: nn.Module, trained: nn.Module, rows: Sequence[tuple[int, int]], z_dim: int) -> None:
-    """Copy the weights of a trained network that differs only in its classes.
+    """Copy the weights of a trained network that differs from net only in its classes.
 
-    rows: for each class in both, its index in net and in trained; its embedding is copied. z_dim: number of columns
-    that read z, in a layer where further columns may read the class; 0 if there is no such layer.
+    rows: the index in net and in trained of each class that both have; its embedding is copied. z_dim: number of
+    columns that read z, in a layer where further columns may read the class; 0 if there is no such layer.
     """
     known = trained.state_dict()
     for name, weight in net.state_dict().items():

@@ -23,11 +23,11 @@ from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 
 COLUMNS, ROWS = 10, 8
-PICTURE_PX = 600  # pictures are enlarged by a whole factor to about this width
+PICTURE_PX = 600  # pictures are enlarged by an integer factor to about this width
 
 
 class ImageLogger:
-    """Draws the pictures of one run. G: the generator of its samples."""
+    """Draws the pictures of one run. G: the generator that makes the samples."""
 
     def __init__(self, run: RunDir, record: RunConfig, data: ImageSet, G: nn.Module) -> None:
         self.run, self.data, self.G = run, data, G
@@ -35,7 +35,7 @@ class ImageLogger:
         self.scale = picture_scale(record.data.resolution)
 
     def picture(self) -> npt.NDArray[np.uint8]:
-        """A grid from the same latents at every point of training, with the classes of `grid_labels`."""
+        """Return a grid of samples with the classes of `grid_labels`; the latents are the same throughout the run."""
         z = latents.latents_from_seeds(range(COLUMNS * ROWS), self.z_dim)
         return images.make_grid(generate(self.G, z, self.labels()), COLUMNS)
 
@@ -51,13 +51,13 @@ class ImageLogger:
         image_io.write_png(self.run.samples, image_io.enlarge_pixels(self.picture(), self.scale))
 
     def save_reals(self) -> None:
-        """Training images in the layout of the samples."""
+        """Save training images in the layout of the samples."""
         chosen = select_per_class(self.data, self.labels(), self.seed)
         picture = images.make_grid(self.data.images[chosen], COLUMNS)
         image_io.write_png(self.run.reals, image_io.enlarge_pixels(picture, self.scale))
 
     def restore(self, nimg: int) -> None:
-        """Write missing pictures again, if the current state can make them."""
+        """Write the training images again if they are missing, and a frame if there is none."""
         if not self.run.reals.exists():
             self.save_reals()
         if not self.run.frame_paths():
@@ -70,7 +70,7 @@ def picture_scale(resolution: int) -> int:
 
 
 def grid_labels(class_counts: Sequence[int]) -> Tensor | None:
-    """The class of each cell of a grid, int64 [80]; None without classes.
+    """Return the class of each cell of a grid, int64 [80]; None without classes.
 
     One class per column if there are enough columns, else the classes of seeds 0 to 79.
     """
@@ -83,7 +83,7 @@ def grid_labels(class_counts: Sequence[int]) -> Tensor | None:
 
 
 def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor:
-    """Indices of the first training images, of these classes if there are any -> int64 [80]."""
+    """Choose the first training images, with these classes if any are given -> indices int64 [80]."""
     if labels is None or data.labels is None:
         return batch_indices(len(data.images), seed, 0, COLUMNS * ROWS)
     order = batch_indices(len(data.images), seed, 0, len(data.images))
@@ -92,8 +92,10 @@ def select_per_class(data: ImageSet, labels: Tensor | None, seed: int) -> Tensor
 
 
 def augmented_examples(record: RunConfig, data: ImageSet) -> npt.NDArray[np.uint8]:
-    """A grid of training images as D sees them, with the classes of `grid_labels`: mirrored, shifted with the highest
-    probability of the run, and augmented with the initial strength."""
+    """Return a grid of training images as D sees them, with the classes of `grid_labels`.
+
+    They are mirrored, shifted with the highest probability of the run, and augmented with the initial strength.
+    """
     train = record.train
 
     def named_draws(name: str) -> torch.Generator:

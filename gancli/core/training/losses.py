@@ -15,10 +15,10 @@ EPSILON = 1e-12  # added under the square root, whose derivative is infinite at 
 class Loss:
     """A loss as two functions of logits [N] -> [N], with the values of both at the ideal equilibrium.
 
-    unit: of both losses, "" if they have none. is_paired: G's loss compares the i-th fake with the i-th real image, so
-    it needs the logits of both. has_threshold: a logit of 0 separates real from fake; otherwise only differences of
-    logits have a meaning, and accuracy is the share of pairs in which the real image has the higher logit. An ideal is
-    None if the loss has no fixed level.
+    unit: the unit of both losses, "" if they have none. is_paired: G's loss compares the i-th fake with the i-th real
+    image, so it needs the logits of both. has_threshold: a logit of 0 separates real from fake; otherwise only
+    differences of logits have a meaning, and accuracy is the share of pairs in which the real image has the higher
+    logit. An ideal is None if the loss has no fixed level.
     """
 
     d_loss: Callable[[Tensor, Tensor], Tensor]  # (real logits, fake logits)
@@ -33,57 +33,60 @@ class Loss:
 
 
 def d_logistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))), the minimax criterion of Goodfellow et al. 2014, eq. 1, on logits."""
+    """Return -log D(x) - log(1 - D(G(z))), the minimax criterion of Goodfellow et al. 2014, eq. 1, on logits."""
     return F.softplus(-real_logits) + F.softplus(fake_logits)
 
 
 def g_non_saturating(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """-log D(G(z)). Goodfellow et al. 2014, end of sec. 3."""
+    """Return -log D(G(z)). Goodfellow et al. 2014, end of sec. 3."""
     return F.softplus(-fake_logits)
 
 
 def g_minimax(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """log(1 - D(G(z))), whose gradient vanishes when D is certain. Goodfellow et al. 2014, eq. 1."""
+    """Return log(1 - D(G(z))), whose gradient vanishes when D is certain. Goodfellow et al. 2014, eq. 1."""
     return -F.softplus(fake_logits)
 
 
 def d_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))). Lim and Ye 2017; Miyato et al. 2018, eq. 16."""
+    """Return max(0, 1 - D(x)) + max(0, 1 + D(G(z))). Lim and Ye 2017; Miyato et al. 2018, eq. 16."""
     return F.relu(1 - real_logits) + F.relu(1 + fake_logits)
 
 
 def d_wasserstein(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """D(G(z)) - D(x): minus the distance, for a D with gradient norm 1. Arjovsky et al. 2017, eq. 3."""
+    """Return D(G(z)) - D(x): the negative distance, if D has gradient norm 1. Arjovsky et al. 2017, eq. 3."""
     return fake_logits - real_logits
 
 
 def g_linear(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """-D(G(z)), for the Wasserstein and hinge losses."""
+    """Return -D(G(z)), for the Wasserstein and hinge losses."""
     return -fake_logits
 
 
 def d_relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log sigma(D(x) - D(G(z))), pair by pair. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
+    """Return -log sigma(D(x) - D(G(z))), pair by pair. Jolicoeur-Martineau 2018; Huang et al. 2024, sec. 2."""
     return F.softplus(fake_logits - real_logits)
 
 
 def g_relativistic(fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """-log sigma(D(G(z)) - D(x)): d_relativistic with real and fake exchanged."""
+    """Return -log sigma(D(G(z)) - D(x)): d_relativistic with real and fake exchanged."""
     assert real_logits is not None
     return F.softplus(real_logits - fake_logits)
 
 
 def r1_penalty(images: Tensor, logits: Tensor) -> Tensor:
-    """R1 without gamma/2: squared norm of dD/dx at real x [N,C,H,W] -> [N]. Mescheder et al. 2018, sec. 4.1.
+    """Return R1 without gamma/2: squared norm of dD/dx at real x [N,C,H,W] -> [N]. Mescheder et al. 2018, sec. 4.1.
 
-    At generated x it is R2. Each logit must depend on its own image alone.
+    At generated x the result is R2. Each logit must depend on its own image alone.
     """
     (grad,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return grad.square().sum(dim=(1, 2, 3))
 
 
 def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
-    """(|dD/dx| - 1)^2 at x [N,C,H,W] between real and fake -> [N]. Gulrajani et al. 2017, eq. 3, without its lambda."""
+    """Return (|dD/dx| - 1)^2 at x [N,C,H,W] between real and fake -> [N].
+
+    Source: Gulrajani et al. 2017, eq. 3, without its lambda.
+    """
     return ((r1_penalty(images, logits) + EPSILON).sqrt() - 1).square()
 
 

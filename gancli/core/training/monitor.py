@@ -13,10 +13,10 @@ from gancli.files.scores import Score, ScoreAt, ScoreSummary
 
 
 class Measurements(NamedTuple):
-    """What was measured at one point of training.
+    """The measurements at one point of training.
 
     values: by name, None for a value that could not be computed. short_classes: names of the classes that appear far
-    too rarely, None if classes cannot be read.
+    too rarely, None if the extractor does not predict the classes of the data.
     """
 
     values: dict[str, float | None]
@@ -24,7 +24,7 @@ class Measurements(NamedTuple):
 
 
 class Scorer(NamedTuple):
-    """Scores a generator during training. about: what it measures, for config.json."""
+    """Scores a generator during training. about: a description of the score, for config.json."""
 
     about: EvalInfo
     measure: Callable[[nn.Module], Measurements]
@@ -38,7 +38,7 @@ class Best(NamedTuple):
 
 
 class Monitor:
-    """Follows the lines of metrics.jsonl. about: the score that ranks models, None without one."""
+    """Tracks the lines of metrics.jsonl. about: the score that ranks models, None without one."""
 
     def __init__(self, about: EvalInfo | None = None) -> None:
         self.score, self.floor = (about.score, about.floor) if about else ("", None)
@@ -48,7 +48,7 @@ class Monitor:
         self.evaluations: deque[MetricsLine] = deque(maxlen=warnings.EVALUATION_WINDOW)
 
     def restore(self, lines: Iterable[MetricsLine], events: Iterable[EventLine]) -> None:
-        """Replace the state by what the lines of metrics.jsonl and events.jsonl say."""
+        """Rebuild the state from the lines of metrics.jsonl and events.jsonl."""
         self.best = None
         self.ticks.clear()
         self.evaluations.clear()
@@ -71,23 +71,23 @@ class Monitor:
 
     @property
     def last_scored_nimg(self) -> int | None:
-        """Images seen at the latest evaluation."""
+        """Images seen at the latest evaluation; None before the first one."""
         return self.evaluations[-1].nimg if self.evaluations else None
 
     def score_of_model(self, lines: Iterable[MetricsLine], nimg: int | None) -> Best | None:
-        """The score of the model at nimg; None if it has none."""
+        """Return the score of the model at nimg; None if it has none."""
         values = [line.values.get(self.score) for line in lines if line.kind == "eval" and line.nimg == nimg]
         return Best(values[-1], nimg) if nimg is not None and values and values[-1] is not None else None
 
     def new_warnings(self) -> dict[str, str]:
-        """Warnings not given before, by name."""
+        """Return the warnings that were not given before, by name."""
         history = warnings.History(list(self.ticks), list(self.evaluations), self.score, self.best, self.floor)
         new = {name: text for name, text in warnings.find_warnings(history).items() if name not in self.warned}
         self.warned |= new.keys()
         return new
 
     def summary(self) -> ScoreSummary | None:
-        """The latest score and the best one; None if nothing was scored."""
+        """Return the latest score and the best one; None if nothing was scored."""
         if not self.evaluations:
             return None
         best = self.best and ScoreAt(Score(self.score, self.best.score, floor=self.floor), self.best.nimg)

@@ -1,4 +1,4 @@
-"""Build the config of a run (files/run_config.py), check it against data and devices, change it for a resume."""
+"""Build the config of a run (files/run_config.py), check it against data and devices, and change it for a resume."""
 
 import dataclasses
 import math
@@ -29,7 +29,7 @@ from gancli.presets import PRESETS
 def build_run_config(
     preset: str, config: TrainConfig, sources: dict[str, str], data: ImageSet, processes: int = 1
 ) -> RunConfig:
-    """The config of a new run: enough to repeat it. Raises ConfigError.
+    """Build the config of a new run, which is enough to repeat the run. Raises ConfigError.
 
     auto_settings adapts some values of the preset to the data. `plan.total_nimg` is None until a time budget has been
     measured. Threads and precision "auto" become their defaults here; autotune may replace them.
@@ -93,12 +93,12 @@ def describe_ideals(config: TrainConfig) -> Ideals:
 
 
 def resolve_threads(config: TrainConfig) -> int:
-    """Threads of one process; autotune may replace them."""
+    """Return the number of threads of one process; autotune may replace it."""
     return devices.count_cores() if config.threads in (0, "auto") else int(config.threads)
 
 
 def run_config_notes(record: RunConfig) -> list[str]:
-    """Notes for the user about settings without effect, and about values that the data changed."""
+    """Return notes for the user about settings without effect, and about values that the data changed."""
     notes = unused_setting_notes(record) + cluster_notes(record)
     if record.train.augment != "none" and record.sources["ada"] == "rule":
         strength = f"augmentation has a fixed strength of {record.train.augment_strength:g}"
@@ -107,7 +107,7 @@ def run_config_notes(record: RunConfig) -> list[str]:
 
 
 def unused_setting_notes(record: RunConfig) -> list[str]:
-    """Notes about chosen settings that have no effect."""
+    """Return notes about chosen settings that have no effect."""
     needs = {"augment_strength": "augment", "gamma_end": "gamma", "r1_interval": "gamma"}
     return [
         f"{configs.flag_name(name)} has no effect without {configs.flag_name(needed)}"
@@ -117,12 +117,12 @@ def unused_setting_notes(record: RunConfig) -> list[str]:
 
 
 def clusters_digest(data: ImageSet) -> str | None:
-    """Digest of which image is in which cluster; None without clusters."""
+    """Return a digest of the cluster number of every image; None without clusters."""
     return tensors_digest(data.labels, data.heldout_labels) if data.is_clustered else None
 
 
 def cluster_notes(record: RunConfig) -> list[str]:
-    """A note if the number of clusters is not the one that was asked for."""
+    """Return a note if the number of clusters differs from the number that the user chose."""
     asked, data = record.train.clusters, record.data
     n = len(data.class_names) if data.clusters else 0
     if not record.is_chosen("clusters") or asked == n:
@@ -134,7 +134,7 @@ def cluster_notes(record: RunConfig) -> list[str]:
 
 
 def transform_options(config: TrainConfig) -> TransformOptions:
-    """How pictures are turned into training images."""
+    """Return the settings that convert pictures to training images."""
     return TransformOptions(
         resolution=config.resolution,
         channels=0 if config.channels == "auto" else int(config.channels),
@@ -148,7 +148,7 @@ def transform_options(config: TrainConfig) -> TransformOptions:
 def load_run_images(
     record: RunConfig, progress: ProgressCallback = ignore_progress, *, verify: bool = False
 ) -> tuple[ImageSet, ImageSet]:
-    """The images of a run, with their own labels and with the labels for training. Raises DataError."""
+    """Load the images of a run. Returns them with their own labels and with labels for training. Raises DataError."""
     train = record.train
     images = load.load_dataset(record.data.source, transform_options(train), progress, verify=verify)
     trained = clusters.with_training_labels(
@@ -158,20 +158,22 @@ def load_run_images(
 
 
 def planned_nimg(config: TrainConfig, n_train: int) -> int | None:
-    """Total images of a run; None for a time budget, which is planned once its speed is known."""
+    """Return the total images of a run; None for a time budget, whose total is planned once the speed is known."""
     if config.time_budget:
         return None
     return max(1, math.ceil(round(config.kimg * 1000 or config.epochs * n_train, 6)))  # 2.007 * 1000 is above 2007
 
 
 def run_batch_sizes(config: TrainConfig) -> list[int]:
-    """All batch sizes of a run, in order."""
+    """Return all batch sizes of a run, in order."""
     return [size for _, size in schedules.batch_size_steps(config.batch_size, config.batch_ramp_kimg * 1000)]
 
 
 def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) -> tuple[RunConfig, list[str]]:
-    """Check config.json against the checkpoint. Returns the config, with the checkpoint's plan if it has none, and
-    warnings. Raises RunError if a setting differs."""
+    """Compare config.json with the checkpoint. Returns the config and warnings. Raises RunError if a setting differs.
+
+    A config without a plan gets the plan of the checkpoint.
+    """
     settings = {name: (name, record.train, kept.train) for name in configs.setting_fields()}
     machines = {f"machine.{name}": (name, record.machine, kept.machine) for name in ("threads", "precision")}
     for title, (name, now, then) in (settings | machines).items():
@@ -190,7 +192,7 @@ def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) ->
 
 
 def change_process_count(record: RunConfig, processes: int) -> tuple[RunConfig, list[str]]:
-    """The config of a run that continues with this number of processes, and warnings."""
+    """Return the config for continuing a run with this number of processes, and warnings."""
     before = record.machine.processes
     if before == processes:
         return record, []
@@ -213,7 +215,7 @@ def check_same_data(record: RunConfig, data: ImageSet) -> None:
 
 
 def extend_run(record: RunConfig, *, kimg: float | None, epochs: float | None) -> RunConfig:
-    """The config with a new total, for which the schedules are planned again."""
+    """Return the config with a new total number of images, which the schedules then follow."""
     if kimg is None and epochs is None:
         return record
     lengths = {"kimg": float(kimg or 0), "epochs": float(epochs or 0), "time_budget": 0.0}
@@ -225,7 +227,7 @@ def extend_run(record: RunConfig, *, kimg: float | None, epochs: float | None) -
 
 
 def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
+    """Raise ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
     if preset is not None and preset != record.preset:
         raise ConfigError(
             f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; "

@@ -1,4 +1,4 @@
-"""Numbers that change during a run, as functions of images seen: no memory, so nothing to checkpoint."""
+"""Schedules: pure functions of the images seen. They have no state, so there is nothing to save in checkpoints."""
 
 import bisect
 import math
@@ -12,22 +12,22 @@ EMA_COSINE_RAMP = 0.3  # just above R3GAN's half-life, which is at most 0.285 of
 
 
 def part_done(nimg: int, total_nimg: int | None) -> float:
-    """Completed part of the run, in [0, 1]; 0 while the total is unknown."""
+    """Return the completed part of the run, in [0, 1]; 0 while the total is unknown."""
     return min(nimg / total_nimg, 1.0) if total_nimg else 0.0
 
 
 def linear_decay(t: float, start: float) -> float:
-    """1 until `start`, then linearly to 0 at t = 1."""
+    """Return 1 until `start`, then decrease linearly to 0 at t = 1."""
     return 1.0 if t <= start else (1.0 - t) / (1.0 - start)
 
 
 def cosine_schedule(first: float, last: float, t: float) -> float:
-    """From `first` at t = 0 to `last` at t = 1 along half a cosine, then constant. Huang et al. 2024."""
+    """Change from `first` at t = 0 to `last` at t = 1 along half a cosine, then stay there. Huang et al. 2024."""
     return first + (last - first) * (1.0 - math.cos(math.pi * min(t, 1.0))) / 2
 
 
 def ramped_batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
-    """A quarter of the full batch until ramp/4 images, half until ramp, then the full batch.
+    """Return a quarter of the full batch until ramp_nimg/4 images, half until ramp_nimg, then the full batch.
 
     Combines the early gain of small batches with the late gain of large ones, after Smith et al. 2018 (1711.00489).
     """
@@ -36,22 +36,23 @@ def ramped_batch_size(nimg: int, full: int, ramp_nimg: float) -> int:
 
 
 def batch_size_steps(full: int, ramp_nimg: float) -> list[tuple[int, int]]:
-    """(images seen at its start, batch size) for each size of `ramped_batch_size`."""
+    """Return (images seen at its first step, batch size) for each size of `ramped_batch_size`."""
     starts = [0, math.ceil(ramp_nimg / 4), math.ceil(ramp_nimg)] if ramp_nimg else [0]
     return [(start, ramped_batch_size(start, full, ramp_nimg)) for start in starts]
 
 
 def shift_chance(t: float, epochs: float, strength: float) -> float:
-    """Probability of a shift: rises to `strength` as images repeat (SHIFT_EPOCHS), ends at 0."""
+    """Return the probability of a shift: it rises to `strength` as images repeat (SHIFT_EPOCHS), and ends at 0."""
     return strength * min(1.0, epochs / SHIFT_EPOCHS) * (1.0 - t)
 
 
 def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
-    """Augmentation strength after `nimg` more images: higher if r_v is above its target, else lower.
+    """Return the augmentation strength after `nimg` more images: higher if r_v is above its target, else lower.
 
-    The form is that of Karras et al. 2020 (2006.06676, sec. 3). ADA_TARGET and ADA_NIMG, the images from strength 0 to
-    1, are ours: their 0.6 is for another measure, r_t. The strength is at most ADA_LIMIT, since stronger augmentations
-    may leak into the samples (their sec. 2.2). r_v: None if D cannot separate training images from fakes.
+    The rule is from Karras et al. 2020 (2006.06676, sec. 3). The values of ADA_TARGET and ADA_NIMG (the images from
+    strength 0 to 1) are ours: the 0.6 of the paper is for another measure, r_t. The strength is at most ADA_LIMIT,
+    since stronger augmentations may leak into the samples (sec. 2.2). r_v: None if D cannot separate training images
+    from fakes.
     """
     change = nimg / ADA_NIMG
     if r_v is None or r_v <= ADA_TARGET:
@@ -60,29 +61,29 @@ def ada_strength(strength: float, r_v: float | None, nimg: float) -> float:
 
 
 def ema_half_life(nimg: int, half_life_nimg: float, ramp: float) -> float:
-    """Half-life in images: at most `ramp` times the images seen, so that short runs average too. Karras et al. 2021."""
+    """Return the half-life in images: at most `ramp` times the images seen, for short runs. Karras et al. 2021."""
     return min(half_life_nimg, ramp * nimg)
 
 
 def ema_beta(batch_size: int, half_life_nimg: float) -> float:
-    """Decay per step so that a weight's influence halves every `half_life_nimg` images."""
+    """Return the decay per step with which a weight's influence halves every `half_life_nimg` images."""
     return 0.5 ** (batch_size / half_life_nimg) if half_life_nimg > 0 else 0.0
 
 
 def lazy_adam_settings(lr: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
-    """Adam's learning rate and betas for D, with a penalty every `interval` steps. Karras et al. 2020, appendix B.
+    """Return Adam's learning rate and betas for D with a penalty every `interval` steps. Karras et al. 2020, app. B.
 
-    They take an extra step for the penalty. Ours is part of the step of its batch, so the factor only makes D slightly
-    slower; it stays because the presets were measured with it.
+    The paper takes an extra step for the penalty. Here the penalty is part of a normal step, so the factor only makes D
+    learn slightly slower; it stays because the presets were measured with it.
     """
     ratio = interval / (interval + 1) if interval > 1 else 1.0
     return lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
 
 
 def frame_times(until: int) -> Iterator[int]:
-    """Images seen at each frame of the film: every 500 at first, then 6 % apart.
+    """Yield the images seen at each frame of the film: every 500 images at first, then 6 % apart.
 
-    They do not depend on the plan, so an extended run, or two runs side by side, have the same frames.
+    They do not depend on the plan: an extended run keeps its frames, and two runs have frames at the same moments.
     """
     nimg = 0.0
     while nimg <= until:

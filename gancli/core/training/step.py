@@ -18,17 +18,17 @@ CHUNK_ROWS = 64
 
 
 class TrainStep:
-    """Everything that changes during training, and `step`, which changes it.
+    """The complete training state, and `step`, which updates it.
 
     tallies: float64 (float32 on MPS) [2, len(statistics)], sums over images since the last tick and since the last
     epoch.
     strength: current probability of each augmentation; ada changes it. Saved in checkpoints.
-    lr_factor: factor on the learning rates; below 1 after a rollback. Saved in checkpoints.
+    lr_factor: the learning rates are multiplied by it; below 1 after a rollback. Saved in checkpoints.
     background: [C], the fill level of augmentations (see augment.border_level); black by default.
     world: the processes that share each batch. Random numbers are drawn for the whole batch, and each process uses
     those of its rows.
-    precision: of the networks in a step, "float32" or "bf16". The rest is always float32; with bf16 on a GPU, its
-    products use TF32.
+    precision: "float32" or "bf16", for the networks in a step. Everything else uses float32; with bf16 on a GPU,
+    float32 products are rounded to TF32.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class TrainStep:
         """Train D, then G, then update the averaged generator.
 
         real: this process's rows of the batch, uint8 [B,C,H,W], the same B in every process. t: completed part of the
-        run. epochs: completed passes. Fakes use the labels of the real batch, so their classes have the frequencies of
-        the training set.
+        run. epochs: completed passes over the data. Fakes use the labels of the real batch, so their classes have the
+        frequencies of the training set.
         """
         config, n = self.config, len(real) * self.world.size
         rows = self.world.rows(n)
@@ -122,7 +122,7 @@ class TrainStep:
         self.opt_D.lr, self.opt_D.betas = d_lr * factor, d_betas
 
     def half_life(self, t: float) -> float:
-        """Half-life of the averaged generator, in images, at the point t of the run."""
+        """Return the half-life of the averaged generator, in images, at the point t of the run."""
         config, longest = self.config, self.config.ema_kimg * 1000
         if not config.ema_ramp:
             longest = schedules.cosine_schedule(0.0, longest, t / config.burn_in)
@@ -131,10 +131,11 @@ class TrainStep:
     def d_step(
         self, x: Tensor, fake: Tensor, labels: Tensor | None, chance: float, gamma: float
     ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Train D with one forward pass for real and fake. Returns the loss, real and fake logits, and due penalties.
+        """Train D with one forward pass for real and fake. Returns loss, real logits, fake logits and penalties.
 
-        R2 needs the gradient at every image, so R1 and R2 together use the logits of the loss. R1 alone has its own
-        forward pass over half the images. Penalties always use D in float32.
+        With R2, the penalties need the gradient at every image, so they use the logits of the loss. R1 without R2 has
+        its own forward pass over the real half of the images. Penalties always use D in float32. If none is due in this
+        step, the dict is empty.
         """
         config, penalties = self.config, dict[str, Tensor]()
         both = None if labels is None else torch.cat([labels, labels])
@@ -165,7 +166,7 @@ class TrainStep:
         return d_loss, real_logits, fake_logits, penalties
 
     def output(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-        """net(x, labels), computed in the precision of the run and returned in the type of x."""
+        """Compute net(x, labels) in the precision of the run, and convert the result to the type of x."""
         if self.precision == "float32":
             out: Tensor = net(x, labels)
             return out
@@ -183,8 +184,8 @@ class TrainStep:
     def g_step(self, fake: Tensor, x: Tensor, labels: Tensor | None, chance: float) -> Tensor:
         """Train G against the updated D, which stays frozen. Returns the loss.
 
-        A paired loss compares each fake with the real image of the D step in the same row, which has the same label and
-        needs no gradient.
+        A paired loss compares each fake with the real image in the same row of the D step. Both have the same label,
+        and the real image needs no gradient.
         """
         self.D.requires_grad_(False)
         try:
@@ -206,10 +207,10 @@ class TrainStep:
     def signals(
         self, real: Tensor, labels: Tensor | None, heldout: Tensor, heldout_labels: Tensor | None
     ) -> dict[str, float | None]:
-        """Health signals, from D without augmentation and G without averaging.
+        """Compute the health signals of D without augmentation and of G without averaging.
 
         real: training images uint8 [N,C,H,W]. heldout: images never trained on, [M,C,H,W]; M may be 0. If logits have
-        no threshold, each image's logit is compared with that of a fake of its class.
+        no threshold, each image's logit is compared with the logit of a fake of the same class.
         """
         x = images.to_float(real)
         fake = forward_in_chunks(self.G, self.latents("health", len(x)), labels)
@@ -230,7 +231,7 @@ class TrainStep:
         return devices.move_to_device(z, self.device)
 
     def augment(self, pictures: Tensor, stream: str, chance: float, parts: int = 1) -> Tensor:
-        """Images as D sees them in this step. They are this process's rows of `parts` batches, one after the other."""
+        """Augment images for D in this step. They are this process's rows of `parts` batches, one after the other."""
 
         def draws(name: str) -> torch.Generator:
             return rng.generator(self.config.seed, f"{name}_{stream}", self.nimg)
@@ -251,7 +252,7 @@ class TrainStep:
         return bool(self.tallies[row, self.statistics.index("images")] > 0)
 
     def read_tally(self, row: int) -> dict[str, float]:
-        """Means over images since the last call for this row (0 tick, 1 epoch). Resets the row."""
+        """Return the means over the images since the last call for this row (0: tick, 1: epoch), and reset the row."""
         sums = dict(zip(self.statistics, self.tallies[row].tolist(), strict=True))
         self.tallies[row] = 0
         images, r1_images = sums.pop("images"), sums.pop("r1_images")
@@ -272,7 +273,7 @@ class TrainStep:
 
 
 def min_training_bytes(config: TrainConfig, spec: ModelSpec) -> int:
-    """Least memory for training, without images: weights, gradients, Adam's two moments, and the averaged generator."""
+    """Return the bytes of weights, gradients, Adam's two moments and the averaged generator; training needs more."""
     with on_meta_device():
         sizes = [
             sum(4 * p.numel() for p in net.parameters()) for net in (build_generator(spec), build_discriminator(spec))
@@ -281,7 +282,7 @@ def min_training_bytes(config: TrainConfig, spec: ModelSpec) -> int:
 
 
 def tally_names(config: TrainConfig) -> tuple[str, ...]:
-    """Names of the sums that a run keeps; r1_images counts the images that had R1 and R2."""
+    """Return the names of the sums that a run keeps; r1_images counts the images with R1 and R2."""
     accuracies = ("accuracy_real", "accuracy_fake") if LOSSES[config.loss].has_threshold else ("accuracy",)
     r2 = ("r2",) if config.r2 else ()
     penalty = ("gradient_penalty",) if config.gradient_penalty else ()
@@ -289,7 +290,7 @@ def tally_names(config: TrainConfig) -> tuple[str, ...]:
 
 
 def grad_norm(net: nn.Module) -> Tensor:
-    """Euclidean norm over all gradients of the last step."""
+    """Return the Euclidean norm of all gradients of the last step."""
     return get_total_norm(collect_gradients(net))
 
 
@@ -298,6 +299,6 @@ def collect_gradients(net: nn.Module) -> list[Tensor]:
 
 
 def forward_in_chunks(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """net(x, labels) [N,...], CHUNK_ROWS rows at a time."""
+    """Compute net(x, labels) -> [N,...], CHUNK_ROWS rows at a time."""
     rows = [slice(i, i + CHUNK_ROWS) for i in range(0, len(x), CHUNK_ROWS)]
     return torch.cat([net(x[some], None if labels is None else labels[some]) for some in rows])

@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Sequence
 
-MEASURE_PART = 0.4  # of the budget to measure before the rest is planned; schedules that end a run start later
-MARGIN = 0.95  # a plan uses this part of what the measured speed promises
+MEASURE_PART = 0.4  # of the budget is measured before the rest is planned; schedules that end a run start later
+MARGIN = 0.95  # a plan uses this part of the time that is left
 PROGRESS_S = 0.2
 WINDOW_S = 2.0
 
@@ -29,13 +29,13 @@ class TimeBudget:
         return 0 < self.budget_s <= self.elapsed_s
 
     def left_s(self, nimg: int, total_nimg: int | None) -> float | None:
-        """Seconds left: until the planned end, or until the end of the budget if there is no plan yet."""
+        """Return the seconds until the planned end, or until the end of the budget if there is no plan yet."""
         if total_nimg is None:
             return max(self.budget_s - self.elapsed_s, 0.0)
         return (total_nimg - nimg) / self.images_per_s if self.images_per_s else None
 
     def measure(self, nimg: int, batch: int) -> bool:
-        """Record a step of `batch` images that ended at nimg. Returns whether the rest of a budget can be planned."""
+        """Record a step of `batch` images that ended at nimg. Returns whether the rest can be planned now."""
         now = time.perf_counter()
         if batch != self._batch:
             self._batch, self._since = batch, (now, nimg)
@@ -44,19 +44,19 @@ class TimeBudget:
         return now - self.started >= MEASURE_PART * self.budget_s
 
     def restart_after_rollback(self, nimg: int) -> None:
-        """Continue from fewer images, and keep the measurements."""
+        """Continue from a lower number of images, and keep the measurements."""
         self._batch, self._window_s, self._window_nimg = 0, time.perf_counter(), nimg
 
     def plan(self, nimg: int, sizes: Sequence[tuple[int, int]]) -> int:
-        """Total images that fit the budget at the speeds measured so far, with a margin.
+        """Return the total images that fit into the budget at the speeds measured so far, with a margin.
 
-        sizes: (images seen at its start, batch size).
+        sizes: for each batch size: (images seen at its first step, batch size).
         """
         left_s = max(self.budget_s - self.elapsed_s, 0) * MARGIN
         return images_reached(nimg, left_s, [(start, self.estimate_rate(size, nimg)) for start, size in sizes])
 
     def estimate_rate(self, batch: int, nimg: int) -> float:
-        """Images/s with batches of this size. A size not measured yet is extrapolated from the two largest measured.
+        """Estimate images/s at this batch size. A size not measured yet is extrapolated from the two largest measured.
 
         A step takes a fixed time plus a time for each image, so larger batches are not slower per image.
         """
@@ -85,7 +85,10 @@ class TimeBudget:
 
 
 def images_reached(nimg: int, seconds: float, rates: Sequence[tuple[int, float]]) -> int:
-    """Images seen after that many more seconds. rates: (images seen at its start, images/s)."""
+    """Return the images seen after this many more seconds.
+
+    rates: for each batch size: (images seen at its first step, images/s).
+    """
     ends, now = [*(start for start, _ in rates[1:]), math.inf], float(nimg)
     for (_, rate), end in zip(rates, ends, strict=True):
         if now < end:

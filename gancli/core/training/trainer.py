@@ -1,4 +1,4 @@
-"""The training loop: steps, logging, saving, stopping and resuming. Yields events, prints nothing."""
+"""The training loop: it trains, logs, saves, stops and resumes. It yields events and prints nothing."""
 
 import shlex
 import shutil
@@ -35,7 +35,7 @@ from gancli.files.run_log import (
 
 EndReason = Literal["finished", "time", "stopped"]
 
-ROLLBACK_LR_FACTOR = 0.5  # factor on the learning rate after a rollback
+ROLLBACK_LR_FACTOR = 0.5  # the learning rate is multiplied by this after a rollback
 
 
 class Trainer:
@@ -69,8 +69,10 @@ class Trainer:
     def resume(
         cls, run: RunDir, record: RunConfig, data: ImageSet, scorer: Scorer | None = None, world: World = ALONE
     ) -> "Trainer":
-        """Continue from the newest readable checkpoint, and undo what came after it. Raises RunError, ConfigError,
-        FileFormatError."""
+        """Return a trainer that continues from the newest readable checkpoint; delete newer log lines and frames.
+
+        Raises RunError, ConfigError, FileFormatError.
+        """
         notes: list[str] = []
         found = recover_newest_checkpoint(run, notes)
         kept = found.record
@@ -94,7 +96,7 @@ class Trainer:
 
     @property
     def total_nimg(self) -> int | None:
-        """Images at the end of the plan; None while a time budget has no plan."""
+        """Number of images at the end of the plan; None until a time budget has been planned."""
         return self.record.plan.total_nimg
 
     def set_total_nimg(self, total: int) -> None:
@@ -149,7 +151,7 @@ class Trainer:
             self.log_event("start", text=f"starting from {finetune.describe_init(init)}" if init else "")
 
     def train_until_end(self, clock: TimeBudget, spent_before: float) -> Generator[events.Event, None, EndReason]:
-        """Train until the plan is complete, the time is used up, or `stop` was called. Returns which."""
+        """Train until the plan is complete, the time is used up, or `stop` was called. Returns the reason."""
         state = self.state
         reason: EndReason = "finished"
         while not self.is_finished:
@@ -159,7 +161,7 @@ class Trainer:
             before = state.nimg
             self.engine.step()
             self.train_s = spent_before + clock.elapsed_s
-            # On a GPU this check would wait for the step, so the next tick does it.
+            # On a GPU this check would wait until the step ends, so it is left to the next tick.
             if self.engine.device.type == "cpu" and not state.has_finite_tallies():
                 raise self.divergence_error()
 
@@ -176,9 +178,9 @@ class Trainer:
         return reason
 
     def roll_back(self, err: DivergedError) -> events.Warned:
-        """Restore the newest checkpoint and halve the learning rate. Raises err the second time.
+        """Restore the newest checkpoint and halve the learning rate. Raises err if this run was rolled back before.
 
-        Nothing is saved here: a run killed now resumes from the same checkpoint and repeats the same step.
+        This saves nothing: a run that is killed now resumes from the same checkpoint and repeats the same step.
         """
         state, nimg = self.state, self.state.nimg
         self.run_dir.check_owned()
@@ -195,12 +197,12 @@ class Trainer:
         logged = read_events(self.run_dir.events)
         if not any(
             line.name == "diverged" and line.nimg == state.nimg for line in logged
-        ):  # a run killed since has logged it
+        ):  # already logged if the run was killed after an earlier rollback
             self.log_event("warning", name="diverged", text=text)
         return events.Warned(state.nimg, "diverged", text)
 
     def fix_plan(self, clock: TimeBudget) -> Iterator[events.Event]:
-        """Turn the time left into a total number of images, and save a checkpoint with it."""
+        """Plan how many images fit into the time that is left, and save this total with a checkpoint."""
         sizes = schedules.batch_size_steps(self.config.batch_size, self.config.batch_ramp_kimg * 1000)
         self.check_finite()
         total = max(clock.plan(self.state.nimg, sizes), self.state.nimg + 1)
@@ -212,7 +214,7 @@ class Trainer:
         yield saved
 
     def save_due_outputs(self, before: int) -> Iterator[events.Event]:
-        """Log, draw and save whatever the last step made due."""
+        """Log, draw, score and save everything that is due after a step. before: images seen before the step."""
         config, nimg = self.config, self.state.nimg
         self.run_dir.check_owned()
         if schedules.is_due(before, nimg, len(self.engine.images)):
@@ -231,7 +233,10 @@ class Trainer:
             yield self.save_snapshot()
 
     def close(self, *, complete: bool) -> Iterator[events.Event]:
-        """Write the last lines and files of this session. A stopped run keeps its unfinished tick for later."""
+        """Write the last lines and files of this session.
+
+        complete: False for a stopped run, which can be resumed in the middle of a tick.
+        """
         self.run_dir.check_owned()
         if complete:
             if self.state.has_tally(0):
@@ -279,13 +284,13 @@ class Trainer:
         return self.monitor.follow(line)
 
     def warn(self) -> Iterator[events.Event]:
-        """Give each new warning, once per run."""
+        """Log and yield the warnings that this run has not given yet."""
         for name, text in self.monitor.new_warnings().items():
             self.log_event("warning", name=name, text=text)
             yield events.Warned(self.state.nimg, name, text)
 
     def recovery_hint(self) -> str:
-        """What to do if memory runs out during a run."""
+        """Return advice for a run that ran out of memory."""
         n = self.engine.batch_size
         smaller = f"--batch-size {n // 2}" if n >= 4 else "smaller networks or images"
         return f"free some memory and resume with {self.resume_command()}, or start a new run with {smaller}"
@@ -294,7 +299,7 @@ class Trainer:
         return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
 
     def check_finite(self) -> None:
-        """Raises DivergedError if a number is not finite. Called before writing a line, picture, plan or checkpoint."""
+        """Raise DivergedError if the state is not finite. Called before writing a line, picture, plan or checkpoint."""
         if not self.state.is_finite():
             raise self.divergence_error()
 
@@ -339,8 +344,10 @@ class Trainer:
         )
 
     def restore_files(self) -> None:
-        """Write files again that are missing or older than the state: a run that was killed between its last checkpoint
-        and its end has such files."""
+        """Rewrite the files of a finished run that are missing or older than the state.
+
+        A run that was killed between its last checkpoint and its end has such files.
+        """
         self.image_logger.restore(self.state.nimg)
         right = model_file.pack_model(self.state.G_ema, self.model_info())
         if not self.run_dir.model.is_file() or self.run_dir.model.read_bytes() != right:
@@ -351,7 +358,7 @@ class Trainer:
             self.log_event("finished")
 
     def rewind(self) -> None:
-        """Remove log lines, frames and half-written files that came after the checkpoint."""
+        """Delete log lines and frames that are newer than the checkpoint, and half-written files."""
         nimg, run = self.state.nimg, self.run_dir
         lines = drop_later_metrics(run.metrics, nimg)
         for path in run.frame_paths():
@@ -367,8 +374,10 @@ class Trainer:
         self.restore_best(lines)
 
     def restore_best(self, lines: list[MetricsLine]) -> None:
-        """Make model-best match the best score in the log. The file may be newer than the checkpoint, missing because
-        the run was killed before it was written, or damaged."""
+        """Make model-best match the best score in the log.
+
+        The file may be newer than the checkpoint, damaged, or missing because the run was killed before writing it.
+        """
         best, path = self.monitor.best, self.run_dir.best_model
         kept = read_model_nimg(path, self.notes)
         if best is None or kept == best.nimg:
@@ -376,7 +385,9 @@ class Trainer:
         if best.nimg == self.state.nimg:
             model_file.save_model(path, self.state.G_ema, self.model_info())
             return
-        self.monitor.best = self.monitor.score_of_model(lines, kept)  # kept replaced a best that was lost earlier
+        self.monitor.best = self.monitor.score_of_model(
+            lines, kept
+        )  # the file may hold the model that replaced a lost one
         if self.monitor.best is None:
             lost = f"the model with the best score, {best.score:.4g} at {best.nimg / 1000:g} kimg, is lost"
             self.notes.append(f"{lost}; the next evaluation becomes the best one")
@@ -395,7 +406,7 @@ class Trainer:
 
 
 def read_model_nimg(path: Path, notes: list[str]) -> int | None:
-    """Images seen by the model in this file; None if the file is missing, or damaged (then with a note)."""
+    """Return the images seen by the model in a file; None if it is missing or damaged. A damaged file adds a note."""
     try:
         return model_file.load_model(path).info.nimg if path.exists() else None
     except FileFormatError as err:
@@ -404,7 +415,7 @@ def read_model_nimg(path: Path, notes: list[str]) -> int | None:
 
 
 def recover_newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Checkpoint:
-    """The newest readable checkpoint. Renames damaged newer ones and adds a note for each. Raises RunError."""
+    """Return the newest readable checkpoint; rename damaged newer ones and add a note for each. Raises RunError."""
     found, faults = checkpoint.read_newest_checkpoint(run)
     for damaged, fault in faults:
         damaged.rename(damaged.with_suffix(".damaged"))

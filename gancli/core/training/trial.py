@@ -1,4 +1,4 @@
-"""Measure the speed and memory of a run with a few real training steps, whose results are thrown away."""
+"""Measure the speed and memory of a run with a few real training steps, whose results are discarded."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ from gancli.errors import MemoryLimitError
 from gancli.files.run_config import RunConfig
 
 SMALLEST_BATCH: int = configs.setting_fields()["batch_size"].metadata["low"]
-NARROW = 16  # below this width, the memory of a step does not depend on it
+NARROW = 16  # below this width, the memory of a step does not depend on the width
 BYTES_PER_CHANNEL = 150  # upper bound of a step's memory for each pixel of an image and channel of the widest layer
 PROC_STATUS, PROC_CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -30,7 +30,7 @@ PROC_STATUS, PROC_CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear
 class Trial:
     """The result of a trial. memory_bytes: peak use, there_bytes: available memory, both on `device`.
 
-    rates: (images seen at its start, images/s) for each batch size, up to the full one.
+    rates: for each batch size, up to the full one: (images seen at its first step, images/s).
     """
 
     rates: tuple[tuple[int, float], ...]
@@ -44,20 +44,20 @@ class Trial:
         return self.rates[-1][1]
 
     def train_seconds(self, nimg: int) -> float:
-        """Seconds that nimg images take."""
+        """Return the seconds that training on nimg images takes."""
         ends = [start for start, _ in self.rates[1:]] + [nimg]
         return sum(max(0, min(end, nimg) - start) / rate for (start, rate), end in zip(self.rates, ends, strict=True))
 
     def images(self, seconds: float) -> int:
-        """Number of images in that time."""
+        """Return the number of images that fit into this time."""
         return images_reached(0, seconds, self.rates)
 
 
 def run_trial(record: RunConfig, data: ImageSet) -> Trial:
     """Train on a few real batches of the smallest and the largest size of the plan. Writes no files.
 
-    With several processes, this one tries its part, and the others are assumed to be as fast. Raises MemoryLimitError
-    if the networks or a batch do not fit into memory; the message names a batch size that fits.
+    With several processes, this one tries its share of a batch, and the others are assumed to be as fast. Raises
+    MemoryLimitError if the networks or a batch do not fit into memory; the message names a batch size that fits.
     """
     n, batch, ramp_nimg = record.machine.processes, process_batch_size(record), record.train.batch_ramp_kimg * 1000
     engine, sizes = Engine(record, data), schedules.batch_size_steps(batch, ramp_nimg)
@@ -67,7 +67,7 @@ def run_trial(record: RunConfig, data: ImageSet) -> Trial:
             reset_peak_memory(engine.device)
             took = {size: size / measure_batch_rate(engine, size) for size in sorted({sizes[0][1], batch})}
         except MemoryLimitError:
-            pass  # this drops the error, which holds the failed step and its memory
+            pass  # leaving this block frees the error, which keeps the memory of the failed step in use
         else:
             rates = tuple((start, n * size / interpolate_step_s(took, size)) for start, size in sizes)
             return Trial(rates, *peak_and_total_memory(engine.device), engine.device.type)
@@ -80,22 +80,22 @@ def run_trial(record: RunConfig, data: ImageSet) -> Trial:
 
 
 def process_batch_size(record: RunConfig) -> int:
-    """Images per process in a full batch."""
+    """Return the number of images per process in a full batch."""
     return max(SMALLEST_BATCH, record.train.batch_size // record.machine.processes)
 
 
 def may_exceed_memory(record: RunConfig) -> bool:
-    """Whether a step may not fit into memory: a rough guess on the safe side. False on CUDA, where trying is safe."""
+    """Whether a rough upper bound of a step's memory is too large. False on CUDA, where a step can be tried safely."""
     train, side, device = record.train, record.data.resolution, torch.device(record.machine.device)
     bytes_each = side * side * max(train.g_width, train.d_width, NARROW) * BYTES_PER_CHANNEL
     return device.type != "cuda" and process_batch_size(record) * bytes_each > devices.usable_memory_bytes(device)
 
 
 def find_largest_safe_batch(engine: Engine, batch: int) -> int | None:
-    """The largest of batch, batch/2, batch/4, ... that fits into memory; None if none does.
+    """Return the largest of batch, batch/2, batch/4, ... that fits into memory; None if none does.
 
-    Sizes are tried from the smallest up, each only if there is memory for twice what the previous one used: on a CPU
-    allocations do not fail, but a process that uses more memory than there is may be killed.
+    Sizes are tried in ascending order, each only if twice the memory of the previous size is available: on a CPU,
+    allocations do not fail, but the system may kill a process that uses too much memory.
     """
     if batch < SMALLEST_BATCH:
         return None
@@ -111,12 +111,12 @@ def find_largest_safe_batch(engine: Engine, batch: int) -> int | None:
 
 
 def batch_halvings(batch: int) -> list[int]:
-    """batch, batch/2, batch/4, ..., the smallest first."""
+    """Return batch, batch/2, batch/4, ... down to SMALLEST_BATCH, in ascending order."""
     return [batch >> n for n in range((batch // SMALLEST_BATCH).bit_length() - 1, -1, -1)]
 
 
 def measure_peak_bytes(engine: Engine, batch: int) -> int:
-    """Peak memory of one step with R1."""
+    """Measure the peak memory of one step with R1."""
     engine.state.nimg = 0
     reset_peak_memory(engine.device)
     time_step(engine, batch)
@@ -124,14 +124,16 @@ def measure_peak_bytes(engine: Engine, batch: int) -> int:
 
 
 def interpolate_step_s(took: dict[int, float], size: int) -> float:
-    """Seconds of a step with this batch size, interpolated between the smallest and the largest size: a step takes a
-    fixed time plus a time for each image."""
+    """Interpolate the seconds of a step with this batch size. took: batch size -> seconds.
+
+    A step takes a fixed time plus a time for each image.
+    """
     (small, small_s), (large, large_s) = min(took.items()), max(took.items())
     return small_s + (large_s - small_s) * (size - small) / max(large - small, 1)
 
 
 def measure_batch_rate(engine: Engine, batch: int, enough_s: float = 0.0) -> float:
-    """Images/s with batches of one size, from a step with R1 and one or more steps that may be without.
+    """Measure images/s at one batch size: time a step with R1, then one or more steps that may have no R1.
 
     The first step is slower than later ones. That matters little if R1 is lazy; if every step has R1, the first step is
     ignored.
@@ -144,7 +146,7 @@ def measure_batch_rate(engine: Engine, batch: int, enough_s: float = 0.0) -> flo
 
 
 def time_step(engine: Engine, batch: int) -> float:
-    """Seconds of a step with a batch of this size."""
+    """Train one step with this batch size; return the seconds it took."""
     started = time.perf_counter()
     engine.step(batch)
     engine.state.tallies.sum().item()  # waits for the device
@@ -160,7 +162,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_and_total_memory(device: torch.device) -> tuple[int, int]:
-    """Peak bytes since `reset_peak_memory`, and available bytes."""
+    """Return the peak bytes since `reset_peak_memory`, and the available bytes."""
     available = devices.usable_memory_bytes(device)
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device), available

@@ -13,12 +13,12 @@ from gancli.wording import format_list
 
 
 def share_judged_real(real_logits: Tensor) -> float:
-    """Share of real images that D judges real; logits [N]."""
+    """Return the share of real images that D judges real; logits [N]."""
     return float((real_logits > 0).cpu().double().mean())
 
 
 def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> float | None:
-    """Overfitting of D: 0 if it judges held-out images like training images, 1 if like fakes; logits [N].
+    """Return the overfitting of D: 0 if it judges held-out images like training images, 1 if like fakes; logits [N].
 
     None if D does not separate training images from fakes. Karras et al. 2020 (2006.06676), eq. 1.
     """
@@ -29,7 +29,7 @@ def r_v(train_logits: Tensor, heldout_logits: Tensor, fake_logits: Tensor) -> fl
 
 
 def rms_spread(images: Tensor, labels: Tensor | None) -> float:
-    """RMS distance of images [N,C,H,W] from their mean, or with labels [N] from the mean of their class."""
+    """Return the RMS distance of images [N,C,H,W] from their mean, or with labels [N] from the mean of their class."""
     x = images.flatten(1).cpu().double()
     groups = torch.zeros(len(x), dtype=torch.int64) if labels is None else labels.cpu()
     _, group, counts = torch.unique(groups, return_inverse=True, return_counts=True)
@@ -39,9 +39,10 @@ def rms_spread(images: Tensor, labels: Tensor | None) -> float:
 
 
 def spread_ratio(real: Tensor, fake: Tensor, labels: Tensor | None) -> float | None:
-    """`rms_spread` of fakes divided by that of as many real images with the same labels; 1 is ideal, 0 is collapse.
+    """Return `rms_spread` of fakes divided by `rms_spread` of reals; 1 is ideal, 0 is collapse.
 
-    None if the real images do not differ. A class with one image adds no spread.
+    Both have the same number of images and the same labels. None if the real images do not differ. A class with one
+    image adds no spread.
     """
     real_spread = rms_spread(real, labels)
     return rms_spread(fake, labels) / real_spread if real_spread > 0 else None
@@ -52,7 +53,7 @@ class History:
     """The latest lines of metrics.jsonl, oldest first, and the best score.
 
     score: the name of the value that ranks models, lower is better. best: its lowest value and the images seen then.
-    floor: what a perfect generator would score.
+    floor: the score of a perfect generator.
     """
 
     ticks: Sequence[MetricsLine]
@@ -63,12 +64,12 @@ class History:
 
 
 STRONGER_PENALTY = "raise the penalty (--gamma or --gradient-penalty)"
-LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks that rules about D and about images average; no warning earlier
+LONG_WINDOW, SHORT_WINDOW = 25, 10  # ticks that the rules average; before that many, no warning
 EVALUATION_WINDOW = 4
 
 
 def find_warnings(history: History) -> dict[str, str]:
-    """The warnings that apply now: name -> what was seen, since when, and what to try."""
+    """Return the warnings that apply now: name -> text with the problem, its start and a remedy."""
     return {name: text for name, rule in WARNING_RULES.items() if (text := rule(history))}
 
 
@@ -83,7 +84,10 @@ def check_discriminator_wins(history: History) -> str | None:
 
 
 def check_discriminator_lost(history: History) -> str | None:
-    """At the ideal equilibrium D is also right half of the time, but then the score is close to its floor."""
+    """Warn if D is no better than chance, unless the score is good or still improves.
+
+    At the ideal equilibrium D is also right half of the time, but then the score is close to its floor.
+    """
     mean, kimg = mean_of_last(history.ticks, "accuracy", LONG_WINDOW)
     now = history.evaluations[-1].values.get(history.score) if history.evaluations else None
     is_good = now is not None and history.floor is not None and now < 4 * history.floor
@@ -107,7 +111,10 @@ def check_collapse(history: History) -> str | None:
 
 
 def check_overfitting(history: History) -> str | None:
-    """While the score still improves, a discriminator that has memorised many training images does no harm yet."""
+    """Warn if D has memorised training images.
+
+    While the score still improves, this does no harm yet, so the limit is higher.
+    """
     mean, kimg = mean_of_last(history.ticks, "r_v", SHORT_WINDOW)
     limit = 0.6 if history.best is None else 0.9 if is_improving(history) else 0.4
     if mean is None or mean <= limit:
@@ -178,7 +185,7 @@ def is_improving(history: History) -> bool:
 
 
 def mean_of_last(lines: Sequence[MetricsLine], name: str, n: int) -> tuple[float | None, float]:
-    """Mean of a value over the last n lines (None if fewer have it), and the kimg of the first of them."""
+    """Return the mean of a value over the last n lines (None if fewer have it), and the kimg of the first of these."""
     values = [line.values.get(name) for line in lines[-n:]]
     known = [value for value in values if value is not None]
     if len(known) < n:

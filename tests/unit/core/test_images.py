@@ -16,7 +16,7 @@ def test_range_is_minus_one_to_one() -> None:
     assert ends.tolist() == [-1, 1] and ends.dtype == torch.float32
 
 
-def test_to_float_leaves_its_argument_alone() -> None:
+def test_to_float_does_not_change_its_argument() -> None:
     values = torch.tensor([0, 128, 255], dtype=torch.uint8)
     images.to_float(values)
     assert values.tolist() == [0, 128, 255]
@@ -35,14 +35,14 @@ def numbered(n: int, channels: int) -> torch.Tensor:
     return number.expand(n, channels, 2, 3).to(torch.uint8)
 
 
-def test_grid_is_filled_row_by_row_and_black_where_pictures_run_out() -> None:
+def test_grid_is_filled_row_by_row_and_the_rest_is_black() -> None:
     picture = images.make_grid(numbered(5, 1), columns=3)
     assert picture.shape == (4, 9)
     assert picture[::2, ::3].tolist() == [[1, 2, 3], [4, 5, 0]]
     assert np.array_equal(picture, np.kron(picture[::2, ::3], np.ones((2, 3), np.uint8)))
 
 
-def test_grid_has_at_least_the_rows_asked_for() -> None:
+def test_grid_has_at_least_the_requested_rows() -> None:
     picture = images.make_grid(numbered(3, 1), columns=2, rows=4)
     assert picture[::2, ::3].tolist() == [[1, 2], [3, 0], [0, 0], [0, 0]]
     assert np.array_equal(
@@ -68,6 +68,6 @@ def test_numpy_form_drops_only_a_single_channel() -> None:
 
 
 @pytest.mark.parametrize("wrong", [torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.uint8)])
-def test_what_is_not_a_batch_of_uint8_pictures_is_refused(wrong: torch.Tensor) -> None:
+def test_only_a_batch_of_uint8_pictures_is_accepted(wrong: torch.Tensor) -> None:
     with pytest.raises(ContractError, match="expected uint8"):
         images.make_grid(wrong, columns=1)

@@ -106,7 +106,7 @@ def with_chunk(kind, content, *, last=False):
 TEXTS = {"gancli": '{"command": "gancli sample"}', "Title": "Zür\nich", "Author": "日本 😀", "Empty": "", "NUL": "a\0b"}
 
 
-def test_text_in_a_png_comes_back_and_leaves_the_pixels_alone(folder):
+def test_text_in_a_png_is_read_back_and_does_not_change_the_pixels(folder):
     image_io.write_png(folder / "a.png", noise(6, 7, 3), TEXTS)
     assert image_io.read_png_text(folder / "a.png") == TEXTS
     assert np.array_equal(image_io.read_png(folder / "a.png"), noise(6, 7, 3))

@@ -28,7 +28,7 @@ def names(path: Path) -> list[str]:
     return sorted(os.listdir(path))
 
 
-def test_a_folder_that_gancli_made_is_replaced_as_a_whole_by_force_alone(tmp_path: Path) -> None:
+def test_a_folder_of_gancli_is_replaced_as_a_whole_and_only_with_force(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a", "b")
     with pytest.raises(RunError, match=r"x exists.*--force"):
         fill(tmp_path / "x", "c")
@@ -94,7 +94,7 @@ def test_a_file_that_appears_while_the_folder_is_written_stays(tmp_path: Path) -
     assert names(tmp_path / "y") == ["provenance.json", "theirs"]
 
 
-def test_a_link_stands_for_its_target_folder(tmp_path: Path) -> None:
+def test_a_link_is_treated_as_its_target_folder(tmp_path: Path) -> None:
     fill(tmp_path / "x", "a")
     (tmp_path / "link").symlink_to("x")
     fill(tmp_path / "link", "b", force=True)
@@ -183,7 +183,7 @@ def test_errors_name_the_requested_folder(tmp_path: Path) -> None:
     assert names(tmp_path) == ["home"]
 
 
-def test_without_an_output_each_gets_a_number_of_its_own(tmp_path: Path) -> None:
+def test_without_an_output_each_gets_its_own_number(tmp_path: Path) -> None:
     with (
         reserve_output(None, tmp_path / "walks", "walk.gif") as first,
         reserve_output(None, tmp_path / "walks") as second,

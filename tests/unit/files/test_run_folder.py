@@ -134,7 +134,7 @@ def test_write_json_is_read_back(place: Path) -> None:
     assert run.read_config() == {"seed": 2**63 - 1, "lr": 0.002}
 
 
-def test_atomic_write_replaces_the_content_and_leaves_nothing_beside(place: Path) -> None:
+def test_atomic_write_replaces_the_content_and_leaves_no_partial_file(place: Path) -> None:
     for content in (b"old", b"new"):
         atomic_write(place / "x", content)
         assert (place / "x").read_bytes() == content

@@ -217,9 +217,7 @@ def test_precision_of_a_collapsed_set_is_marked_as_meaningless() -> None:
     ref = reference()
     found = score_features(ref, Features(ref.real.values[:1].repeat(400, 1)), metrics=["prdc"]).scores
     assert found["precision"].value == 1 and found["coverage"].value < 0.1
-    assert found["precision"].reading.endswith(
-        "is meaningless here: hardly any real image has a generated image nearby"
-    )
+    assert found["precision"].reading.endswith("means nothing here: almost no real image has a generated image nearby")
     assert "means nothing" not in score_features(ref, perfect(400, 2), metrics=["prdc"]).scores["precision"].reading
 
 

@@ -45,7 +45,7 @@ def test_film_shows_every_frame_above_its_caption_and_holds_the_last(run, shape)
         assert np.abs(above.astype(int) - expected).mean() < 16
 
 
-def test_film_is_made_from_frames_and_config_alone(run):
+def test_film_needs_only_frames_and_config(run):
     add_frames(run, 0, 500)
     film.write_progress_film(run)
     assert {path.name for path in run.path.iterdir()} == {"config.json", "frames", "progress.gif"}
@@ -142,7 +142,7 @@ def test_grey_next_to_colour_is_shown_in_colour(make_run):
 
 
 @pytest.mark.parametrize(("n", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (5, 2, 3), (8, 2, 4)])
-def test_many_runs_stand_in_two_rows(make_run, n, rows, columns):
+def test_many_runs_are_shown_in_two_rows(make_run, n, rows, columns):
     parts = [np.full((10, 20), i + 100, np.uint8) for i in range(n)]
     page = film.arrange_parts(parts)
     assert page.shape == (rows * 26 - 16, columns * 36 - 16)
@@ -220,7 +220,7 @@ def test_curves_of_a_single_run_grow_next_to_it(make_run):
     assert blue[0] < blue[1] < blue[2]
 
 
-def test_curves_stand_below_runs_side_by_side(make_run):
+def test_curves_are_below_runs_side_by_side(make_run):
     runs = [make_run(0, 2000), make_run(0, 2000, config=CLASSIC)]
     for run in runs:
         measure(run, 2000)
@@ -254,7 +254,7 @@ def test_frames_are_read_one_by_one_and_not_after_a_run_ends(make_run, monkeypat
     assert len(read) == 12
 
 
-def test_frames_of_several_runs_stand_apart_in_a_strip(make_run):
+def test_frames_of_several_runs_have_gaps_in_a_strip(make_run):
     """The gap is wider than between the runs of one frame, to show which belong together."""
     runs = [make_run(0, 500), make_run(0, 500, config=CLASSIC)]
     row, strip = (drawn(film.plan_film(runs, FilmOptions(kind=kind)))[1] for kind in (".gif", ".png"))

@@ -99,7 +99,7 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
         "scores/00002: 300 generated images compared with 900 training images of tiny; the model at 4 kimg"
         in shown.text
     )
-    assert "nearest training image, in scores/00002" in shown.text and "used other images" not in shown.text
+    assert "nearest training image, in scores/00002" in shown.text and "did not use the training data" not in shown.text
     titles = (
         "loss",
         "D accuracy",
@@ -125,13 +125,13 @@ def test_a_page_shows_pictures_curves_events_scores_settings_data_and_the_comman
     assert all(plot["aria-label"] for plot in shown.of("div") if plot.get("role") == "img")
 
 
-def test_scores_against_other_images_say_so(make_run):
+def test_scores_against_other_images_are_marked(make_run):
     run = make_run()
     folder = run.path / "scores" / "00000"
     folder.mkdir(parents=True)
     record = {"scores": {"fd_digits": {"value": 1.0}}, "conditions": {"data": "others", "data_digest": "def"}}
     (folder / "scores.json").write_text(json.dumps(record))
-    assert "This evaluation compared with other data than the training data." in parsed(run).text
+    assert "This evaluation did not use the training data of this run." in parsed(run).text
 
 
 def test_a_kernel_distance_may_be_negative_and_is_read_against_0(make_run):
@@ -215,7 +215,7 @@ def test_a_run_without_any_log_or_picture_gets_a_page(make_run):
 
 @pytest.mark.parametrize(
     ("n", "shape", "said"),
-    [(10, (500, 400, 3), "compressed with a slight loss of quality"), (200, (150, 200), "of 200 frames shown")],
+    [(10, (500, 400, 3), "compressed with a small loss of quality"), (200, (150, 200), "of 200 frames shown")],
     ids=["large", "many"],
 )
 def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n, shape, said):
@@ -225,7 +225,7 @@ def test_pages_of_large_and_of_many_frames_stay_below_five_megabytes(make_run, n
     content = page.render_report([run])
     shown = Parsed(content)
     nimgs = json.loads(shown.scripts[0])["nimgs"]
-    assert len(content) < 5e6 and said in shown.text and "the originals are in frames/" in shown.text
+    assert len(content) < 5e6 and said in shown.text and "all originals are in frames/" in shown.text
     assert len(nimgs) >= 10 and nimgs[-1] == 1000 * (n - 1)
 
 

@@ -26,7 +26,7 @@ def grown(*charts, width=420, height=130):
     return raster.draw_growing_charts(charts, MOMENTS, width, height)
 
 
-def test_page_has_the_size_asked_for_and_never_another():
+def test_page_has_exactly_the_requested_size():
     growing = grown(chart([1, 2], [1, 1.5]), chart([1, 2], [1, 1.5]), width=500, height=300)
     assert {growing.at(kimg).shape for kimg in (0, 1, 8, 99)} == {(300, 500, 3)}
 

@@ -118,7 +118,7 @@ def without(name: str) -> bytes:
     ("archive", "reason"),
     [
         (without("test_batch.bin"), "test_batch.bin in the archive is missing"),
-        (packed(batches(21)), "data_batch_1.bin in the archive is missing or not 20 images long"),
+        (packed(batches(21)), "data_batch_1.bin in the archive is missing or does not hold 20 images"),
     ],
 )
 def test_an_archive_of_other_contents_leaves_nothing(cache: Path, serve: Serve, archive: bytes, reason: str) -> None:

@@ -82,7 +82,7 @@ def test_a_highly_compressed_file_is_refused_unread(tmp_path: Path, monkeypatch:
     path.write_bytes(gzip.compress(encoded(black)))
     assert torch.equal(idx.read_idx(path, ndim=3), black), "a small one does no harm"
     monkeypatch.setattr(idx, "SMALL_BYTES", black.numel() - 1)
-    with pytest.raises(DataError, match=r"bomb\.gz .*200 times"):
+    with pytest.raises(DataError, match=r"bomb\.gz .*more than 200"):
         idx.read_idx(path, ndim=3)
     path.write_bytes(encoded(black))
     assert torch.equal(idx.read_idx(path, ndim=3), black), "unpacked it is no bomb"

@@ -357,7 +357,7 @@ def test_zip_entries_that_lie_are_refused_by_name(tmp_path: Path) -> None:
 def test_compression_without_a_size_bound_is_not_read(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(tmp_path / "made.zip", "w", method) as archive:
         archive.writestr("a.png", png(GREY[0]))
-    assert "a.png (compressed by another method than deflate; make the zip with deflate)" in refusal(
+    assert "a.png (compressed with a method other than deflate; make the zip with deflate)" in refusal(
         tmp_path / "made.zip"
     )
 

@@ -164,7 +164,7 @@ def test_without_labels_there_are_no_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "b" * 256)])
 def test_ambiguous_or_untypeable_class_names_are_refused(names: tuple[str, str]) -> None:
     train = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10) % 2
-    with pytest.raises(DataError, match="odd has two classes"):
+    with pytest.raises(DataError, match="odd has two equal class names"):
         imageset.build_image_set("odd", train, class_names=names)
 
 

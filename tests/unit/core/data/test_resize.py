@@ -445,7 +445,7 @@ def test_unusable_files_have_a_short_reason(data: bytes, reason: str) -> None:
         assert resize.read_image_header(data).mode in reason
 
 
-def test_decoding_starts_without_torch_and_leaves_pillow_s_limits_alone() -> None:
+def test_decoding_imports_no_torch_and_keeps_pillow_s_limits() -> None:
     code = (
         "import sys, PIL.Image, PIL.ImageFile; most = PIL.Image.MAX_IMAGE_PIXELS; import gancli.core.data.resize;"
         "print('torch' in sys.modules, 'imageio' in sys.modules, most == PIL.Image.MAX_IMAGE_PIXELS,"

@@ -313,7 +313,7 @@ def test_a_new_run_takes_the_averaged_g_and_d_and_starts_at_image_0(
 
 
 @pytest.mark.parametrize("name", ["", "model.safetensors"], ids=["run", "model"])
-def test_a_stopped_and_resumed_fine_tuning_is_the_uninterrupted_one_and_needs_no_source(
+def test_resumed_fine_tuning_equals_the_uninterrupted_run_and_needs_no_source(
     tmp_path: Path, tiny_idx: Path, name: str
 ) -> None:
     old = finish(begin(tmp_path, tiny_idx, kimg=0.2))

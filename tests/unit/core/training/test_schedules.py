@@ -51,7 +51,7 @@ def test_lazy_adam_gives_the_same_moments_over_one_interval() -> None:
     assert schedules.lazy_adam_settings(2e-3, (0.0, 0.99), 1) == (2e-3, (0.0, 0.99))
 
 
-def test_frames_come_every_500_images_at_first_then_6_percent_apart() -> None:
+def test_frames_are_500_images_apart_at_first_then_6_percent() -> None:
     times = list(schedules.frame_times(1_000_000))
     assert times[:4] == [0, 500, 1000, 1500]
     turn = 500 / 0.06
@@ -100,7 +100,7 @@ def test_shift_probability_grows_as_images_repeat_and_ends_at_0() -> None:
     assert schedules.shift_chance(0.5, 40.0, 0.0) == 0
 
 
-def test_evaluations_come_at_a_quarter_and_a_half_of_their_interval_and_at_its_multiples() -> None:
+def test_evaluations_are_due_at_a_quarter_half_and_multiples_of_the_interval() -> None:
     due = [nimg for nimg in range(0, 10_000, 8) if schedules.is_evaluation_due(nimg - 8, nimg, 4000)]
     assert due == [1000, 2000, 4000, 8000]
 

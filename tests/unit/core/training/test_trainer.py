@@ -136,7 +136,7 @@ def assert_same_run(a: RunDir, b: RunDir) -> None:
         LONG("quick", {"precision": "bf16", "model": "resnet", "r2": True, "spectral_norm": True}),
     ],
 )
-def test_a_stopped_and_resumed_run_is_the_uninterrupted_run(
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_run(
     tmp_path: Path, tiny_idx: Path, preset: str, settings: dict[str, object], whole_run: Callable[..., Trainer]
 ) -> None:
     whole = whole_run(preset, **settings)
@@ -247,7 +247,7 @@ finish(start(Path(sys.argv[1]), Path(sys.argv[2])))
         LONG("000000504.png", 1, "after"),
     ],
 )
-def test_a_killed_and_resumed_run_is_the_uninterrupted_run(
+def test_a_killed_and_resumed_run_equals_the_uninterrupted_run(
     tmp_path: Path, tiny_idx: Path, target: str, nth: int, when: str, whole_run: Callable[..., Trainer]
 ) -> None:
     command = [sys.executable, "-c", CHILD, str(tmp_path / "b"), str(tiny_idx), target, str(nth), when]
@@ -392,7 +392,7 @@ def test_a_time_budget_becomes_a_plan_that_resume_finishes(
     assert again.state.nimg >= plans[0].total_nimg
 
 
-def test_a_time_budget_run_resumed_after_its_plan_is_the_uninterrupted_run(
+def test_a_time_budget_run_resumed_after_its_plan_equals_the_uninterrupted_run(
     tmp_path: Path, tiny_idx: Path, ticking: Callable[[float], None]
 ) -> None:
     ticking(0.02)
