@@ -5,12 +5,15 @@ usage: benchmarks/sampling.py MODEL [--n 10000] [--threads 2]
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 import torch
 

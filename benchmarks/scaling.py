@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from unittest import mock
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+
 import torch
 from runs import fresh, in_turn, median, table
 from torch.utils._python_dispatch import TorchDispatchMode

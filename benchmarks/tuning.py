@@ -5,7 +5,10 @@ usage: benchmarks/tuning.py [--preset quick] [--data mnist-5k] [--rounds 3]
 
 import argparse
 import itertools
+import os
 import statistics
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 from msgspec.structs import replace
 
