@@ -42,17 +42,21 @@ class ModelInfo:
     class_counts: tuple[int, ...] = ()  # training images per class; samples follow these frequencies
 
     def class_index(self, name: str) -> int:
-        """Return the index of the class with this name or number. Raises ConfigError."""
+        """Return the index of the class with this name. Raises ConfigError.
+
+        If no class name is a number, the index itself also selects a class.
+        """
         if not self.class_names:
             raise ConfigError("this model is unconditional, so it has no classes to choose from; remove --class")
         if name in self.class_names:
             return self.class_names.index(name)
-        if name.isdecimal() and int(name) < len(self.class_names):
-            return int(name)
+        numbers = [str(index) for index in range(len(self.class_names))]
+        if name in numbers and not any(map(str.isdecimal, self.class_names)):
+            return numbers.index(name)
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
     def class_indices(self, text: str) -> list[int]:
-        """Convert '3', '1,7' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
+        """Convert 'bag' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
         if text in self.class_names:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
