@@ -12,7 +12,7 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
-from gancli.config import LONGEST_NAME, ModelSpec, are_valid_names
+from gancli.config import LONGEST_NAME, FitName, ModelSpec, TrainConfig, are_valid_names, check_setting, parse_colour
 from gancli.core.networks import tensor_file
 from gancli.core.networks.build import build_generator, on_meta_device
 from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
@@ -23,11 +23,14 @@ MOST_IMAGES = 2**53  # up to here a float represents every integer
 
 
 class TrainedOn(TypedDict):
-    """Name and digest of a data set, and the digest of its clusters if the classes are clusters."""
+    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and --fit and --background
+    if they are not the defaults."""
 
     name: str
     digest: str
     clusters: NotRequired[str]
+    fit: NotRequired[FitName]
+    background: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,18 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
     ):
         raise FileFormatError(f"{path} holds invalid class counts; {RESTORE_HINT}")
     known = info.data if isinstance(info.data, dict) else {}
-    texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
+    texts = [
+        info.preset,
+        known.get("name"),
+        known.get("digest"),
+        known.get("clusters", ""),
+        known.get("background", ""),
+    ]
+    try:
+        check_setting("fit", known.get("fit", TrainConfig.fit))
+        parse_colour(str(known.get("background", TrainConfig.background)))
+    except ConfigError as err:
+        raise FileFormatError(f"{path} has no valid record of its training data: {err}; {RESTORE_HINT}") from err
     if not all(isinstance(text, str) for text in texts):
         raise FileFormatError(f"{path} has no valid record of its training data; {RESTORE_HINT}")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:
