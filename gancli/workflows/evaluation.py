@@ -163,7 +163,8 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
         raise ConfigError(f"{title} was trained on {name!r}, which is not a known data set; add --data")
     if loaded is None:
         if source not in DATASETS and not Path(source).exists():
-            raise DataError(f"the images that {title} was trained on no longer exist at {source}; add --data")
+            gone = f"the images that {title} was trained on no longer exist at {source}"
+            raise DataError(f"{gone}; give their new place with --data")
         options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
         loaded = load_dataset(source, options)
     if loaded.digest != digest and loaded.name != name:

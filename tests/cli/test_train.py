@@ -408,7 +408,7 @@ def test_resume_refuses_other_settings_by_name(tiny_idx: Path) -> None:
         (["--preset", "classic"], "--preset classic"),
         (["--time-budget", "5s"], "--time-budget 5s"),
         (["--time-budget", "5s"], "; only --kimg and --epochs extend a run"),
-        (["--data", "mnist"], "--data mnist"),
+        (["--data", "mnist"], "--data mnist differs"),
         (["--unconditional"], "--conditional"),
     ):
         result = gancli("train", "--resume", run, *flags)
