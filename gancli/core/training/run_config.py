@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from gancli import config as configs
+from gancli import platform
 from gancli._version import __version__
 from gancli.config import TrainConfig
 from gancli.core import devices
@@ -230,7 +230,7 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
     """Raise ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
     if preset is not None and preset != record.preset:
         raise ConfigError(
-            f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; "
+            f"--preset {platform.quote(preset)} differs from the run's {record.preset}; "
             "a resumed run keeps its preset: remove --preset"
         )
     configs.check_setting_names(asked, "the configuration")
