@@ -146,7 +146,7 @@ class TrainConfig:
     )
     r2: bool = loss_setting(False, "Apply the gradient penalty to generated images too (R2).")
     r1_interval: int = loss_setting(
-        1, "Apply the R1 and R2 penalties every N steps, multiplied by N.", low=1, high=1024
+        1, "Apply the R1 and R2 penalties only every N steps, with N times the weight.", low=1, high=1024
     )
     gradient_penalty: float = loss_setting(
         0.0, "Weight of the WGAN-GP gradient penalty, usually 10; 0 turns it off.", low=0, high=1e6

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 MAX_MESSAGE_LENGTH = 1000
+MOST_KNOWN = 60  # words that a hint lists
 MIN_TYPO_LENGTH = 3  # shorter words are similar to too many others
 
 
@@ -60,8 +61,9 @@ def make_printable(text: str, longest: int = MAX_MESSAGE_LENGTH) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint with the closest and all known words: ' (did you mean 'quick'? known: classic, quick)'."""
+    """Return a hint with the closest and the known words: ' (did you mean 'quick'? known: classic, quick)'."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) if len(word) >= MIN_TYPO_LENGTH else []
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f" ({guess}known: {', '.join(names)})"
+    others = f" and {len(names) - MOST_KNOWN:,} others" if len(names) > MOST_KNOWN else ""
+    return f" ({guess}known: {', '.join(names[:MOST_KNOWN])}{others})"

@@ -85,7 +85,7 @@ def command_lines(name: str, command: Any, shared: list[str]) -> Iterator[str]:
     params = own_params(command)
     yield from (line(p) for p in params if line(p) not in shared)
     if also := [names(p).split(",")[0] for p in params if line(p) in shared and not is_argument(p)]:
-        yield f"- {', '.join(also)}: see [shared options](#shared-options)."
+        yield f"- {', '.join(also)}: [shared](#shared-options)"
     yield ""
 
 

@@ -20,7 +20,7 @@ Duration = Annotated[
     str | None,
     typer.Option(
         "--duration",
-        help="Length without --hold, such as 8s; replaces --fps.  [default: all frames at --fps]",
+        help="Length of the film before --hold, such as 8s; sets the frame rate.  [default: all frames at --fps]",
         show_default=False,
     ),
 ]

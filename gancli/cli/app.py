@@ -51,7 +51,7 @@ class ErrorBoundary(typer.core.TyperGroup):
         except GancliError as err:
             exit_with_error(str(err), err.exit_code, err)
         except UsageError as err:
-            exit_with_error(err.format_message(), 2, err)
+            exit_with_error(err.format_message() + usage_advice(err), 2, err)
         except BrokenPipeError as err:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads stdout; Python would print an error at exit
             raise typer.Exit(1) from err
@@ -60,6 +60,12 @@ class ErrorBoundary(typer.core.TyperGroup):
         except KeyboardInterrupt as err:
             echo_stderr("interrupted")
             raise typer.Exit(128 + (err.args[0] if err.args else signal.SIGINT)) from err
+
+
+def usage_advice(err: Any) -> str:
+    """What to do about a usage error whose message does not say it."""
+    is_extra = "unexpected extra argument" in err.format_message()
+    return "; give the data with --data" if is_extra and err.ctx and err.ctx.command.name == "train" else ""
 
 
 def exit_with_error(message: str, exit_code: int, err: Exception) -> NoReturn:

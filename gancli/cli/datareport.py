@@ -192,7 +192,7 @@ def copy_rows(copies: "Copies | None", *, most: int) -> Iterator[Row]:
 
 def cost_rows(report: RunReport) -> Iterator[Row]:
     if cost := report.cost:
-        rate = f"{format_significant(cost.images_per_s)} images/s in a trial"
+        rate = f"{format_significant(cost.images_per_s)} images/s at full batch size"
         shown = f"each image is used {format_about(report.data.passes or 0)} times"
         yield "time", f"{approximate_duration(cost.train_s)} of training ({rate}); {shown}"
         needed, there = (f"{n / 1e9:.1f} GB" for n in (cost.memory_bytes, cost.memory_there_bytes))

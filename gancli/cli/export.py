@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gancli import platform
+from gancli._version import install_hint
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError, did_you_mean
@@ -54,7 +55,7 @@ def export(
         try:
             from gancli.export import onnx
         except ImportError as err:
-            raise ConfigError(f'--to onnx needs the package {err.name}; run: pip install "gancli[onnx]"') from err
+            raise ConfigError(f"--to onnx needs the package {err.name}; {install_hint('onnx')}") from err
     else:
         from gancli.export import hub
     model = model_file.load_model(path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from gancli._version import __version__
+from gancli._version import __version__, install_hint
 from gancli.errors import make_printable
 from gancli.files.run_folder import disk_usage_bytes
 
@@ -52,7 +52,7 @@ def extras_report() -> dict[str, str]:
     for extra, packages in EXTRAS.items():
         versions = [f"{package} {version}" for package in packages if (version := package_version(package))]
         is_whole = len(versions) == len(packages)
-        report[extra] = ", ".join(versions) if is_whole else f'missing; run: pip install "gancli[{extra}]"'
+        report[extra] = ", ".join(versions) if is_whole else f"missing; {install_hint(extra)}"
     return report
 
 

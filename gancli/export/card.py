@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jinja2
 
+from gancli._version import install_step
 from gancli.core.networks.model_file import Model
 from gancli.errors import GancliError, make_printable
 from gancli.files.json_values import get_number, get_section, get_text, read_json_object
@@ -49,6 +50,7 @@ def render_card(model: Model, run: RunDir | None, pictures: Mapping[str, str]) -
         n_train=get_number(data, "n_train") if data.get("digest") == info.data["digest"] else None,
         pictures=pictures,
         most_classes=MOST_CLASSES,
+        install_step=install_step(),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gancli._version import install_hint
 from gancli.contracts import check_images_uint8
 from gancli.datasets import DATASETS
 from gancli.errors import ConfigError, DamagedFileError, DataError, RunError, did_you_mean
@@ -280,7 +281,7 @@ def load_inception() -> Extractor:
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as err:
-        raise DataError('Inception features need torch-fidelity; run: pip install "gancli[inception]"') from err
+        raise DataError(f"Inception features need torch-fidelity; {install_hint('inception')}") from err
     try:
         net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     except (OSError, RuntimeError) as err:

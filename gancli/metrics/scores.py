@@ -86,7 +86,7 @@ def describe_distance(value: float, floor: float | None, bias: float) -> str:
     if times < 1.3:
         return "at the floor: no measurable difference from real images with this number of images"
     if times < 4:
-        return "close to the floor"
+        return f"{times:.1f} times the floor: slightly different from real images"
     verdict = "clearly different from real images" if times < 20 else "far from real images"
     return f"{times:,.0f} times the floor: {verdict}"
 
@@ -176,7 +176,7 @@ def describe_share(value: float, aim: float | None, noise: float, whom: str = "h
     if not aim:
         return ""
     if value > 0.97 * aim or value > aim - 4 * noise:
-        return f", as many as for {whom}"
+        return f", about as many as for {whom}"
     return f", fewer than for {whom}" if value > 0.5 * aim else f", far fewer than for {whom}"
 
 

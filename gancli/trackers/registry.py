@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gancli._version import install_hint
 from gancli.errors import ConfigError, did_you_mean
 from gancli.events import Event, RunStarted
 
@@ -41,7 +42,7 @@ def tensorboard() -> Tracker:
     try:
         from gancli.trackers.tensorboard import TensorBoard
     except ImportError as err:
-        raise ConfigError('--log tensorboard needs tensorboard; run: pip install "gancli[tensorboard]"') from err
+        raise ConfigError(f"--log tensorboard needs tensorboard; {install_hint('tensorboard')}") from err
     return TensorBoard()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
+from gancli._version import install_hint
 from gancli.config import MAX_FPS
 from gancli.errors import ConfigError, ContractError, did_you_mean
 from gancli.files import outputs, provenance
@@ -99,7 +100,7 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
         "x.mp4",
         write_mp4,
         longest_side=8_192,
-        needs=("imageio_ffmpeg", 'ffmpeg; run: pip install "gancli[video]"'),
+        needs=("imageio_ffmpeg", f"ffmpeg; {install_hint('video')}"),
     ),
     ".png": VideoFormat("x.png (a strip)", write_strip, "strip", longest_side=32_767, has_text=True),
     "": VideoFormat("DIR (frames)", form="folder", has_text=True),

@@ -1,4 +1,4 @@
-"""Write MP4 films that browsers play: H.264 by ffmpeg, from the package imageio-ffmpeg (extra gancli[video])."""
+"""Write MP4 films that browsers play: H.264 by ffmpeg, from the package imageio-ffmpeg (extra `video`)."""
 
 import itertools
 import subprocess

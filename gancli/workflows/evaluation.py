@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from gancli.config import ModelSpec
 from gancli.core import images
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import DEFAULT_OPTIONS, ignore_progress, load_dataset
+from gancli.core.data.load import DEFAULT_OPTIONS, has_fixed_size, ignore_progress, load_dataset
 from gancli.core.data.pixel_cache import ProgressCallback
+from gancli.core.data.transform import TransformOptions
 from gancli.core.distributed import ALONE, FeaturesOrder, World
 from gancli.core.networks import model_file
 from gancli.core.networks.model_file import Model
@@ -35,6 +36,7 @@ from gancli.metrics.features import Extractor, Features
 from gancli.metrics.prdc import coverage, squared_radii
 from gancli.metrics.reference import FEWEST_PRDC, Reference, coverage_floor
 from gancli.report import pairs
+from gancli.workflows import preparation
 from gancli.workflows.fakes import (
     FakeImages,
     check_image_shape,
@@ -56,6 +58,22 @@ class ScoredSource:
     place: Path = Path()
     model: Model | None = None
     pictures: Tensor | None = None
+
+    def options(self, data: str) -> TransformOptions:
+        """Return how to convert the images at `data` to compare them with this source. Raises RunError."""
+        if run := self.run or self.run_of_images:
+            return preparation.options_of_run(read_run_config(run.config), data)
+        if self.model:
+            return preparation.options_of_model(self.model.info)
+        if self.pictures is not None:
+            return preparation.options_of_shape(self.pictures.shape[2], self.pictures.shape[3])
+        assert self.path is not None
+        return preparation.options_of_images(self.path)
+
+    @property
+    def run_of_images(self) -> RunDir | None:
+        """The run whose folder holds the images, if any."""
+        return None if self.model or self.path is None else preparation.find_run_around(self.path)
 
     @property
     def run(self) -> RunDir | None:
@@ -108,7 +126,7 @@ def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
 
     Raises ConfigError if the models have different data sets or none is known, DataError if it is missing or changed.
     """
-    reals = None if data is None else load_dataset(data)
+    reals = None if data is None else load_dataset(data, choose_options(sources, data))
     for source in sources if data is None else ():
         if source.model:
             reals = load_data_of_model(source.model, source.name, source.run, reals)
@@ -116,6 +134,24 @@ def load_reals(sources: Sequence[ScoredSource], data: str | None) -> ImageSet:
         name = sources[0].name
         raise ConfigError(f"{name} holds images only; add --data with the real images to compare them with")
     return reals
+
+
+def choose_options(sources: Sequence[ScoredSource], data: str) -> TransformOptions:
+    """Choose how to convert `data`: as the run of the first model did, or so that it has the size of the images.
+
+    Raises ConfigError if two models were trained on differently converted images.
+    """
+    models = {source.name: options for source in sources if source.model and (options := source.options(data))}
+    shown = {(each.fit, each.background): name for name, each in models.items()}
+    if len(shown) > 1:
+        first, second, *_ = shown.values()
+        raise ConfigError(
+            f"{first} and {second} were trained with another --fit or --background; score them separately"
+        )
+    options = next(iter(models.values()), None) or sources[0].options(data)
+    if not models and has_fixed_size(data) and sources[0].run_of_images is None:
+        return DEFAULT_OPTIONS
+    return options
 
 
 def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: ImageSet | None) -> ImageSet:
@@ -127,7 +163,8 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
         raise ConfigError(f"{title} was trained on {name!r}, which is not a known data set; add --data")
     if loaded is None:
         if source not in DATASETS and not Path(source).exists():
-            raise DataError(f"the images that {title} was trained on no longer exist at {source}; add --data")
+            gone = f"the images that {title} was trained on no longer exist at {source}"
+            raise DataError(f"{gone}; give their new place with --data")
         options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
         loaded = load_dataset(source, options)
     if loaded.digest != digest and loaded.name != name:
@@ -143,6 +180,12 @@ def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[s
     notes = list(
         reals.report.skipped if reals.report else reals.notes
     )  # training has already reported the conversion of pictures
+    digests = {source.model.info.data["digest"] for source in sources if source.model}
+    if reals.report and reals.report.done and reals.digest not in digests:
+        how = "grey" if reals.channels == 1 else "RGB"
+        notes.append(
+            f"{reals.name} was converted to {reals.resolution}x{reals.resolution} {how} (fit: {reals.report.fit})"
+        )
     return notes + [
         f"{source.name} was trained on other images, so copying scores do not show whether it copies its own"
         for source in sources

@@ -119,8 +119,9 @@ def reopen_run(
 ) -> Trainer:
     """Reopen a run whose folder is locked, to continue it.
 
-    asked: only kimg and epochs may differ from the run's; then the schedules are planned again. log: a new tracker,
-    which is saved in the config. Raises ConfigError for other settings, RunError, DataError, FileFormatError.
+    asked: only kimg, epochs and the path of the data may differ from the run's. A new length plans the schedules again,
+    and data at another path must be the same images. log: a new tracker. New values are saved in the config.
+    Raises ConfigError for other settings, RunError, DataError, FileFormatError.
     """
     record = read_run_config(run.config)
     asked = presets.parse_setting_values(asked or {})
@@ -129,11 +130,17 @@ def reopen_run(
     if log is not None:
         registry.create_tracker(log)
         record = replace(record, log=log)
+    record, notes = run_config.move_data(record, asked.get("data"))
+    run_config.check_data_exists(run, record)
     record = run_config.extend_run(record, kimg=asked.get("kimg"), epochs=asked.get("epochs"))
     world.check_shares(run_config.run_batch_sizes(record.train))
     images, trained = run_config.load_run_images(record, progress, verify=True)
     run_config.check_same_data(record, trained)
-    return Trainer.resume(run, record, trained, build_run_scorer(record, images, world, progress), world)
+    trainer = Trainer.resume(run, record, trained, build_run_scorer(record, images, world, progress), world)
+    if notes:
+        trainer.notes = [*notes, *trainer.notes]
+        trainer.write_config()
+    return trainer
 
 
 def build_run_scorer(record: RunConfig, images: ImageSet, world: World, progress: ProgressCallback) -> Scorer | None:

@@ -10,6 +10,7 @@ import pytest
 from commands import gancli
 from PIL import Image
 
+from gancli._version import install_hint
 from gancli.files import image_io
 from gancli.files.run_folder import RunDir
 from gancli.report import film
@@ -250,7 +251,7 @@ def test_mp4_without_its_extra_says_how_to_get_it(run, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "imageio_ffmpeg" else found(name))
     end = gancli("animate", "-o", "x.mp4")
     assert end.exit_code == 2
-    assert "gancli[video]" in end.stderr and not Path("x.mp4").exists()
+    assert install_hint("video") in end.stderr and not Path("x.mp4").exists()
 
 
 def test_no_run_at_all_says_what_to_do():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import gancli
 
+from gancli._version import install_hint
 from gancli.core import devices
 from gancli.doctor import benchmark, diagnosis
 
@@ -67,6 +68,7 @@ def test_the_report_has_no_names_of_user_or_machine(stranger: list[str], tmp_pat
         ("denied: '/home/anna'", "denied: '~'"),
         ("/home/anna: gone; see /home/anna.", "~: gone; see ~."),
         ("/home/anna.old/x", "/home/anna.old/x"),
+        (r"D:\anna\x", r"D:\USER\x"),
         ("anna/cache", "USER/cache"),
         ("/home/joanna/x", "/home/joanna/x"),
     ],
@@ -80,7 +82,7 @@ def test_home_and_user_are_not_named(text: str, shown: str, monkeypatch: pytest.
 def test_extras_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "EXTRAS", {"video": ("no-such-package",), "digits": ("numpy",)})
     shown = diagnosis.extras_report()
-    assert shown["video"] == 'missing; run: pip install "gancli[video]"' and shown["digits"].startswith("numpy ")
+    assert shown["video"] == f"missing; {install_hint('video')}" and shown["digits"].startswith("numpy ")
 
 
 def test_an_unwritable_place_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

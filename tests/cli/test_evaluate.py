@@ -377,7 +377,7 @@ def test_moved_data_are_reported_as_missing(run: Path, real: Path) -> None:
     real.rename(real.parent / "elsewhere")
     result = gancli("evaluate", run)
     assert result.exit_code == 1
-    assert f"{run} was trained on no longer exist at {real}; add --data" in result.stderr
+    assert f"{run} was trained on no longer exist at {real}; give their new place with --data" in result.stderr
 
 
 def test_features_of_real_images_are_computed_once_and_cached(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import gancli
 
+from gancli._version import install_hint, install_step
 from gancli.core.networks import tensor_file
 from gancli.export import card as written
 
@@ -39,6 +40,7 @@ def test_the_hub_folder_has_the_unchanged_model_pictures_and_card(run: Path) -> 
     assert not [line for line in front if line.startswith("license")]
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", card(hub))
     assert pictures == ["grid.png", "progress.gif"]
+    assert f"\nFirst {install_step()}. Then run:\n" in card(hub)
     assert "Class-conditional GAN trained on `tiny`" in card(hub) and "64 images, each seen about 1.62 times" in card(
         hub
     )
@@ -144,6 +146,6 @@ def test_missing_onnx_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = gancli("export", run, "--to", "onnx")
     assert (result.exit_code, result.stderr) == (
-        2, 'error: --to onnx needs the package onnxruntime; run: pip install "gancli[onnx]"\n'
+        2, f"error: --to onnx needs the package onnxruntime; {install_hint('onnx')}\n"
     )  # fmt: skip
     assert not (run / "exports").exists()

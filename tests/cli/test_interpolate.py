@@ -9,6 +9,7 @@ import pytest
 from commands import gancli, read
 from PIL import Image, ImageSequence
 
+from gancli._version import install_hint
 from gancli.files import provenance
 from gancli.video import gif
 
@@ -86,7 +87,7 @@ def test_mp4_is_written_where_its_extra_is_installed(model: Path, monkeypatch: p
         assert Path("w.mp4").read_bytes()[4:8] == b"ftyp" and Path("w.mp4.json").is_file()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = gancli("interpolate", model, "-o", "x.mp4")
-    assert result.exit_code == 2 and "gancli[video]" in result.stderr
+    assert result.exit_code == 2 and install_hint("video") in result.stderr
     assert not Path("x.mp4").exists()
 
 

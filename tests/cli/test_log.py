@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from commands import FAST, gancli
 
+from gancli._version import install_hint
 from gancli.events import Event
 from gancli.files.run_config import RunConfig
 from gancli.trackers import registry
@@ -93,7 +94,7 @@ def test_missing_tensorboard_is_reported_before_any_work(tiny_idx: Path, monkeyp
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = gancli("train", "--data", tiny_idx, "--log", "tensorboard")
     assert (result.exit_code, result.stderr) == (
-        2, 'error: --log tensorboard needs tensorboard; run: pip install "gancli[tensorboard]"\n'
+        2, f"error: --log tensorboard needs tensorboard; {install_hint('tensorboard')}\n"
     )  # fmt: skip
     assert not Path("runs").exists()
 

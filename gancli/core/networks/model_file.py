@@ -12,7 +12,7 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
-from gancli.config import LONGEST_NAME, ModelSpec, are_valid_names
+from gancli.config import LONGEST_NAME, FitName, ModelSpec, TrainConfig, are_valid_names, check_setting, parse_colour
 from gancli.core.networks import tensor_file
 from gancli.core.networks.build import build_generator, on_meta_device
 from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
@@ -23,11 +23,14 @@ MOST_IMAGES = 2**53  # up to here a float represents every integer
 
 
 class TrainedOn(TypedDict):
-    """Name and digest of a data set, and the digest of its clusters if the classes are clusters."""
+    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and --fit and --background
+    if they are not the defaults."""
 
     name: str
     digest: str
     clusters: NotRequired[str]
+    fit: NotRequired[FitName]
+    background: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,21 @@ class ModelInfo:
     class_counts: tuple[int, ...] = ()  # training images per class; samples follow these frequencies
 
     def class_index(self, name: str) -> int:
-        """Return the index of the class with this name or number. Raises ConfigError."""
+        """Return the index of the class with this name. Raises ConfigError.
+
+        If no class name is a number, the index itself also selects a class.
+        """
         if not self.class_names:
             raise ConfigError("this model is unconditional, so it has no classes to choose from; remove --class")
         if name in self.class_names:
             return self.class_names.index(name)
-        if name.isdecimal() and int(name) < len(self.class_names):
-            return int(name)
+        numbers = [str(index) for index in range(len(self.class_names))]
+        if name in numbers and not any(map(str.isdecimal, self.class_names)):
+            return numbers.index(name)
         raise ConfigError(f"unknown class {name!r}{did_you_mean(name, self.class_names)}")
 
     def class_indices(self, text: str) -> list[int]:
-        """Convert '3', '1,7' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
+        """Convert 'bag' or 'trouser,bag' to class indices in order. A name with a comma must be the only one."""
         if text in self.class_names:
             return [self.class_index(text)]
         return [self.class_index(name.strip()) for name in text.split(",")]
@@ -114,7 +121,18 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
     ):
         raise FileFormatError(f"{path} holds invalid class counts; {RESTORE_HINT}")
     known = info.data if isinstance(info.data, dict) else {}
-    texts = [info.preset, known.get("name"), known.get("digest"), known.get("clusters", "")]
+    texts = [
+        info.preset,
+        known.get("name"),
+        known.get("digest"),
+        known.get("clusters", ""),
+        known.get("background", ""),
+    ]
+    try:
+        check_setting("fit", known.get("fit", TrainConfig.fit))
+        parse_colour(str(known.get("background", TrainConfig.background)))
+    except ConfigError as err:
+        raise FileFormatError(f"{path} has no valid record of its training data: {err}; {RESTORE_HINT}") from err
     if not all(isinstance(text, str) for text in texts):
         raise FileFormatError(f"{path} has no valid record of its training data; {RESTORE_HINT}")
     if not len(info.class_names) == len(info.class_counts) == info.spec.n_classes:

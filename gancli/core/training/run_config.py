@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,8 @@ from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.data.transform import TransformOptions
 from gancli.core.training import auto_settings, schedules
 from gancli.core.training.losses import LOSSES
-from gancli.errors import ConfigError, RunError
+from gancli.datasets import DATASETS
+from gancli.errors import ConfigError, DataError, RunError
 from gancli.files.run_config import DataInfo, Ideals, MachineInfo, RunConfig, TrainingPlan
 from gancli.files.run_folder import RunDir
 from gancli.presets import PRESETS
@@ -151,6 +153,7 @@ def load_run_images(
     """Load the images of a run. Returns them with their own labels and with labels for training. Raises DataError."""
     train = record.train
     images = load.load_dataset(record.data.source, transform_options(train), progress, verify=verify)
+    images = dataclasses.replace(images, name=record.data.name)  # unchanged if its folder was renamed
     trained = clusters.with_training_labels(
         images, conditional=train.conditional, clusters=train.clusters, progress=progress
     )
@@ -177,7 +180,7 @@ def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) ->
     settings = {name: (name, record.train, kept.train) for name in configs.setting_fields()}
     machines = {f"machine.{name}": (name, record.machine, kept.machine) for name in ("threads", "precision")}
     for title, (name, now, then) in (settings | machines).items():
-        if getattr(now, name) != getattr(then, name) and title not in configs.LENGTH_SETTINGS:
+        if getattr(now, name) != getattr(then, name) and title not in (*configs.LENGTH_SETTINGS, "data"):
             raise RunError(
                 f"{run.config} says {title} = {getattr(now, name)!r}, but the run's checkpoint says "
                 f"{getattr(then, name)!r}; set it back"
@@ -204,8 +207,8 @@ def change_process_count(record: RunConfig, processes: int) -> tuple[RunConfig, 
 def check_same_data(record: RunConfig, data: ImageSet) -> None:
     if data.digest != record.data.digest:
         raise RunError(
-            f"the data set {data.name} is not the one this run was trained on (its digest differs); "
-            "restore the old data, or start a new run"
+            f"the data set {record.data.source} is not the one this run was trained on (its digest differs); "
+            "restore the old data, give its new place with --data, or start a new run"
         )
     if record.data.clusters != clusters_digest(data):
         raise RunError(
@@ -227,7 +230,10 @@ def extend_run(record: RunConfig, *, kimg: float | None, epochs: float | None) -
 
 
 def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a setting that differs from the run's; only kimg and epochs may differ."""
+    """Raise ConfigError for a setting that differs from the run's, except kimg, epochs and the path of the data.
+
+    Data at another path must have the same digest, which `check_same_data` checks.
+    """
     if preset is not None and preset != record.preset:
         raise ConfigError(
             f"--preset {platform.quote(preset)} differs from the run's {record.preset}; "
@@ -237,8 +243,8 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
     for name, value in asked.items():
         configs.check_setting(name, value)
         kept = getattr(record.train, name)
-        same = value == kept or (name == "data" and is_same_source(value, record.data.source))
-        if not same and name not in ("kimg", "epochs"):
+        is_other = value != kept and (name != "data" or value in DATASETS)
+        if is_other and name not in ("kimg", "epochs"):
             unit, end = ("s", "; only --kimg and --epochs extend a run") if name == "time_budget" else ("", "")
             now, then = (f"{one:g}{unit}" if isinstance(one, float) else one for one in (value, kept))
             flag = configs.flag_name(name)
@@ -246,6 +252,31 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
                 f"{flag} {now} differs from the run's {then}; a resumed run keeps its settings: remove {flag}, or "
                 f"start a new run{end}"
             )
+
+
+def move_data(record: RunConfig, value: str | None) -> tuple[RunConfig, list[str]]:
+    """Return the config with the place of the data as given by --data, and a note if it is another place."""
+    if value is None or is_same_source(value, record.data.source):
+        return record, []
+    source = str(absolute_path(value))
+    if value == record.train.data and not os.path.exists(source):  # a relative path, typed in another folder
+        return record, []
+    moved = replace(
+        record,
+        train=dataclasses.replace(record.train, data=value),
+        sources=record.sources | {"data": "flag"},
+        data=replace(record.data, source=source),
+    )
+    return moved, [f"the images are now read from {source}, not from {record.data.source}; the run's record keeps this"]
+
+
+def check_data_exists(run: RunDir, record: RunConfig) -> None:
+    source = record.data.source
+    if source not in DATASETS and not os.path.exists(source):
+        raise DataError(
+            f"the images of {run.path} are no longer at {source}; give their new place: "
+            f"gancli train --resume {shlex.quote(str(run.path))} --data FOLDER"
+        )
 
 
 def is_same_source(value: str, source: str) -> bool:

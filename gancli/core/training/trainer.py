@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from gancli import events, platform
+from gancli.config import TrainConfig, parse_colour
 from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
 from gancli.core.distributed import ALONE, World
@@ -329,10 +330,14 @@ class Trainer:
         return events.SnapshotSaved(state.nimg, path)
 
     def model_info(self) -> model_file.ModelInfo:
-        data = self.record.data
+        data, train = self.record.data, self.record.train
         known = model_file.TrainedOn(name=data.name, digest=data.digest)
         if data.clusters:
             known["clusters"] = data.clusters
+        if train.fit != TrainConfig.fit:
+            known["fit"] = train.fit
+        if parse_colour(train.background) != parse_colour(TrainConfig.background):
+            known["background"] = train.background
         return model_file.ModelInfo(
             spec=self.engine.spec,
             preset=self.record.preset,

@@ -11,8 +11,8 @@ from gancli.metrics.suite import Reference, score_features
     ("value", "reading"),
     [
         (1.29, "at the floor: no measurable difference from real images with this number of images"),
-        (1.31, "close to the floor"),
-        (3.9, "close to the floor"),
+        (1.31, "1.3 times the floor: slightly different from real images"),
+        (3.9, "3.9 times the floor: slightly different from real images"),
         (4.1, "4 times the floor: clearly different from real images"),
         (19.4, "19 times the floor: clearly different from real images"),
         (20.6, "21 times the floor: far from real images"),
@@ -32,9 +32,9 @@ def test_distances_without_a_floor_are_read_with_their_bias() -> None:
 @pytest.mark.parametrize(
     ("value", "noise", "reading"),
     [
-        (0.98, 0.0, ", as many as for held-out images"),
+        (0.98, 0.0, ", about as many as for held-out images"),
         (0.96, 0.0, ", fewer than for held-out images"),
-        (0.96, 0.0101, ", as many as for held-out images"),
+        (0.96, 0.0101, ", about as many as for held-out images"),
         (0.96, 0.0099, ", fewer than for held-out images"),
         (0.51, 0.0, ", fewer than for held-out images"),
         (0.49, 0.0, ", far fewer than for held-out images"),
@@ -139,7 +139,7 @@ def test_a_perfect_generator_raises_no_alarm_at_unequal_counts() -> None:
     for seed in range(10):
         reference = Reference(PLAIN, normal(900, 3 * seed), normal(100, 3 * seed + 1))
         found = score_features(reference, normal(1000, 3 * seed + 2), metrics=["prdc", "memorization", "kid"]).scores
-        alarms += [(seed, name) for name in quiet if ", as many as for " not in found[name].reading]
+        alarms += [(seed, name) for name in quiet if ", about as many as for " not in found[name].reading]
         alarms += [(seed, "closer")] if "no closer" not in found["closer_than_heldout"].reading else []
     assert not alarms
 

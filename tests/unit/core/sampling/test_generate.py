@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -139,14 +140,39 @@ def test_a_model_file_with_weights_of_another_type_is_refused(tmp_path: Path, dt
 
 
 def test_classes_are_named_or_numbered_and_separated_by_commas() -> None:
-    names = ("0", "bag", "hat, red", "1")
+    names = ("shoe", "bag", "hat, red", "cap")
     info = dataclasses.replace(make_model("mlp").info, class_names=names)
     assert info.class_indices("bag") == [1]
     assert info.class_indices("bag, 2,bag") == [1, 2, 1]
     assert info.class_indices("hat, red") == [2]  # the whole text is a name
-    assert info.class_indices("1") == [3]  # a name has priority over a number
-    for text, wrong in (("bag,hut", "'hut'"), ("4", "'4'"), ("", "''"), ("bag,", "''")):
+    for text, wrong in (
+        ("bag,hut", "'hut'"),
+        ("4", "'4'"),
+        ("01", "'01'"),
+        ("9" * 5000, ""),
+        ("", "''"),
+        ("bag,", "''"),
+    ):
         with pytest.raises(ConfigError, match=f"unknown class {wrong}"):
             info.class_indices(text)
     with pytest.raises(ConfigError, match="unconditional"):
         make_model("mlp", 0).info.class_indices("1")
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3", "11"), ("0", "bag", "2", "7")], ids=str)
+def test_numbers_are_only_names_if_a_class_name_is_a_number(names: tuple[str, ...]) -> None:
+    info = dataclasses.replace(make_model("mlp").info, class_names=names)
+    assert info.class_indices(f"{names[3]},{names[2]}") == [3, 2]
+    with pytest.raises(ConfigError, match=re.escape(f"unknown class '01' (known: {', '.join(names)})")):
+        info.class_indices("01")
+    unnamed = {"0", "1", "2", "3"} - {*names}
+    assert unnamed
+    for number in unnamed:
+        with pytest.raises(ConfigError, match=f"unknown class '{number}'"):
+            info.class_indices(f"{names[3]},{number}")
+
+
+def test_the_list_of_a_thousand_known_classes_is_cut() -> None:
+    info = dataclasses.replace(make_model("mlp").info, class_names=tuple(map(str, range(1000))))
+    with pytest.raises(ConfigError, match=r"known: 0, 1, .*, 59 and 940 others\)$"):
+        info.class_index("-1")
