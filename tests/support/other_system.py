@@ -152,8 +152,6 @@ def refuse_what_windows_refuses() -> None:
 
 def imitate(system: str) -> None:
     if system == "windows":
-        import torch  # noqa: F401  # torch is not tested here; it needs what Linux has
-
         hide_modules({"fcntl", "resource"}, {"msvcrt": fake_msvcrt()})
         refuse_what_windows_refuses()
         remove_names(MISSING_ON_WINDOWS)
@@ -163,6 +161,9 @@ def imitate(system: str) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.argv[2].startswith("--"):
+        import torch  # noqa: F401  # torch for Linux needs what is removed
+
     imitate(sys.argv[1])
     sys.argv = ["gancli", *sys.argv[2:]]
     from gancli.__main__ import main

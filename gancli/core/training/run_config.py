@@ -275,7 +275,7 @@ def check_data_exists(run: RunDir, record: RunConfig) -> None:
     if source not in DATASETS and not os.path.exists(source):
         raise DataError(
             f"the images of {run.path} are no longer at {source}; give their new place: "
-            f"gancli train --resume {shlex.quote(str(run.path))} --data FOLDER"
+            f"gancli train --resume {platform.quote(run.path)} --data FOLDER"
         )
 
 
