@@ -68,7 +68,7 @@ def children(group: Any) -> dict[str, Any]:
 
 def shared_lines(group: Any) -> list[str]:
     """The options that several commands take in the same words."""
-    counts = Counter(line(p) for command in children(group).values() for p in own_params(command))
+    counts = Counter(line(p) for command in children(group).values() for p in own_params(command) if not is_argument(p))
     return [row for row, n in counts.items() if n >= SHARED_BY]
 
 
@@ -84,7 +84,7 @@ def command_lines(name: str, command: Any, shared: list[str]) -> Iterator[str]:
     yield from head(name, command)
     params = own_params(command)
     yield from (line(p) for p in params if line(p) not in shared)
-    if also := [names(p).split(",")[0] for p in params if line(p) in shared and not is_argument(p)]:
+    if also := [names(p).split(",")[0] for p in params if line(p) in shared]:
         yield f"- {', '.join(also)}: [shared](#shared-options)"
     yield ""
 

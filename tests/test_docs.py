@@ -14,16 +14,17 @@ from typer.testing import CliRunner
 from gancli import presets
 from gancli.cli.app import app
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 QUICK = {"gancli --version", "gancli --help"}
 OTHERS = {"--rdzv-id", "--nnodes", "--max-restarts", "--signal", "--strict"}  # of torchrun, timeout and twine
 OTHERS |= {"--update-golden"}  # of pytest
 LARGEST_PICTURE = 200_000
 USER_PAGES = sorted((ROOT / "docs").glob("*.md"))
 GENERATED = {ROOT / "docs" / "cli.md", ROOT / "docs" / "cli-train.md"}  # made from the commands themselves
-MOST_WORDS, MOST_WORDS_PER_PAGE = 8_000, 1_200
+MOST_WORDS, MOST_WORDS_PER_PAGE = 6_000, 1_200  # without generated pages, which grow with the options
 FOREIGN = r"\b(anew|so many|go(es)? on with|of which|besides|otherwise than)\b"  # phrases to avoid
-MOST_FOREIGN = 15
+MOST_FOREIGN = 5
 
 
 def text_of(page: Path) -> str:
@@ -38,7 +39,7 @@ def shell_lines(page: Path) -> Iterator[str]:
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The words after `gancli` of every command in a sh block, and in backticks in the text."""
-    if page in GENERATED:
+    if page in GENERATED or page.name == "CHANGELOG.md":  # which also names old commands
         return
     for line in shell_lines(page):
         words = shlex.split(line, comments=True)
@@ -168,16 +169,15 @@ def test_every_page_is_reached_from_the_readme_by_links() -> None:
 
 
 def test_pages_for_users_are_short() -> None:
-    words = {page.name: len(text_of(page).split()) for page in USER_PAGES}
-    assert len(words) >= 10 and max(words.values()) <= MOST_WORDS_PER_PAGE, words
+    words = {page.name: len(text_of(page).split()) for page in USER_PAGES if page not in GENERATED}
+    assert len(words) >= 9 and max(words.values()) <= MOST_WORDS_PER_PAGE, words
     assert sum(words.values()) <= MOST_WORDS, words
 
 
 def test_phrases_that_are_not_plain_english_are_rare() -> None:
-    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "gancli").rglob("*.py"), *(ROOT / "gancli").rglob("*.jinja")]
-    found = [
-        f"{path.name}: {line}" for path in files for line in text_of(path).splitlines() if re.search(FOREIGN, line)
-    ]
+    files = [*PAGES, *(ROOT / "gancli").rglob("*.py"), *(ROOT / "gancli").rglob("*.jinja")]
+    texts = {path: re.sub(r"\s+(# )?", " ", text_of(path)) for path in files}  # a phrase may be wrapped
+    found = [f"{path.name}: {match[0]}" for path, text in texts.items() for match in re.finditer(FOREIGN, text, re.I)]
     assert len(files) >= 100 and len(found) <= MOST_FOREIGN, found
 
 

@@ -139,7 +139,9 @@ def output_ending(output: Path | None, form: str | None) -> SampleEnding:
     """Return the kind of output that -o names: "" for a folder, else a file extension."""
     ending: Any = output.suffix.lower() if output and not output.is_dir() else ""
     if ending not in ("", ".png", ".webp", ".npz"):
-        raise ConfigError(f"cannot write {output}: give a folder, a .png or .webp file (a grid), or a .npz file")
+        raise ConfigError(
+            f"cannot write {output} as samples; give a folder, a .png or .webp file (a grid), or a .npz file"
+        )
     if ending and form and ending != f".{form}":
         raise ConfigError(f"--format {form} contradicts -o {output}; remove one of them")
     return cast(SampleEnding, ending)

@@ -86,7 +86,7 @@ def test_all_bad_files_are_named_and_then_the_limit(animals: Path) -> None:
     result = gancli("train", "--data", animals, "--kimg", "2", "-n", *FAST)
     assert result.exit_code == 1
     for path in bad:
-        assert f"  cat/{path.name}: not a picture that gancli reads; convert it to PNG, or delete it\n" in result.stdout
+        assert f"  cat/{path.name}: not a known picture format; convert it to PNG, or delete it\n" in result.stdout
     assert "  owl/two\\nlines.png: empty; copy it again\n" in result.stdout
     assert "13 files of 223 cannot be used:\n" in result.stdout and "skipped" not in result.output
     assert "files    223 files, 210 usable: 150 PNG" in result.stdout

@@ -167,6 +167,16 @@ def test_the_table_is_long_and_every_command_is_in_it() -> None:
     }
 
 
+TYPERS_OWN = ("Invalid value for", "No such", "Option '", "Got unexpected")
+
+
+def test_errors_say_what_to_do_or_what_is_possible() -> None:
+    """After a semicolon, or as the range or the known names."""
+    own = [message for _, _, message in read_rows() if not message.removeprefix("error: ").startswith(TYPERS_OWN)]
+    assert [message for message in own if not re.search(r"; \w|known: | must be ", message)] == []
+    assert len(own) >= 150
+
+
 def test_each_mistake_gets_its_line_and_changes_nothing(folder: Path, request: pytest.FixtureRequest) -> None:
     before, wrong, here, now_said = files(), list[str](), str(Path().resolve()), list[str]()
     for command, code, message in read_rows():

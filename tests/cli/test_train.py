@@ -190,7 +190,7 @@ def test_a_folder_of_pictures_with_classes_trains_and_resumes(animals: Path) -> 
     assert result.exit_code == 0, result.output
     result = gancli("evaluate", run, "--n", "50", "--json", "-q")
     assert result.exit_code == 0, result.output
-    skipped = "1 picture of 301 skipped: dog/bad.png (not a picture that gancli reads; convert it to PNG, or delete it)"
+    skipped = "1 picture of 301 skipped: dog/bad.png (not a known picture format; convert it to PNG, or delete it)"
     assert result.stderr.splitlines() == [f"note: {skipped}"]
 
     Image.new("RGB", (20, 16), (1, 2, 3)).save(animals / "dog" / "002.png")

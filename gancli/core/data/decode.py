@@ -37,7 +37,7 @@ MODE_NAMES = {
     "F": "float",
 }
 UNSUPPORTED_MODES = ("I", "F", "LAB")  # Pillow modes with more than 8 bits, or with colours other than RGB
-NOT_A_PICTURE = "not a picture that gancli reads; convert it to PNG, or delete it"
+NOT_A_PICTURE = "not a known picture format; convert it to PNG, or delete it"
 UNSUPPORTED_LAYOUT = "unsupported pixel layout; save it as PNG"
 UPRIGHT_TRANSPOSES = {  # EXIF orientation -> the operation that turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,

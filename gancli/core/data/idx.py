@@ -80,7 +80,7 @@ def read_idx(path: Path, ndim: int) -> Tensor:
             if (zero, kind, n_dims) != (0, UINT8_CODE, ndim):
                 raise DataError(
                     f"{path} is not an IDX file of bytes with {ndim} dimensions: it starts with {header[:4].hex()}; "
-                    + REPLACE_HINT
+                    f"{REPLACE_HINT}"
                 )
             size, dims = math.prod(shape), "x".join(map(str, shape))
             if not 0 < size <= LARGEST_BYTES:

@@ -105,7 +105,7 @@ def exact_pictures(source: ImageSource, rows: Sequence[int], shape: Shape | None
             yield picture
     if faults:
         bad = f"{len(faults):,} of {len(rows):,} images in {source.path} cannot be used"
-        raise DataError(f"{bad}: {format_faults(faults, MOST_NAMED)}; repair or delete them")
+        raise DataError(f"{bad}: {format_faults(faults, MOST_NAMED)}")
 
 
 def match_shape(picture: Pixels, shape: Shape | None) -> Pixels:

@@ -101,7 +101,7 @@ def test_every_damaged_file_gives_the_right_shape_or_a_reason() -> None:
         for data in mutants(whole, other, draw):
             refused[name] += attempt(data) is None
             tried += 1
-    assert tried == PER_FILE * len(WHOLE) == 1140
+    assert tried == PER_FILE * len(WHOLE) >= 1140
     assert min(refused.values()) >= PER_FILE // 6, refused
 
 
