@@ -100,10 +100,15 @@ def write_sidecar(output: Path, record: SampleRecord | FilmRecord) -> None:
     atomic_write(sidecar_path(output), (json.dumps(values, indent=2) + "\n").encode())
 
 
-class FolderRecord(msgspec.Struct):
-    """The parts of a folder's record that show which files gancli wrote."""
+class OutputRecord(msgspec.Struct):
+    """The part of a record that shows that gancli wrote it."""
 
     command: str
+
+
+class FolderRecord(OutputRecord):
+    """The parts of a folder's record that show which files gancli wrote."""
+
     files: list[str]
 
 
@@ -113,10 +118,26 @@ def recorded_files(folder: Path) -> set[str]:
     if not path.is_file() or path.is_symlink():
         return set()
     try:
-        record = msgspec.convert(json.loads(path.read_bytes()), FolderRecord)
-    except (OSError, ValueError, RecursionError):
+        return parse_recorded_files(path.read_bytes())
+    except OSError:
+        return set()
+
+
+def parse_recorded_files(data: bytes) -> set[str]:
+    """Return the file names in the content of a folder's record; empty if gancli did not write it."""
+    try:
+        record = msgspec.convert(json.loads(data), FolderRecord)
+    except (ValueError, RecursionError):
         return set()
     return {*record.files, SIDECAR_NAME} if record.command.startswith("gancli ") else set()
+
+
+def is_own_record(data: bytes) -> bool:
+    """Whether gancli wrote this content of a record."""
+    try:
+        return msgspec.convert(json.loads(data), OutputRecord).command.startswith("gancli ")
+    except (ValueError, RecursionError):
+        return False
 
 
 def parse_record(text: str, where: str) -> SampleRecord:

@@ -5,22 +5,20 @@ import os
 import zipfile
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from gancli.core.data import archive, labels
+from gancli.core.data import archive, labels, own_outputs
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, EXTENSIONS
 from gancli.core.data.source import ImageSource
 from gancli.errors import DataError
-from gancli.files.run_folder import SCORES_NAME
 from gancli.wording import format_list
 
-RUN_FILES = {"config.json", "metrics.jsonl"}  # a folder with both is a run folder
-CONTACT_SHEETS = ("grid.png", "grid.webp")
 MOST_NAMED = 5
 
 
@@ -29,7 +27,7 @@ class FileList:
     """The picture files of a folder or zip.
 
     sizes: in bytes. times: last modified, in ns. others: number of files that are not pictures, by extension.
-    run_folder: the first run folder among the folders, "" if there is none.
+    run_folder: the path, if it is that of a run. outputs: places below the path with files that gancli wrote.
     """
 
     names: Sequence[str]
@@ -37,6 +35,10 @@ class FileList:
     times: Sequence[int]
     others: Counter[str]
     run_folder: str = ""
+    outputs: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 @dataclass(eq=False)
@@ -63,6 +65,8 @@ class PictureFiles(ImageSource):
         others = [f"{n:,} {kind}" for kind, n in sorted(kinds, key=lambda item: (-item[1], item[0]))]
         if not names:
             holds = f"; it has {format_list(others, MOST_NAMED)} files" if others else ""
+            if self.files.outputs:
+                holds += f"; gancli wrote {format_list(self.files.outputs, MOST_NAMED)}"
             raise DataError(f"no pictures in {self.path}{holds}; {ACCEPTED_FORMATS_HINT}")
         try:
             class_labels, class_names, notes = labels.find_labels(self.path, names, self.read_beside)
@@ -70,6 +74,8 @@ class PictureFiles(ImageSource):
             if conditional:
                 raise
             class_labels, class_names, notes = None, (), ()
+        if self.files.outputs:
+            notes = (f"skipped files that gancli wrote: {format_list(self.files.outputs, MOST_NAMED)}", *notes)
         if others:
             skipped = format_list(others, MOST_NAMED)
             notes = (f"skipped files without a picture extension: {skipped}", *notes)
@@ -82,7 +88,9 @@ class PictureFiles(ImageSource):
     def rows_to_score(self) -> Sequence[int]:
         """Return all rows except sample grids; all rows if there are only grids."""
         names = enumerate(self.files.names)
-        return [row for row, name in names if os.path.basename(name) not in CONTACT_SHEETS] or range(len(self))
+        return [row for row, name in names if os.path.basename(name) not in own_outputs.CONTACT_SHEETS] or range(
+            len(self)
+        )
 
 
 class PictureFolder(PictureFiles):
@@ -105,10 +113,45 @@ class PictureZip(PictureFiles):
         return archive.read_zip_entry(self.archive, infos[name]) if name in infos else None
 
 
+@dataclass
+class PictureListing:
+    """Collects the pictures of a folder or zip, folder by folder, and sets aside what gancli wrote.
+
+    pictures: name -> size and time. samples: pictures in sample folders below the root, used only if there are no
+    others. others: number of files that are not pictures, by extension.
+    """
+
+    pictures: dict[str, tuple[int, int]] = field(default_factory=dict)
+    samples: dict[str, tuple[int, int]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+    outputs: list[str] = field(default_factory=list)
+
+    def find_own_files(self, below: str, names: Set[str], read: Callable[[str], bytes]) -> set[str]:
+        """Return the files of a folder that gancli wrote, and note where. below: the folder, "" or ending in /."""
+        own = own_outputs.find_own_files(names, read, is_root=not below)
+        if pictures := [name for name in sorted(own) if name.lower().endswith(EXTENSIONS)]:
+            self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in pictures]
+        return own
+
+    def add(self, name: str, size: int, time: int, *, is_own: bool) -> None:
+        if not is_own:
+            self.pictures[name] = size, time
+        elif os.path.basename(name) not in own_outputs.CONTACT_SHEETS:
+            self.samples[name] = size, time
+
+    def file_list(self, run_folder: str = "") -> FileList:
+        outputs = self.outputs
+        if not self.pictures and self.samples:
+            outputs = []
+        found = self.pictures or self.samples
+        names = sorted(found)
+        sizes, times = ([found[name][part] for name in names] for part in (0, 1))
+        return FileList(names, sizes, times, self.others, run_folder, tuple(outputs))
+
+
 def open_folder(path: Path) -> PictureFolder:
-    """Open a folder. Links to folders are followed; the folders of evaluations are skipped. Raises DataError."""
-    pictures: dict[str, tuple[int, int]] = {}
-    others = Counter[str]()
+    """Open a folder. Links to folders are followed; runs and other outputs below it are skipped. Raises DataError."""
+    found = PictureListing()
     run_folder, seen, waiting = "", set(), [""]
     while waiting:
         below = waiting.pop()
@@ -119,32 +162,35 @@ def open_folder(path: Path) -> PictureFolder:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                shown = sorted((one for one in entries if not is_hidden_part(one.name)), key=lambda one: one.name)
+                present = sorted(entries, key=lambda one: one.name)
         except OSError as err:
             raise DataError(f"cannot read the folder {folder}: {err.strerror}; make it readable") from err
-        present = {entry.name for entry in shown}
-        if present >= RUN_FILES:
-            run_folder = run_folder or folder.rstrip(os.sep)
-        for entry in shown if SCORES_NAME not in present else ():
+        names = {entry.name for entry in present}
+        if own_outputs.is_run_folder(names):
+            if below:
+                found.outputs.append(below.rstrip("/"))
+                continue
+            run_folder = folder.rstrip(os.sep)
+        own = found.find_own_files(below, names, partial(read_in_folder, folder))
+        for entry in present:
+            if is_hidden_part(entry.name):
+                continue
             is_picture = entry.name.lower().endswith(EXTENSIONS)
             try:
                 if is_picture and entry.is_file():
                     status = entry.stat()
-                    pictures[below + entry.name] = status.st_size, status.st_mtime_ns
+                    found.add(below + entry.name, status.st_size, status.st_mtime_ns, is_own=entry.name in own)
                 elif entry.is_dir():
                     waiting.append(f"{below}{entry.name}/")
-                elif entry.name != labels.LABELS_FILE:
-                    others[file_extension(entry.name)] += 1
+                elif entry.name != labels.LABELS_FILE and entry.name not in own:
+                    found.others[file_extension(entry.name)] += 1
             except OSError:  # such as a circular link
                 if is_picture:
-                    pictures[below + entry.name] = 0, 0  # reading it later reports the error
+                    found.add(below + entry.name, 0, 0, is_own=False)  # reading it later reports the error
                 else:
-                    others[file_extension(entry.name)] += 1
-    names = sorted(pictures)
-    files = FileList(
-        names, [pictures[one][0] for one in names], [pictures[one][1] for one in names], others, run_folder
-    )
-    return PictureFolder(path, sum(files.sizes) // max(len(names), 1), files=files)
+                    found.others[file_extension(entry.name)] += 1
+    files = found.file_list(run_folder)
+    return PictureFolder(path, sum(files.sizes) // max(len(files), 1), files=files)
 
 
 def open_pictures_of_zip(path: Path, opened: zipfile.ZipFile) -> PictureZip:
@@ -159,15 +205,37 @@ def open_pictures_of_zip(path: Path, opened: zipfile.ZipFile) -> PictureZip:
         raise DataError(
             f"{path} holds several files of the same name, such as {archive.shorten_name(twice)}; make it again"
         )
-    names = sorted(filter(is_picture_name, infos))
-    others = Counter(
-        file_extension(name)
-        for name in infos.keys() - {*names}
-        if is_visible_path(name) and os.path.basename(name) != labels.LABELS_FILE
-    )
-    sizes = [infos[name].file_size for name in names]
-    files = FileList(names, sizes, [status.st_mtime_ns] * len(names), others)
-    return PictureZip(path, sum(sizes) // max(len(names), 1), files=files, archive=opened)
+    folders: dict[str, list[str]] = {}
+    for name in sorted(infos):
+        folders.setdefault(name[: len(name) - len(os.path.basename(name))], []).append(name)
+    found, runs = PictureListing(), [below for below, names in folders.items() if below and is_run(below, names)]
+    found.outputs += [below.rstrip("/") for below in runs]
+    for below, names in folders.items():
+        if below.startswith(tuple(runs)):
+            continue
+        plain = {os.path.basename(name) for name in names}
+        own = found.find_own_files(below, plain, partial(read_in_zip, opened, below))
+        for name in names:
+            is_own = os.path.basename(name) in own
+            if is_picture_name(name):
+                found.add(name, infos[name].file_size, status.st_mtime_ns, is_own=is_own)
+            elif is_visible_path(name) and os.path.basename(name) != labels.LABELS_FILE and not is_own:
+                found.others[file_extension(name)] += 1
+    files = found.file_list()
+    return PictureZip(path, sum(files.sizes) // max(len(files), 1), files=files, archive=opened)
+
+
+def read_in_folder(folder: str, name: str) -> bytes:
+    return archive.read_file_bytes(os.path.join(folder, name))
+
+
+def read_in_zip(opened: zipfile.ZipFile, below: str, name: str) -> bytes:
+    return archive.read_zip_entry(opened, opened.getinfo(below + name))
+
+
+def is_run(below: str, names: Sequence[str]) -> bool:
+    """Whether a folder of a zip is that of a run."""
+    return own_outputs.is_run_folder({name.removeprefix(below) for name in names})
 
 
 def file_entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

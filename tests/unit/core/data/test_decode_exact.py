@@ -73,9 +73,9 @@ def test_a_transparent_colour_counts_only_where_it_occurs():
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"hello", "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n", "not a picture"),
-        (encoded(Image.new("L", (4, 4)), "PPM"), "not a picture"),
+        (b"hello", "not a known picture format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n", "not a known picture format"),
+        (encoded(Image.new("L", (4, 4)), "PPM"), "not a known picture format"),
         (encoded(COLOUR, "PNG")[:90], "truncated"),
         (encoded(COLOUR, "JPEG")[:-99], "truncated"),
         (encoded(Image.new("I;16", (4, 4)), "PNG"), "16-bit"),

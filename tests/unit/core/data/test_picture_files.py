@@ -249,11 +249,22 @@ def test_ignored_files_next_to_pictures_are_counted(tmp_path: Path, make: Make) 
     assert list_pictures(path, conditional=False).notes == list_pictures(path).notes
 
 
-def test_run_folders_are_refused_by_name(tmp_path: Path) -> None:
-    path = folder(
-        tmp_path, files("a.png", "runs/00000-x/config.json", "runs/00000-x/metrics.jsonl", "runs/00000-x/s.png")
-    )
-    assert f"{path}/runs/00000-x is a run folder, not training data" in refusal(path)
+def test_runs_below_the_data_are_skipped(tmp_path: Path, make: Make) -> None:
+    run = [f"runs/00000-x/{name}" for name in ("config.json", "metrics.jsonl", "s.png", "frames/0.png")]
+    listed = list_pictures(make(tmp_path, files("a.png", *run)))
+    assert [*listed.files.names] == ["a.png"]
+    assert listed.notes == ("skipped files that gancli wrote: runs/00000-x",)
+
+
+def test_a_run_folder_is_refused_if_it_is_named_itself_or_alone(tmp_path: Path) -> None:
+    path = folder(tmp_path, files("runs/0/config.json", "runs/0/metrics.jsonl", "runs/0/s.png"))
+    assert f"{path}/runs/0 is a run folder, not training data" in refusal(path / "runs" / "0")
+    assert f"no pictures in {path}; gancli wrote runs/0; give a folder" in refusal(path)
+
+
+def test_a_run_that_is_just_starting_is_skipped(tmp_path: Path) -> None:
+    path = folder(tmp_path, files("a.png", "runs/00001-y/.lock", "runs/00001-y/frames/0.png"))
+    assert [*list_pictures(path).files.names] == ["a.png"]
 
 
 def test_links_are_followed_once_and_dead_ones_skipped(tmp_path: Path) -> None:

@@ -418,9 +418,9 @@ def test_an_index_outside_the_palette_is_damage() -> None:
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"hello", "not a picture"),
-        (b"RIFF\x10\0\0\0WAVEfmt ", "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n", "not a picture"),
+        (b"hello", "not a known picture format"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", "not a known picture format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n", "not a known picture format"),
         (encoded(COLOUR, "PNG")[:90], "truncated"),
         (encoded(COLOUR, "PNG")[:-13], "truncated"),
         (encoded(COLOUR, "JPEG")[:-99], "truncated"),
