@@ -100,7 +100,7 @@ def train(
     log_notes([*(pretrained.notes if pretrained else ()), *plan.notes])
     plan.rehearse(always=False)
     run = RunDir.create(Path(outdir), plan.folder)
-    with run.lock(), run.remove_if_unsaved():
+    with run.remove_if_unsaved(), run.lock():
         run_to_end(plan.create_trainer(run), on_event)
     return Run(run.path)
 

@@ -9,7 +9,7 @@ import gancli
 
 ROOT = Path(gancli.__file__).parent
 
-GROUND = ("_version", "errors", "wording", "contracts", "datasets", "config", "presets", "events")
+GROUND = ("_version", "errors", "platform", "wording", "contracts", "datasets", "config", "presets", "events")
 CORE = ("core", "core.devices", "core.rng", "core.images", "core.distributed")
 
 # An ordered list: a place -> the places above it that it may import. Each may import itself.
@@ -17,6 +17,7 @@ CORE = ("core", "core.devices", "core.rng", "core.images", "core.distributed")
 LAYERS: dict[str, tuple[str, ...]] = {
     "_version": (),
     "errors": (),
+    "platform": (),
     "wording": (),
     "contracts": ("errors",),
     "datasets": (),
@@ -52,6 +53,10 @@ MOST_LOOSE = 12  # modules outside the packages
 
 # Third-party package -> the places that may import it.
 ONLY_IN: dict[str, set[str]] = {
+    "fcntl": {"platform"},
+    "msvcrt": {"platform"},
+    "resource": {"platform"},
+    "mmap": {"platform"},
     "imageio": {"files", "video"},
     "msgspec": {"files", "core", "workflows", "trackers"},
     "imageio_ffmpeg": {"video"},

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
+from gancli import platform
 from gancli._version import __version__
 from gancli.cli import processes
 from gancli.cli.animate import animate
@@ -117,13 +118,13 @@ app.command()(doctor)
 
 def raise_interrupt(number: int, _: object) -> NoReturn:
     """Raise KeyboardInterrupt, so that partial files are removed; ignore further signals during this cleanup."""
-    for each in processes.STOP_SIGNALS:
+    for each in platform.STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
 def main() -> None:
-    for number in processes.STOP_SIGNALS:
+    for number in platform.STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, raise_interrupt)
     os.environ.setdefault(
@@ -131,9 +132,9 @@ def main() -> None:
     )  # torch reads this when it starts: idle threads sleep instead of spinning
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # the CPU runs what Apple GPUs do not support
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # print paths unchanged, whatever their bytes
+        sys.stdout.reconfigure(errors=platform.STDOUT_ERRORS)  # any path can be printed
     try:
         app(prog_name="gancli")
     finally:
-        for number in processes.STOP_SIGNALS:  # nothing is left to clean up; a signal would print a traceback at exit
+        for number in platform.STOP_SIGNALS:  # nothing is left to clean up; a signal would print a traceback at exit
             signal.signal(number, signal.SIG_IGN)

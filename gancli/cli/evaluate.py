@@ -1,11 +1,11 @@
 """gancli evaluate: scores of models or images, with the floor of each score."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gancli import platform
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_run
 from gancli.config import EVALUATION_IMAGES, EXTRACTOR_NAMES, MAX_SEEDS, METRIC_NAMES, format_choices
@@ -106,4 +106,4 @@ def evaluate(
     if output is None and run and run.path == place:
         training.refresh_report(run, lambda text: render.print_notes([text]))
     if not as_json:
-        render.print_stdout(f"written to {shlex.quote(str(target))}")
+        render.print_stdout(f"written to {platform.quote(target)}")

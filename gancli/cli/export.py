@@ -1,11 +1,11 @@
 """gancli export: a model for others."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gancli import platform
 from gancli._version import install_hint
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_model
@@ -67,8 +67,8 @@ def export(
     if as_json:
         render.print_json({"model": str(path), "sha256": model.digest, "to": to, "output": str(target)})
         return
-    render.print_stdout(f"exported to {shlex.quote(str(target))}")
+    render.print_stdout(f"exported to {platform.quote(target)}")
     if to == "hub":
         render.print_stdout(
-            f"next: read its README.md and choose a license, then run: hf upload USER/NAME {shlex.quote(str(target))} ."
+            f"next: read its README.md and choose a license, then run: hf upload USER/NAME {platform.quote(target)} ."
         )

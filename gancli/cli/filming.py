@@ -1,12 +1,12 @@
 """Choose the format of a film, write the film and report it; interpolate and animate share this code."""
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gancli import platform
 from gancli.files import outputs, provenance
 from gancli.video import formats
 
@@ -76,7 +76,7 @@ def write_film_output(
         render.print_json({**film.about, "frames": n, "seconds": seconds, "output": str(path)})
     else:
         length = "" if seconds is None else f", {seconds:g} s"
-        render.print_stdout(f"{n} frames{length}: {shlex.quote(str(path))}")
+        render.print_stdout(f"{n} frames{length}: {platform.quote(path)}")
 
 
 def count_frames(frames: "Iterable[Picture]", show: Callable[[int], None]) -> "Iterator[Picture]":

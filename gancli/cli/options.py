@@ -1,14 +1,13 @@
 """Flags that several commands share, as Annotated types, and flags made from the settings of gancli.config."""
 
 import inspect
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gancli import config, presets
+from gancli import config, platform, presets
 from gancli.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -75,7 +74,7 @@ def canonical_command(ctx: typer.Context) -> str:
             words.append(flag if value else max([*param.secondary_opts], key=len, default=flag))
         else:
             words += [flag, str(value)]
-    return shlex.join(["gancli", ctx.command.name or "", *words])
+    return platform.join_command(["gancli", ctx.command.name or "", *words])
 
 
 # Flags for output paths and display. "form" and "singles" choose the files that are written, not their pixels.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gancli import platform
 from gancli.errors import RunError
 from gancli.files.run_folder import RunDir, list_runs
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gancli.core.distributed import World
 
 UNNAMED_JOB = "none"  # torchrun's name for a job without --rdzv-id
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def join_processes() -> Iterator["World | None"]:
 
 def follow_first_process(world: "World") -> None:
     """Run a process that is not the first one. It ignores signals: the first process handles them for all."""
-    for number in STOP_SIGNALS:
+    for number in platform.STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     from gancli.workflows import followers
 

@@ -5,7 +5,6 @@ Only this file, scoretable.py and preview.py draw on the terminal.
 
 import contextlib
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from gancli import events
+from gancli import events, platform
 from gancli.errors import make_printable
 from gancli.wording import format_duration, format_significant
 
@@ -46,7 +45,7 @@ def print_stderr(text: str, console: Console | None = None) -> None:
 
 def print_image_count(n: int, path: Path) -> None:
     """Print how many images a command wrote, and where."""
-    print_stdout(f"{n} image{'' if n == 1 else 's'}: {shlex.quote(str(path))}")
+    print_stdout(f"{n} image{'' if n == 1 else 's'}: {platform.quote(path)}")
 
 
 def print_json(value: object) -> None:
@@ -200,7 +199,7 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
     print_stdout(f"run folder: {run.path}")
     print_stdout("  " + ", ".join(path.name for path in files))
     if ended is None or ended.reason != "stopped":
-        where = shlex.quote(str(run.path))
+        where = platform.quote(run.path)
         print_stdout(f"next: gancli sample {where} --n 64")
         print_stdout(f"      gancli evaluate {where}")
 

@@ -1,11 +1,11 @@
 """gancli report: one page that shows a run or compares several."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gancli import platform
 from gancli.cli import options as opt
 from gancli.cli.sources import choose_runs
 from gancli.errors import ConfigError
@@ -57,4 +57,4 @@ def report(
     if as_json:
         render.print_json({"runs": [str(run.path) for run in runs], "output": str(path)})
     else:
-        render.print_stdout(f"{len(content) / 1e6:.1f} MB: {shlex.quote(str(path))}")
+        render.print_stdout(f"{len(content) / 1e6:.1f} MB: {platform.quote(path)}")

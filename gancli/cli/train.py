@@ -1,7 +1,6 @@
 """gancli train: from a data set to a model, samples, plots and a progress film."""
 
 import contextlib
-import shlex
 import signal
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli import config as configs
-from gancli import presets
+from gancli import platform, presets
 from gancli.cli import options as opt
 from gancli.cli import processes
 from gancli.errors import ConfigError, DataError
@@ -118,7 +117,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
     trial = plan.rehearse(always=not quiet)
     report = None if quiet else datareport.build_run_report(plan.record, plan.images, trial)
     run = RunDir.create(outdir, plan.folder)
-    with run.lock(), run.remove_if_unsaved():
+    with run.remove_if_unsaved(), run.lock():
         if report:
             datareport.print_summary(replace(report, picture=str(run.reals)), plan.record)
         with render.step_progress_bars(quiet=quiet) as track:
@@ -188,7 +187,7 @@ def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
         ended = training.run_trainer(trainer, show, lambda text: show(Warned(trainer.state.nimg, "", text)))
     is_stopped = ended is not None and ended.reason == "stopped"
     if is_stopped:
-        render.print_notes([f"stopped; continue with: gancli train --resume {shlex.quote(str(run.path))}"])
+        render.print_notes([f"stopped; continue with: gancli train --resume {platform.quote(run.path)}"])
     render.print_status("drawing plots, progress.gif and report.html", quiet=quiet)
     training.draw_run_outputs(run)
     render.print_result(trainer, ended, as_json=as_json)
@@ -202,7 +201,7 @@ def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
 
     Yields the list of signals received.
     """
-    before, received = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}, list[int]()
+    before, received = {number: signal.getsignal(number) for number in platform.STOP_SIGNALS}, list[int]()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -216,7 +215,7 @@ def stop_on_signals(trainer: "Trainer") -> Iterator[list[int]]:
         trainer.stop()
 
     for number, handler in before.items():
-        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # nohup sets SIG_IGN
+        if number.name != "SIGHUP" or handler is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, handle)
     try:
         yield received

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gancli import platform
 from gancli.errors import ConfigError, did_you_mean
 
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -48,7 +49,7 @@ def usable_memory_bytes(device: torch.device | None = None) -> int:
     if device is not None and device.type == "cuda":
         gpu_bytes: int = torch.cuda.get_device_properties(device).total_memory
         return gpu_bytes
-    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ram_bytes = platform.ram_bytes()
     with contextlib.suppress(OSError, ValueError):  # the file contains "max" if there is no limit
         ram_bytes = min(ram_bytes, int(MEMORY_LIMIT.read_text()))
     return ram_bytes // local_process_count()

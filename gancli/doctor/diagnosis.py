@@ -84,8 +84,8 @@ def anonymize_text(text: str) -> str:
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}{END}", "~", text)
     try:
-        return re.sub(rf"(?<![^/]){re.escape(getpass.getuser())}{END}", "USER", text)
-    except (OSError, KeyError):
+        return re.sub(rf"(?<![^/\\]){re.escape(getpass.getuser())}{END}", "USER", text)
+    except (OSError, KeyError, ImportError):  # no user name
         return text
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import errno
-import fcntl
 import glob
 import json
 import os
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from gancli import platform
 from gancli.errors import GancliError, RunError, make_printable
 
 CHECKPOINTS_KEPT = 2
@@ -31,8 +31,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-        os.replace(temporary, path)
-        fsync_folder(path.parent)
+        file.close()  # Windows cannot rename an open file
+        platform.replace_file(temporary, path)
+        platform.sync_folder(path.parent)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -52,8 +53,8 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         if replace and path.is_dir():
             replace_folder(temporary, path)
         else:
-            os.rename(temporary, path)
-        fsync_folder(path.parent)
+            platform.rename_folder(temporary, path)
+        platform.sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -64,8 +65,8 @@ def atomic_files(path: Path) -> Iterator[Path]:
         yield temporary
         path.mkdir(exist_ok=True)
         for file in sorted(temporary.iterdir()):
-            os.replace(file, path / file.name)
-        fsync_folder(path)
+            platform.replace_file(file, path / file.name)
+        platform.sync_folder(path)
 
 
 @contextlib.contextmanager
@@ -75,7 +76,7 @@ def temporary_beside(path: Path, make: Callable[[Path], None]) -> Iterator[Path]
     try:
         clean_leftovers(path)
         make(temporary)
-        with hold_lock(temporary):
+        with hold_lock(temporary, needed=False):  # nobody else has this name
             yield temporary
     except OSError as err:
         raise write_error(path, err) from err
@@ -93,13 +94,15 @@ def create_folder(path: Path) -> None:
 def replace_folder(new: Path, path: Path) -> None:
     """Replace the folder `path` by `new`. If the process is killed meanwhile, `clean_leftovers` restores `path`."""
     old = new.with_suffix(".old")
-    with hold_lock(path):
+    with hold_lock(path, needed=False), contextlib.ExitStack() as locks:
+        if not platform.LOCKS_FOLLOW_RENAMES:
+            locks.enter_context(hold_lock(old))
         try:
-            os.rename(path, old)
-            os.rename(new, path)
+            platform.rename_folder(path, old)
+            platform.rename_folder(new, path)
         except BaseException:
             if not path.exists():
-                os.rename(old, path)
+                platform.rename_folder(old, path)
             raise
         remove_path(old)
 
@@ -111,21 +114,26 @@ def clean_leftovers(path: Path) -> None:
         with contextlib.suppress(OSError):
             if match and match[1] == "old" and not os.path.lexists(path):
                 with hold_lock(left):
-                    os.rename(left, path)
+                    platform.rename_folder(left, path)
             elif match:
                 with hold_lock(left):
                     remove_path(left)
 
 
 @contextlib.contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
-    """Lock a path during the block; the lock ends with the process. Raises BlockingIOError if it is locked."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def hold_lock(path: Path, *, needed: bool = True) -> Iterator[None]:
+    """Lock a path during the block; the lock ends with the process.
+
+    needed: if the file system has no locks, raise LocksMissingError instead of continuing without one.
+    Raises BlockingIOError if the path is locked.
+    """
+    with platform.open_to_lock(path) as descriptor:
+        try:
+            platform.lock_descriptor(descriptor)
+        except platform.LocksMissingError:
+            if needed:
+                raise
         yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_path(path: Path) -> None:
@@ -143,14 +151,6 @@ def resolve_last_part(path: Path) -> Path:
     if not path.name:
         raise RunError(f"cannot write {path}: it is the root of the file system; choose another path")
     return path
-
-
-def fsync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_error(path: Path, err: OSError) -> RunError:
@@ -298,14 +298,19 @@ class RunDir:
         if self.frames.is_symlink():
             raise RunError(f"{self.frames} is a link, and training deletes pictures in it; replace it with a folder")
         try:
-            descriptor = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+            descriptor = platform.open_lock_file(self.path / LOCK_NAME, create=True)
         except OSError as err:
             raise write_error(self.path, err) from err
         try:
             try:
-                lock_descriptor(descriptor)
+                lock_patiently(descriptor)
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it, or stop it") from err
+            except platform.LocksMissingError as err:
+                raise RunError(
+                    f"cannot lock {self.path}: its file system has no file locks, so two processes could train one run;"
+                    " choose an --outdir on another file system, or move the run there"
+                ) from err
             self._locked = descriptor
             yield
         finally:
@@ -316,11 +321,11 @@ class RunDir:
     def is_locked(self) -> bool:
         """Whether a process holds the lock of the run."""
         try:
-            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = platform.open_lock_file(self.path / LOCK_NAME, create=False)
         except OSError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            platform.lock_descriptor(descriptor, shared=True)
         except BlockingIOError:
             return True
         except OSError:
@@ -353,11 +358,11 @@ def parse_nimg(path: Path) -> int:
     return int(path.stem.rpartition("-")[2])
 
 
-def lock_descriptor(descriptor: int) -> None:
+def lock_patiently(descriptor: int) -> None:
     """Lock a file, retrying for a moment because `is_locked` holds the lock briefly. Raises BlockingIOError."""
     for tries_left in reversed(range(10)):
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return platform.lock_descriptor(descriptor)
         except BlockingIOError:
             if not tries_left:
                 raise

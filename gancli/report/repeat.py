@@ -1,9 +1,8 @@
 """Build the command that repeats a run, from its config.json."""
 
 import json
-import shlex
 
-from gancli import config
+from gancli import config, platform
 from gancli.errors import make_printable
 from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import is_positive_count
@@ -40,7 +39,9 @@ def repeat_command(record: Record) -> str:
             words += setting_arguments(name, machine.get(name))
     n = machine.get("processes", 1)
     torchrun = ["torchrun", "--standalone", f"--nproc-per-node={n}", "-m", "gancli", "--"]
-    return shlex.join([*(torchrun if is_positive_count(n) and 1 < n < MOST_PROCESSES else ["gancli"]), "train", *words])
+    return platform.join_command(
+        [*(torchrun if is_positive_count(n) and 1 < n < MOST_PROCESSES else ["gancli"]), "train", *words]
+    )
 
 
 def repeat_caveats(record: Record) -> list[str]:

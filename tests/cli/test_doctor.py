@@ -68,6 +68,7 @@ def test_the_report_has_no_names_of_user_or_machine(stranger: list[str], tmp_pat
         ("denied: '/home/anna'", "denied: '~'"),
         ("/home/anna: gone; see /home/anna.", "~: gone; see ~."),
         ("/home/anna.old/x", "/home/anna.old/x"),
+        (r"D:\anna\x", r"D:\USER\x"),
         ("anna/cache", "USER/cache"),
         ("/home/joanna/x", "/home/joanna/x"),
     ],

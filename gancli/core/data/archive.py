@@ -19,6 +19,7 @@ from typing import IO
 
 import numpy as np
 
+from gancli import platform
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT
 from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError, make_printable
@@ -79,7 +80,7 @@ def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def read_file_bytes(path: str | Path) -> bytes:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that a pipe cannot block
+        file = platform.open_for_reading(path)
         try:
             n_bytes = os.fstat(file).st_size
             check_file_size(n_bytes)

@@ -5,7 +5,6 @@ The index and each journal line carry their own sha256, so any change to them is
 
 import hashlib
 import json
-import mmap
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
+from gancli import platform
 from gancli.core import devices
 from gancli.core.data.data_report import Copies, RowIndices
 from gancli.core.data.decode import ImageHeader
@@ -208,9 +208,7 @@ def map_split(folder: Path, split: str, n: int, target: Transform) -> Tensor:
     shape = (n, target.channels, target.resolution, target.resolution)
     if not n:
         return torch.empty(shape, dtype=torch.uint8)
-    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)  # a file can be larger than memory
+    is_large = n_bytes > devices.usable_memory_bytes() // 2  # read-ahead would evict pages that are still needed
     with open(path, "rb") as file:
-        pages = mmap.mmap(file.fileno(), n_bytes, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    if n_bytes > devices.usable_memory_bytes() // 2:
-        pages.madvise(mmap.MADV_RANDOM)  # read-ahead would evict pages that are still needed
+        pages = platform.map_copy(file, n_bytes, is_random=is_large)
     return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(shape)

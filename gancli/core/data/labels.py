@@ -1,7 +1,7 @@
 """Find the classes of picture files: from StyleGAN's dataset.json, else from their folders."""
 
 import json
-import os
+import posixpath
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def normalize_name(name: str) -> str:
 
 def common_folder(names: Sequence[str]) -> str:
     """Return the deepest folder that contains all names, ending in a slash; empty if there is none."""
-    shared = os.path.commonpath([os.path.dirname(name) for name in (min(names), max(names))])
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in (min(names), max(names))])
     return f"{shared}/" if shared else ""
 
 

@@ -74,7 +74,7 @@ def load_dataset(
         return fit_dataset(images, options)
     if name and os.path.exists(path):
         return load_pictures(path, options, progress, verify=verify)
-    if os.sep in name:
+    if os.path.basename(name) != name:
         raise DataError(f"no folder or file {name}; give --data an existing path, or one of {', '.join(DATASETS)}")
     raise DataError(
         f"unknown data set {name!r}{did_you_mean(name.lower(), DATASETS)}, and no such path; check the spelling"

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -21,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gancli import platform
 from gancli.core.data import cache_files, dataset, transform
 from gancli.core.data.cache_files import (
     BAD_FILES,
@@ -135,12 +135,12 @@ def free_space_advice() -> str:
 def cache_lock(path: Path, progress: ProgressCallback) -> Iterator[None]:
     """Wait until no other process holds the lock, then hold it during the block. It ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
+    with open(path, "ab") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            platform.lock_descriptor(file.fileno())
         except BlockingIOError:
             progress("waiting for another process that is decoding the same pictures", 0, 1)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            platform.wait_for_lock(file.fileno())
         yield
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import os
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from msgspec.structs import replace
 
 from gancli import config as configs
+from gancli import platform
 from gancli._version import __version__
 from gancli.config import TrainConfig
 from gancli.core import devices
@@ -236,7 +236,7 @@ def check_settings_unchanged(record: RunConfig, preset: str | None, asked: Mappi
     """
     if preset is not None and preset != record.preset:
         raise ConfigError(
-            f"--preset {shlex.quote(preset)} differs from the run's {record.preset}; "
+            f"--preset {platform.quote(preset)} differs from the run's {record.preset}; "
             "a resumed run keeps its preset: remove --preset"
         )
     configs.check_setting_names(asked, "the configuration")
@@ -275,7 +275,7 @@ def check_data_exists(run: RunDir, record: RunConfig) -> None:
     if source not in DATASETS and not os.path.exists(source):
         raise DataError(
             f"the images of {run.path} are no longer at {source}; give their new place: "
-            f"gancli train --resume {shlex.quote(str(run.path))} --data FOLDER"
+            f"gancli train --resume {platform.quote(run.path)} --data FOLDER"
         )
 
 

@@ -1,6 +1,5 @@
 """The training loop: it trains, logs, saves, stops and resumes. It yields events and prints nothing."""
 
-import shlex
 import shutil
 import time
 from collections.abc import Generator, Iterator
@@ -9,7 +8,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from gancli import events
+from gancli import events, platform
 from gancli.config import TrainConfig, parse_colour
 from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
@@ -297,7 +296,7 @@ class Trainer:
         return f"free some memory and resume with {self.resume_command()}, or start a new run with {smaller}"
 
     def resume_command(self) -> str:
-        return f"gancli train --resume {shlex.quote(str(self.run_dir.path))}"
+        return f"gancli train --resume {platform.quote(self.run_dir.path)}"
 
     def check_finite(self) -> None:
         """Raise DivergedError if the state is not finite. Called before writing a line, picture, plan or checkpoint."""
@@ -423,7 +422,7 @@ def recover_newest_checkpoint(run: RunDir, notes: list[str]) -> checkpoint.Check
     """Return the newest readable checkpoint; rename damaged newer ones and add a note for each. Raises RunError."""
     found, faults = checkpoint.read_newest_checkpoint(run)
     for damaged, fault in faults:
-        damaged.rename(damaged.with_suffix(".damaged"))
+        damaged.replace(damaged.with_suffix(".damaged"))
         reason = str(fault).removesuffix(f"; {RESTORE_HINT}")
         notes.append(f"{reason}; renamed to {damaged.stem}.damaged, continuing from the checkpoint before it")
     return found

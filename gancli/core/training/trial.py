@@ -2,9 +2,7 @@
 
 import contextlib
 import re
-import resource
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import torch
 
 from gancli import config as configs
+from gancli import platform
 from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
 from gancli.core.training import schedules
@@ -171,5 +170,4 @@ def peak_and_total_memory(device: torch.device) -> tuple[int, int]:
     with contextlib.suppress(OSError):
         if found := re.search(r"VmHWM:\s*(\d+) kB", PROC_STATUS.read_text()):
             return int(found[1]) * 1024, available
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024, available
+    return platform.peak_memory_bytes(), available
