@@ -198,5 +198,7 @@ def images_from_array(pictures: ImageArray) -> torch.Tensor:
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or not len(pictures):
         kind = f"{pictures.dtype} {list(pictures.shape)}"
         raise ContractError(f"expected images uint8 [N,H,W] or [N,H,W,C], got {kind}")
+    if pictures.ndim == 3 and pictures.shape[2] <= 4:
+        raise ContractError(f"expected several images, got a single one {list(pictures.shape)}; pass images[None]")
     channels_last = pictures.reshape(*pictures.shape[:3], -1)
     return torch.from_numpy(channels_last.transpose(0, 3, 1, 2).copy())

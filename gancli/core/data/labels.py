@@ -90,9 +90,13 @@ def labels_from_dataset_json(path: Path, names: Sequence[str], data: bytes, base
         entries = json.loads(data)["labels"]
         if entries is None:
             return None, (), ()
-        known = {base + normalize_name(name): label for name, label in entries}
+        pairs = [(base + normalize_name(name), label) for name, label in entries]
+        known = dict(pairs)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise DataError(f'{where} is damaged, or not {{"labels": [[name, class], ...]}}; repair or delete it') from err
+    twice = [name for name, label in pairs if label != known[name]]
+    if twice:
+        raise DataError(f"{where} lists {shorten_name(twice[0])} with two classes; keep one, or give --unconditional")
     missing = [name for name in names if name not in known]
     if missing:
         raise DataError(

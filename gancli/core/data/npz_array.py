@@ -26,8 +26,12 @@ from gancli.core.data.decode import Pixels
 from gancli.core.data.labels import check_class_count
 from gancli.core.data.source import ClassLabels, ImageSource, SourceError
 from gancli.errors import DataError
+from gancli.wording import format_list
 
 MOST_IMAGES = 1 << 24
+MOST_CHANNELS = 4
+MOST_NAMED = 5
+USED_ARRAYS = ("images", "labels", "seeds")  # seeds: written by gancli sample
 
 
 @dataclass(eq=False)
@@ -103,6 +107,9 @@ def open_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.Zip
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape[1:] or shape[3:] not in ((), (1,), (3,)):
         requirement = "save uint8 0..255, [N,H,W] or [N,H,W,C] with C 1 or 3"
         raise DataError(f"the array {shorten_name(known[0])} in {path} is {dtype} {list(shape)}; {requirement}")
+    if len(shape) == 3 and shape[2] <= MOST_CHANNELS:
+        several = "save several images as [N,H,W] or [N,H,W,3]"
+        raise DataError(f"the array {shorten_name(known[0])} in {path} is a single image {list(shape)}; {several}")
     n, row_bytes = shape[0], math.prod(shape[1:])
     if n > MOST_IMAGES or row_bytes > LARGEST_BYTES:
         limit = f"at most {MOST_IMAGES:,} images of {LARGEST_BYTES >> 20} MiB are supported"
@@ -111,7 +118,30 @@ def open_npz(path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.Zip
         held = f"{n_bytes:,} bytes of images, but {list(shape)} needs {math.prod(shape):,}"
         raise DataError(f"{path} is damaged: it holds {held}; {SAVE_ARRAY_HINT}")
     labels = read_npz_labels(path, archive, arrays["labels"], n) if "labels" in arrays else None
-    return NpzArray(path, row_bytes, labels, archive=archive, info=info, shape=shape)
+    notes = unused_array_notes(path, archive, {name: arrays[name] for name in arrays if name != known[0]}, n)
+    return NpzArray(path, row_bytes, labels, notes=notes, archive=archive, info=info, shape=shape)
+
+
+def unused_array_notes(
+    path: Path, archive: zipfile.ZipFile, arrays: dict[str, zipfile.ZipInfo], n: int
+) -> tuple[str, ...]:
+    """Return a note about arrays that are not read; it says how to use one that could hold the labels."""
+    unused = [name for name in arrays if name not in USED_ARRAYS]
+    if not unused:
+        return ()
+    note = f"skipped arrays in {path.name}: {format_list([shorten_name(name) for name in unused], MOST_NAMED)}"
+    possible = [] if "labels" in arrays else [name for name in unused if may_hold_labels(archive, arrays[name], n)]
+    return (f"{note}; to train on classes, rename {shorten_name(possible[0])} to labels" if possible else note,)
+
+
+def may_hold_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> bool:
+    """Whether an array holds one whole number for each image."""
+    try:
+        with open_zip_entry(archive, info) as entry:
+            shape, dtype = read_npy_header(entry)
+    except DataError:
+        return False
+    return shape == (n,) and dtype.kind in "iu"
 
 
 def read_npz_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> ClassLabels:
