@@ -41,8 +41,8 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help=f"Output: {output_help()}.  [default: progress.gif of the run; a new film in films/ for several runs or "
-        "with other options]",
+        help=f"Output: {output_help()}.  [default: progress.gif of the run, overwritten; for several runs or with "
+        "other options, a new film in films/]",
         show_default=False,
     ),
 ]

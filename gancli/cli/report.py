@@ -26,7 +26,8 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="Output: x.html.  [default: report.html of the run; a new page in reports/ for several runs]",
+            help="Output: x.html.  [default: report.html of the run, overwritten; for several runs a new page in "
+            "reports/]",
             show_default=False,
         ),
     ] = None,

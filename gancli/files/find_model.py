@@ -29,7 +29,11 @@ def run_model(run: RunDir, *, best: bool = False) -> tuple[Path, Path]:
     """Return the model file of a run, and its folder."""
     path = run.best_model if best else run.model
     if not path.is_file():
-        fix = "train with --eval-kimg, or remove --best" if best else "train it first, or wait for its first snapshot"
+        fix = (
+            "remove --best; only runs with scores (--eval-kimg) have one"
+            if best
+            else "train it first, or wait for its first snapshot"
+        )
         raise RunError(f"{run.path} has no {path.name}; {fix}")
     return path, run.path
 

@@ -64,7 +64,7 @@ def check_output_file(path: Path, *, force: bool) -> None:
 
 def check_output_folder(path: Path, *, force: bool) -> None:
     whole = Path(os.path.abspath(path))
-    check_parent_folder(path, next(parent for parent in whole.parents if os.path.lexists(parent)))
+    check_parent_folder(path, next((parent for parent in whole.parents if os.path.lexists(parent)), whole))
     if not path.is_dir():
         if os.path.lexists(path):
             raise RunError(f"{path} exists and is not a folder; choose another -o")
@@ -89,6 +89,8 @@ def check_not_taken(path: Path, *, force: bool) -> None:
 def check_parent_folder(path: Path, parent: Path) -> None:
     if path.name == "-":
         raise RunError("cannot write to -, the terminal; give a file or a folder")
+    if not parent.is_dir() and os.path.lexists(parent):
+        raise RunError(f"cannot write {path}: {parent} is not a folder; choose another -o")
     if not parent.is_dir():
         raise RunError(f"cannot write {path}: there is no folder {parent}; create it, or choose another -o")
     if not os.access(parent, os.W_OK | os.X_OK):

@@ -92,7 +92,7 @@ def read_file_bytes(path: str | Path) -> bytes:
 
 
 def unread_reason(err: OSError) -> str:
-    return f"{err.strerror or 'cannot be read'}; make it readable or delete it"
+    return f"{err.strerror or 'cannot be read'}; make it readable"
 
 
 def read_exactly(entry: IO[bytes], n_bytes: int) -> bytes:

@@ -93,8 +93,9 @@ def read_idx(path: Path, ndim: int) -> Tensor:
             while chunk := file.read(min(CHUNK_BYTES, size + 1 - len(data))):
                 data += chunk
     except (OSError, EOFError, zlib.error) as err:
-        reason = err.strerror if isinstance(err, OSError) and err.strerror else err
-        raise DataError(f"cannot read {path}: {reason}; {REPLACE_HINT}") from err
+        if isinstance(err, OSError) and err.strerror:
+            raise DataError(f"cannot read {path}: {err.strerror}; make it readable") from err
+        raise DataError(f"cannot read {path}: {err}; {REPLACE_HINT}") from err
     except MemoryError as err:
         raise DataError(f"{path} does not fit into memory: its header declares {dims} bytes; use fewer images") from err
     if len(data) < size:

@@ -33,8 +33,9 @@ def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], b
         try:
             data = read_beside(place + LABELS_FILE)
         except DataError as err:
+            reason = without_fix(str(err))
             raise DataError(
-                f"cannot read {place}{LABELS_FILE} in {path}: {without_fix(str(err))}; repair or delete it"
+                f"cannot read {place}{LABELS_FILE} in {path}: {reason}; repair it, or give --unconditional"
             ) from err
         if data is not None:
             return labels_from_dataset_json(path, plain, data, place)

@@ -152,5 +152,6 @@ def read_npz_labels(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo,
             labels = np.frombuffer(read_exactly(entry, n * dtype.itemsize), dtype)
     if labels is None or (n and not 0 <= labels.min() <= labels.max() < 1 << 31):
         requirement = f"save whole numbers from 0, one for each of {n:,} images"
-        raise DataError(f"the array labels in {path} is {dtype} {list(shape)}; {requirement}")
+        values = "" if labels is None else f" with values from {labels.min()} to {labels.max()}"
+        raise DataError(f"the array labels in {path} is {dtype} {list(shape)}{values}; {requirement}")
     return labels.astype(np.int64)

@@ -122,12 +122,12 @@ def test_an_unusable_output_place_is_refused_before_any_work(tmp_path: Path) -> 
         (outputs.check_output_file, "folder", True, "folder exists and is not a file"),
         (outputs.check_output_file, "pipe", True, "pipe exists and is not a file"),
         (outputs.check_output_file, "none/x.png", False, "there is no folder .*none"),
-        (outputs.check_output_file, "file/x.png", False, "there is no folder .*file"),
+        (outputs.check_output_file, "file/x.png", False, "file is not a folder"),
         (outputs.check_output_file, "-", False, "the terminal"),
         (outputs.check_output_folder, "-", False, "the terminal"),
         (outputs.check_output_folder, "file", True, "file exists and is not a folder"),
         (outputs.check_output_folder, "dangling", True, "dangling exists and is not a folder"),
-        (outputs.check_output_folder, "file/x/y", False, "there is no folder .*file"),
+        (outputs.check_output_folder, "file/x/y", False, "file is not a folder"),
     ]:
         with pytest.raises(RunError, match=words):
             check(tmp_path / name, force=force)
@@ -193,3 +193,8 @@ def test_without_an_output_each_gets_its_own_number(tmp_path: Path) -> None:
     assert names(tmp_path / "walks") == ["00001"]
     with reserve_output(tmp_path / "mine", tmp_path / "walks") as given:
         assert given == tmp_path / "mine"
+
+
+def test_the_root_folder_is_refused_in_one_line() -> None:
+    with pytest.raises(RunError, match="cannot replace /, a mount point"):
+        outputs.check_output_folder(Path("/"), force=True)

@@ -35,7 +35,7 @@ from gancli.errors import DataError
 
 N = 230
 PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8), dtype=np.uint8)
-UNREAD = "No such file or directory; make it readable or delete it"
+UNREAD = "No such file or directory; make it readable"
 
 
 def silent(what: str, done: int, total: int) -> None:
