@@ -236,6 +236,16 @@ class RunDir:
         run = cls(path)
         if not path.exists():
             raise RunError(f"no run folder at {path}; check the path")
+        if path.is_file():
+            whole = cls(path.parent)
+            fix = "give the folder of a run"
+            if whole.config.is_file() and whole.metrics.is_file():
+                fix = f"give its run folder {path.parent}"
+            elif path.suffix == ".safetensors":
+                fix += ", or start a new run from this model with --init"
+            raise RunError(f"{path} is a file, not a run folder; {fix}")
+        if not run.config.is_file() and (runs := list_runs(path)):
+            raise RunError(f"{path} holds run folders; name one of them, such as {runs[0].path}")
         if not run.config.is_file():
             raise RunError(f"{path} is not a run folder: it has no config.json; give the folder of a run")
         return run

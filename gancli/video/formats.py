@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from gancli._version import install_hint
-from gancli.config import MAX_FPS
+from gancli.config import MAX_FPS, MAX_VIDEO_FPS
 from gancli.errors import ConfigError, ContractError, did_you_mean
 from gancli.files import outputs, provenance
 from gancli.files.provenance import FilmRecord, SampleRecord
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gancli.files.image_io import Picture
 
 LARGE_BYTES = 10_000_000
-SHORTEST_MS = 1000 // MAX_FPS
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class VideoFormat:
     follow each other in time, side by side, or as files. longest_side: limit in pixels of a frame or strip, set by
     decoders or browsers. tick_ms: the time of a frame is a multiple of it; `counting` explains this to users.
     longest_ms: the longest time of a frame. has_text: whether the pictures contain their own record; otherwise it is
-    written next to the film. needs: a module, and how to install it.
+    written next to the film. needs: a module, and how to install it. max_fps: highest rate that players show.
     """
 
     help: str
@@ -58,6 +57,7 @@ class VideoFormat:
     longest_ms: int = (1 << 31) - 1
     has_text: bool = False
     needs: tuple[str, str] | None = None
+    max_fps: int = MAX_FPS
 
 
 def write_gif(file: IO[bytes], film: Film) -> None:
@@ -101,9 +101,10 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
         write_mp4,
         longest_side=8_192,
         needs=("imageio_ffmpeg", f"ffmpeg; {install_hint('video')}"),
+        max_fps=MAX_VIDEO_FPS,
     ),
     ".png": VideoFormat("x.png (a strip)", write_strip, "strip", longest_side=32_767, has_text=True),
-    "": VideoFormat("DIR (frames)", form="folder", has_text=True),
+    "": VideoFormat("DIR (frames)", form="folder", has_text=True, max_fps=MAX_VIDEO_FPS),
 }
 
 
@@ -140,7 +141,7 @@ def write_film(
 ) -> None:
     """Write a film in the format of film_kind(path), by the rules of `outputs`. Films loop.
 
-    frames: see Film. durations_ms: at least 20 each, in ticks of the format; a strip and a folder ignore them.
+    frames: see Film. durations_ms: at least 20 each (MP4: 16), in ticks of the format; a strip or folder ignores them.
     record: how the film was made. It is embedded in every PNG, and written next to other files.
     Raises RunError if the path exists, ConfigError if frames are too large for the format.
     """
@@ -166,10 +167,11 @@ def write_film(
 
 
 def check_durations(durations_ms: Sequence[int], row: VideoFormat) -> None:
+    shortest_ms = 1000 // row.max_fps
     for duration in durations_ms:
-        if duration % row.tick_ms or not SHORTEST_MS <= duration <= row.longest_ms:
+        if duration % row.tick_ms or not shortest_ms <= duration <= row.longest_ms:
             steps = f" in steps of {row.tick_ms}" if row.tick_ms > 1 else ""
-            raise ContractError(f"a frame lasts {SHORTEST_MS} to {row.longest_ms} ms{steps}, got {duration}")
+            raise ContractError(f"a frame lasts {shortest_ms} to {row.longest_ms} ms{steps}, got {duration}")
 
 
 def check_film_size(path: Path, kind: str, frame: "Picture", n: int) -> None:

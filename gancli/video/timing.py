@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gancli.config import MAX_FPS
+from gancli.config import MAX_VIDEO_FPS
 from gancli.errors import ConfigError
 from gancli.video.formats import VIDEO_FORMATS
 
@@ -45,10 +45,11 @@ def frame_timeline(n: int, options: FilmOptions) -> list[int]:
     step_ms = frame_ms(options.kind, options.fps)
     if options.duration_s is not None and n > 1:
         step_ms = 1000 * options.duration_s / (n - 1)
-        if step_ms < 1000 / MAX_FPS:
+        most = VIDEO_FORMATS[options.kind].max_fps
+        if step_ms < 1000 / most:
             raise ConfigError(
-                f"{n} frames in {options.duration_s:g} s exceed {MAX_FPS} frames a second; "
-                f"use {math.ceil(10 * (n - 1) / MAX_FPS) / 10:g} s or more, or skip frames with --every"
+                f"{n} frames in {options.duration_s:g} s exceed {most} frames a second; "
+                f"use {math.ceil(10 * (n - 1) / most) / 10:g} s or more, or skip frames with --every"
             )
     *steps, last = round_durations(n, step_ms, options.kind)
     return [*steps, max(last, *round_durations(1, 1000 * options.hold_s, options.kind))]
@@ -56,9 +57,10 @@ def frame_timeline(n: int, options: FilmOptions) -> list[int]:
 
 def frame_ms(kind: str, fps: float) -> float:
     """Return the milliseconds of a frame, rounded to the ticks of a GIF. Raises ConfigError for an invalid rate."""
-    if not 1000 / SLOWEST_MS <= fps <= MAX_FPS:
-        raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {MAX_FPS}, got {fps:g}")
-    tick = VIDEO_FORMATS[kind].tick_ms
+    most, tick = VIDEO_FORMATS[kind].max_fps, VIDEO_FORMATS[kind].tick_ms
+    if not 1000 / SLOWEST_MS <= fps <= most:
+        fix = "; choose a lower rate, or an .mp4 film" if most < fps <= MAX_VIDEO_FPS else ""
+        raise ConfigError(f"fps must be from {1000 / SLOWEST_MS:g} to {most}, got {fps:g}{fix}")
     return tick * round(1000 / fps / tick) if tick > 1 else 1000 / fps
 
 

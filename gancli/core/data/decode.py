@@ -276,7 +276,7 @@ class ImageFormat:
 
 IMAGE_FORMATS = {
     "PNG": ImageFormat((".png",), (fast_png.MAGIC,), open_png),
-    "JPEG": ImageFormat((".jpg", ".jpeg"), (b"\xff\xd8\xff",), open_jpeg),
+    "JPEG": ImageFormat((".jpg", ".jpeg", ".jfif"), (b"\xff\xd8\xff",), open_jpeg),
     "WebP": ImageFormat((".webp",), (b"RIFF",), open_webp),
     "BMP": ImageFormat((".bmp",), (b"BM",), partial(open_with_pillow, "BMP", BmpImagePlugin.BmpImageFile)),
     "TIFF": ImageFormat(
