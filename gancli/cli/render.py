@@ -80,6 +80,10 @@ def show_bar(bar: Progress) -> Iterator[Progress]:
             bar.stop()
 
 
+def bar_width(console: Console) -> int:
+    return max(4, min(24, console.width - 80))
+
+
 @contextlib.contextmanager
 def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
     """Yield a display of events: live on a terminal, else a line every few seconds; if quiet, warnings only."""
@@ -87,7 +91,7 @@ def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]
     if quiet:
         yield QuietDisplay()
     elif console.is_terminal and not console.is_dumb_terminal:
-        width = max(4, min(24, console.width - 80))
+        width = bar_width(console)
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
         bar = Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True)
         with show_bar(bar):
@@ -97,18 +101,26 @@ def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]
 
 
 def progress_line(
-    event: events.Progress | events.RunEnded, values: Mapping[str, float | None], scored: events.Scored | None
+    event: events.Progress | events.RunEnded,
+    values: Mapping[str, float | None],
+    scored: events.Scored | None,
+    width: int | None = None,
 ) -> str:
-    """Format '12.0 of 240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.020  G 1.330  D acc 0.71'."""
+    """Format '12.0/240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.020  G 1.330  D acc 0.71'.
+
+    width: longest line; values that do not fit are left out from the right.
+    """
     total, left_s = event.total_nimg, event.left_s if isinstance(event, events.Progress) else None
-    parts = [f"{event.nimg / 1000:.1f}{f' of {total / 1000:.1f}' if total else ''} kimg"]
+    parts = [f"{event.nimg / 1000:.1f}{f'/{total / 1000:.1f}' if total else ''} kimg"]
     parts += [f"{event.images_per_s:,.0f} img/s"]
     if left_s is not None:
         parts += [f"ETA {format_duration(left_s)}"]
     if scored is not None and scored.score is not None:
         parts += [f"{scored.name} {format_significant(scored.score)}"]
     if values:
-        parts += [f"D {values['d_loss']:.3f}", f"G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
+        parts += [f"D {values['d_loss']:.3f}  G {values['g_loss']:.3f}", f"D acc {values['accuracy']:.2f}"]
+    while width is not None and len("  ".join(parts)) > width and len(parts) > 1:
+        parts.pop()
     return "  ".join(parts)
 
 
@@ -140,7 +152,8 @@ class LiveDisplay(QuietDisplay):
     def __call__(self, event: events.Event) -> None:
         super().__call__(event)
         if isinstance(event, events.Progress | events.RunEnded):
-            text = progress_line(event, self.values, self.scored)
+            room = self.bar.console.width - bar_width(self.bar.console) - 1  # a space lies between bar and text
+            text = progress_line(event, self.values, self.scored, room)
             self.bar.update(self.task, completed=event.nimg, total=event.total_nimg, text=text)
 
 

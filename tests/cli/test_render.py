@@ -35,8 +35,8 @@ def test_a_log_gets_a_plain_line_every_few_seconds(
         log(events.Progress(12_000 + 1000 * second, 240_000, 1650.0, 140.0 - second))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "17.0 of 240.0 kimg  1,650 img/s  ETA 2m15s  D 1.234  G 0.900  D acc 0.72",
-        "22.0 of 240.0 kimg  1,650 img/s  ETA 2m10s  D 1.234  G 0.900  D acc 0.72",
+        "17.0/240.0 kimg  1,650 img/s  ETA 2m15s  D 1.234  G 0.900  D acc 0.72",
+        "22.0/240.0 kimg  1,650 img/s  ETA 2m10s  D 1.234  G 0.900  D acc 0.72",
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_terminal_shows_a_bar_with_kimg_speed_and_losses(tiny_idx: Path) -> No
     text = on_a_terminal(
         ["train", "--data", str(tiny_idx), "--kimg", "1", *FAST], TERM="xterm-256color", COLUMNS="120", NO_COLOR=""
     )
-    for part in ("1.0 of 1.0 kimg", "img/s", "D acc", "\x1b["):
+    for part in ("1.0/1.0 kimg", "img/s", "D acc", "\x1b["):
         assert part in text, text
 
 
@@ -94,6 +94,15 @@ def test_a_dumb_terminal_gets_no_control_codes(tiny_idx: Path) -> None:
     assert "\x1b" not in text and "next: gancli sample" in text
 
 
+def test_values_that_do_not_fit_are_left_out_whole() -> None:
+    event, scored = events.Progress(112_345, 240_000, 1650.0, 138.0), events.Scored(1000, "fd_digits", 1.32, 0.1, True)
+    whole = render.progress_line(event, VALUES, scored)
+    assert whole == "112.3/240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32  D 1.234  G 0.900  D acc 0.72"
+    assert render.progress_line(event, VALUES, scored, 75) == whole.removesuffix("  D acc 0.72")
+    assert render.progress_line(event, VALUES, scored, 70) == "112.3/240.0 kimg  1,650 img/s  ETA 2m18s  fd_digits 1.32"
+    assert render.progress_line(event, VALUES, scored, 5) == "112.3/240.0 kimg"
+
+
 def test_the_latest_score_is_shown_before_the_losses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +113,7 @@ def test_the_latest_score_is_shown_before_the_losses(
     log(events.Measured("tick", 2000, 0.4, VALUES))
     log(events.Progress(2000, 4000, 100.0, 20.0))
     shown = capsys.readouterr().err
-    assert shown == "2.0 of 4.0 kimg  100 img/s  ETA 20s  fd_digits 0.988  D 1.234  G 0.900  D acc 0.72\n"
+    assert shown == "2.0/4.0 kimg  100 img/s  ETA 20s  fd_digits 0.988  D 1.234  G 0.900  D acc 0.72\n"
 
 
 def test_warnings_are_shown_in_a_log_above_bars_and_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
