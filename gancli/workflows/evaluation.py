@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gancli.config import ModelSpec
 from gancli.core import images
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import DEFAULT_OPTIONS, has_fixed_size, ignore_progress, load_dataset
+from gancli.core.data.load import DEFAULT_OPTIONS, has_fixed_size, ignore_progress, load_dataset, load_recorded_dataset
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.data.transform import TransformOptions
 from gancli.core.distributed import ALONE, FeaturesOrder, World
@@ -166,7 +166,7 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
             gone = f"the images that {title} was trained on no longer exist at {source}"
             raise DataError(f"{gone}; give their new place with --data")
         options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
-        loaded = load_dataset(source, options)
+        loaded = load_recorded_dataset(source, options, digest)
     if loaded.digest != digest and loaded.name != name:
         raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them separately, or add --data")
     if loaded.digest != digest:

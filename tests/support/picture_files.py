@@ -72,5 +72,5 @@ class FilesInMemory(ImageSource):
     def read(self, row: int) -> bytes:
         return self.files[self.name(row)]
 
-    def for_training(self, *, conditional: bool) -> Self:
+    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
         return self

@@ -10,19 +10,24 @@ import numpy as np
 from gancli.config import LONGEST_NAME, MOST_CLASSES
 from gancli.core.data.archive import shorten_name, without_fix
 from gancli.core.data.source import ClassLabels
+from gancli.core.data.splits import Split, find_split
 from gancli.errors import DataError, make_printable
 from gancli.wording import format_count, format_list
 
 LABELS_FILE = "dataset.json"
-SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 MOST_NAMED = 5
 MOST_LABEL = (1 << 31) - 1
 
 FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # labels, class names, notes
 
 
-def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None]) -> FoundLabels:
-    """Find labels for files with these names. read_beside: reads any other file, None if missing. Raises DataError."""
+def find_labels(
+    path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None], *, use_splits: bool = True
+) -> tuple[FoundLabels, Split | None]:
+    """Find labels for files with these names, and folders that are splits. Raises DataError.
+
+    read_beside: reads any other file, None if missing. use_splits: False treats all folders as classes.
+    """
     plain = [normalize_name(name) for name in names]
     outside = [name for name in plain if ".." in name.split("/")]
     if outside:
@@ -38,8 +43,10 @@ def find_labels(path: Path, names: Sequence[str], read_beside: Callable[[str], b
                 f"cannot read {place}{LABELS_FILE} in {path}: {reason}; repair it, or give --unconditional"
             ) from err
         if data is not None:
-            return labels_from_dataset_json(path, plain, data, place)
-    return labels_from_folders(path, plain, base)
+            return labels_from_dataset_json(path, plain, data, place), None
+    if use_splits and (split := find_split(path, plain, base)):
+        return labels_from_folders(path, split.names, common_folder(split.names)), split
+    return labels_from_folders(path, plain, base), None
 
 
 def normalize_name(name: str) -> str:
@@ -67,11 +74,6 @@ def labels_from_folders(path: Path, names: Sequence[str], base: str) -> FoundLab
         n = format_count(len(without), "picture")
         loose = f"{inside} has class folders ({some}), but {n} outside them, such as {shorten_name(without[0])}"
         raise DataError(f"{loose}; move each picture into a class folder, or give --unconditional")
-    if classes <= SPLITS and "train" in {name.removesuffix("ing") for name in classes}:
-        train = sorted(classes & {"train", "training"})[0]
-        raise DataError(
-            f"{inside} holds {' and '.join(sorted(classes))}, which are splits, not classes; give {inside}/{train}"
-        )
     check_class_count(len(classes), f"{inside} has {len(classes):,} class folders")
     longest = max(classes, key=len)
     if len(longest) > LONGEST_NAME:

@@ -81,6 +81,34 @@ def load_dataset(
     )
 
 
+def load_recorded_dataset(
+    name: str,
+    options: TransformOptions,
+    digest: str,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    verify: bool = False,
+) -> ImageSet:
+    """Load the data set of a run. Older versions read split folders as classes, so try that if the digest differs.
+
+    digest: that of the run's data; the caller compares it with the result. Raises DataError.
+    """
+    images, problem = None, None
+    try:
+        images = load_dataset(name, options, progress, verify=verify)
+    except DataError as err:
+        problem = err
+    if (not images or images.digest != digest) and not has_fixed_size(name):
+        with contextlib.suppress(DataError):
+            older = load_dataset(name, replace(options, use_splits=False), progress, verify=verify)
+            if older.digest == digest:
+                return older
+    if problem:
+        raise problem
+    assert images is not None
+    return images
+
+
 def fit_dataset(data: ImageSet, options: TransformOptions) -> ImageSet:
     """Convert every image of a set to the size and channels in the options."""
     n, channels, height, width = data.images.shape
@@ -136,7 +164,7 @@ def load_pictures(
     """Load the pictures at an absolute path through the cache. verify: as for load_dataset. Raises DataError."""
     if path.is_file() and path.name.lower().endswith(EXTENSIONS):
         raise DataError(f"{path} is one picture; {ACCEPTED_FORMATS_HINT}")
-    source = open_source(path).for_training(conditional=options.conditional)
+    source = open_source(path).for_training(conditional=options.conditional, use_splits=options.use_splits)
     cached = pixel_cache.load_or_build_cache(source, options, progress, verify=verify)
     check_bad_files(source, cached, options)
     return ImageSet(
@@ -182,7 +210,7 @@ def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOpt
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
     if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
         notes.append("all pictures are stored in colour but look grey; add --channels 1 to train faster")
-    if len(source) < FEWEST_TO_HOLD_OUT:
+    if len(source) < FEWEST_TO_HOLD_OUT and source.held is None:
         notes.append(few_images_note(source.path.name, len(cached.rows)))
     return notes
 

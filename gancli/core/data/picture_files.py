@@ -55,7 +55,7 @@ class PictureFiles(ImageSource):
     def read_beside(self, name: str) -> bytes | None:
         """Read a file that is not a picture; None if it is missing. Raises DataError."""
 
-    def for_training(self, *, conditional: bool) -> Self:
+    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
         """Add the classes of dataset.json or of the folders. The stamp covers names, sizes, times and labels."""
         names, kinds = self.files.names, self.files.others.items()
         if self.files.run_folder:
@@ -69,11 +69,15 @@ class PictureFiles(ImageSource):
                 holds += f"; gancli wrote {format_list(self.files.outputs, MOST_NAMED)}"
             raise DataError(f"no pictures in {self.path}{holds}; {ACCEPTED_FORMATS_HINT}")
         try:
-            class_labels, class_names, notes = labels.find_labels(self.path, names, self.read_beside)
+            (class_labels, class_names, notes), split = labels.find_labels(
+                self.path, names, self.read_beside, use_splits=use_splits
+            )
         except DataError:
             if conditional:
                 raise
-            class_labels, class_names, notes = None, (), ()
+            (class_labels, class_names, notes), split = (None, (), ()), None
+        if split:
+            notes = (split.note, *notes)
         if self.files.outputs:
             notes = (f"skipped files that gancli wrote: {format_list(self.files.outputs, MOST_NAMED)}", *notes)
         if others:
@@ -83,7 +87,12 @@ class PictureFiles(ImageSource):
         stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
         if class_labels is not None:
             stamp.update("\0".join(class_names).encode() + class_labels.tobytes())
-        return replace(self, labels=class_labels, class_names=class_names, notes=notes, stamp=stamp.hexdigest())
+        held = split.held if split else None
+        if held is not None:
+            stamp.update(b"split" + held.tobytes())
+        return replace(
+            self, labels=class_labels, class_names=class_names, notes=notes, stamp=stamp.hexdigest(), held=held
+        )
 
     def rows_to_score(self) -> Sequence[int]:
         """Return all rows except sample grids; all rows if there are only grids."""

@@ -49,7 +49,7 @@ from gancli.files.cache import cache_folder
 
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
-NON_PIXEL_OPTIONS = ("max_bad", "conditional")
+NON_PIXEL_OPTIONS = ("max_bad", "conditional", "use_splits")
 
 ProgressCallback = Callable[[str, int, int], None]  # step, done, total
 
@@ -85,7 +85,8 @@ def load_or_build_cache(
     key = [CACHE_VERSION, str(source.path), pixel_options]
     place = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     folder = root / f"{place}-{source.stamp[:16]}"
-    held = dataset.heldout_mask(len(source), None if source.labels is None else torch.from_numpy(source.labels)).numpy()
+    labels = None if source.labels is None else torch.from_numpy(source.labels)
+    held = dataset.heldout_mask(len(source), labels).numpy() if source.held is None else source.held
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
         notes: tuple[str, ...] = ()
         if (folder / INDEX).exists():

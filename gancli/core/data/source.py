@@ -51,7 +51,7 @@ class ImageSource(ABC):
 
     mean_bytes: mean size of a stored image. labels: int64 [N] or None. class_names: names of the labels. stamp: set by
     `for_training`, a digest that changes when the images or labels may have changed. notes: messages for the user.
-    is_sequential: only reading in order is cheap.
+    held: set by `for_training`, bool [N] if the data has a test split. is_sequential: only reading in order is cheap.
     """
 
     path: Path
@@ -60,6 +60,7 @@ class ImageSource(ABC):
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     stamp: str = ""
+    held: npt.NDArray[np.bool_] | None = None
     is_sequential: ClassVar[bool] = False
 
     @abstractmethod
@@ -77,10 +78,11 @@ class ImageSource(ABC):
         """
 
     @abstractmethod
-    def for_training(self, *, conditional: bool) -> Self:
+    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
         """Return the source with labels, notes and stamp. Raises DataError if it is not training data.
 
-        conditional: also raise DataError for invalid labels; otherwise they are ignored.
+        conditional: also raise DataError for invalid labels; otherwise they are ignored. use_splits: hold out the
+        images of a test folder next to a training folder.
         """
 
     def rows_to_score(self) -> Sequence[int]:

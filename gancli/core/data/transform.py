@@ -18,7 +18,7 @@ LOWEST_AUTO, HIGHEST_AUTO = 16, 64
 class TransformOptions:
     """A user's choices. resolution, channels: 0 chooses them from the pictures. max_bad: bad files that may be skipped.
 
-    conditional: report invalid labels as an error instead of ignoring them.
+    conditional: report invalid labels as an error instead of ignoring them. use_splits: as in ImageSource.for_training.
     """
 
     resolution: int = TrainConfig.resolution
@@ -27,6 +27,7 @@ class TransformOptions:
     background: tuple[int, int, int] = Transform.background
     max_bad: int = TrainConfig.max_bad
     conditional: bool = TrainConfig.conditional
+    use_splits: bool = True
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:

@@ -152,7 +152,9 @@ def load_run_images(
 ) -> tuple[ImageSet, ImageSet]:
     """Load the images of a run. Returns them with their own labels and with labels for training. Raises DataError."""
     train = record.train
-    images = load.load_dataset(record.data.source, transform_options(train), progress, verify=verify)
+    images = load.load_recorded_dataset(
+        record.data.source, transform_options(train), record.data.digest, progress, verify=verify
+    )
     images = dataclasses.replace(images, name=record.data.name)  # unchanged if its folder was renamed
     trained = clusters.with_training_labels(
         images, conditional=train.conditional, clusters=train.clusters, progress=progress

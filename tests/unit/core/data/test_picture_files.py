@@ -170,11 +170,6 @@ def test_pictures_next_to_class_folders_are_refused_unless_labels_are_ignored(tm
     assert list_pictures(path, conditional=False).labels is None
 
 
-def test_split_folders_are_not_classes(tmp_path: Path, make: Make) -> None:
-    path = make(tmp_path, files("train/cat/1.png", "test/cat/1.png"))
-    assert refusal(path).endswith(f"holds test and train, which are splits, not classes; give {path}/train")
-
-
 def test_more_classes_than_a_model_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "MOST_CLASSES", 3)
     path = zipped(tmp_path, files(*(f"{n}/a.png" for n in range(4))))
