@@ -319,3 +319,9 @@ def test_runs_are_compared_curve_by_curve_at_the_same_moments(make_run):
 def test_nine_runs_are_refused(make_run):
     with pytest.raises(ConfigError, match="at most 8 runs, got 9"):
         page.render_report([make_run(nimgs=[0], lines=[])] * 9)
+
+
+def test_a_warning_is_shown_once_with_its_name(make_run):
+    warning = {"event": "warning", "nimg": 9, "name": "overfitting", "text": "overfitting: D has memorised its images"}
+    shown = parsed(make_run(events=[warning])).text
+    assert "overfitting: D has memorised" in shown and "overfitting: overfitting" not in shown
