@@ -116,7 +116,7 @@ class TrainConfig:
         high=MOST_CLASSES,
     )
     resolution: int = data_setting(
-        0, "Image side in pixels, a multiple of 4; 0 derives it from the data.", low=0, high=256
+        0, "Side length of images in pixels, a multiple of 4; 0 derives it from the data.", low=0, high=256
     )
     fit: FitName = data_setting("crop", f"Method for images that are not square: {format_choices(FitName)}.")
     channels: ChannelsName = data_setting(
@@ -127,7 +127,7 @@ class TrainConfig:
     )
     mirror: bool = data_setting(False, "Flip training images left to right with probability 0.5.")
     max_bad: int = data_setting(
-        10, "Maximum number of unusable files to skip; more are an error.", low=0, high=1_000_000_000
+        10, "Maximum number of unusable files to skip; more cause an error.", low=0, high=1_000_000_000
     )
 
     model: ModelName = network_setting("conv", f"Network family: {format_choices(ModelName)}.")
@@ -153,21 +153,24 @@ class TrainConfig:
         0.0, "Weight of the WGAN-GP gradient penalty, usually 10; 0 turns it off.", low=0, high=1e6
     )
     shift: float = augment_setting(
-        0.0, "Probability of shifting D's input by a pixel; grows as images repeat, ends at 0.", low=0, high=1
+        0.0,
+        "Probability of shifting D's input by a pixel; rises during the first epochs, falls to 0 by the end.",
+        low=0,
+        high=1,
     )
 
     augment: str = augment_setting(
         "none", f"Augmentations of D's input, separated by commas: {format_choices(AUGMENT_NAMES)}; or none."
     )
     augment_strength: float = augment_setting(
-        0.5, "Probability of each augmentation; with --ada, the initial one.", low=0, high=1
+        0.5, "Probability of each augmentation; with --ada, the initial probability.", low=0, high=1
     )
     augment_below: int = hidden_setting(
         0, "Augment only training sets with fewer images than this; 0 means any size.", low=0, high=1_000_000_000
     )
-    ada: bool = augment_setting(False, f"Adapt the augmentation strength to overfitting, up to {ADA_LIMIT}.")
+    ada: bool = augment_setting(False, f"Adapt the augmentation strength (at most {ADA_LIMIT}) to overfitting.")
 
-    batch_size: int = optimizer_setting(64, "Images per step, after the batch size has ramped up.", low=2, high=65536)
+    batch_size: int = optimizer_setting(64, "Images per step, after --batch-ramp-kimg.", low=2, high=65536)
     batch_ramp_kimg: float = optimizer_setting(
         0.0, "Ramp up the batch size: a quarter until N/4 kimg, half until N, then full.", low=0, high=1e6
     )
@@ -187,7 +190,7 @@ class TrainConfig:
         1.0, "Fraction of the run after which lr decays to 0; 1 turns decay off.", low=0, high=1
     )
     share_latents: bool = optimizer_setting(
-        False, "Reuse the fakes of the D step in the G step (faster), or draw new ones."
+        False, "Use the same generated images in the D and G steps (faster), or generate new ones."
     )
     ema_kimg: float = optimizer_setting(
         0.0, "Half-life of the averaged generator (EMA) in kimg; 0 turns averaging off.", low=0, high=1e6

@@ -20,11 +20,11 @@ Duration = Annotated[
     str | None,
     typer.Option(
         "--duration",
-        help="Length of the film before --hold, such as 8s; sets the frame rate.  [default: all frames at --fps]",
+        help="Length of the film without the --hold time, such as 8s; replaces --fps.  [default: depends on --fps]",
         show_default=False,
     ),
 ]
-Hold = Annotated[str, typer.Option("--hold", help="Time that the last frame stays visible.")]
+Hold = Annotated[str, typer.Option("--hold", help="Display time of the last frame.")]
 Every = Annotated[int, typer.Option("--every", min=1, metavar="N", help="Show every N-th frame and the last.")]
 Rows = Annotated[
     int | None, typer.Option("--rows", min=1, help="Number of image rows to show.  [default: all]", show_default=False)
@@ -34,7 +34,7 @@ Caption = Annotated[
 ]
 Plots = Annotated[
     bool,
-    typer.Option("--plots/--no-plots", help="Add curves of loss, accuracy and score that grow as training proceeds."),
+    typer.Option("--plots/--no-plots", help="Add curves of loss, accuracy and score up to the current frame."),
 ]
 Output = Annotated[
     Path | None,
@@ -71,7 +71,7 @@ def animate(
 ) -> None:
     """Make a film of training from the frames in run folders.
 
-    It needs no model. Several runs are aligned by images seen; a run that ended earlier keeps its last frame.
+    It needs no model. Several runs are aligned by images seen; a shorter run shows its last frame until the end.
     """
     opt.check_exclusive(fps=fps if opt.was_given(ctx, "fps") else None, duration=duration)
     kind = filming.output_kind(output)

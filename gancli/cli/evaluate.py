@@ -47,7 +47,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder for scores.json and nearest.png.  [default: a new one in scores/]",
+        help="Folder for scores.json and nearest.png.  [default: a new folder in scores/]",
         show_default=False,
     ),
 ]

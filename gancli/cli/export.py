@@ -29,7 +29,7 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Output: DIR, or file.onnx.  [default: a new one in exports/]", show_default=False
+            "--output", "-o", help="Output: DIR, or file.onnx.  [default: a new path in exports/]", show_default=False
         ),
     ] = None,
     best: opt.Best = False,

@@ -36,8 +36,8 @@ Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="One class, or several to blend, such as 1,7. One seed visits every class; several seeds take one class "
-        "each, in order.  [default: one class per seed]",
+        help="One class for all seeds, or a list such as 1,7: one class per seed, in order. With one seed, only "
+        "the class changes.  [default: depends on the seed]",
         show_default=False,
     ),
 ]
@@ -45,7 +45,7 @@ WalkPath = Annotated[
     config.PathName,
     typer.Option(
         "--path",
-        help="Path between latents: great circle (slerp), straight line (lerp), or the full circle through two seeds.",
+        help="Path between latents: slerp (arc), lerp (straight line), or circle (closed, through two seeds).",
         metavar="|".join(typing.get_args(config.PathName)),
     ),
 ]
@@ -55,14 +55,16 @@ Frames = Annotated[
         "--frames",
         min=1,
         max=config.MAX_FRAMES,
-        help=f"Frames per segment.  [default: {config.WALK_FRAMES}; {config.STRIP_FRAMES} for a strip]",
+        help=f"Frames from one seed to the next.  [default: {config.WALK_FRAMES}; {config.STRIP_FRAMES} for a strip]",
         show_default=False,
     ),
 ]
 Duration = Annotated[
     str | None,
     typer.Option(
-        "--duration", help="Length of the film, such as 6s.  [default: --frames at --fps]", show_default=False
+        "--duration",
+        help="Length of the film, such as 6s; replaces --frames.  [default: depends on --frames and --fps]",
+        show_default=False,
     ),
 ]
 Loop = Annotated[
@@ -76,7 +78,7 @@ Loop = Annotated[
 Grid = Annotated[
     str,
     typer.Option(
-        "--grid", help="Grid of walks shown side by side; each walk takes the next seeds.", metavar="ROWSxCOLUMNS"
+        "--grid", help="Layout of several walks in one film; each walk has its own seeds.", metavar="ROWSxCOLUMNS"
     ),
 ]
 Scale = Annotated[
@@ -119,7 +121,7 @@ def interpolate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Make a film of a walk through latent space. It visits each image exactly as `gancli sample` shows it."""
+    """Make a film that moves from seed to seed through latent space. Each seed looks exactly as in `gancli sample`."""
     opt.check_exclusive(n=n, seeds=seeds)
     opt.check_exclusive(frames=frames, duration=duration)
     if path == "circle" and loop is False:

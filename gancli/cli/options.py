@@ -95,7 +95,7 @@ ModelDevice = Annotated[
 Fps = Annotated[float, typer.Option("--fps", help="Frames per second.")]
 
 Outdir = Annotated[Path, typer.Option("--outdir", help="Folder that holds the numbered run folders.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
 Source = Annotated[
     Path | None,

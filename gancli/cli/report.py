@@ -47,12 +47,13 @@ def report(
     from gancli.report import page
 
     runs = choose_runs(sources, outdir)
-    if output is None and len(runs) == 1:
+    is_own_page = output is None and len(runs) == 1
+    if is_own_page:
         output, force = runs[0].report, True
     with outputs.reserve_output(output, Path("reports"), runs[0].report.name) as path:
         if output is not None:
             outputs.check_output_file(path, force=force)
-        content = page.render_report(runs)
+        content = page.render_run_report(runs[0]) if is_own_page else page.render_report(runs)
         with outputs.create_output_file(path, force=force) as file:
             file.write(content)
     if as_json:

@@ -25,8 +25,8 @@ def runs(
 ) -> None:
     """List all runs, newest first: state, length, best score, size, preset and data.
 
-    States: running, finished, stopped, diverged, killed (exited unexpectedly) or broken (unreadable). Continue any
-    run that is not broken or running with gancli train --resume.
+    States: running, finished, stopped, diverged, killed (exited unexpectedly) or broken (unreadable). To continue
+    a run that is not broken or running, use gancli train --resume.
     """
     if RunDir(outdir).config.is_file():
         raise RunError(f"{outdir} is a run folder; give the folder that contains it")

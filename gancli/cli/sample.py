@@ -29,13 +29,13 @@ Count = Annotated[
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option("--seeds", help="Seeds to draw, such as 0-63,100.  [default: 0 to N-1]", show_default=False),
+    typer.Option("--seeds", help="Seeds to use, such as 0-63,100.  [default: 0 to N-1]", show_default=False),
 ]
 Classes = Annotated[
     str | None,
     typer.Option(
         "--class",
-        help="Classes to draw each seed in, by name or number: 3, or 1,7, or all.  [default: one class per seed]",
+        help="Classes to generate for each seed, by name or number: 3, or 1,7, or all.  [default: depends on the seed]",
         show_default=False,
     ),
 ]
@@ -48,7 +48,7 @@ Grid = Annotated[
         "one column per class), or none.",
     ),
 ]
-Singles = Annotated[bool, typer.Option("--singles/--no-singles", help="Write one file per image next to the grid.")]
+Singles = Annotated[bool, typer.Option("--singles/--no-singles", help="Write one file per image.")]
 Format = Annotated[
     Literal["png", "webp", "npz"] | None,
     typer.Option(
@@ -60,7 +60,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Output: DIR, file.png or file.webp (the grid alone), or file.npz.  [default: a new folder in samples/]",
+        help="Output: DIR, file.png or file.webp (only the grid), or file.npz.  [default: a new folder in samples/]",
         show_default=False,
     ),
 ]

@@ -39,7 +39,7 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            "--init", metavar="RUN|MODEL", help="Run folder or model file whose networks the new run starts from."
+            "--init", metavar="RUN|MODEL", help="Run folder or model file that provides the initial networks."
         ),
     ] = None,
     config: Annotated[

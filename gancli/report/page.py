@@ -13,9 +13,10 @@ import jinja2
 
 from gancli.errors import ConfigError, make_printable
 from gancli.files.json_values import get_number, get_text
-from gancli.files.run_folder import RunDir, atomic_write
+from gancli.files.run_folder import RunDir, atomic_write, read_jsonl
 from gancli.report import charts, vector
 from gancli.report.film import MOST_RUNS, run_labels
+from gancli.report.overview import END_STATES, last_progress_event
 from gancli.report.repeat import repeat_caveats, repeat_command
 from gancli.report.run_view import MOST_EVENTS, RunView, differing_settings
 from gancli.video.timing import merge_moments
@@ -23,17 +24,27 @@ from gancli.wording import format_significant
 
 FRAMES_ROOM = 3_600_000  # bytes of all frames
 MOST_LETTERS = 20_000  # characters of a command
+RELOAD_S = 10  # period of reloads while a run is running
 TEMPLATES = Path(__file__).with_name("template")
 
 
 def write_report(run: RunDir) -> Path:
     """Write the report of a run into its folder and return its path. Raises RunError."""
-    atomic_write(run.report, render_report([run]))
+    atomic_write(run.report, render_run_report(run))
     return run.report
 
 
-def render_report(runs: Sequence[RunDir]) -> bytes:
-    """Render the page of one run, or a page that compares several runs. Equal folders give equal bytes."""
+def render_run_report(run: RunDir) -> bytes:
+    """Render report.html of a run. The page reloads itself if a process is training the run."""
+    is_ended = last_progress_event(read_jsonl(run.events, skip_bad=True)) in END_STATES
+    return render_report([run], reload_s=RELOAD_S if run.is_locked() and not is_ended else 0)
+
+
+def render_report(runs: Sequence[RunDir], *, reload_s: float = 0) -> bytes:
+    """Render the page of one run, or a page that compares several runs. Equal folders give equal bytes.
+
+    reload_s: the page reloads itself from the disk after this many seconds; 0 means never.
+    """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a report compares at most {MOST_RUNS} runs, got {len(runs)}")
     records = [run.read_config() for run in runs]
@@ -54,6 +65,7 @@ def render_report(runs: Sequence[RunDir]) -> bytes:
         moments=moments,
         most_events=MOST_EVENTS,
         data={
+            "reload_s": reload_s,
             "moments": [
                 {"label": moment_label(nimg, views), "x": round(100 * nimg / last_nimg, 3)} for nimg in moments
             ],

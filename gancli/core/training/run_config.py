@@ -185,7 +185,7 @@ def check_against_checkpoint(run: RunDir, record: RunConfig, kept: RunConfig) ->
         if getattr(now, name) != getattr(then, name) and title not in (*configs.LENGTH_SETTINGS, "data"):
             raise RunError(
                 f"{run.config} says {title} = {getattr(now, name)!r}, but the run's checkpoint says "
-                f"{getattr(then, name)!r}; set it back"
+                f"{getattr(then, name)!r}; restore the value of the checkpoint"
             )
     if record.plan.total_nimg is None:
         record = replace(record, plan=kept.plan)

@@ -85,7 +85,7 @@ class Trainer:
         total, nimg = trainer.total_nimg, trainer.state.nimg
         if total is not None and total < nimg and total != kept.plan.total_nimg:
             raise ConfigError(
-                f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give more"
+                f"a total of {total / 1000:g} kimg is below the {nimg / 1000:g} already trained; give a larger total"
             )
         trainer.rewind()
         return trainer

@@ -1,6 +1,17 @@
 "use strict";
 (() => {
-  const { moments, nimgs, tracks, values } = JSON.parse(document.getElementById("data").textContent);
+  const { moments, nimgs, tracks, values, reload_s } = JSON.parse(document.getElementById("data").textContent);
+  const folds = [...document.querySelectorAll("details")];
+  let isInUse = () => false; // while the film plays or shows an earlier moment, a reload would be in the way
+  (history.state?.open ?? []).forEach((open, i) => { if (folds[i]) folds[i].open = open; });
+  if (reload_s) setInterval(reload, 1000 * reload_s);
+
+  function reload() {
+    if (document.hidden || isInUse()) return;
+    history.replaceState({ open: folds.map((fold) => fold.open) }, ""); // the browser keeps the scroll position
+    location.reload();
+  }
+
   if (moments.length < 2) return;
   const STEP_MS = 120;
   const [play, scrubber, said] = ["play", "scrubber", "moment"].map((id) => document.getElementById(id));
@@ -10,6 +21,7 @@
   const shown = tracks.filter((track) => track.nimgs.length);
   shown.forEach((track, i) => track.frames.push(frames[i].src));
   let timer = 0;
+  isInUse = () => timer || +scrubber.value < moments.length - 1;
 
   function show(place) {
     const { label, x } = moments[place];

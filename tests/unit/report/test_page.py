@@ -325,3 +325,18 @@ def test_a_warning_is_shown_once_with_its_name(make_run):
     warning = {"event": "warning", "nimg": 9, "name": "overfitting", "text": "overfitting: D has memorised its images"}
     shown = parsed(make_run(events=[warning])).text
     assert "overfitting: D has memorised" in shown and "overfitting: overfitting" not in shown
+
+
+def reload_s(run):
+    content = Parsed(page.write_report(run).read_bytes())
+    return json.loads(content.scripts[0])["reload_s"]
+
+
+def test_only_the_page_of_a_run_that_is_training_reloads_itself(make_run):
+    begun, ended = make_run(events=EVENTS[:-1]), make_run()
+    assert reload_s(begun) == reload_s(ended) == 0
+    with begun.lock(), ended.lock():
+        assert reload_s(begun) == page.RELOAD_S > 0
+        assert reload_s(ended) == 0
+        assert b'"reload_s": 0' in page.render_report([begun, ended])
+    assert reload_s(begun) == 0

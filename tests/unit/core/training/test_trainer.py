@@ -459,7 +459,7 @@ def test_an_edited_config_is_refused_and_another_torch_gets_a_note(tmp_path: Pat
     for name, now, then in (("precision", "bf16", "float32"), ("threads", 2, 1)):
         trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], name: now}})
         with pytest.raises(
-            RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint says {then!r}; set it back"
+            RunError, match=rf"says machine\.{name} = {now!r}, but the run's checkpoint says {then!r}; restore"
         ):
             resume(trainer.run_dir)
     trainer.run_dir.write_json(trainer.run_dir.config, {**record, "machine": {**record["machine"], "precision": "x"}})
