@@ -10,8 +10,10 @@ import errno
 import importlib
 import mmap
 import os
+import re
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -53,6 +55,32 @@ NO_LOCKS = (  # errors of flock that mean: there are no locks here
 RETRIES_S = (0.01, 0.05, 0.2, 0.5)
 POLL_S = 0.2
 UNKNOWN_RAM_BYTES = 8 << 30  # a guess
+
+
+def home_folder() -> str | None:
+    """Return the home folder of the user; None if the system does not know it."""
+    home = os.path.expanduser("~")
+    is_empty = IS_POSIX and os.environ.get("HOME") == ""  # "~" would then become "/"
+    return home if os.path.isabs(home) and not is_empty else None
+
+
+def expand_home(path: str) -> str | None:
+    """Replace a leading ~ or ~user by a home folder; None if the home folder is not known.
+
+    A path that begins with another ~, such as the name of an unknown user, stays unchanged.
+    """
+    if re.match(r"~($|[/\\])" if not IS_POSIX else r"~($|/)", path) and home_folder() is None:
+        return None
+    try:
+        return os.path.expanduser(path)
+    except ValueError:  # ~user with a user name that cannot exist
+        return path
+
+
+def is_own_folder(path: Path) -> bool:
+    """Return whether the path is a folder, not a link, and belongs to the user of this process."""
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 
 
 class LocksMissingError(OSError):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -22,8 +23,9 @@ from gancli.cli.report import report
 from gancli.cli.runs import runs
 from gancli.cli.sample import sample
 from gancli.cli.train import train
-from gancli.errors import GancliError, make_printable
+from gancli.errors import ConfigError, GancliError, make_printable
 
+VALUE_OF_FLAG = re.compile(r"(--[a-z-]+=|-o)(.+)", re.DOTALL)  # --data=~/x, -o~/x or -o=~/x
 UsageError: Any = typer.BadParameter.__base__  # Typer raises it for an unknown flag or an invalid value
 
 
@@ -33,7 +35,7 @@ class ErrorBoundary(typer.core.TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = not args
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, expand_home(args))
         except UsageError as err:
             if wants_help:
                 raise
@@ -60,6 +62,25 @@ class ErrorBoundary(typer.core.TyperGroup):
         except KeyboardInterrupt as err:
             echo_stderr("interrupted")
             raise typer.Exit(128 + (err.args[0] if err.args else signal.SIGINT)) from err
+
+
+def expand_home(args: list[str]) -> list[str]:
+    """Replace ~ at the start of a value by the home folder, also where the shell does not, as in `--outdir=~/runs`.
+
+    `-o=FILE` becomes `-o FILE`.
+    """
+    words: list[str] = []
+    end = args.index("--") if "--" in args else len(args)
+    for i, word in enumerate(args):
+        found = VALUE_OF_FLAG.fullmatch(word) if i < end else None
+        flag, value = found.groups() if found else ("", word)
+        value = value.removeprefix("=") if flag == "-o" else value
+        path = platform.expand_home(value)
+        if path is None:
+            unknown = ConfigError(f"the home folder is not known; give the full path instead of {value}, or set HOME")
+            exit_with_error(str(unknown), unknown.exit_code, unknown)
+        words += [flag, path] if flag == "-o" else [f"{flag}{path}"]
+    return words
 
 
 def usage_advice(err: Any) -> str:

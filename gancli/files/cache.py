@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gancli import platform
 from gancli.errors import DataError
 
 
@@ -14,10 +15,36 @@ class DownloadError(DataError):
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: $GANCLI_CACHE, else gancli under $XDG_CACHE_HOME or ~/.cache."""
-    if chosen := os.environ.get("GANCLI_CACHE"):
-        return Path(os.path.expanduser(chosen))
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "gancli"
+    """Return the cache folder: $GANCLI_CACHE, else gancli under $XDG_CACHE_HOME or ~/.cache.
+
+    Without a home folder, it lies in the temporary folder. Raises DataError if another user owns that one.
+    """
+    if folder := chosen_cache_folder():
+        return folder
+    folder = temporary_cache_folder()
+    if os.path.lexists(folder) and not platform.is_own_folder(folder):
+        raise DataError(f"{folder} is not a folder of this user; set GANCLI_CACHE to a writable folder")
+    return folder
+
+
+def chosen_cache_folder() -> Path | None:
+    """Return the cache folder that the environment sets; None without a home folder."""
+    for variable, part in (("GANCLI_CACHE", ""), ("XDG_CACHE_HOME", "gancli")):
+        if (value := os.environ.get(variable)) and (folder := platform.expand_home(value)):
+            return Path(folder, part)
+    home = platform.home_folder()
+    return Path(home, ".cache", "gancli") if home else None
+
+
+def temporary_cache_folder() -> Path:
+    return Path(tempfile.gettempdir(), f"gancli-{os.getuid()}" if hasattr(os, "getuid") else "gancli")
+
+
+def cache_notes() -> tuple[str, ...]:
+    """Return a note if the cache is in the temporary folder."""
+    if chosen_cache_folder():
+        return ()
+    return (f"there is no home folder, so the cache is in {temporary_cache_folder()}; set GANCLI_CACHE to keep it",)
 
 
 def fetch_dataset(name: str, title: str, download: Callable[[Path], Path]) -> Path:

@@ -177,9 +177,8 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
 
 def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[str]:
     """Return notes to show with the scores."""
-    notes = list(
-        reals.report.skipped if reals.report else reals.notes
-    )  # training has already reported the conversion of pictures
+    # Training has already reported the conversion of pictures.
+    notes = [*cache.cache_notes(), *reals.report.skipped] if reals.report else [*reals.notes]
     digests = {source.model.info.data["digest"] for source in sources if source.model}
     if reals.report and reals.report.done and reals.digest not in digests:
         how = "grey" if reals.channels == 1 else "RGB"

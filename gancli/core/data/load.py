@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gancli import platform
 from gancli.core import rng
 from gancli.core.data import archive, idx, pixel_cache, transform
 from gancli.core.data.cache_files import BAD_FILES
@@ -26,6 +27,7 @@ from gancli.core.data.source import ImageSource, to_channels_first
 from gancli.core.data.transform import TransformOptions
 from gancli.datasets import DATASETS
 from gancli.errors import DataError, did_you_mean, make_printable
+from gancli.files.cache import cache_notes
 from gancli.wording import format_count
 
 DEFAULT_OPTIONS = TransformOptions()
@@ -45,9 +47,7 @@ def find_idx_folder(name: str) -> Path | None:
 
 
 def absolute_path(name: str) -> Path:
-    with contextlib.suppress(ValueError):  # ~user with a user name that cannot exist
-        name = os.path.expanduser(name)
-    return Path(os.path.abspath(name))
+    return Path(os.path.abspath(platform.expand_home(name) or name))
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
@@ -67,7 +67,8 @@ def load_dataset(
     cache completely and compare it with its digest.
     """
     if name in DATASETS:
-        return fit_dataset(DATASETS[name].load(), options)
+        data = fit_dataset(DATASETS[name].load(), options)
+        return replace(data, notes=(*data.notes, *cache_notes()))
     path = absolute_path(name)
     if find_idx_folder(name):
         images = replace(idx.load_idx_folder(name, path), name=make_printable(path.name), source=str(path))
@@ -176,7 +177,7 @@ def load_pictures(
         heldout_labels=pixel_cache.row_labels(source, cached.heldout_rows),
         class_names=source.class_names,
         digest=cached.index.digest,
-        notes=(*source.notes, *picture_notes(source, cached, options)),
+        notes=(*cache_notes(), *source.notes, *picture_notes(source, cached, options)),
         report=picture_report(source, cached, options),
     )
 
