@@ -14,7 +14,6 @@ from gancli import events, presets
 from gancli.config import EVALUATION_IMAGES, MAX_SEEDS
 from gancli.core import devices
 from gancli.core.networks import model_file
-from gancli.core.networks.model_file import Model
 from gancli.core.sampling.generate import generate_samples
 from gancli.core.training import finetune
 from gancli.core.training.trainer import Trainer
@@ -25,7 +24,7 @@ from gancli.files.run_folder import RunDir
 from gancli.files.run_log import read_metric_records
 from gancli.files.scores import Evaluation, Score
 from gancli.metrics.suite import check_metric_names
-from gancli.workflows import evaluation, sampling, training
+from gancli.workflows import evaluation, notebook, sampling, training
 from gancli.workflows.evaluation import ScoredSource
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
@@ -36,8 +35,16 @@ logger = logging.getLogger("gancli")
 
 
 @dataclass(frozen=True)
+class Model(model_file.Model):
+    """A generator ready to use, its metadata, and its digest. A notebook shows it with a grid of samples."""
+
+    def _repr_html_(self) -> str:
+        return notebook.show_model(self)
+
+
+@dataclass(frozen=True)
 class Run:
-    """A run folder. Each access to an attribute reads the files again."""
+    """A run folder. Each access to an attribute reads the files again. A notebook shows it with its samples."""
 
     path: Path
 
@@ -54,6 +61,9 @@ class Run:
     def model(self, *, best: bool = False, device: str = "cpu") -> Model:
         """Load the generator of the run: the latest one, or with best=True the one with the best score."""
         return load(self.path, best=best, device=device)
+
+    def _repr_html_(self) -> str:
+        return notebook.show_run(RunDir(self.path))
 
 
 def train(
@@ -132,7 +142,8 @@ def load(path: str | Path, *, best: bool = False, device: str = "cpu", outdir: s
     `.G` is the torch module, `.info` its metadata, `.digest` the sha256. Raises RunError, FileFormatError.
     """
     file, _ = find_model.locate_model(Path(path), Path(outdir), best=best)
-    return model_file.load_model(file, devices.resolve_device(device))
+    model = model_file.load_model(file, devices.resolve_device(device))
+    return Model(model.G, model.info, model.digest)
 
 
 def generate(
@@ -185,7 +196,7 @@ def evaluate(
 
 
 def open_fake(fake: Model | Run | ImageArray | str | Path) -> ScoredSource:
-    if isinstance(fake, Model):
+    if isinstance(fake, model_file.Model):
         return ScoredSource("the model", model=fake)
     if isinstance(fake, np.ndarray):
         return ScoredSource("the array", pictures=images_from_array(fake))

@@ -1,5 +1,6 @@
 """gancli from Python: its public names, the code of docs/python.md, and that it does the same as the commands."""
 
+import base64
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ import gancli
 from gancli import events
 from gancli.core.networks import model_file
 from gancli.errors import ConfigError, ContractError, GancliError, RunError
+from gancli.files import image_io
 from gancli.trackers import registry
 from gancli.workflows import evaluation
 
@@ -200,3 +202,35 @@ def test_mistakes_raise_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx
         with pytest.raises(kind, match=text):
             call()
     assert sorted(Path("runs").rglob("*")) == before and len(wrong) == 17
+
+
+def embedded_png(shown: str) -> np.ndarray:
+    (coded,) = re.findall(r'src="data:image/png;base64,([^"]+)"', shown)
+    Path("shown.png").write_bytes(base64.b64decode(coded))
+    return image_io.read_png(Path("shown.png"))
+
+
+def test_a_run_shows_itself_in_a_notebook(trained: gancli.Run) -> None:
+    shown = trained._repr_html_()
+    assert f"<b>{trained.path.name}</b>" in shown and "quick on tiny · finished · 0.1 of 0.1 kimg" in shown
+    assert np.array_equal(embedded_png(shown), image_io.read_png(trained.path / "samples.png"))
+    (trained.path / "samples.png").write_bytes(b"damaged")
+    assert "no samples yet" in trained._repr_html_()
+    config = trained.path / "config.json"
+    record = {**json.loads(config.read_text()), "preset": "<script>", "eval": {"score": "fd_x", "floor": 0.25}}
+    config.write_text(json.dumps(record))
+    (trained.path / "metrics.jsonl").write_text('{"kind": "eval", "nimg": 100, "fd_x": 0.5}\n')
+    shown = trained._repr_html_()
+    assert "best fd_x 0.500 at 0.1 kimg, floor 0.250" in shown and "&lt;script&gt;" in shown and "<script" not in shown
+    config.unlink()
+    assert "no config.json" in trained._repr_html_()
+
+
+def test_a_model_shows_16_samples_in_a_notebook(trained: gancli.Run) -> None:
+    model = trained.model()
+    shown = model._repr_html_()
+    assert "<b>conv generator</b><br>quick on tiny · 0.1 kimg · 8 x 8 px, grey · 3 classes" in shown
+    grid = embedded_png(shown)
+    scale = grid.shape[0] // 32
+    images = gancli.generate(model, 16)[..., 0]
+    assert np.array_equal(grid[::scale, ::scale].reshape(4, 8, 4, 8).swapaxes(1, 2).reshape(16, 8, 8), images)
