@@ -7,6 +7,7 @@ import typer
 
 from gancli.cli import filming
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_runs
 from gancli.cli.sources import choose_runs
 from gancli.config import parse_seconds
 from gancli.files import provenance
@@ -53,7 +54,10 @@ def animate(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUN", help="Run folders to show side by side.  [default: the newest run]", show_default=False
+            metavar="RUN",
+            help="Run folders to show side by side.  [default: the newest run]",
+            show_default=False,
+            autocompletion=complete_runs,
         ),
     ] = None,
     fps: opt.Fps = DEFAULT_FILM.fps,

@@ -7,8 +7,10 @@ import typer
 
 from gancli import platform
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_names, complete_runs
 from gancli.cli.sources import choose_run
 from gancli.config import EVALUATION_IMAGES, EXTRACTOR_NAMES, MAX_SEEDS, METRIC_NAMES, format_choices
+from gancli.datasets import DATASETS
 from gancli.files import outputs
 from gancli.files.run_folder import create_numbered
 
@@ -18,12 +20,16 @@ Sources = Annotated[
         metavar="RUN|MODEL|IMAGES",
         help="Run folders, model files, or folders, zips and npz files of images.  [default: the newest run]",
         show_default=False,
+        autocompletion=complete_runs,
     ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", help="Real images to compare with.  [default: the training data of the model]", show_default=False
+        "--data",
+        help="Real images to compare with.  [default: the training data of the model]",
+        show_default=False,
+        autocompletion=complete_names(DATASETS),
     ),
 ]
 Count = Annotated[

@@ -1,13 +1,16 @@
 """Flags that several commands share, as Annotated types, and flags made from the settings of gancli.config."""
 
 import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from gancli import config, platform, presets
+from gancli.cli.completion import complete_names, complete_runs
+from gancli.datasets import DATASETS
 from gancli.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -22,10 +25,17 @@ def setting_parameter(name: str) -> inspect.Parameter:
         help=f"{f.metadata['help']}  [default: {presets.default_text(name)}]",
         rich_help_panel=f.metadata["panel"],
         show_default=False,
+        autocompletion=complete_names(setting_choices(name)),
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
+
+
+def setting_choices(name: str) -> tuple[str, ...]:
+    """Return the names that a setting accepts; () if its values are not names."""
+    kind = config.setting_fields()[name].type
+    return tuple(DATASETS) if name == "data" else typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
 def with_setting_flags(command: Command) -> Command:
@@ -87,10 +97,16 @@ Preset = Annotated[
         help=f"Named recipe: {config.format_choices(tuple(presets.PRESETS))}.  [default: stacked for stacked-mnist, "
         f"else {presets.DEFAULT_PRESET}]",
         rich_help_panel=config.RUN_PANEL,
+        autocompletion=complete_names(presets.PRESETS),
     ),
 ]
 ModelDevice = Annotated[
-    str, typer.Option("--device", help=f"Device to generate on: {config.format_choices(config.DeviceName)}.")
+    str,
+    typer.Option(
+        "--device",
+        help=f"Device to generate on: {config.format_choices(config.DeviceName)}.",
+        autocompletion=complete_names(typing.get_args(config.DeviceName)),
+    ),
 ]
 Fps = Annotated[float, typer.Option("--fps", help="Frames per second.")]
 
@@ -100,7 +116,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
 Source = Annotated[
     Path | None,
     typer.Argument(
-        metavar="RUN|MODEL", help="Run folder or model file.  [default: the newest run]", show_default=False
+        metavar="RUN|MODEL",
+        help="Run folder or model file.  [default: the newest run]",
+        show_default=False,
+        autocompletion=complete_runs,
     ),
 ]
 Best = Annotated[bool, typer.Option("--best", help="Use model-best, the model with the best score during training.")]

@@ -7,6 +7,7 @@ import typer
 
 from gancli import platform
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_runs
 from gancli.cli.sources import choose_runs
 from gancli.errors import ConfigError
 from gancli.files import outputs
@@ -18,7 +19,10 @@ def report(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RUN", help="Run folders to show or compare.  [default: the newest run]", show_default=False
+            metavar="RUN",
+            help="Run folders to show or compare.  [default: the newest run]",
+            show_default=False,
+            autocompletion=complete_runs,
         ),
     ] = None,
     output: Annotated[

@@ -14,6 +14,7 @@ from gancli import config as configs
 from gancli import platform, presets
 from gancli.cli import options as opt
 from gancli.cli import processes
+from gancli.cli.completion import complete_runs
 from gancli.errors import ConfigError, DataError
 from gancli.events import Event, Warned
 from gancli.files.run_folder import RunDir
@@ -34,12 +35,20 @@ def train(
     outdir: opt.Outdir = Path("runs"),
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="RUN", help="Run folder to continue; --kimg or --epochs extend the run."),
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Run folder to continue; --kimg or --epochs extend the run.",
+            autocompletion=complete_runs,
+        ),
     ] = None,
     init: Annotated[
         Path | None,
         typer.Option(
-            "--init", metavar="RUN|MODEL", help="Run folder or model file that provides the initial networks."
+            "--init",
+            metavar="RUN|MODEL",
+            help="Run folder or model file that provides the initial networks.",
+            autocompletion=complete_runs,
         ),
     ] = None,
     config: Annotated[
