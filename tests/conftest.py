@@ -22,7 +22,7 @@ SLOW = re.compile(  # files whose tests train, or take seconds, for example to s
     r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|precision|trainer|trial)\.py|"
     r"unit/(core/test_distributed|core/data/test_pixel_cache|export/test_onnx|metrics/test_(features|frechet|kernel)|"
     r"report/test_(page|plots))\.py|"
-    r"strangers/test_(evaluate_data|home_folder|moved_data|own_outputs|splits)\.py|"
+    r"strangers/test_(evaluate_data|home_folder|images_without_content|moved_data|own_outputs|splits)\.py|"
     r"test_(benchmarks|data_page|fault_injection|fuzz|golden|packaging|systems)\.py"
 )
 SLOW_FIXTURES = {"run"}

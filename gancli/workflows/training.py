@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gancli import presets
 from gancli.config import TrainConfig
 from gancli.core import devices
-from gancli.core.data import clusters, load
+from gancli.core.data import clusters, load, statistics
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
@@ -53,7 +53,8 @@ class RunPlan:
     def notes(self) -> list[str]:
         """Notes to show to the user if no report is shown."""
         skipped = self.images.report.skipped if self.images.report else ()
-        return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped]
+        pixels = statistics.pixel_warnings(self.images)
+        return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped, *pixels]
 
     def rehearse(self, *, always: bool) -> Trial | None:
         """Choose "auto" threads and precision, and try a few steps if memory may be too small.

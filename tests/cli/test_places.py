@@ -100,7 +100,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.long
 def test_unwritable_folders_are_refused_in_one_line(closed: Path, tiny_idx: Path, run: Path) -> None:
     model = run / "model.safetensors"
-    denied = "Permission denied; check the folder's permissions or choose another place"
+    denied = "Permission denied; check the folder's permissions, or choose another folder"
     no_output = f"no permission to write to {closed}; choose another -o"
     for said, words in (
         (denied, ["train", "--data", tiny_idx, "--outdir", closed, "--kimg", "0.1", "-q", *FAST]),

@@ -33,7 +33,7 @@ class DataReport:
     """The files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
 
     done: one sentence for each conversion of the pictures. faults: name and reason of each bad file. skipped: one
-    sentence about the bad files, () if there are none.
+    sentence about the bad files, () if there are none. n_transparent: pictures with transparency.
     """
 
     kinds: dict[str, int]
@@ -47,6 +47,7 @@ class DataReport:
     skipped: tuple[str, ...]
     duplicates: Copies
     cache: str
+    n_transparent: int = 0
 
 
 def format_faults(faults: Iterable[tuple[str, str]], most: int) -> str:

@@ -234,6 +234,7 @@ def picture_report(source: ImageSource, cached: PixelCache, options: TransformOp
         skipped=(f"{n_skipped}: {describe_bad_files(source, cached)}",) if cached.index.faults else (),
         duplicates=cached.index.duplicates,
         cache=str(cached.folder),
+        n_transparent=transform.count_headers(cached.headers, lambda header: header.has_alpha),
     )
 
 

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gancli.core.data.data_report import Copies, DataReport, find_copies
 from gancli.core.data.dataset import ImageSet
@@ -15,6 +16,10 @@ FEWEST_TO_SCORE = 100  # held-out images needed for closer_than_heldout, see met
 FEW_IN_CLASS = 50
 UNEVEN_RATIO = 10  # size of the largest class over that of the smallest
 MOST_NAMED = 3
+MOST_LOOKED_AT = 500
+FLAT_RANGE = 8  # an image whose levels differ by less looks like one colour
+FEW_LEVELS = 32  # of 256
+OUTLIERS = 0.001  # share of the darkest and of the brightest values that the range of levels leaves out
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,53 @@ def count_classes(data: ImageSet) -> tuple[tuple[str, int, int], ...]:
 
 
 def data_warnings(data: ImageSet, passes: float | None, *, conditional: bool) -> list[str]:
-    """Return warnings about few images and uneven or empty classes."""
+    """Return warnings about pixels, few images, and uneven or empty classes."""
     of_classes = [*uneven_class_warnings(data), *absent_class_warnings(data)] if conditional else []
-    return few_images_warnings(len(data.images), len(data.heldout_images), passes) + of_classes
+    few = few_images_warnings(len(data.images), len(data.heldout_images), passes)
+    return [*pixel_warnings(data), *few, *of_classes]
+
+
+def pixel_warnings(data: ImageSet) -> list[str]:
+    """Return at most one warning, about prepared images that show almost nothing or are mostly equal.
+
+    Looks at up to 500 training images, evenly spaced.
+    """
+    n = len(data.images)
+    rows = np.unique(np.linspace(0, n - 1, min(n, MOST_LOOKED_AT)).astype(np.int64))
+    looked_at = data.images[rows].flatten(2).numpy()  # [n,C,pixels]
+    n_flat = int((np.ptp(looked_at, axis=2).max(axis=1) < FLAT_RANGE).sum())
+    low, high = level_range(looked_at)
+    n_different = len({image.tobytes() for image in looked_at})
+    which = "training images" if len(rows) == n else "training images looked at"
+    share = f"of {len(rows):,} {which}"
+    if 2 * n_flat > len(rows):
+        return [f"{n_flat:,} {share} are nearly one colour; {advice_on_contrast(data, low, high)}"]
+    if high - low < FEW_LEVELS:
+        return [f"the {which} use only the levels {low} to {high} of 0 to 255; {advice_on_contrast(data, low, high)}"]
+    if 2 * n_different <= len(rows):
+        return [f"only {n_different:,} {share} are different; remove the copies, or add other images"]
+    return []
+
+
+def level_range(pixels: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the lowest and highest level, without a few outliers."""
+    below = np.bincount(pixels.reshape(-1), minlength=256).cumsum() / pixels.size
+    return int((below > OUTLIERS).argmax()), int((below >= 1 - OUTLIERS).argmax())
+
+
+def advice_on_contrast(data: ImageSet, low: int, high: int) -> str:
+    """Name the likely cause of images without contrast, and what to do."""
+    report = data.report
+    if report and report.n_transparent:
+        background = sum(report.background) / len(report.background)
+        if min(abs(background - low), abs(background - high)) < FEW_LEVELS:
+            other = "white" if background < 128 else "black"
+            return (
+                f"transparent files look like this if their colour is that of the background: try --background {other}"
+            )
+    if report and any(mode.startswith("16-bit") for mode in report.modes):
+        return "16-bit files look like this if they use only low values: scale them to 0 to 65,535"
+    return "check that --data names the right files, and increase their contrast"
 
 
 def count_copies(data: ImageSet) -> Copies:
