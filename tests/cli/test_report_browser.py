@@ -161,28 +161,30 @@ def test_keys_reach_every_control(browser: Any) -> None:
     assert {"play", "scrubber", "SUMMARY"} <= reached
 
 
-def test_the_page_reloads_from_disk_until_its_run_ends(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "RELOAD_S", 0.3)
-    run = make_run("quick")
+def test_the_page_reloads_from_disk_until_its_run_ends(browser: Any) -> None:
+    run, act = make_run("quick"), "void setTimeout(window.act)"
     with run.lock():
         opened = Opened(browser, page.write_report(run))
-        opened.page.evaluate("document.querySelector('details').open = false; window.scrollTo(0, 120)")
-        n_pages = len(opened.asked)
-        with opened.page.expect_navigation():
-            pass
-        opened.page.wait_for_function("window.scrollY === 120")
-        assert not opened.page.evaluate("document.querySelector('details').open")
-        opened.page.fill("#scrubber", "1")
-        opened.page.evaluate("window.isOld = true")
-        opened.page.wait_for_timeout(700)
-        assert opened.page.evaluate("window.isOld")  # an earlier moment is on the screen
+        shown = opened.page
+        shown.add_init_script("window.setInterval = (act, ms) => { Object.assign(window, { act, ms }); }")
+        shown.reload()
+        assert shown.evaluate("window.ms") == 1000 * page.RELOAD_S
+        shown.evaluate("document.querySelector('details').open = false; window.scrollTo(0, 120)")
+        with shown.expect_event("load"):
+            shown.evaluate(act)
+        assert not shown.evaluate("document.querySelector('details').open")
+        shown.wait_for_function("window.scrollY === 120")
+        shown.fill("#scrubber", "1")
+        shown.evaluate("window.isOld = true")
+        shown.evaluate(act)
+        shown.wait_for_timeout(300)
+        assert shown.evaluate("window.isOld")  # an earlier moment is on the screen
         run.events.write_text('{"event": "finished", "nimg": 4000}\n')
         page.write_report(run)
-    with opened.page.expect_navigation():
-        opened.page.fill("#scrubber", "4")
-    opened.page.evaluate("window.isOld = true")
-    opened.page.wait_for_timeout(700)
-    assert opened.page.evaluate("window.isOld")  # the run has ended
-    assert "finished" in opened.page.inner_text(".facts")
-    assert {uri for uri in opened.asked[n_pages:] if not uri.startswith("data:")} == {opened.uri}
+    shown.fill("#scrubber", "4")
+    with shown.expect_event("load"):
+        shown.evaluate(act)
+    assert "finished" in shown.inner_text(".facts")
+    assert not shown.evaluate("'act' in window")  # the run has ended
+    assert {uri for uri in opened.asked if not uri.startswith("data:")} == {opened.uri}
     assert opened.said == []
