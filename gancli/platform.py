@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import errno
 import importlib
+import math
 import mmap
 import os
 import re
@@ -53,7 +54,6 @@ NO_LOCKS = (  # errors of flock that mean: there are no locks here
     errno.EBADF,  # NFS cannot lock a file that is open for reading only
 )
 RETRIES_S = (0.01, 0.05, 0.2, 0.5)
-POLL_S = 0.2
 UNKNOWN_RAM_BYTES = 8 << 30  # a guess
 
 
@@ -134,13 +134,19 @@ def lock_descriptor(descriptor: int, *, shared: bool = False) -> None:
         raise
 
 
-def wait_for_lock(descriptor: int) -> None:
-    """Lock an open file as `lock_descriptor` does, as soon as no other descriptor holds the lock."""
+def wait_for_lock(descriptor: int, *, poll_s: float = 0.2, tries: float = math.inf) -> None:
+    """Lock an open file as `lock_descriptor` does, trying again every `poll_s` seconds while the lock is held.
+
+    Raises BlockingIOError after this many tries.
+    """
     while True:
+        tries -= 1
         try:
             return lock_descriptor(descriptor)
         except BlockingIOError:
-            time.sleep(POLL_S)
+            if tries <= 0:
+                raise
+            time.sleep(poll_s)
 
 
 def sync_folder(path: Path) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -313,7 +312,7 @@ class RunDir:
             raise write_error(self.path, err) from err
         try:
             try:
-                lock_patiently(descriptor)
+                platform.wait_for_lock(descriptor, poll_s=0.01, tries=10)  # `is_locked` holds the lock briefly
             except BlockingIOError as err:
                 raise RunError(f"{self.path} is in use by another process; wait for it, or stop it") from err
             except platform.LocksMissingError as err:
@@ -366,17 +365,6 @@ def is_positive_count(value: object) -> bool:
 def parse_nimg(path: Path) -> int:
     """Return the number of images seen, from the name of a frame or checkpoint."""
     return int(path.stem.rpartition("-")[2])
-
-
-def lock_patiently(descriptor: int) -> None:
-    """Lock a file, retrying for a moment because `is_locked` holds the lock briefly. Raises BlockingIOError."""
-    for tries_left in reversed(range(10)):
-        try:
-            return platform.lock_descriptor(descriptor)
-        except BlockingIOError:
-            if not tries_left:
-                raise
-            time.sleep(0.01)
 
 
 def newest_run(outdir: Path) -> RunDir:

@@ -60,7 +60,7 @@ def read_overview(run: RunDir) -> Overview:
         if not run.config.is_file():
             raise RunError("no config.json")
         record = run.read_config()
-        ending = END_STATES.get(last_progress_event(read_jsonl(run.events, skip_bad=True)), "killed")
+        ending = read_end_state(run) or "killed"
     except (RunError, OSError) as err:
         fault = str(getattr(err, "strerror", None) or err)
         return Overview(run.path, "broken", size, fault=fault.replace(f"{run.path}/", ""))
@@ -77,6 +77,11 @@ def read_overview(run: RunDir) -> Overview:
         total_nimg=None if total is None else int(total),
         best=best_training_score(get_section(record, "eval"), lines),
     )
+
+
+def read_end_state(run: RunDir) -> RunState | None:
+    """Return how a run ended, by its events; None if it has not ended."""
+    return END_STATES.get(last_progress_event(read_jsonl(run.events, skip_bad=True)))
 
 
 def last_progress_event(events: Sequence[Record]) -> str:

@@ -13,10 +13,10 @@ import jinja2
 
 from gancli.errors import ConfigError, make_printable
 from gancli.files.json_values import get_number, get_text
-from gancli.files.run_folder import RunDir, atomic_write, read_jsonl
+from gancli.files.run_folder import RunDir, atomic_write
 from gancli.report import charts, vector
 from gancli.report.film import MOST_RUNS, run_labels
-from gancli.report.overview import END_STATES, last_progress_event
+from gancli.report.overview import read_end_state
 from gancli.report.repeat import repeat_caveats, repeat_command
 from gancli.report.run_view import MOST_EVENTS, RunView, differing_settings
 from gancli.video.timing import merge_moments
@@ -36,8 +36,8 @@ def write_report(run: RunDir) -> Path:
 
 def render_run_report(run: RunDir) -> bytes:
     """Render report.html of a run. The page reloads itself if a process is training the run."""
-    is_ended = last_progress_event(read_jsonl(run.events, skip_bad=True)) in END_STATES
-    return render_report([run], reload_s=RELOAD_S if run.is_locked() and not is_ended else 0)
+    is_training = run.is_locked() and not read_end_state(run)
+    return render_report([run], reload_s=RELOAD_S if is_training else 0)
 
 
 def render_report(runs: Sequence[RunDir], *, reload_s: float = 0) -> bytes:

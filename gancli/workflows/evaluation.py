@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from gancli.config import ModelSpec
 from gancli.core import images
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.load import DEFAULT_OPTIONS, has_fixed_size, ignore_progress, load_dataset, load_recorded_dataset
+from gancli.core.data.load import (
+    DEFAULT_OPTIONS,
+    has_data,
+    has_fixed_size,
+    ignore_progress,
+    load_dataset,
+    load_recorded_dataset,
+)
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.data.transform import TransformOptions
 from gancli.core.distributed import ALONE, FeaturesOrder, World
@@ -162,7 +169,7 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
     if not run and name not in DATASETS:
         raise ConfigError(f"{title} was trained on {name!r}, which is not a known data set; add --data")
     if loaded is None:
-        if source not in DATASETS and not Path(source).exists():
+        if not has_data(source):
             gone = f"the images that {title} was trained on no longer exist at {source}"
             raise DataError(f"{gone}; give their new place with --data")
         options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS

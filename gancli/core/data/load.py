@@ -82,6 +82,11 @@ def load_dataset(
     )
 
 
+def has_data(source: str) -> bool:
+    """Whether the data set of a run is a named one, or still exists at its path."""
+    return source in DATASETS or os.path.exists(source)
+
+
 def load_recorded_dataset(
     name: str,
     options: TransformOptions,

@@ -1,7 +1,6 @@
 """Recognise folders that are splits of a data set, such as Train and Test, instead of classes."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gancli import platform
 from gancli.errors import DataError
 from gancli.wording import format_count, format_list
 
@@ -70,11 +70,11 @@ def find_split(path: Path, names: Sequence[str], base: str) -> Split | None:
     if not (len(found) == 2 and train and test and classes[True] <= classes[False]):
         inside = path / base
         first = (train or found)[0]
-        alone = f"unpack it and give --data {shlex.quote(first)}"
+        alone = f"unpack it and give --data {platform.quote(first)}"
         if not path.is_file():
-            alone = f"give --data {shlex.quote(str(inside / first))}"
+            alone = f"give --data {platform.quote(inside / first)}"
         holds = f"{inside} holds {format_list(found, MOST_SPLITS)}, which look like splits, not classes"
-        whole = f"--data {shlex.quote(str(path))} --unconditional"
+        whole = f"--data {platform.quote(path)} --unconditional"
         raise DataError(f"{holds}; {alone} to train on {first}, or {whole} to train on all")
     counts = [format_count(int(n), "picture") for n in (len(held) - held.sum(), held.sum())]
     note = f"{train[0]} and {test[0]} are splits: {counts[0]} to train on, {counts[1]} held out"

@@ -16,7 +16,7 @@ from gancli.config import TrainConfig
 from gancli.core import devices
 from gancli.core.data import clusters, load
 from gancli.core.data.dataset import ImageSet, tensors_digest
-from gancli.core.data.load import absolute_path, ignore_progress
+from gancli.core.data.load import absolute_path, has_data, ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.data.transform import TransformOptions
 from gancli.core.training import auto_settings, schedules
@@ -274,7 +274,7 @@ def move_data(record: RunConfig, value: str | None) -> tuple[RunConfig, list[str
 
 def check_data_exists(run: RunDir, record: RunConfig) -> None:
     source = record.data.source
-    if source not in DATASETS and not os.path.exists(source):
+    if not has_data(source):
         raise DataError(
             f"the images of {run.path} are no longer at {source}; give their new place: "
             f"gancli train --resume {platform.quote(run.path)} --data FOLDER"

@@ -399,7 +399,7 @@ def test_training_waits_for_a_process_that_only_checks_the_lock(place: Path, mon
         assert run.is_locked()
     looker, waits = os.open(run.path / run_folder.LOCK_NAME, os.O_RDONLY), list[float]()
     fcntl.flock(looker, fcntl.LOCK_SH)
-    monkeypatch.setattr(run_folder.time, "sleep", lambda s: waits.append(s) or os.close(looker))
+    monkeypatch.setattr(run_folder.platform.time, "sleep", lambda s: waits.append(s) or os.close(looker))
     with run.lock():
         assert len(waits) == 1 and run.is_locked()
     assert not run.is_locked()
