@@ -141,6 +141,11 @@ def test_no_step_waits_for_a_gpu_as_far_as_python_shows(case: str) -> None:
     assert row.result == "passed" and row.numbers["n"] == 0
 
 
+def test_the_files_with_marked_tests_are_found() -> None:
+    found = module("marked_tests").marked_files(ROOT / "tests")
+    assert found == [ROOT / "tests/unit/core/training/test_gpu.py"]
+
+
 def test_tests_are_reported_with_the_reason_why_they_failed_or_were_skipped() -> None:
     case = '<testcase name="{}" time="0.25">{}</testcase>'
     cases = [
@@ -167,6 +172,9 @@ if name == "slow":
     time.sleep(60)
 if name == "crash":
     sys.exit("Segmentation fault")
+if name == "fine":
+    output.write_text(format_line(Row(name, "first", "passed")) + "\\nend\\n")
+    time.sleep(60)  # a process that has given its last row need not end in time
 """
 
 
@@ -184,7 +192,7 @@ def test_a_part_that_crashes_or_hangs_keeps_its_rows_and_becomes_a_failed_one(
 ) -> None:
     script = tmp_path / "fake.py"
     script.write_text(FAKE.format(root=str(ROOT)))
-    first, *rest = module("runner").run_part(name, "cpu", 3.0 if name == "slow" else 60.0, script)
+    first, *rest = module("runner").run_part(name, "cpu", 60.0 if name == "crash" else 3.0, script)
     assert first == module("rows").Row(name, "first", "passed")
     assert [row.value for row in rest] == ([said] if said else [])
 

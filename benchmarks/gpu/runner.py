@@ -22,6 +22,7 @@ SCRIPT = ROOT / "scripts" / "gpu_check"
 NEEDED = ("torch", "numpy", "msgspec", "safetensors", "PIL", "imageio")  # imported by the training code
 MOST_S = 470.0  # for all parts together
 INTERRUPTED = 130
+END = "end"  # the last line of a part's file
 
 
 class Part(NamedTuple):
@@ -133,13 +134,16 @@ def run_part(name: str, device: str, limit_s: float, script: Path = SCRIPT) -> l
             finally:
                 kill_group(process)
         text = output.read_text(encoding="utf-8") if output.exists() else ""
-        found = [rows.parse_line(line) for line in text.split("\n")[:-1]]  # the last line may be incomplete
+        lines = text.split("\n")[:-1]  # the last line may be incomplete
+        found = [rows.parse_line(line) for line in lines if line != END]
+        if lines[-1:] == [END]:
+            return found
         if code is None:
             return [*found, rows.failed(name, f"stopped after its time limit of {limit_s:.0f} s")]
         if code:
             said = errors.read_text(errors="replace").strip().splitlines() or ["no message"]
             return [*found, rows.failed(name, f"exit code {code}: {said[-1]}")]
-        return found or [rows.failed(name, "it gave no rows")]
+        return [*found, rows.failed(name, "it ended before its last row")]
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
@@ -166,6 +170,7 @@ def run_here(name: str, device: str, output: Path) -> None:
             parts.run(name, device, put)
         except Exception as err:
             put(rows.failed(name, describe_error(err)))
+        file.write(f"{END}\n")
 
 
 def describe_error(err: Exception) -> str:

@@ -36,7 +36,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {  # preset and settings; batches
         },
     ),
 }
-ON_CPU: dict[str, Any] = {"g_width": 16, "d_width": 16, "batch_size": 8}
+ON_CPU: dict[str, Any] = {"g_width": 16, "d_width": 16, "batch_size": 4}
 
 # Calls that make the host wait for a GPU, or copy from memory that is not pinned, which also waits.
 WAITING_CALLS = {

@@ -17,9 +17,9 @@ from gancli.files.run_config import RunConfig
 
 LABELLED = ("quick", "r3gan-32")  # as their authors train them: with classes
 NARROW: dict[str, dict[str, Any]] = {  # in place of width 768 and batches of 256 and 512
-    "r3gan-32": {"g_width": 32, "d_width": 32, "batch_size": 8},
-    "r3gan-64": {"g_width": 32, "d_width": 32, "batch_size": 4},
-    "r3gan-128": {"g_width": 32, "d_width": 32, "batch_size": 2},
+    "r3gan-32": {"g_width": 16, "d_width": 16, "batch_size": 8},
+    "r3gan-64": {"g_width": 16, "d_width": 16, "batch_size": 4},
+    "r3gan-128": {"g_width": 16, "d_width": 16, "batch_size": 2},
 }
 
 
