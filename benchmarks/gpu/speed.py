@@ -25,12 +25,13 @@ def check(device: torch.device, preset: str) -> Iterator[Row]:
     data = workload.random_data(preset)
     for precision in ("bf16", "float32") if device.type == "cuda" else ("float32",):
         record, forecast, note = forecast_run(preset, data, device, precision)
-        gc.collect()
+        gc.collect()  # the networks of the trial
         trial.reset_peak_memory(device)
         engine = Engine(record, data)
         rate = record.train.batch_size / workload.measure_step_s(engine, ENOUGH_S)
         used, _ = trial.peak_and_total_memory(device)
         del engine
+        gc.collect()
         yield describe(preset, precision, (rate, used), forecast, f"{workload.describe_size(record)}{note}")
     if device.type != "cuda":
         yield skipped(f"speed {preset}", "bf16", "only measured on CUDA here; the part precision compares it")
