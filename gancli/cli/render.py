@@ -128,7 +128,8 @@ class SteadySamples(RenderHook):
             line = console.render_lines(self.bar.make_tasks_table(self.bar.tasks), pad=False)[0]
             return [Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)), Segments(line)]
         self.drawn = shown
-        begin, end = (Segments([Segment(f"\x1b[?2026{letter}", None, ())]) for letter in "hl")
+        has_no_width = [(ControlType.CARRIAGE_RETURN,)]  # rich measures the text of a segment without a control
+        begin, end = (Segments([Segment(f"\x1b[?2026{letter}", None, has_no_width)]) for letter in "hl")
         return [begin, *renderables, end]
 
 
