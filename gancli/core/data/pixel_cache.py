@@ -5,13 +5,14 @@ import dataclasses
 import errno
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from gancli import platform
-from gancli.core.data import cache_files, dataset, transform
+from gancli.core.data import cache_files, dataset, first_look, transform
 from gancli.core.data.cache_files import (
     BAD_FILES,
     CACHE_VERSION,
@@ -81,9 +82,7 @@ def load_or_build_cache(
     verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
-    pixel_options = {k: v for k, v in dataclasses.asdict(options).items() if k not in NON_PIXEL_OPTIONS}
-    key = [CACHE_VERSION, str(source.path), pixel_options]
-    place = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    place, *others = cache_places(source, options)
     folder = root / f"{place}-{source.stamp[:16]}"
     labels = None if source.labels is None else torch.from_numpy(source.labels)
     held = dataset.heldout_mask(len(source), labels).numpy() if source.held is None else source.held
@@ -100,11 +99,56 @@ def load_or_build_cache(
             except DAMAGE_ERRORS:
                 notes = (f"the cache {folder} was damaged, so all pictures were decoded again",)
             remove_cache(folder)
+        else:
+            equal = [root / f"{other}-{source.stamp[:16]}" for other in others]
+            if found := open_equal_cache(equal, source, held, options, verify=verify):
+                return found
         build_cache(source, options, held, folder, progress)
-        for other in root.glob(f"{place}-*"):
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
+        for name in (place, *others):
+            for stale in root.glob(f"{name}-*"):
+                if not stale.name.endswith(source.stamp[:16]):
+                    shutil.rmtree(stale, ignore_errors=True)
         return dataclasses.replace(open_cache(folder, source, held), notes=notes)
+
+
+def cache_places(source: ImageSource, options: TransformOptions) -> list[str]:
+    """Return the names of the caches that may hold these pictures, without stamps; the first is that of the options.
+
+    A run looks for the background and the bits; when it is resumed, they are given. The same cache serves both.
+    """
+    backgrounds = dict.fromkeys((options.background, None, first_look.BLACK))
+    bits = dict.fromkeys((options.bits, 0, first_look.MOST_BITS))
+    places = []
+    for pair in itertools.product(backgrounds, bits):
+        values = dataclasses.asdict(dataclasses.replace(options, background=pair[0], bits=pair[1]))
+        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == first_look.MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
+        key = [CACHE_VERSION, str(source.path), {k: v for k, v in values.items() if k not in omitted}]
+        places.append(hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16])
+    return places
+
+
+def open_equal_cache(
+    folders: Sequence[Path],
+    source: ImageSource,
+    held: npt.NDArray[np.bool_],
+    options: TransformOptions,
+    *,
+    verify: bool,
+) -> PixelCache | None:
+    """Open the first complete cache of other options that holds what these options would make; None without one."""
+
+    def is_known(header: ImageHeader) -> bool:  # the caches of older versions lack the measured facts
+        is_background_known = options.background is not None or not header.has_alpha
+        return is_background_known and (options.bits > 0 or not header.is_deep)
+
+    for folder in folders:
+        with contextlib.suppress(*DAMAGE_ERRORS):
+            index = cache_files.read_index(folder)
+            is_equal = all(map(is_known, index.headers))
+            is_equal = is_equal and transform.choose_transform(index.headers, options) == index.target
+            if is_equal and not source.can_read(index.unread):
+                return open_cache(folder, source, held, verify=verify)
+    return None
 
 
 def remove_cache(path: Path) -> None:
@@ -154,8 +198,8 @@ def build_cache(
 ) -> None:
     """Decode all pictures, then write the index.
 
-    Resolution and channels depend on all pictures. They are guessed from a sample first; if the guess was wrong, which
-    is rare, all pictures are decoded a second time.
+    Resolution, channels, background and bits depend on all pictures. They are guessed from a sample first; if the guess
+    was wrong, which is rare, all pictures are decoded a second time.
     """
     writer = cache_files.continue_cache(folder, held)
     if writer is None:
