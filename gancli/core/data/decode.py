@@ -217,7 +217,10 @@ def low_byte_layout(layout: str) -> str:
 def load_low_bytes(reader: type[Image.Image], data: bytes, layout: str) -> Image.Image:
     """Decode a file with another layout of its pixels, which selects their low bytes."""
     image: Any = reader(io.BytesIO(data))  # type: ignore[call-arg]
-    image.tile = [(codec, box, start, (layout, *arguments[1:])) for codec, box, start, arguments in image.tile]
+    for place, tile in enumerate(image.tile):
+        arguments = (layout, *tile[3][1:])
+        # Pillow 11 made tiles named tuples.
+        image.tile[place] = tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
     image.load()
     return to_plain_mode(image)
 

@@ -84,7 +84,7 @@ class ImageSource(ABC):
         """Return the source with labels, notes and stamp. Raises DataError if it is not training data.
 
         conditional: also raise DataError for invalid labels; otherwise they are ignored. use_splits: hold out the
-        images of a test folder next to a training folder.
+        images of a test folder next to a training folder. Without it, read everything that older versions read.
         """
 
     def rows_to_score(self) -> Sequence[int]:
