@@ -362,7 +362,7 @@ def parse_background(text: str) -> tuple[int, int, int] | None:
     try:
         return None if text == "auto" else parse_colour(text)
     except ConfigError as err:
-        raise ConfigError(f"{err}, or auto") from err
+        raise ConfigError(str(err).replace("; write ", "; write auto, ")) from err
 
 
 def parse_augment(text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,21 +88,22 @@ def load_or_build_cache(
     held = dataset.heldout_mask(len(source), labels).numpy() if source.held is None else source.held
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
         notes: tuple[str, ...] = ()
-        if (folder / INDEX).exists():
+        for name in (place, *others):
+            usable = root / f"{name}-{source.stamp[:16]}"
             try:
-                cached = open_cache(folder, source, held, verify=verify)
-                if not source.can_read(cached.index.unread):
-                    return cached
-                notes = (
-                    "some files that could not be read before can be read now, so all pictures were decoded again",
-                )
+                if usable != folder and not holds_same_pixels(usable, options):
+                    continue
+                if (usable / INDEX).exists():
+                    cached = open_cache(usable, source, held, verify=verify)
+                    if not source.can_read(cached.index.unread):
+                        return cached
+                    notes = (
+                        "some files that could not be read before can be read now, so all pictures were decoded again",
+                    )
+                    remove_cache(usable)
             except DAMAGE_ERRORS:
-                notes = (f"the cache {folder} was damaged, so all pictures were decoded again",)
-            remove_cache(folder)
-        else:
-            equal = [root / f"{other}-{source.stamp[:16]}" for other in others]
-            if found := open_equal_cache(equal, source, held, options, verify=verify):
-                return found
+                notes = (f"the cache {usable} was damaged, so all pictures were decoded again",)
+                remove_cache(usable)
         build_cache(source, options, held, folder, progress)
         for name in (place, *others):
             for stale in root.glob(f"{name}-*"):
@@ -127,28 +128,18 @@ def cache_places(source: ImageSource, options: TransformOptions) -> list[str]:
     return places
 
 
-def open_equal_cache(
-    folders: Sequence[Path],
-    source: ImageSource,
-    held: npt.NDArray[np.bool_],
-    options: TransformOptions,
-    *,
-    verify: bool,
-) -> PixelCache | None:
-    """Open the first complete cache of other options that holds what these options would make; None without one."""
+def holds_same_pixels(folder: Path, options: TransformOptions) -> bool:
+    """Whether a complete cache of other options holds what these options would make. Raises one of DAMAGE_ERRORS."""
+    if not (folder / INDEX).exists():
+        return False
 
     def is_known(header: ImageHeader) -> bool:  # the caches of older versions lack the measured facts
         is_background_known = options.background is not None or not header.has_alpha
         return is_background_known and (options.bits > 0 or not header.is_deep)
 
-    for folder in folders:
-        with contextlib.suppress(*DAMAGE_ERRORS):
-            index = cache_files.read_index(folder)
-            is_equal = all(map(is_known, index.headers))
-            is_equal = is_equal and transform.choose_transform(index.headers, options) == index.target
-            if is_equal and not source.can_read(index.unread):
-                return open_cache(folder, source, held, verify=verify)
-    return None
+    index = cache_files.read_index(folder)
+    is_measured = all(map(is_known, index.headers))
+    return is_measured and transform.choose_transform(index.headers, options) == index.target
 
 
 def remove_cache(path: Path) -> None:
