@@ -180,3 +180,12 @@ def test_a_run_of_an_older_version_resumes_with_black_and_16_bits() -> None:
     path.write_text(json.dumps(record))
     result = gancli("train", "--resume", path.parent, "--kimg", "0.2")
     assert result.exit_code == 0, result.output
+
+
+def test_equal_images_are_one_cluster() -> None:
+    Path("photos").mkdir()
+    for i in range(300):
+        Image.new("L", (8, 8)).save(f"photos/{i}.png")
+    result = gancli("train", "--data", "photos", "--dry-run", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "1 cluster instead" in result.output and "1 clusters" not in result.output
