@@ -35,6 +35,8 @@ class ErrorBoundary(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = not args
+        if ctx.resilient_parsing and platform.home_folder() is None:  # at the Tab key, where an error has no place
+            return super().parse_args(ctx, args)
         try:
             return super().parse_args(ctx, expand_home(args))
         except UsageError as err:

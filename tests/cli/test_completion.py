@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gancli import config, presets
+from gancli import config, platform, presets
 from gancli.cli import completion
 from gancli.cli.app import app
 from gancli.datasets import DATASETS
@@ -200,6 +200,21 @@ def test_a_broken_model_completes_nothing(
         path.write_bytes(content)
     for words in ("broken.safetensors", "", "missing", "--outdir nowhere"):
         assert in_bash(["gancli", "sample", *words.split(), "--class", ""]) == []
+
+
+def test_without_a_home_folder_a_path_in_it_completes_nothing(
+    models: None, in_bash: Callable[[list[str]], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "home_folder", lambda: None)
+    assert in_bash(["gancli", "sample", "~/x", "--class", ""]) == []
+    assert in_bash(["gancli", "sample", "bird.safetensors", "--class", ""]) == ["bird"]
+
+
+@pytest.mark.parametrize("words", ["bogus", "--bogus", "sample --bogus", "sample --n x --class", "sample --class cat"])
+def test_a_wrong_command_line_completes_without_an_error(
+    words: str, models: None, in_bash: Callable[[list[str]], list[str]]
+) -> None:
+    in_bash(["gancli", *words.split(), ""])
 
 
 @pytest.mark.parametrize("classes", [None, 3, [], [1, 2], {"cat": 1}])
