@@ -18,8 +18,8 @@ os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1")
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
 SLOW = re.compile(  # files whose tests train, or take seconds, for example to start processes
-    r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|interpolate|library|log|one_picture|places|"
-    r"preview|processes|render|report|runs|sample|shown_commands|train)\.py|"
+    r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|interpolate|library|live|log|one_picture|"
+    r"places|preview|processes|render|report|runs|sample|shown_commands|train)\.py|"
     r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|gpu|precision|trainer|trial)\.py|"
     r"unit/(core/test_distributed|core/data/test_pixel_cache|export/test_onnx|metrics/test_(features|frechet|kernel)|"
     r"report/test_(page|plots))\.py|"

@@ -7,6 +7,7 @@ import typer
 
 from gancli import config
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_classes
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 
@@ -37,6 +38,7 @@ Classes = Annotated[
         "--class",
         help="Classes to generate for each seed, by name or number: 3, or 1,7, or all.  [default: depends on the seed]",
         show_default=False,
+        autocompletion=complete_classes,
     ),
 ]
 Grid = Annotated[
@@ -70,7 +72,6 @@ Like = Annotated[
         "--like", metavar="FILE.png", help="Recreate this PNG byte for byte from its metadata.", show_default=False
     ),
 ]
-Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some samples in a colour terminal.")]
 
 
 def sample(
@@ -86,7 +87,7 @@ def sample(
     form: Format = None,
     output: Output = None,
     like: Like = None,
-    preview: Preview = True,
+    preview: opt.Preview = True,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),

@@ -15,22 +15,23 @@ from torch import Tensor, nn
 from gancli.config import LONGEST_NAME, FitName, ModelSpec, TrainConfig, are_valid_names, check_setting, parse_colour
 from gancli.core.networks import tensor_file
 from gancli.core.networks.build import build_generator, on_meta_device
-from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.files.run_folder import atomic_write
+from gancli.files.tensor_header import REPLACE_HINT, RESTORE_HINT, read_tensor_header
 
 MOST_IMAGES = 2**53  # up to here a float represents every integer
 
 
 class TrainedOn(TypedDict):
-    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and --fit and --background
-    if they are not the defaults."""
+    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and how pictures were
+    prepared: fit, background and bits, unless they are crop, black and 16."""
 
     name: str
     digest: str
     clusters: NotRequired[str]
     fit: NotRequired[FitName]
     background: NotRequired[str]
+    bits: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def pack_model(G: nn.Module, info: ModelInfo) -> bytes:
 
 def read_model_digest(path: Path) -> str:
     """Return the digest in the header of a model file, without reading the weights."""
-    return tensor_file.read_tensor_header("model", path)["sha256"]
+    return read_tensor_header("model", path)["sha256"]
 
 
 def load_model(path: Path, device: torch.device | None = None) -> Model:
@@ -130,7 +131,8 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
     ]
     try:
         check_setting("fit", known.get("fit", TrainConfig.fit))
-        parse_colour(str(known.get("background", TrainConfig.background)))
+        parse_colour(str(known.get("background", "black")))
+        check_setting("bits", str(known.get("bits", 16)))
     except ConfigError as err:
         raise FileFormatError(f"{path} has no valid record of its training data: {err}; {RESTORE_HINT}") from err
     if not all(isinstance(text, str) for text in texts):

@@ -14,7 +14,7 @@ from gancli import platform
 from gancli._version import __version__
 from gancli.config import TrainConfig
 from gancli.core import devices
-from gancli.core.data import clusters, load
+from gancli.core.data import clusters, first_look, load
 from gancli.core.data.dataset import ImageSet, tensors_digest
 from gancli.core.data.load import absolute_path, has_data, ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
@@ -26,6 +26,7 @@ from gancli.errors import ConfigError, DataError, RunError
 from gancli.files.run_config import DataInfo, Ideals, MachineInfo, RunConfig, TrainingPlan
 from gancli.files.run_folder import RunDir
 from gancli.presets import PRESETS
+from gancli.wording import format_count
 
 
 def build_run_config(
@@ -78,6 +79,8 @@ def describe_data(data: ImageSet, *, conditional: bool) -> DataInfo:
         clusters=clusters_digest(data),
         n_skipped=len(report.faults) if report else None,
         n_copies=report.duplicates.n if report else None,
+        background=first_look.colour_name(report.background) if report else None,
+        bits=report.bits if report else first_look.MOST_BITS,
     )
 
 
@@ -131,7 +134,7 @@ def cluster_notes(record: RunConfig) -> list[str]:
         return []
     if data.class_names and not n:
         return [f"--clusters {asked} has no effect: the {len(data.class_names)} classes of the data are used"]
-    made = f"made {n} clusters" if n else "made no clusters"
+    made = f"made {format_count(n, 'cluster')}" if n else "made no clusters"
     return [f"{made}, not {asked}: {data.n_train:,} training images allow no more"]
 
 
@@ -141,10 +144,19 @@ def transform_options(config: TrainConfig) -> TransformOptions:
         resolution=config.resolution,
         channels=0 if config.channels == "auto" else int(config.channels),
         fit=config.fit,
-        background=configs.parse_colour(config.background),
+        background=configs.parse_background(config.background),
+        bits=0 if config.bits == "auto" else int(config.bits),
         max_bad=config.max_bad,
         conditional=config.conditional,
     )
+
+
+def recorded_options(record: RunConfig) -> TransformOptions:
+    """Return the settings that convert pictures as a run did, with the background and bits that it chose."""
+    options = transform_options(record.train)
+    colour = record.data.background
+    background = configs.parse_colour(colour) if colour else options.background or first_look.BLACK
+    return dataclasses.replace(options, background=background, bits=record.data.bits)
 
 
 def load_run_images(
@@ -153,7 +165,7 @@ def load_run_images(
     """Load the images of a run. Returns them with their own labels and with labels for training. Raises DataError."""
     train = record.train
     images = load.load_recorded_dataset(
-        record.data.source, transform_options(train), record.data.digest, progress, verify=verify
+        record.data.source, recorded_options(record), record.data.digest, progress, verify=verify
     )
     images = dataclasses.replace(images, name=record.data.name)  # unchanged if its folder was renamed
     trained = clusters.with_training_labels(

@@ -9,12 +9,12 @@ from typing import Literal
 from msgspec.structs import replace
 
 from gancli import events, platform
-from gancli.config import TrainConfig, parse_colour
+from gancli.config import TrainConfig
 from gancli.core import devices
+from gancli.core.data import first_look
 from gancli.core.data.dataset import ImageSet
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
-from gancli.core.networks.tensor_file import RESTORE_HINT
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
 from gancli.core.training.image_log import ImageLogger
@@ -32,6 +32,7 @@ from gancli.files.run_log import (
     fsync_file,
     read_events,
 )
+from gancli.files.tensor_header import RESTORE_HINT
 
 EndReason = Literal["finished", "time", "stopped"]
 
@@ -336,8 +337,11 @@ class Trainer:
             known["clusters"] = data.clusters
         if train.fit != TrainConfig.fit:
             known["fit"] = train.fit
-        if parse_colour(train.background) != parse_colour(TrainConfig.background):
-            known["background"] = train.background
+        options = run_config.recorded_options(self.record)
+        if options.background and options.background != first_look.BLACK:
+            known["background"] = first_look.colour_name(options.background)
+        if options.bits < first_look.MOST_BITS:
+            known["bits"] = options.bits
         return model_file.ModelInfo(
             spec=self.engine.spec,
             preset=self.record.preset,
