@@ -17,7 +17,8 @@ from gancli.files.run_folder import list_run_folders, newest_run
 from gancli.files.tensor_header import read_class_names
 
 SAFE_NAME = re.compile(r"[\w./-]+")
-SAFE_CLASS_NAME = re.compile(r"[\w.,/:+-]+( [\w.,/:+-]+)*")
+SAFE_CLASS_NAME = re.compile(r"(?!-)[\w.,/:+-]+( [\w.,/:+-]+)*")
+MOST_OFFERED, LONGEST_NAME = 2000, 255
 SHELL_VARIABLE = "_GANCLI_COMPLETE"  # the shell's script sets it: "complete_bash"
 UNQUOTED = ("complete_powershell", "complete_pwsh")  # would insert a name with a space as two words
 
@@ -45,15 +46,21 @@ def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_classes(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the classes of the model on the command line, or of the newest run, also after a comma.
 
-    Without a readable model, nothing is offered.
+    Nothing is offered without a readable model, or while more than MOST_OFFERED classes fit.
     """
     try:
-        names = [name for name in read_class_names(find_model(ctx)) if SAFE_CLASS_NAME.fullmatch(name)]
+        names = [name for name in read_class_names(find_model(ctx)) if is_safe_class(name)]
     except Exception:  # a traceback would appear in the command line that the user types
         return []
     if os.environ.get(SHELL_VARIABLE) in UNQUOTED:
         names = [name for name in names if " " not in name]
-    return continue_list(names, incomplete)
+    offered = continue_list(names, incomplete)
+    return offered if len(offered) <= MOST_OFFERED else []
+
+
+def is_safe_class(name: str) -> bool:
+    """Whether a shell can insert this class name: short, without special characters, and not like an option."""
+    return len(name) <= LONGEST_NAME and SAFE_CLASS_NAME.fullmatch(name) is not None
 
 
 def continue_list(names: Iterable[str], text: str) -> list[str]:

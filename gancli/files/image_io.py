@@ -117,9 +117,9 @@ def open_regular_file(path: Path) -> BinaryIO:
 
 
 def parse_png_size(file: IO[bytes]) -> tuple[int, int]:
-    """Read width and height from the start of a file. Source: PNG specification, third edition, 11.2.1."""
+    """Read width and height, 1 or more, from the start of a file. Source: PNG specification, third edition, 11.2.1."""
     start, _length, kind, width, height = struct.unpack(">8s4s4sII", file.read(24))
-    if start != PNG_START or kind != b"IHDR":
+    if start != PNG_START or kind != b"IHDR" or not width or not height:
         raise ValueError("not a PNG")
     return width, height
 

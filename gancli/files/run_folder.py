@@ -288,6 +288,8 @@ class RunDir:
 
     def read_config(self) -> dict[str, Any]:
         """Read the plain values of config.json, unchecked; gancli.files.run_config checks them. Raises RunError."""
+        if self.config.exists() and not self.config.is_file():
+            raise RunError(f"{self.config} is not a file; restore it from a copy")
         try:
             record = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:

@@ -10,22 +10,23 @@ from gancli.errors import DamagedFileError, FileFormatError
 
 FORMAT_VERSION = 1
 MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+MOST_NAMES_HEADER = 4_000_000  # bytes of a header that is read for its class names, while the user waits
 RESTORE_HINT = "choose another file, or restore it from a copy"
 REPLACE_HINT = "choose another file, or update gancli"
 METADATA_KEY = "gancli"  # one key for all metadata, because safetensors writes several keys in no fixed order
 
 
-def read_tensor_header(kind: str, path: Path) -> dict[str, str]:
+def read_tensor_header(kind: str, path: Path, most_bytes: int = MOST_HEADER) -> dict[str, str]:
     """Return the "meta" and "sha256" that `pack_tensors` wrote; read only the beginning of the file.
 
-    Raises FileFormatError, DamagedFileError.
+    Raises FileFormatError, DamagedFileError; the latter also for a header of more than most_bytes.
     """
     if path.exists() and not path.is_file():
         raise FileFormatError(f"{path} is not a file; give a file that gancli wrote")
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if length > MOST_HEADER:
+            if length > most_bytes:
                 raise ValueError
             metadata = json.loads(file.read(length)).get("__metadata__", {})
     except FileNotFoundError as err:
@@ -58,9 +59,9 @@ def unreadable_error(path: Path, err: Exception) -> FileFormatError:
 
 
 def read_class_names(model: Path) -> list[str]:
-    """Return the class names of a model file; [] if it has none, or if the file is damaged."""
+    """Return the class names of a model file; [] if it has none, has a huge header or is damaged."""
     try:
-        names = json.loads(read_tensor_header("model", model)["meta"])["class_names"]
+        names = json.loads(read_tensor_header("model", model, MOST_NAMES_HEADER)["meta"])["class_names"]
     except (FileFormatError, DamagedFileError, ValueError, TypeError, KeyError, RecursionError):
         return []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

@@ -197,7 +197,7 @@ def comparison_charts(of_each: Sequence[Sequence[Chart]], names: Sequence[str]) 
 def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart, Chart]:
     """Return the loss, accuracy and score charts of a run, from config.json and the lines of metrics.jsonl.
 
-    Values that the run did not measure are missing.
+    Values that the run did not measure are missing, and so are ideals outside DRAWABLE.
     """
     ideals = get_section(config, "ideals")
     unit = get_text(ideals, "loss_unit") if "loss_unit" in ideals else "nats per image"
@@ -208,18 +208,23 @@ def run_charts(config: Record, records: Sequence[Record]) -> tuple[Chart, Chart,
             "loss",
             "linear",
             measured_lines(records, LOSS_KEYS),
-            ideal_losses(ideals),
+            drawable_marks(ideal_losses(ideals), "linear"),
             axis=f"loss [{unit}]" if unit else "loss",
         ),
         Chart(
             "D accuracy",
             "share",
             measured_lines(records, PAIR_ACCURACY_KEYS if is_of_pairs else ACCURACY_KEYS),
-            () if accuracy is None else (Mark(accuracy, "grey", f"ideal: {accuracy:.0%}"),),
+            drawable_marks(() if accuracy is None else (Mark(accuracy, "grey", f"ideal: {accuracy:.0%}"),), "share"),
             axis=f"judged correctly [% of {'pairs' if is_of_pairs else 'images'}]",
         ),
         score_chart(get_section(config, "eval"), records),
     )
+
+
+def drawable_marks(marks: Sequence[Mark], scale: Scale) -> tuple[Mark, ...]:
+    low, high = DRAWABLE[scale]
+    return tuple(mark for mark in marks if low <= mark.value <= high)
 
 
 def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
@@ -256,12 +261,13 @@ def score_chart(about: Record, records: Sequence[Record]) -> Chart:
     """
     score, floor = get_text(about, "score"), get_number(about, "floor")
     is_kernel = score.startswith("kid")
+    scale: Scale = "linear" if is_kernel else "log"
     kimg, values = drawable_points([record for record in records if record["kind"] == "eval"], score)
     return Chart(
         score,
-        "linear" if is_kernel else "log",
+        scale,
         (Line(f"score ({RANKING.better} is better)", "ink", kimg, values),) if len(kimg) else (),
-        () if floor is None else (Mark(floor, "grey", f"floor {format_significant(floor)}"),),
+        drawable_marks(() if floor is None else (Mark(floor, "grey", f"floor {format_significant(floor)}"),), scale),
         "floor",
         axis=f"{'Kernel' if is_kernel else 'Frechet'} distance to training images",
         hint="floor: the score of a perfect generator" + ("" if is_kernel else "; logarithmic scale"),
@@ -282,11 +288,13 @@ def health_charts(config: Record, records: Sequence[Record]) -> list[Chart]:
         for key, name, tone in keys:
             line, floor = Line(name, tone, *drawable_points(records, key, low, high)), get_number(about, f"{key}_floor")
             lines += [line] if len(line.kimg) else []
-            if len(line.kimg) and floor is not None and low <= floor <= high:
+            if len(line.kimg) and floor is not None:
                 marks.append(Mark(floor, tone, f"floor {100 * floor:.3g}%"))
         names = {line.name for line in lines}
         axis = ", ".join(f"{row.label}: {row.better} is better" for row in TRAINING_SCORES if row.label in names)
-        charts.append(replace(model, lines=tuple(lines), marks=tuple(marks), marks_name="floor", axis=axis))
+        charts.append(
+            replace(model, lines=tuple(lines), marks=drawable_marks(marks, model.scale), marks_name="floor", axis=axis)
+        )
     return charts
 
 

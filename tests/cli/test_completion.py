@@ -18,6 +18,7 @@ from gancli import config, platform, presets
 from gancli.cli import completion
 from gancli.cli.app import app
 from gancli.datasets import DATASETS
+from gancli.files import tensor_header
 
 COMPLETE = """
 import json, sys
@@ -122,7 +123,7 @@ def test_runs_complete_below_outdir_and_by_path(runs: None) -> None:
     assert complete("gancli sample nowhere/") == []
 
 
-CLASSES = ["Ankle boot", "Ankle sock", "ns:cat", "ns:dog", "bag", "$(touch pwned)", "it's", " x", 'a"b']
+CLASSES = ["Ankle boot", "Ankle sock", "ns:cat", "ns:dog", "bag", "$(touch pwned)", "it's", " x", 'a"b', "-c", "--n"]
 
 
 def write_model(path: Path, classes: object = CLASSES) -> None:
@@ -223,6 +224,15 @@ def test_a_model_without_class_names_completes_nothing(
 ) -> None:
     write_model(Path("odd.safetensors"), classes)
     assert in_bash(["gancli", "sample", "odd.safetensors", "--class", ""]) == []
+
+
+def test_only_a_list_that_a_person_can_read_is_offered(models: None, in_bash: Callable[[list[str]], list[str]]) -> None:
+    write_model(Path("many.safetensors"), [*(f"n{i:05}" for i in range(20_000)), "a" * 256])
+    words = ["gancli", "sample", "many.safetensors", "--class"]
+    assert len(in_bash([*words, "n01"])) == 1000
+    assert in_bash([*words, "n0"]) == in_bash([*words, "a"]) == []
+    write_model(Path("many.safetensors"), ["cat", "d" * tensor_header.MOST_NAMES_HEADER])  # takes long to parse
+    assert in_bash([*words, "c"]) == []
 
 
 def test_classes_are_found_in_less_than_150_ms(models: None) -> None:

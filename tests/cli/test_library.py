@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -226,6 +227,25 @@ def test_a_run_shows_itself_in_a_notebook(trained: gancli.Run) -> None:
     assert "best fd_x 0.500 at 0.1 kimg, floor 0.250" in shown and "&lt;script&gt;" in shown and "<script" not in shown
     config.unlink()
     assert "no config.json" in trained._repr_html_()
+
+
+def test_a_broken_run_shows_itself_too(trained: gancli.Run) -> None:
+    samples, config = trained.path / "samples.png", trained.path / "config.json"
+    head = samples.read_bytes()
+    samples.write_bytes(head[:16] + bytes(8) + head[24:])
+    assert "Samples" not in trained._repr_html_() and "Curves of loss" in trained._repr_html_()
+    record = json.loads(config.read_text())
+    for ideal in (1e308, -1e308, 1e299):
+        changes = {
+            "ideals": {"d_loss": ideal, "g_loss": 1, "accuracy": ideal},
+            "eval": {"score": "kid", "floor": ideal},
+        }
+        config.write_text(json.dumps({**record, **changes}))
+        assert embedded_png(trained._repr_html_(), "Curves of loss").shape == (448, 480, 3)
+    if hasattr(os, "mkfifo"):
+        config.unlink()
+        os.mkfifo(config)
+        assert "config.json" in trained._repr_html_()
 
 
 def test_a_model_shows_16_samples_in_a_notebook(trained: gancli.Run) -> None:

@@ -197,7 +197,7 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
                 loaded = Image.fromarray((values >> 8).astype(np.uint8))
                 n_used = 0 if layout == "I;12" else deep_pixels.count_bits(loaded)
                 if n_used and bits < 16:
-                    low = Image.fromarray((values & 255).astype(np.uint8))
+                    low = Image.fromarray(values.astype(np.uint8))
                     loaded = deep_pixels.scale_to_8_bits(loaded, low, bits)
                 if tags.get(PHOTOMETRIC) == 0:
                     loaded = ImageChops.invert(loaded)  # 0 is white in these files, and Pillow does not invert them

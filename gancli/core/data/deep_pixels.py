@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+STRIP_PIXELS = 1 << 18  # converted at a time
+
 
 def count_bits(high: Image.Image) -> int:
     """Return the number of bits, 8 to 16, that the colours use; high: L, LA, RGB or RGBA, their high bytes."""
@@ -13,12 +15,18 @@ def count_bits(high: Image.Image) -> int:
 
 
 def scale_to_8_bits(high: Image.Image, low: Image.Image, bits: int) -> Image.Image:
-    """Scale values of `bits` bits to 8 bits; larger values become 255. Alpha keeps its high byte.
+    """Scale values of `bits` bits to 8 bits, in place; larger values become 255. Alpha keeps its high byte.
 
-    high, low: the bytes of the same pixels, in one mode.
+    high, low: the bytes of the same pixels, in one mode; low may also be L, for all colours of high. Returns high.
     """
-    values = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
-    scaled = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
-    if "A" in high.mode:
-        scaled[..., -1] = np.asarray(high)[..., -1]
-    return Image.fromarray(scaled)
+    n_rows = max(1, STRIP_PIXELS // high.width)
+    for top in range(0, high.height, n_rows):
+        box = (0, top, high.width, min(top + n_rows, high.height))
+        pixels, lows = (np.asarray(one.crop(box)) for one in (high, low))
+        if lows.ndim < pixels.ndim:
+            lows = lows[..., None]
+        scaled = np.minimum((pixels.astype(np.uint16) << 8 | lows) >> (bits - 8), 255).astype(np.uint8)
+        if "A" in high.mode:
+            scaled[..., -1] = pixels[..., -1]
+        high.paste(Image.fromarray(scaled), box)
+    return high

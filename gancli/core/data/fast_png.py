@@ -55,16 +55,22 @@ class Png:
         return image if transparent is None else apply_transparent_colour(image, transparent, self.depth)
 
     def load_low_bytes(self) -> Image.Image:
-        """Decode the low bytes of 16-bit values to the mode of `load`. Raises DataError."""
-        if self.mode == "LA":  # Pillow has no such layout, so decode all four bytes of a pixel
-            _, grey, _, alpha = self.decode_rows("RGBA", "RGBA").split()
-            return Image.merge("RGBA", (grey, grey, grey, alpha))
-        return self.decode_rows(self.mode, LOW_BYTE_LAYOUTS[self.mode])
+        """Decode the low bytes of 16-bit values to the mode of `load`, or to L if that is grey; call `load` before.
 
-    def decode_rows(self, mode: str, layout: str) -> Image.Image:
-        """Decode the pixels to a mode of Pillow. layout: Pillow's name for the bytes of a pixel. Raises DataError."""
+        `load` has found that no rows are missing, so this saves the memory of inflated rows. Raises DataError.
+        """
+        rows = self.chunks[b"IDAT"]
+        if self.mode == "LA":  # Pillow has no such layout, so decode all four bytes of a pixel
+            return self.decode_rows("RGBA", "RGBA", rows).getchannel("G")
+        return self.decode_rows(self.mode, LOW_BYTE_LAYOUTS[self.mode], rows)
+
+    def decode_rows(self, mode: str, layout: str, rows: bytes = b"") -> Image.Image:
+        """Decode the pixels to a mode of Pillow. layout: Pillow's name for the bytes of a pixel. Raises DataError.
+
+        rows: complete rows as zlib data, if they are known to be complete.
+        """
         # Pillow undoes the row filters but accepts only zlib data, so wrap the rows in zlib without compressing them.
-        rows = zlib.compress(inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0)
+        rows = rows or zlib.compress(inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0)
         try:
             return Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
         except ValueError as err:

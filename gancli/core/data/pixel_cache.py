@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ from gancli.files.cache import cache_folder
 
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
+MOST_PASSES = 3  # a wrong guess needs two; hidden ink is measured exactly only with the right bits, which needs three
 NON_PIXEL_OPTIONS = ("max_bad", "conditional", "use_splits")
 
 ProgressCallback = Callable[[str, int, int], None]  # step, done, total
@@ -77,8 +78,8 @@ def load_or_build_cache(
 ) -> PixelCache:
     """Open the cache of these pictures; build it if it is missing or damaged, or if files became readable.
 
-    Each combination of path, options and stamp has its own folder. When the cache of a new stamp is complete, that of
-    the old stamp is deleted.
+    Each combination of path, options and stamp has its own folder. When the cache of a new stamp is complete, those of
+    older stamps are deleted, except caches that another process is building.
     verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
@@ -90,6 +91,7 @@ def load_or_build_cache(
         notes: tuple[str, ...] = ()
         for name in (place, *others):
             usable = root / f"{name}-{source.stamp[:16]}"
+            note = ""
             try:
                 if usable != folder and not holds_same_pixels(usable, options):
                     continue
@@ -97,18 +99,23 @@ def load_or_build_cache(
                     cached = open_cache(usable, source, held, verify=verify)
                     if not source.can_read(cached.index.unread):
                         return cached
-                    notes = (
-                        "some files that could not be read before can be read now, so all pictures were decoded again",
+                    note = (
+                        "some files that could not be read before can be read now, so all pictures were decoded again"
                     )
-                    remove_cache(usable)
             except DAMAGE_ERRORS:
-                notes = (f"the cache {usable} was damaged, so all pictures were decoded again",)
+                note = f"the cache {usable} was damaged, so all pictures were decoded again"
+            if note and name == place:
                 remove_cache(usable)
+            if note and (name == place or remove_free_caches(root / f"{name}.lock", [usable])):
+                notes = (note,)
         build_cache(source, options, held, folder, progress)
         for name in (place, *others):
-            for stale in root.glob(f"{name}-*"):
-                if not stale.name.endswith(source.stamp[:16]):
-                    shutil.rmtree(stale, ignore_errors=True)
+            stale = [path for path in root.glob(f"{name}-*") if not path.name.endswith(source.stamp[:16])]
+            if name == place:
+                for path in stale:
+                    run_folder.remove_path(path)
+            elif stale:
+                remove_free_caches(root / f"{name}.lock", stale)
         return dataclasses.replace(open_cache(folder, source, held), notes=notes)
 
 
@@ -148,6 +155,18 @@ def remove_cache(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_free_caches(lock: Path, caches: Sequence[Path]) -> bool:
+    """Delete caches of other options, ignoring errors; if a process holds their lock, do nothing and return False."""
+    try:
+        with open(lock, "ab") as file:
+            platform.lock_descriptor(file.fileno())
+            for path in caches:
+                run_folder.remove_path(path)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -190,18 +209,25 @@ def build_cache(
     """Decode all pictures, then write the index.
 
     Resolution, channels, background and bits depend on all pictures. They are guessed from a sample first; if the guess
-    was wrong, which is rare, all pictures are decoded a second time.
+    was wrong, which is rare, all pictures are decoded again. Raises DataError if pictures change meanwhile.
     """
     writer = cache_files.continue_cache(folder, held)
     if writer is None:
         remove_cache(folder)
         folder.mkdir()
+        progress("pictures", 0, len(source))
         writer = CacheWriter(folder, held, transform.choose_transform(source.sample_headers(), options))
-    decode_to_cache(source, writer, progress)
-    target = transform.choose_transform(writer.headers, options)
-    if writer.headers and target != writer.target:
-        writer = CacheWriter(folder, held, target)
+    for i in range(MOST_PASSES):
         decode_to_cache(source, writer, progress)
+        target = transform.choose_transform(writer.headers, options)
+        if not writer.headers or target == writer.target:
+            break
+        if i + 1 == MOST_PASSES:
+            raise DataError(
+                f"pictures in {source.path} changed while they were decoded; stop the program that writes them"
+                " and start again"
+            )
+        writer = CacheWriter(folder, held, target)
     rows, heldout_rows = split_rows(held, writer.faults)
     images, heldout = (
         map_split(folder, split, n, writer.target) for split, n in zip(SPLITS, writer.written, strict=True)

@@ -64,7 +64,12 @@ def load_measured(data: bytes | Pixels, bits: int) -> tuple[Image.Image, ImageHe
 def measure_image(data: bytes | Pixels) -> ImageHeader:
     """Read the header of a picture; decode pixels only if there is something to measure. Raises DataError."""
     header, _ = open_image(data)
-    return load_measured(data, 16)[1] if header.has_alpha or header.is_deep else header
+    return load_measured(data, 16)[1] if must_measure(header) else header
+
+
+def must_measure(header: ImageHeader) -> bool:
+    """Whether facts about a picture can be found only in its pixels."""
+    return header.has_alpha or header.is_deep
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:

@@ -20,6 +20,7 @@ from gancli.errors import DataError
 from gancli.files.image_io import map_in_threads
 
 SAMPLE_IMAGES, SAMPLE_BYTES = 256, 1 << 26
+SAMPLE_PIXELS = 1 << 27  # decoded for the sample, in total
 TASK_IMAGES, TASK_BYTES = 256, 1 << 23
 THREADED_BYTES = 1 << 12  # smaller files spend more time in Python than in the decoder, so threads do not help
 
@@ -91,22 +92,35 @@ class ImageSource(ABC):
         return range(len(self))
 
     def sample_headers(self) -> Counter[ImageHeader]:
-        """Read the headers of a random sample of the images, and measure these images, on all cores."""
+        """Read the headers of a random sample of the images, and measure these images, on all cores.
+
+        From the image on with which SAMPLE_PIXELS would be exceeded, images are not measured, except the first.
+        """
         order = range(1) if self.is_sequential else np.random.default_rng(0).permutation(len(self))[:SAMPLE_IMAGES]
 
-        def measure(row: int) -> tuple[ImageHeader | None, int]:
-            try:
+        def read(row: int) -> tuple[bytes | Pixels, ImageHeader] | None:
+            with contextlib.suppress(DataError, MemoryError):  # decoding all images reports it
                 data = self.read(int(row))
-                return resize.measure_image(data), len(data)
-            except (DataError, MemoryError):  # decoding all images reports it
-                return None, 0
+                return data, resize.read_image_header(data)
+            return None
 
-        headers, n_bytes = Counter[ImageHeader](), 0
-        for header, size in self.map_tasks(measure, order):
-            headers += Counter([header] if header else [])
-            n_bytes += size
+        def measure(data: bytes | Pixels) -> ImageHeader | None:
+            with contextlib.suppress(DataError, MemoryError):
+                return resize.measure_image(data)
+            return None
+
+        headers, to_measure, n_bytes, n_pixels = Counter[ImageHeader](), list[bytes | Pixels](), 0, 0
+        for data, header in filter(None, self.map_tasks(read, order)):
+            if resize.must_measure(header):
+                n_pixels += header.width * header.height
+            if resize.must_measure(header) and (n_pixels <= SAMPLE_PIXELS or not to_measure):
+                to_measure.append(data)
+            else:
+                headers[header] += 1
+            n_bytes += len(data)
             if n_bytes > SAMPLE_BYTES:
                 break
+        headers.update(filter(None, self.map_tasks(measure, to_measure)))
         return headers
 
     def can_read(self, rows: Sequence[int]) -> bool:

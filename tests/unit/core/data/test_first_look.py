@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import struct
+import tracemalloc
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,9 @@ import pytest
 from picture_files import chunk, encoded, png
 from PIL import Image
 
-from gancli.core.data import first_look, resize, transform
+from gancli.core.data import decode, fast_png, first_look, resize, transform
 from gancli.core.data.decode import ImageHeader
-from gancli.core.data.load import load_dataset
+from gancli.core.data.load import load_dataset, open_source
 from gancli.core.data.resize import Transform
 from gancli.core.data.source import ImageSource
 from gancli.core.data.transform import TransformOptions
@@ -159,6 +162,65 @@ def test_given_bits_that_are_too_few_are_said(tmp_path: Path) -> None:
     values[3] = 5000
     notes = load_dataset(write_folder(tmp_path / "dim", values), TransformOptions(bits=12)).notes
     assert "1 picture: 16-bit with values above 4,095, which became white (raise --bits)" in notes
+
+
+def test_the_scale_fits_pictures_that_change_between_two_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(0, 1024, (20, 8, 8), np.uint16)
+    values[7] = 65535
+    folder = write_folder(tmp_path / "dim", values)
+    values[7] = 1023
+    calls: list[int] = []
+
+    def replace_before_the_second(source: ImageSource, target: Transform, start: int = 0) -> Any:
+        calls.append(target.bits)
+        if len(calls) == 2:
+            Image.fromarray(values[7]).save(tmp_path / "dim/007.png")
+        return decode_all(source, target, start)
+
+    decode_all = ImageSource.decode
+    monkeypatch.setattr(ImageSource, "decode", replace_before_the_second)
+    monkeypatch.setattr("gancli.core.data.source.SAMPLE_IMAGES", 1)
+    images = load_dataset(folder)
+    assert calls == [10, 16, 10] and images.report and images.report.bits == 10
+    assert np.array_equal(images.images[:, 0].numpy(), values >> 2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_scaling_16_bit_pictures_takes_little_memory(channels: int) -> None:
+    """Scaling adds nothing to the peak of decoding; Pillow's own pictures are not traced."""
+    _, load = decode.open_image(encode_deep_png(2048, channels))
+    peaks = []
+    for bits in (16, 10):
+        tracemalloc.start()
+        image, n_used = load(bits)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert n_used == 10 and image.getpixel((2047, 2047)) in (175, (175, 175, 175), (175, 175, 175, 2))
+    assert peaks[1] < 1.05 * peaks[0]
+
+
+def encode_deep_png(side: int, channels: int) -> bytes:
+    """A square PNG in which all 16-bit values are 700; alpha too."""
+    rows = (b"\0" + (700).to_bytes(2, "big") * (side * channels)) * side
+    header = struct.pack(">IIBBBBB", side, side, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return fast_png.MAGIC + b"".join(chunks)
+
+
+def test_the_first_look_decodes_a_limited_number_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture larger than the limit is measured if it is the first; pictures without facts to measure are free."""
+    values = np.arange(20 * 64, dtype=np.uint16).reshape(20, 8, 8)
+    folder = Path(write_folder(tmp_path / "deep", values))
+    for i in range(5):
+        Image.new("L", (99, 99)).save(folder / f"plain{i}.png")
+    opened = open_source(folder)
+    assert sum(n for header, n in opened.sample_headers().items() if header.bits) == 20
+    for limit, n_measured in ((64 * 7 + 63, 7), (64 * 7, 7), (64, 1), (1, 1)):
+        monkeypatch.setattr("gancli.core.data.source.SAMPLE_PIXELS", limit)
+        headers = opened.sample_headers()
+        assert sum(n for header, n in headers.items() if header.bits) == n_measured and headers.total() == 25
 
 
 def test_bad_files_are_named_once_also_if_all_pictures_are_decoded_twice(

@@ -555,6 +555,45 @@ def test_two_processes_do_not_write_one_cache(folder: Path, cache: Path) -> None
     assert child.communicate(timeout=60)[0] == "" and child.returncode == 0
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_cache_that_another_process_uses_is_not_deleted(folder: Path, cache: Path, damage: bool) -> None:
+    """Caches of other options are deleted only while their lock is free; the lock file stands for the process."""
+    given = TransformOptions(background=(0, 0, 0), bits=16)
+    load(folder, background=(0, 0, 0), bits=16)
+    (old,) = (place for place in cache.iterdir() if place.is_dir())
+    if damage:
+        (old / "meta.json").write_text("{}")
+    else:
+        shutil.copy(folder / "a" / "000.png", folder / "a" / "new.png")
+    name = pixel_cache.cache_places(loading.open_source(folder), given)[0]
+    with pixel_cache.cache_lock(cache / f"{name}.lock", silent):
+        load(folder)
+    places = [place for place in cache.iterdir() if place.is_dir()]
+    assert old in places and len(places) == 2
+    shutil.copy(folder / "a" / "000.png", folder / "a" / "newer.png")
+    load(folder)
+    (left,) = (place for place in cache.iterdir() if place.is_dir())
+    assert left not in places
+
+
+def test_pictures_that_keep_changing_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pass finds another size than the pass before."""
+    sides = iter(range(12, 100, 4))
+
+    def resize_all(*arguments: Any) -> Iterator[DecodedBlock]:
+        side = next(sides)
+        for path in folder.rglob("*.png"):
+            Image.new("L", (side, side)).save(path)
+        return decode(*arguments)
+
+    decode = ImageSource.decode
+    monkeypatch.setattr(ImageSource, "decode", resize_all)
+    message = r"pictures in .* changed while they were decoded; stop the program that writes them and start again"
+    with pytest.raises(DataError, match=message):
+        loading.load_pictures(folder, TransformOptions(resolution=0), silent)
+    assert next(sides) == 12 + 4 * pixel_cache.MOST_PASSES
+
+
 @pytest.mark.parametrize("pack", [np.savez, np.savez_compressed])
 def test_an_npz_is_loaded_with_its_labels(tmp_path: Path, pack: Any) -> None:
     pack(tmp_path / "made.npz", images=PIXELS, labels=np.arange(N) % 3)
