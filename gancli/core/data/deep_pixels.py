@@ -1,7 +1,31 @@
 """Convert 16-bit pixels to 8 bits. Pillow decodes only one byte of most 16-bit values, so each byte is an image."""
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
+
+
+@dataclass
+class DeepImage:
+    """A picture with 16 bits per channel. high: the high bytes, L, LA, RGB or RGBA. load_low: loads the low bytes.
+
+    finish: changes the picture after its conversion to 8 bits, such as turning it upright.
+    """
+
+    high: Image.Image
+    load_low: Callable[[], Image.Image]
+    finish: Callable[[Image.Image], Image.Image]
+
+    @functools.cached_property
+    def low(self) -> Image.Image:
+        return self.load_low()
+
+    def to_8_bits(self, bits: int) -> Image.Image:
+        """Scale values of `bits` bits to 8 bits; 16 takes the high bytes. Raises DataError."""
+        return self.finish(self.high if bits == 16 else scale_to_8_bits(self.high, self.low, bits))
 
 
 def count_bits(high: Image.Image) -> int:

@@ -95,11 +95,13 @@ def load_or_build_cache(
                     continue
                 if (usable / INDEX).exists():
                     cached = open_cache(usable, source, held, verify=verify)
-                    if not source.can_read(cached.index.unread):
-                        return cached
-                    notes = (
-                        "some files that could not be read before can be read now, so all pictures were decoded again",
-                    )
+                    if not cache_files.is_outdated(cached.headers):
+                        if not source.can_read(cached.index.unread):
+                            return cached
+                        notes = (
+                            "some files that could not be read before can be read now, "
+                            "so all pictures were decoded again",
+                        )
                     remove_cache(usable)
             except DAMAGE_ERRORS:
                 notes = (f"the cache {usable} was damaged, so all pictures were decoded again",)

@@ -40,8 +40,8 @@ def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -
     Without any pictures: 16 pixels, grey, a black background and 16 bits.
     """
     resolution = options.resolution or auto_resolution(headers)
-    background = options.background or first_look.choose_background(headers)
     bits = options.bits or first_look.choose_bits(headers)
+    background = options.background or first_look.choose_background(headers, bits)
     is_colour = any(shows_colour(header, options.fit, background) for header in headers)
     return Transform(resolution, options.channels or (3 if is_colour else 1), options.fit, background, bits)
 
@@ -82,7 +82,7 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
         f"resized to {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
         f"not square, so {way} (change this with --fit)": lambda header: header.width != header.height,
         "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
-        background_note(headers, target.background, options): lambda header: header.has_alpha,
+        background_note(headers, target, options): lambda header: header.has_alpha,
         bits_note(bits, options): lambda header: bits < 16 and header.bits > 0,
         f"16-bit with values above {2**bits - 1:,}, which became white (raise --bits)": lambda header: (
             header.bits > bits
@@ -96,11 +96,11 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
     return [f"{format_count(n, 'picture')}: {text}" for text, n in numbers.items() if n]
 
 
-def background_note(headers: Counter[ImageHeader], background: Colour, options: TransformOptions) -> str:
+def background_note(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> str:
     """Say on which background transparent pictures are placed, and why if it is not black."""
-    placed = f"transparent, so placed on {first_look.colour_name(background)}"
-    if options.background is None and background != first_look.BLACK:
-        placed += f", because black hides {first_look.count_hidden(headers)['black']:,} of them"
+    placed = f"transparent, so placed on {first_look.colour_name(target.background)}"
+    if options.background is None and target.background != first_look.BLACK:
+        placed += f", because black hides {first_look.count_hidden(headers, target.bits)['black']:,} of them"
     return f"{placed} (change this with --background)"
 
 
