@@ -87,7 +87,11 @@ class ImageHeader:
 
     @property
     def is_deep(self) -> bool:
-        return self.mode.startswith("16-bit")
+        return is_deep_mode(self.mode)
+
+
+def is_deep_mode(mode: str) -> bool:
+    return mode.startswith("16-bit")
 
 
 PixelLoader = Callable[[], Image.Image | DeepImage]
@@ -98,7 +102,8 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
     """Read the header; also return a function that loads the pixels upright, with mode L, LA, RGB or RGBA.
 
     data: a file's bytes, or pixels [H, W] or [H, W, 1 or 3].
-    The returned function returns 16-bit pixels as a DeepImage, not yet upright. CMYK becomes RGB. Both functions raise DataError("what is wrong; what to do").
+    The returned function returns 16-bit pixels as a DeepImage, because their scale depends on all pictures.
+    CMYK becomes RGB. Both functions raise DataError("what is wrong; what to do").
     """
     if isinstance(data, np.ndarray):
         return open_array(data)

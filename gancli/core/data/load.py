@@ -215,7 +215,7 @@ def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOpt
     """Return notes on the pictures to show before training."""
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
     is_asked = cached.index.target.channels == 3 and not options.channels
-    if is_asked and is_colourless(cached) and not statistics.show_nothing(cached.images):
+    if is_asked and is_colourless(cached) and not statistics.shows_nothing(cached.images):
         notes.append("all pictures are stored in colour but look grey; add --channels 1 to train faster")
     if len(source) < FEWEST_TO_HOLD_OUT and source.held is None:
         notes.append(few_images_note(source.path.name, len(cached.rows)))

@@ -21,6 +21,7 @@ from gancli.files import provenance
 from gancli.wording import format_list
 
 MOST_NAMED = 5
+OUTPUT_EXTENSIONS = (*EXTENSIONS, *own_outputs.RECORDED)
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ class PictureListing:
     def find_own_files(self, below: str, names: Set[str], read: Callable[[str], bytes]) -> set[str]:
         """Return the files of a folder that gancli wrote, and note where. below: the folder, "" or ending in /."""
         own = own_outputs.find_own_files(names, read, is_root=not below)
-        if pictures := [name for name in sorted(own) if name.lower().endswith(EXTENSIONS)]:
-            self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in pictures]
+        if named := [name for name in sorted(own) if name.lower().endswith(OUTPUT_EXTENSIONS)]:
+            self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in named]
         return own
 
     def add(self, name: str, size: int, time: int, *, is_own: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from picture_files import chunk, encoded, png
+from picture_files import chunk, encoded, exif, png
 from PIL import Image
 
 from gancli.core.data import cache_files, first_look, resize, source, statistics, transform
@@ -53,6 +53,22 @@ def test_a_dark_photo_with_clear_corners_is_visible_on_black() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 140, (300, 300, 3), np.uint8)).convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 9, 9))
     assert first_look.find_hiding_backgrounds(image) == ()
+
+
+def test_ink_counts_by_its_alpha() -> None:
+    values = np.zeros((4, 4, 4), np.uint8)
+    values[:2] = 0, 0, 0, 255
+    values[2:] = 255, 255, 255, 10  # the mean square on black is 255 * 255 * 10 / 265, less than 64 * 64
+    assert first_look.find_hiding_backgrounds(Image.fromarray(values)) == ("black",)
+
+
+def test_evenly_spaced_pixels_of_both_sides_are_looked_at() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (100, 300, 4), np.uint8)
+    assert np.array_equal(first_look.choose_pixels(Image.fromarray(values)), values[:, ::3])
+    assert np.array_equal(
+        first_look.choose_pixels(Image.fromarray(values.transpose(1, 0, 2))), values.transpose(1, 0, 2)[::3]
+    )
+    assert first_look.choose_pixels(Image.new("LA", (129, 128))).shape == (128, 65, 2)
 
 
 def headers_of(**n_hidden: int) -> Counter[ImageHeader]:
@@ -122,6 +138,30 @@ def test_all_bits_of_16_bit_files_are_used(data: bytes, values: npt.NDArray[np.u
         assert np.array_equal(found, np.minimum(values >> (bits - 8), 255)), bits
         if "A" in image.mode:
             assert image.getchannel("A").getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_alpha_keeps_its_high_byte_at_any_scale(bits: int) -> None:
+    alpha = np.array([[0, 0x00FF, 0x0100], [0x1234, 0x8000, 65535]], np.uint16)
+    for colour, values in ((4, GREY_ALPHA), (6, CLEAR)):
+        values = values.copy()
+        values[..., -1] = alpha
+        image, _ = resize.load_measured(png(3, 2, 16, colour, swap(values.reshape(2, -1))), bits)
+        assert np.asarray(image)[..., -1].tolist() == [[0, 0, 1], [0x12, 0x80, 255]]
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_16_bit_pictures_are_turned_upright(bits: int) -> None:
+    data = png(3, 2, 16, 0, swap(TWELVE), chunk(b"eXIf", exif(6)))
+    image, header = resize.load_measured(data, bits)
+    assert (header.width, header.height) == image.size == (2, 3)
+    assert np.array_equal(np.asarray(image), np.rot90(TWELVE >> (bits - 8), -1))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_16_bit_tiffs_whose_0_is_white_are_inverted(bits: int) -> None:
+    image, header = resize.load_measured(tiff(TWELVE, tiffinfo={262: 0}), bits)
+    assert header.bits == 12 and np.array_equal(np.asarray(image), 255 - (TWELVE >> (bits - 8)))
 
 
 def test_the_bits_hold_the_largest_value() -> None:
