@@ -137,6 +137,6 @@ def test_a_run_whose_data_holds_its_own_pngs_as_pictures_resumes() -> None:
     write_photos("photos")
     ok("train", "--data", "photos", "--kimg", "0.1", *FAST)
     ok("sample", "runs/00000-quick-photos", "--n", "1", "--grid", "1x1", "-o", "photos/mine.png")
-    older = load_dataset("photos", TransformOptions(use_splits=False))
+    older = load_dataset("photos", TransformOptions(as_in_0_1=True))
     assert len(older.images) == 16
     assert load_recorded_dataset("photos", TransformOptions(), older.digest).digest == older.digest

@@ -50,7 +50,7 @@ from gancli.files.cache import cache_folder
 
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
-NON_PIXEL_OPTIONS = ("max_bad", "conditional", "use_splits")
+NON_PIXEL_OPTIONS = ("max_bad", "conditional", "as_in_0_1")
 
 ProgressCallback = Callable[[str, int, int], None]  # step, done, total
 

@@ -21,7 +21,7 @@ class TransformOptions:
     """A user's choices. resolution, channels: 0 chooses them from the pictures. max_bad: bad files that may be skipped.
 
     background: None chooses it by the ink of transparent pictures. bits: that 16-bit pictures use; 0 finds them.
-    conditional: report invalid labels as an error instead of ignoring them. use_splits: as in ImageSource.for_training.
+    conditional: report invalid labels as an error instead of ignoring them. as_in_0_1: as in ImageSource.for_training.
     """
 
     resolution: int = TrainConfig.resolution
@@ -31,7 +31,7 @@ class TransformOptions:
     bits: int = 0
     max_bad: int = TrainConfig.max_bad
     conditional: bool = TrainConfig.conditional
-    use_splits: bool = True
+    as_in_0_1: bool = False
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
