@@ -108,8 +108,8 @@ def test_class_folders_stay_classes(make: Make, folders: tuple[str, str]) -> Non
 
 
 def test_the_parts_of_a_split_name() -> None:
-    assert parse_split_name("seg_Train_set") == ("train", "", ("seg",))
-    assert parse_split_name("testA") == ("test", "a", ())
+    assert parse_split_name("seg_Train_set") == ("train", ("seg",))
+    assert parse_split_name("testA") == ("test", ())
     assert parse_split_name("cat") is parse_split_name("train_test") is None
 
 

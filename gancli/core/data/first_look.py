@@ -9,10 +9,10 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from gancli.config import COLOURS, parse_colour
+from gancli.config import parse_colour
 from gancli.core.data import deep_pixels
 from gancli.core.data.decode import ImageHeader, Pixels
-from gancli.core.data.deep_pixels import DeepImage
+from gancli.core.data.deep_pixels import FEWEST_BITS, MOST_BITS, DeepImage
 
 Colour = tuple[int, int, int]
 
@@ -21,7 +21,6 @@ BACKGROUNDS: dict[str, Colour] = {name: parse_colour(name) for name in ("black",
 MOST_HIDDEN = 0.25  # share of the transparent pictures that a background may hide
 LEAST_CONTRAST = 64  # levels of 256; below it, a background hides the ink
 MOST_SAMPLES = 128  # pixels per side that are looked at
-FEWEST_BITS, MOST_BITS = 8, 16
 
 
 def find_hiding_backgrounds(image: Image.Image) -> tuple[str, ...] | None:
@@ -101,9 +100,3 @@ def count_hidden(headers: Counter[ImageHeader], bits: int) -> Counter[str]:
 def choose_bits(headers: Counter[ImageHeader]) -> int:
     """Return the smallest number of bits, 8 to 16, that holds every value of the 16-bit pictures; 16 without any."""
     return max((header.bits for header in headers), default=0) or MOST_BITS
-
-
-def colour_name(colour: Colour) -> str:
-    """Return 'white' or '#ffaa00'."""
-    code = "#{:02x}{:02x}{:02x}".format(*colour)
-    return next((name for name, known in COLOURS.items() if known == code), code)

@@ -9,6 +9,8 @@ from PIL import Image
 from gancli.config import FitName, TrainConfig
 from gancli.core.data import deep_pixels, first_look
 from gancli.core.data.decode import ImageHeader, Pixels, open_image
+from gancli.core.data.deep_pixels import MOST_BITS
+from gancli.core.data.first_look import BLACK, Colour
 from gancli.errors import DataError
 
 EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
@@ -25,8 +27,8 @@ class Transform:
     resolution: int
     channels: int
     fit: FitName = TrainConfig.fit
-    background: tuple[int, int, int] = (0, 0, 0)
-    bits: int = 16
+    background: Colour = BLACK
+    bits: int = MOST_BITS
 
     @property
     def mode(self) -> str:
@@ -63,7 +65,7 @@ def load_measured(data: bytes | Pixels, bits: int) -> tuple[Image.Image, ImageHe
 def measure_image(data: bytes | Pixels) -> ImageHeader:
     """Read the header of a picture; decode pixels only if there is something to measure. Raises DataError."""
     header, _ = open_image(data)
-    return load_measured(data, 16)[1] if header.has_alpha or header.is_deep else header
+    return load_measured(data, MOST_BITS)[1] if header.has_alpha or header.is_deep else header
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:

@@ -10,7 +10,7 @@ from torch import Tensor
 from gancli.core.data.data_report import Copies, DataReport, find_copies
 from gancli.core.data.dataset import ImageSet
 from gancli.core.data.decode import is_deep_mode
-from gancli.core.data.first_look import FEWEST_BITS
+from gancli.core.data.deep_pixels import FEWEST_BITS
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
@@ -22,6 +22,7 @@ MOST_NAMED = 3
 MOST_LOOKED_AT = 500
 FLAT_RANGE = 8  # an image whose levels differ by less looks like one colour
 FEW_LEVELS = 32  # of 256
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, as in Pillow's conversion
 OUTLIERS = 0.001  # share of the darkest and of the brightest values that the range of levels leaves out
 
 
@@ -143,9 +144,8 @@ def advice_on_contrast(data: ImageSet, images: npt.NDArray[np.uint8]) -> str:
     """Name the likely cause of images [n,C,pixels] without contrast, and what to do."""
     report = data.report
     if report and report.n_transparent:
-        background = np.array(report.background)
-        usual = np.median(images.mean(axis=2), axis=0)  # [C]
-        if np.abs(usual - (background if len(usual) == 3 else background.mean())).max() < FEW_LEVELS:
+        background = np.array(report.background) if images.shape[1] == 3 else np.array(report.background) @ GREY_WEIGHTS
+        if np.abs(np.median(images.mean(axis=2), axis=0) - background).max() < FEW_LEVELS:
             other = "white" if background.mean() < 128 else "black"
             return (
                 f"transparent files look like this if their colour is that of the background: try --background {other}"

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gancli.config import FitName, TrainConfig
+from gancli.config import FitName, TrainConfig, format_colour
 from gancli.core.data import first_look
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.first_look import Colour
 from gancli.core.data.resize import Transform
 from gancli.wording import format_count
@@ -83,11 +84,13 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
         f"not square, so {way} (change this with --fit)": lambda header: header.width != header.height,
         "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
         background_note(headers, target, options): lambda header: header.has_alpha,
-        bits_note(bits, options): lambda header: bits < 16 and header.bits > 0,
+        bits_note(bits, options): lambda header: bits < MOST_BITS and header.bits > 0,
         f"16-bit with values above {2**bits - 1:,}, which became white (raise --bits)": lambda header: (
             header.bits > bits
         ),
-        "reduced from 16 to 8 bits per channel": lambda header: header.is_deep and (bits == 16 or not header.bits),
+        "reduced from 16 to 8 bits per channel": lambda header: (
+            header.is_deep and (bits == MOST_BITS or not header.bits)
+        ),
         "rotated according to their EXIF orientation": lambda header: header.is_oriented,
         "colour profile ignored": lambda header: header.has_profile,
         "only the first of several frames used": lambda header: header.has_more_frames,
@@ -98,7 +101,7 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
 
 def background_note(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> str:
     """Say on which background transparent pictures are placed, and why if it is not black."""
-    placed = f"transparent, so placed on {first_look.colour_name(target.background)}"
+    placed = f"transparent, so placed on {format_colour(target.background)}"
     if options.background is None and target.background != first_look.BLACK:
         placed += f", because black hides {first_look.count_hidden(headers, target.bits)['black']:,} of them"
     return f"{placed} (change this with --background)"

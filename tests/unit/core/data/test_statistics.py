@@ -161,6 +161,7 @@ def test_many_images_are_looked_at_from_the_first_to_the_last() -> None:
         ((120, 120, 120), (128, 128, 128), "black"),
         ((250, 170, 10), (255, 170, 0), "black"),
         ((31,), (0, 0, 0), "white"),
+        ((176,), (255, 170, 0), "black"),
     ],
 )
 def test_ink_of_the_colour_of_the_background_needs_another(
