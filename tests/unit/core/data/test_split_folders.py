@@ -16,7 +16,7 @@ def find(*folders: str) -> splits.Split | None:
     "word", ["dev", "eval", "evaluation", "holdout", "heldout", "unsup", "unlabeled", "unlabelled", "extra"]
 )
 def test_a_folder_that_is_neither_for_training_nor_for_tests_is_refused(word: str) -> None:
-    with pytest.raises(DataError, match=f"holds train and {word}|holds {word} and train"):
+    with pytest.raises(DataError, match="which look like splits"):
         find("train", word)
     assert find("train", f"{word}x") is None, "classes"
 
