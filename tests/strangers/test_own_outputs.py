@@ -103,13 +103,14 @@ def test_single_pngs_of_gancli_below_the_data_are_skipped_and_the_run_continues(
     run = "runs/00000-quick-photos"
     ok("sample", run, "--n", "4", "-o", "photos/mine.png")
     ok("sample", run, "--seeds", "3", "-o", "photos/cat/three.PNG")
+    ok("sample", run, "--n", "4", "-o", "photos/more.npz")
     ok("interpolate", run, "--frames", "2", "-o", "photos/dog/strip.png")
     for _ in range(2):
         monkeypatch.setattr(own_outputs, "MANY_PNGS", 2)  # from now on the answer is kept in the cache
         images = load_dataset("photos")
         assert images.digest == before.digest and images.class_names == ("cat", "dog")
-        (note,) = [note for note in images.notes if "gancli wrote" in note]
-        for name in ("mine.png", "cat/three.PNG", "dog/strip.png"):
+        (note,) = [note for note in images.notes if "skipped" in note]
+        for name in ("mine.png", "cat/three.PNG", "dog/strip.png", "more.npz"):
             assert name in note
     assert len([*(cache_folder() / "own-pngs").iterdir()]) == 1
     with monkeypatch.context() as patched:
