@@ -1,9 +1,34 @@
 """Convert 16-bit pixels to 8 bits. Pillow decodes only one byte of most 16-bit values, so each byte is an image."""
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
+FEWEST_BITS, MOST_BITS = 8, 16
 STRIP_PIXELS = 1 << 18  # converted at a time
+
+
+@dataclass
+class DeepImage:
+    """A picture with 16 bits per channel. high: the high bytes, L, LA, RGB or RGBA. load_low: loads the low bytes.
+
+    finish: changes the picture after its conversion to 8 bits, such as turning it upright.
+    """
+
+    high: Image.Image
+    load_low: Callable[[], Image.Image]
+    finish: Callable[[Image.Image], Image.Image]
+
+    @functools.cached_property
+    def low(self) -> Image.Image:
+        return self.load_low()
+
+    def to_8_bits(self, bits: int) -> Image.Image:
+        """Scale values of `bits` bits to 8 bits; 16 takes the high bytes. Raises DataError."""
+        return self.finish(self.high if bits == MOST_BITS else scale_to_8_bits(self.high, self.low, bits))
 
 
 def count_bits(high: Image.Image) -> int:
@@ -11,22 +36,22 @@ def count_bits(high: Image.Image) -> int:
     bands = high.getextrema()
     highest = [top for _, top in (bands if isinstance(bands[0], tuple) else (bands,))]
     colours = highest[:-1] if "A" in high.mode else highest
-    return 8 + max(int(top).bit_length() for top in colours)
+    return FEWEST_BITS + max(int(top).bit_length() for top in colours)
 
 
 def scale_to_8_bits(high: Image.Image, low: Image.Image, bits: int) -> Image.Image:
-    """Scale values of `bits` bits to 8 bits, in place; larger values become 255. Alpha keeps its high byte.
+    """Scale values of `bits` bits to 8 bits; larger values become 255. Alpha keeps its high byte.
 
-    high, low: the bytes of the same pixels, in one mode; low may also be L, for all colours of high. Returns high.
+    high, low: the bytes of the same pixels, in one mode; low may also be L, for all colours of high.
     """
-    n_rows = max(1, STRIP_PIXELS // high.width)
+    scaled, n_rows = Image.new(high.mode, high.size), max(1, STRIP_PIXELS // high.width)
     for top in range(0, high.height, n_rows):
         box = (0, top, high.width, min(top + n_rows, high.height))
         pixels, lows = (np.asarray(one.crop(box)) for one in (high, low))
         if lows.ndim < pixels.ndim:
             lows = lows[..., None]
-        scaled = np.minimum((pixels.astype(np.uint16) << 8 | lows) >> (bits - 8), 255).astype(np.uint8)
+        strip = np.minimum((pixels.astype(np.uint16) << 8 | lows) >> (bits - FEWEST_BITS), 255).astype(np.uint8)
         if "A" in high.mode:
-            scaled[..., -1] = pixels[..., -1]
-        high.paste(Image.fromarray(scaled), box)
-    return high
+            strip[..., -1] = pixels[..., -1]
+        scaled.paste(Image.fromarray(strip), box)
+    return scaled

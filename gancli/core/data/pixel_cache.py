@@ -41,6 +41,7 @@ from gancli.core.data.cache_files import (
 )
 from gancli.core.data.data_report import RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.resize import Transform
 from gancli.core.data.source import ImageSource
 from gancli.core.data.transform import TransformOptions
@@ -50,8 +51,9 @@ from gancli.files.cache import cache_folder
 
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
-MOST_PASSES = 3  # a wrong guess needs two; hidden ink is measured exactly only with the right bits, which needs three
-NON_PIXEL_OPTIONS = ("max_bad", "conditional", "use_splits")
+MOST_PASSES = 3  # a wrong guess needs two; one more is for pictures that change meanwhile
+READABLE_NOTE = "some files that could not be read before can be read now, so all pictures were decoded again"
+NON_PIXEL_OPTIONS = ("max_bad", "conditional", "as_in_0_1")
 
 ProgressCallback = Callable[[str, int, int], None]  # step, done, total
 
@@ -91,23 +93,24 @@ def load_or_build_cache(
         notes: tuple[str, ...] = ()
         for name in (place, *others):
             usable = root / f"{name}-{source.stamp[:16]}"
-            note = ""
+            is_useless, note = False, ""
             try:
                 if usable != folder and not holds_same_pixels(usable, options):
                     continue
                 if (usable / INDEX).exists():
                     cached = open_cache(usable, source, held, verify=verify)
-                    if not source.can_read(cached.index.unread):
+                    is_outdated = cache_files.is_outdated(cached.headers)
+                    if not is_outdated and not source.can_read(cached.index.unread):
                         return cached
-                    note = (
-                        "some files that could not be read before can be read now, so all pictures were decoded again"
-                    )
+                    is_useless = True
+                    note = "" if is_outdated else READABLE_NOTE
             except DAMAGE_ERRORS:
-                note = f"the cache {usable} was damaged, so all pictures were decoded again"
-            if note and name == place:
+                is_useless, note = True, f"the cache {usable} was damaged, so all pictures were decoded again"
+            if is_useless and name == place:
                 remove_cache(usable)
-            if note and (name == place or remove_free_caches(root / f"{name}.lock", [usable])):
-                notes = (note,)
+            elif is_useless and not remove_free_caches(root / f"{name}.lock", [usable]):
+                continue
+            notes = (note,) if note else notes
         build_cache(source, options, held, folder, progress)
         for name in (place, *others):
             stale = [path for path in root.glob(f"{name}-*") if not path.name.endswith(source.stamp[:16])]
@@ -125,11 +128,11 @@ def cache_places(source: ImageSource, options: TransformOptions) -> list[str]:
     A run looks for the background and the bits; when it is resumed, they are given. The same cache serves both.
     """
     backgrounds = dict.fromkeys((options.background, None, first_look.BLACK))
-    bits = dict.fromkeys((options.bits, 0, first_look.MOST_BITS))
+    bits = dict.fromkeys((options.bits, 0, MOST_BITS))
     places = []
     for pair in itertools.product(backgrounds, bits):
         values = dataclasses.asdict(dataclasses.replace(options, background=pair[0], bits=pair[1]))
-        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == first_look.MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
+        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
         key = [CACHE_VERSION, str(source.path), {k: v for k, v in values.items() if k not in omitted}]
         places.append(hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16])
     return places
