@@ -64,8 +64,8 @@ def has_bf16(device: torch.device) -> bool:
 
 def has_fast_bf16() -> bool:
     """Whether the CPU has instructions for products of bfloat16: AMX or AVX512_BF16 on x86, BF16 on ARM."""
-    found = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(found.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(found.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def check_precision(name: str, device: torch.device) -> None:
