@@ -1,6 +1,7 @@
 """Assemble the commands, and turn each error into one line and an exit code."""
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -13,7 +14,7 @@ import typer.core
 
 from gancli import platform
 from gancli._version import __version__
-from gancli.cli import processes
+from gancli.cli import completion, processes
 from gancli.cli.animate import animate
 from gancli.cli.doctor import doctor
 from gancli.cli.evaluate import evaluate
@@ -34,6 +35,8 @@ class ErrorBoundary(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = not args
+        if ctx.resilient_parsing and platform.home_folder() is None:  # at the Tab key, where an error has no place
+            return super().parse_args(ctx, args)
         try:
             return super().parse_args(ctx, expand_home(args))
         except UsageError as err:
@@ -150,8 +153,12 @@ def main() -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # the CPU runs what Apple GPUs do not support
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=platform.STDOUT_ERRORS)  # any path can be printed
+    run = functools.partial(app, prog_name="gancli")
     try:
-        app(prog_name="gancli")
+        if os.environ.get(completion.SHELL_VARIABLE) == "complete_bash":
+            completion.complete_for_bash(run)
+        else:
+            run()
     finally:
         for number in platform.STOP_SIGNALS:  # nothing is left to clean up; a signal would print a traceback at exit
             signal.signal(number, signal.SIG_IGN)

@@ -125,8 +125,9 @@ def plan_rows(record: "RunConfig") -> Iterator[Row]:
     data, machine, train = record.data, record.machine, record.train
     total, n_classes = record.plan.total_nimg, len(data.class_names)
     length = f"{total / 1000:g} kimg" if total else f"a time budget of {format_duration(train.time_budget)}"
-    kind = "clusters instead of classes" if data.clusters else "classes: conditional"
-    known = f"{n_classes} {kind}" if n_classes else "unconditional"
+    known = f"{n_classes} classes: conditional" if n_classes else "unconditional"
+    if data.clusters:
+        known = f"{format_count(n_classes, 'cluster')} instead of classes"
     size = f"{data.resolution}x{data.resolution} {'grey' if data.channels == 1 else 'RGB'}"
     yield "preset", f"{record.preset}: {train.model}, batch {train.batch_size}, seed {train.seed}, {length}"
     if record.init:

@@ -10,6 +10,7 @@ import typer
 from gancli import config
 from gancli.cli import filming
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_classes
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 from gancli.video.formats import VIDEO_FORMATS, output_help
@@ -39,6 +40,7 @@ Classes = Annotated[
         help="One class for all seeds, or a list such as 1,7: one class per seed, in order. With one seed, only "
         "the class changes.  [default: depends on the seed]",
         show_default=False,
+        autocompletion=complete_classes,
     ),
 ]
 WalkPath = Annotated[

@@ -7,6 +7,7 @@ import typer
 
 from gancli import config
 from gancli.cli import options as opt
+from gancli.cli.completion import complete_classes
 from gancli.cli.sources import choose_model
 from gancli.errors import ConfigError
 
@@ -37,6 +38,7 @@ Classes = Annotated[
         "--class",
         help="Classes to generate for each seed, by name or number: 3, or 1,7, or all.  [default: depends on the seed]",
         show_default=False,
+        autocompletion=complete_classes,
     ),
 ]
 Grid = Annotated[

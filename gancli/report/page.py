@@ -6,26 +6,46 @@ run_view.py collects the facts about a run, and template/page.html has the layou
 
 import base64
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 
+from gancli import platform
 from gancli.errors import ConfigError, make_printable
-from gancli.files.json_values import get_number, get_text
+from gancli.files.json_values import get_number, get_section, get_text
 from gancli.files.run_folder import RunDir, atomic_write
+from gancli.files.run_log import read_metric_records
 from gancli.report import charts, vector
 from gancli.report.film import MOST_RUNS, run_labels
 from gancli.report.overview import read_end_state
 from gancli.report.repeat import repeat_caveats, repeat_command
-from gancli.report.run_view import MOST_EVENTS, RunView, differing_settings
+from gancli.report.run_view import EVENT_NAMES, MOST_EVENTS, RunView, differing_settings
+from gancli.report.series import Record
 from gancli.video.timing import merge_moments
 from gancli.wording import format_significant
 
 FRAMES_ROOM = 3_600_000  # bytes of all frames
 MOST_LETTERS = 20_000  # characters of a command
 RELOAD_S = 10  # period of reloads while a run is running
+MISSED_SNAPSHOTS = 5  # a page that misses this many updates stops reloading
+SHORTEST_PATIENCE_S, LONGEST_PATIENCE_S = 600, 7 * 24 * 3600
 TEMPLATES = Path(__file__).with_name("template")
+
+
+class LivePage(NamedTuple):
+    """How a page reloads itself from the disk while its run is training.
+
+    written_s: when the page was written, in seconds since 1970. patience_s: age at which the page stops reloading,
+    because its run was probably killed. command: how to continue the run then.
+    """
+
+    reload_s: float
+    written_s: float
+    patience_s: float
+    command: str
 
 
 def write_report(run: RunDir) -> Path:
@@ -36,14 +56,25 @@ def write_report(run: RunDir) -> Path:
 
 def render_run_report(run: RunDir) -> bytes:
     """Render report.html of a run. The page reloads itself if a process is training the run."""
-    is_training = run.is_locked() and not read_end_state(run)
-    return render_report([run], reload_s=RELOAD_S if is_training else 0)
+    if not run.is_locked() or read_end_state(run):
+        return render_report([run])
+    command = f"gancli train --resume {make_printable(platform.quote(run.path), MOST_LETTERS)}"
+    log = read_metric_records(run)
+    return render_report([run], live=LivePage(RELOAD_S, time.time(), find_patience_s(run.read_config(), log), command))
 
 
-def render_report(runs: Sequence[RunDir], *, reload_s: float = 0) -> bytes:
+def find_patience_s(record: Record, log: Sequence[Record]) -> float:
+    """Return the time without an update after which a run was probably killed: several snapshots at its speed."""
+    snapshot_nimg = 1000 * (get_number(get_section(record, "train"), "snapshot_kimg") or 0)
+    last = next((line for line in reversed(log) if line["nimg"] and get_number(line, "train_s")), None)
+    s_per_image = last["train_s"] / last["nimg"] if last else 0
+    return min(max(SHORTEST_PATIENCE_S, MISSED_SNAPSHOTS * snapshot_nimg * s_per_image), LONGEST_PATIENCE_S)
+
+
+def render_report(runs: Sequence[RunDir], *, live: LivePage | None = None) -> bytes:
     """Render the page of one run, or a page that compares several runs. Equal folders give equal bytes.
 
-    reload_s: the page reloads itself from the disk after this many seconds; 0 means never.
+    live: how the page reloads itself; None means that it never does.
     """
     if len(runs) > MOST_RUNS:
         raise ConfigError(f"a report compares at most {MOST_RUNS} runs, got {len(runs)}")
@@ -64,8 +95,9 @@ def render_report(runs: Sequence[RunDir], *, reload_s: float = 0) -> bytes:
         last_nimg=last_nimg,
         moments=moments,
         most_events=MOST_EVENTS,
+        live=live,
         data={
-            "reload_s": reload_s,
+            "live": live and live._asdict(),
             "moments": [
                 {"label": moment_label(nimg, views), "x": round(100 * nimg / last_nimg, 3)} for nimg in moments
             ],
@@ -92,6 +124,7 @@ def page_template() -> jinja2.Template:
     )  # fmt: skip
     environment.filters |= {
         "caveats": repeat_caveats,
+        "event_name": lambda event: EVENT_NAMES.get(get_text(event, "event"), get_text(event, "event")),
         "command": lambda record: make_printable(repeat_command(record), MOST_LETTERS),
         "kimg": lambda nimg: "" if nimg is None else f"{nimg / 1000:g}",
         "number": get_number,

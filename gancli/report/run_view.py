@@ -26,6 +26,8 @@ DATA_COUNTS = {
     "n_copies": "copies",
 }
 
+EVENT_NAMES = {"time": "time budget used up"}  # events whose name in events.jsonl does not explain itself
+
 Row = tuple[str, str]
 
 
@@ -119,9 +121,9 @@ class RunView:
         nimg = max([0, *(line["nimg"] for line in [*self.log, *self.events[-1:]] if get_number(line, "nimg"))])
         total = get_number(get_section(self.record, "plan"), "total_nimg")
         end = last_progress_event(self.events)
-        state = {"time": "finished: time budget used up"}.get(
-            end, end if end in END_STATES else "running or interrupted"
-        )
+        state = end if end in END_STATES else "running or interrupted"
+        if end in EVENT_NAMES:
+            state = f"finished: {EVENT_NAMES[end]}"
         rows = [("state", state), ("trained", f"{nimg / 1000:,.1f}{f' of {total / 1000:,.1f}' if total else ''} kimg")]
         if self.n_train and self.n_train > 0:
             rows.append(("epochs", f"{nimg / self.n_train:,.1f}"))

@@ -79,8 +79,10 @@ class ScoredSource:
 
     @property
     def run_of_images(self) -> RunDir | None:
-        """The run whose folder holds the images, if any."""
-        return None if self.model or self.path is None else preparation.find_run_around(self.path)
+        """The run whose folder holds the images, or whose model made them, if any."""
+        if self.model or self.path is None:
+            return None
+        return preparation.find_run_around(self.path) or preparation.find_recorded_run(self.path)
 
     @property
     def run(self) -> RunDir | None:

@@ -7,9 +7,12 @@ from gancli.config import parse_colour
 from gancli.core.data import image_files, transform
 from gancli.core.data.load import DEFAULT_OPTIONS, absolute_path
 from gancli.core.data.transform import TransformOptions
-from gancli.core.networks.model_file import ModelInfo
+from gancli.core.networks.model_file import ModelInfo, read_model_digest
 from gancli.core.training import run_config
 from gancli.errors import GancliError
+from gancli.files.find_model import find_run_of_model
+from gancli.files.json_values import read_json_object
+from gancli.files.provenance import sidecar_path
 from gancli.files.run_config import RunConfig
 from gancli.files.run_folder import RunDir
 
@@ -36,6 +39,19 @@ def find_run_around(path: Path) -> RunDir | None:
     """Return the run whose folder holds this path, if any."""
     runs = map(RunDir, absolute_path(str(path)).parents)
     return next((run for run in runs if run.config.is_file() and run.metrics.is_file()), None)
+
+
+def find_recorded_run(images: Path) -> RunDir | None:
+    """Return the run whose model made these samples, by their record; None if the model is not there any more."""
+    record = read_json_object(sidecar_path(images))
+    model = record.get("model")
+    if not isinstance(model, str) or not model:
+        return None
+    try:
+        is_same = read_model_digest(Path(model)) == record.get("sha256")
+        return find_run_of_model(Path(model)) if is_same else None
+    except (GancliError, OSError, ValueError):  # ValueError: no file can have this path
+        return None
 
 
 def options_of_images(path: Path) -> TransformOptions:

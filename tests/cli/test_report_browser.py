@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,35 @@ def test_the_page_reloads_from_disk_until_its_run_ends(browser: Any) -> None:
     assert not shown.evaluate("'act' in window")  # the run has ended
     assert {uri for uri in opened.asked if not uri.startswith("data:")} == {opened.uri}
     assert opened.said == []
+
+
+def test_the_page_of_a_killed_run_stops_reloading_and_says_how_to_continue(browser: Any) -> None:
+    run = make_run("quick")
+    with run.lock():
+        path = page.write_report(run)
+    opened = Opened(browser, path)
+    shown, written_s = opened.page, time.time()
+    assert not shown.is_visible("#silent")
+    shown.clock.install(time=written_s + 1.1 * page.SHORTEST_PATIENCE_S)
+    shown.reload()
+    shown.evaluate("window.isOld = true")
+    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(written_s))
+    assert shown.inner_text("#silent") == (
+        f"This run has not written since {date}. If it was stopped, continue it with gancli train --resume {run.path}"
+    )
+    shown.clock.run_for(10 * 1000 * page.RELOAD_S)
+    shown.wait_for_timeout(300)
+    assert shown.evaluate("window.isOld")
+    assert opened.said == []
+
+
+def test_the_page_of_a_run_that_was_written_in_time_keeps_reloading(browser: Any) -> None:
+    run = make_run("quick")
+    with run.lock():
+        path = page.write_report(run)
+    shown = Opened(browser, path).page
+    shown.clock.install(time=time.time() + 0.9 * page.SHORTEST_PATIENCE_S)
+    shown.reload()
+    with shown.expect_event("load"):
+        shown.clock.run_for(1000 * page.RELOAD_S)
+    assert not shown.is_visible("#silent")

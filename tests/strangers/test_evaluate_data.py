@@ -10,6 +10,7 @@ from PIL import Image
 
 from gancli.core.data.load import load_dataset
 from gancli.core.data.transform import TransformOptions
+from gancli.workflows.preparation import find_recorded_run
 
 CHOICES = {
     "resolution": (["--resolution", "8"], TransformOptions(resolution=8)),
@@ -57,8 +58,18 @@ def test_the_data_of_evaluate_are_converted_as_in_training(choice: str) -> None:
         assert evaluate(source, "--data", others)["data_digest"] == load_dataset("others", options).digest, source
     moved = Path("moved")
     samples.rename(moved)
+    assert evaluate(moved, "--data", photos)["data_digest"] == digest  # their record names the model
+    (run / "model.safetensors").rename(run / "away.safetensors")
     if choice == "resolution":  # without the run, images only give a size
         assert evaluate(moved, "--data", photos)["data_digest"] == digest
+
+
+@pytest.mark.parametrize("model", ["missing.safetensors", "", "a\0b", ".", "photos/000.png", 3, None])
+def test_a_record_of_samples_that_names_no_model_names_no_run(model: object) -> None:
+    fakes = write_photos("photos", 1)
+    record = {"command": "gancli sample", "model": model, "sha256": "ab"}
+    (fakes / "provenance.json").write_text(json.dumps(record))
+    assert find_recorded_run(fakes) is None
 
 
 def test_models_of_different_conversions_are_not_scored_together() -> None:

@@ -81,3 +81,12 @@ def test_the_warning_is_printed_before_training(quiet: list[str]) -> None:
     result = gancli("train", "--data", "photos", "--kimg", "0.1", *FAST, *quiet)
     assert result.exit_code == 0, result.output
     assert result.stderr.count(FLAT + TRANSPARENT + "white\n") == 1
+
+
+def test_equal_images_are_one_cluster() -> None:
+    Path("photos").mkdir()
+    for i in range(300):
+        Image.new("L", (8, 8)).save(f"photos/{i}.png")
+    result = gancli("train", "--data", "photos", "--dry-run", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "1 cluster instead" in result.output and "1 clusters" not in result.output

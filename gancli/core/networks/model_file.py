@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from gancli.config import LONGEST_NAME, FitName, ModelSpec, TrainConfig, are_valid_names, check_setting, parse_colour
 from gancli.core.networks import tensor_file
 from gancli.core.networks.build import build_generator, on_meta_device
-from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
 from gancli.errors import ConfigError, FileFormatError, did_you_mean
 from gancli.files.run_folder import atomic_write
+from gancli.files.tensor_header import REPLACE_HINT, RESTORE_HINT, read_tensor_header
 
 MOST_IMAGES = 2**53  # up to here a float represents every integer
 
@@ -93,7 +93,7 @@ def pack_model(G: nn.Module, info: ModelInfo) -> bytes:
 
 def read_model_digest(path: Path) -> str:
     """Return the digest in the header of a model file, without reading the weights."""
-    return tensor_file.read_tensor_header("model", path)["sha256"]
+    return read_tensor_header("model", path)["sha256"]
 
 
 def load_model(path: Path, device: torch.device | None = None) -> Model:

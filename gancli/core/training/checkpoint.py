@@ -12,11 +12,11 @@ from torch import Tensor
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file, tensor_file
 from gancli.core.networks.build import on_meta_device
-from gancli.core.networks.tensor_file import RESTORE_HINT
 from gancli.core.training.step import TrainStep
 from gancli.errors import DamagedFileError, FileFormatError, RunError
 from gancli.files.run_config import RunConfig, parse_run_config, to_json
 from gancli.files.run_folder import IMPLAUSIBLE_VALUE, RunDir, atomic_write, parse_nimg
+from gancli.files.tensor_header import RESTORE_HINT
 
 
 class CheckpointMeta(Struct, frozen=True):

@@ -13,12 +13,12 @@ from gancli import config as configs
 from gancli.config import ModelSpec, TrainConfig
 from gancli.core.networks import model_file
 from gancli.core.networks.build import build_discriminator, build_generator
-from gancli.core.networks.tensor_file import REPLACE_HINT, RESTORE_HINT
 from gancli.core.training import checkpoint
 from gancli.core.training.step import TrainStep
 from gancli.errors import ConfigError, FileFormatError, RunError
 from gancli.files.run_config import InitEntry, RunConfig
 from gancli.files.run_folder import RunDir, suggest_run
+from gancli.files.tensor_header import REPLACE_HINT, RESTORE_HINT
 from gancli.wording import format_list
 
 MOST_NAMED = 5

@@ -26,6 +26,7 @@ from gancli.errors import ConfigError, DataError, RunError
 from gancli.files.run_config import DataInfo, Ideals, MachineInfo, RunConfig, TrainingPlan
 from gancli.files.run_folder import RunDir
 from gancli.presets import PRESETS
+from gancli.wording import format_count
 
 
 def build_run_config(
@@ -131,7 +132,7 @@ def cluster_notes(record: RunConfig) -> list[str]:
         return []
     if data.class_names and not n:
         return [f"--clusters {asked} has no effect: the {len(data.class_names)} classes of the data are used"]
-    made = f"made {n} clusters" if n else "made no clusters"
+    made = f"made {format_count(n, 'cluster')}" if n else "made no clusters"
     return [f"{made}, not {asked}: {data.n_train:,} training images allow no more"]
 
 

@@ -14,7 +14,6 @@ from gancli.core import devices
 from gancli.core.data.dataset import ImageSet
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
-from gancli.core.networks.tensor_file import RESTORE_HINT
 from gancli.core.training import checkpoint, finetune, run_config, schedules
 from gancli.core.training.engine import Engine
 from gancli.core.training.image_log import ImageLogger
@@ -32,6 +31,7 @@ from gancli.files.run_log import (
     fsync_file,
     read_events,
 )
+from gancli.files.tensor_header import RESTORE_HINT
 
 EndReason = Literal["finished", "time", "stopped"]
 

@@ -1,10 +1,17 @@
 "use strict";
 (() => {
-  const { moments, nimgs, tracks, values, reload_s } = JSON.parse(document.getElementById("data").textContent);
+  const { moments, nimgs, tracks, values, live } = JSON.parse(document.getElementById("data").textContent);
   const folds = [...document.querySelectorAll("details")];
   let isInUse = () => false; // while the film plays or shows an earlier moment, a reload would be in the way
   (history.state?.open ?? []).forEach((open, i) => { if (folds[i]) folds[i].open = open; });
-  if (reload_s) setInterval(reload, 1000 * reload_s);
+  if (live && Date.now() > 1000 * (live.written_s + live.patience_s)) reportSilence();
+  else if (live) setInterval(reload, 1000 * live.reload_s);
+
+  function reportSilence() { // the run was probably killed, so no later page will end the reloads
+    const date = new Date(1000 * live.written_s).toLocaleString("sv"); // "2026-11-30 15:32:00" in local time
+    document.getElementById("written").textContent = date.slice(0, 16);
+    document.getElementById("silent").hidden = false;
+  }
 
   function reload() {
     if (document.hidden || isInUse()) return;

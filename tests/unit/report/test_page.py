@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -327,16 +328,49 @@ def test_a_warning_is_shown_once_with_its_name(make_run):
     assert "overfitting: D has memorised" in shown and "overfitting: overfitting" not in shown
 
 
-def reload_s(run):
+def live(run):
     content = Parsed(page.write_report(run).read_bytes())
-    return json.loads(content.scripts[0])["reload_s"]
+    return json.loads(content.scripts[0])["live"]
 
 
 def test_only_the_page_of_a_run_that_is_training_reloads_itself(make_run):
     begun, ended = make_run(events=EVENTS[:-1]), make_run()
-    assert reload_s(begun) == reload_s(ended) == 0
+    assert live(begun) is live(ended) is None
     with begun.lock(), ended.lock():
-        assert reload_s(begun) == page.RELOAD_S > 0
-        assert reload_s(ended) == 0
-        assert b'"reload_s": 0' in page.render_report([begun, ended])
-    assert reload_s(begun) == 0
+        assert live(begun)["reload_s"] == page.RELOAD_S > 0
+        assert live(ended) is None
+        assert b'"live": null' in page.render_report([begun, ended])
+    assert live(begun) is None
+
+
+def test_a_page_that_reloads_itself_knows_when_to_stop_and_how_to_continue_the_run(make_run):
+    run, before = make_run(events=EVENTS[:-1]), time.time()
+    with run.lock():
+        found = live(run)
+        shown = Parsed(run.report.read_bytes())
+    assert before <= found["written_s"] <= time.time()
+    assert found["patience_s"] == page.SHORTEST_PATIENCE_S
+    assert f"continue it with gancli train --resume {run.path}" in shown.text
+    assert ("p", {"class": "warning", "id": "silent", "role": "status", "hidden": None}) in shown.elements
+
+
+@pytest.mark.parametrize(
+    ("snapshot_kimg", "train_s", "patience_s"),
+    [
+        (20, 1000, 25_000),  # 20,000 images at 0.25 s each take 5,000 s
+        (0.1, 1000, page.SHORTEST_PATIENCE_S),
+        (20, None, page.SHORTEST_PATIENCE_S),
+        (20, 1e299, page.LONGEST_PATIENCE_S),
+        ("?", 1000, page.SHORTEST_PATIENCE_S),
+    ],
+)
+def test_the_page_waits_for_several_snapshots_at_the_speed_of_the_run(snapshot_kimg, train_s, patience_s):
+    record, log = {"train": {"snapshot_kimg": snapshot_kimg}}, [{"nimg": 4000, "train_s": train_s}]
+    assert page.find_patience_s(record, log) == patience_s
+
+
+def test_the_end_by_time_budget_has_a_readable_name(make_run):
+    shown = parsed(make_run(events=[*EVENTS[:1], {"event": "time", "nimg": 4000}]))
+    assert shown.text.count("time budget used up") == 2
+    cells = re.findall(r"<td>([^<]*)</td>", page.render_report([make_run(events=[{"event": "time"}])]).decode())
+    assert "time budget used up" in cells and "time" not in cells

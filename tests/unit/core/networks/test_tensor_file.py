@@ -8,6 +8,7 @@ import torch
 
 from gancli.core.networks import tensor_file
 from gancli.errors import DamagedFileError, FileFormatError
+from gancli.files import tensor_header
 
 TENSORS = {
     "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
@@ -93,14 +94,14 @@ def test_the_header_is_read_without_the_tensors(packed: Path) -> None:
     digest = tensor_file.unpack_tensors("model", packed)[2]
     data = packed.read_bytes()
     packed.write_bytes(data[: 8 + int.from_bytes(data[:8], "little")])
-    assert tensor_file.read_tensor_header("model", packed)["sha256"] == digest
+    assert tensor_header.read_tensor_header("model", packed)["sha256"] == digest
 
 
-@pytest.mark.parametrize("length", [1 << 63, tensor_file.MOST_HEADER + 1])
+@pytest.mark.parametrize("length", [1 << 63, tensor_header.MOST_HEADER + 1])
 def test_a_header_that_would_exhaust_memory_is_not_read(packed: Path, length: int) -> None:
     packed.write_bytes(length.to_bytes(8, "little") + packed.read_bytes()[8:])
     with pytest.raises(DamagedFileError):
-        tensor_file.read_tensor_header("model", packed)
+        tensor_header.read_tensor_header("model", packed)
 
 
 def test_a_path_of_any_bytes_can_be_read(tmp_path: Path) -> None:
