@@ -19,6 +19,7 @@ Threads = int | Literal["auto"]
 PathName = Literal["slerp", "lerp", "circle"]
 FitName = Literal["crop", "pad", "stretch"]
 ChannelsName = Literal["auto", "1", "3"]
+BitsName = Literal["auto", "8", "9", "10", "11", "12", "13", "14", "15", "16"]
 AUGMENT_NAMES = ("color", "translation", "cutout", "flip")
 METRIC_NAMES = ("frechet", "kid", "prdc", "classes", "fidelity", "modes", "memorization", "diversity")
 EXTRACTOR_NAMES = ("digits", "fashion", "stacked-digits", "random", "inception")
@@ -123,7 +124,11 @@ class TrainConfig:
         "auto", "Colour channels: 1 (grey), 3 (colour), or auto to derive it from the data."
     )
     background: str = data_setting(
-        "black", "Colour behind transparent and padded images: black, grey, white or #rrggbb."
+        "auto",
+        "Colour behind transparent and padded images: black, grey, white or #rrggbb; auto: black if it shows them.",
+    )
+    bits: BitsName = data_setting(
+        "auto", "Bits that 16-bit images use, such as 12 for values up to 4,095; auto finds the largest value."
     )
     mirror: bool = data_setting(False, "Flip training images left to right with probability 0.5.")
     max_bad: int = data_setting(
@@ -234,7 +239,7 @@ class TrainConfig:
             raise ConfigError(f"eval_kimg must be 0 or at least 0.01, got {self.eval_kimg}")
         if self.resolution and (self.resolution < 8 or self.resolution % 4):
             raise ConfigError(f"resolution must be {RESOLUTIONS}, got {self.resolution}")
-        parse_colour(self.background)
+        parse_background(self.background)
         names = parse_augment(self.augment)
         if self.ada and not names:
             raise ConfigError("--ada needs augmentations to adapt; add --augment color,translation,cutout")
@@ -350,6 +355,14 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
         raise ConfigError(f"cannot read the colour {text!r}; write {', '.join(COLOURS)} or #rrggbb")
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+def parse_background(text: str) -> tuple[int, int, int] | None:
+    """Convert a colour as `parse_colour` does, and 'auto' to None."""
+    try:
+        return None if text == "auto" else parse_colour(text)
+    except ConfigError as err:
+        raise ConfigError(str(err).replace("; write ", "; write auto, ")) from err
 
 
 def parse_augment(text: str) -> tuple[str, ...]:

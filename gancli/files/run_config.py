@@ -39,7 +39,8 @@ class DataInfo(Struct, frozen=True, omit_defaults=True):
     """The data set of the run.
 
     class_counts: training images of each class. clusters: digest of the clusters used as classes. n_skipped, n_copies:
-    bad files and exact copies, None if the images did not come from picture files.
+    bad files and exact copies, None if the images did not come from picture files. background, bits: with which picture
+    files were prepared; older runs, which lack them, used `train.background` and 16.
     """
 
     name: str
@@ -54,12 +55,16 @@ class DataInfo(Struct, frozen=True, omit_defaults=True):
     clusters: str | None = None
     n_skipped: CountOrZero | None = None
     n_copies: CountOrZero | None = None
+    background: str | None = None
+    bits: Annotated[int, Meta(ge=8, le=16)] = 16
 
     def __post_init__(self) -> None:
         if len(self.class_names) != len(self.class_counts):
             raise ValueError("class_names and class_counts must have the same length")
         if self.class_counts and not any(self.class_counts):
             raise ValueError("class_counts must not all be 0")
+        if self.background is not None:
+            configs.parse_colour(self.background)
 
 
 class MachineInfo(Struct, frozen=True):

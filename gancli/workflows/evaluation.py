@@ -151,11 +151,11 @@ def choose_options(sources: Sequence[ScoredSource], data: str) -> TransformOptio
     Raises ConfigError if two models were trained on differently converted images.
     """
     models = {source.name: options for source in sources if source.model and (options := source.options(data))}
-    shown = {(each.fit, each.background): name for name, each in models.items()}
+    shown = {(each.fit, each.background, each.bits): name for name, each in models.items()}
     if len(shown) > 1:
         first, second, *_ = shown.values()
         raise ConfigError(
-            f"{first} and {second} were trained with another --fit or --background; score them separately"
+            f"{first} and {second} were trained with another --fit, --background or --bits; score them separately"
         )
     options = next(iter(models.values()), None) or sources[0].options(data)
     if not models and has_fixed_size(data) and sources[0].run_of_images is None:
@@ -174,7 +174,7 @@ def load_data_of_model(model: Model, title: str, run: RunDir | None, loaded: Ima
         if not has_data(source):
             gone = f"the images that {title} was trained on no longer exist at {source}"
             raise DataError(f"{gone}; give their new place with --data")
-        options = run_config.transform_options(record.train) if record else DEFAULT_OPTIONS
+        options = run_config.recorded_options(record) if record else DEFAULT_OPTIONS
         loaded = load_recorded_dataset(source, options, digest)
     if loaded.digest != digest and loaded.name != name:
         raise ConfigError(f"{title} was trained on {name}, not on {loaded.name}; score them separately, or add --data")

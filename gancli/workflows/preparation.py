@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gancli.config import parse_colour
-from gancli.core.data import image_files, transform
+from gancli.core.data import first_look, image_files, transform
 from gancli.core.data.load import DEFAULT_OPTIONS, absolute_path
 from gancli.core.data.transform import TransformOptions
 from gancli.core.networks.model_file import ModelInfo, read_model_digest
@@ -19,20 +19,22 @@ from gancli.files.run_folder import RunDir
 
 def options_of_run(record: RunConfig, data: str) -> TransformOptions:
     """Return the options of a run for its own data, or for other data that must get the same size and channels."""
-    options = run_config.transform_options(record.train)
+    options = run_config.recorded_options(record)
     if run_config.is_same_source(data, record.data.source):
         return options
     return replace(options, resolution=record.data.resolution, channels=record.data.channels)
 
 
 def options_of_model(info: ModelInfo) -> TransformOptions:
-    """Return the options for a single model file; its record has `fit` and `background` unless they are defaults."""
-    options = replace(DEFAULT_OPTIONS, resolution=info.spec.resolution, channels=info.spec.channels)
-    if "fit" in info.data:
-        options = replace(options, fit=info.data["fit"])
-    if "background" in info.data:
-        options = replace(options, background=parse_colour(info.data["background"]))
-    return options
+    """Return the options for a single model file; its record has fit, background and bits if a run changed them."""
+    return replace(
+        DEFAULT_OPTIONS,
+        resolution=info.spec.resolution,
+        channels=info.spec.channels,
+        fit=info.data.get("fit", DEFAULT_OPTIONS.fit),
+        background=parse_colour(info.data.get("background", "black")),
+        bits=int(info.data.get("bits", first_look.MOST_BITS)),
+    )
 
 
 def find_run_around(path: Path) -> RunDir | None:

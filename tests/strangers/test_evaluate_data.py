@@ -79,4 +79,4 @@ def test_models_of_different_conversions_are_not_scored_together() -> None:
         assert result.exit_code == 0, result.output
     runs = [Path(f"runs/0000{number}-quick-photos") for number in (0, 1)]
     result = gancli("evaluate", *runs, "--data", photos)
-    assert result.exit_code == 2 and "another --fit or --background; score them separately" in result.stderr
+    assert result.exit_code == 2 and "another --fit, --background or --bits; score them separately" in result.stderr

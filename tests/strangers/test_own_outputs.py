@@ -10,8 +10,11 @@ import pytest
 from commands import FAST, gancli
 from PIL import Image
 
-from gancli.core.data.load import load_dataset, open_source
+from gancli.core.data import own_outputs
+from gancli.core.data.load import load_dataset, load_recorded_dataset, open_source
 from gancli.core.data.picture_files import PictureFiles
+from gancli.core.data.transform import TransformOptions
+from gancli.files.cache import cache_folder
 
 
 def write_photos(*folders: str, n: int = 15) -> None:
@@ -89,3 +92,51 @@ def test_the_record_of_another_program_hides_nothing() -> None:
     shutil.copy("photos/provenance.json", "photos/below")
     shutil.copy("photos/00.png", "photos/below")
     assert len(names_in("photos")) == 16
+
+
+def test_single_pngs_of_gancli_below_the_data_are_skipped_and_the_run_continues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_photos("photos/cat", "photos/dog")
+    before = load_dataset("photos")
+    ok("train", "--data", "photos", "--kimg", "0.1", *FAST)
+    run = "runs/00000-quick-photos"
+    ok("sample", run, "--n", "4", "-o", "photos/mine.png")
+    ok("sample", run, "--seeds", "3", "-o", "photos/cat/three.PNG")
+    ok("interpolate", run, "--frames", "2", "-o", "photos/dog/strip.png")
+    for _ in range(2):
+        monkeypatch.setattr(own_outputs, "MANY_PNGS", 2)  # from now on the answer is kept in the cache
+        images = load_dataset("photos")
+        assert images.digest == before.digest and images.class_names == ("cat", "dog")
+        (note,) = [note for note in images.notes if "gancli wrote" in note]
+        for name in ("mine.png", "cat/three.PNG", "dog/strip.png"):
+            assert name in note
+    assert len([*(cache_folder() / "own-pngs").iterdir()]) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(own_outputs, "read_start", lambda path: pytest.fail(f"{path} was read again"))
+        assert load_dataset("photos").digest == before.digest
+    ok("train", "--resume", run, "--kimg", "0.2")
+    next((cache_folder() / "own-pngs").iterdir()).write_bytes(b"{")
+    assert load_dataset("photos").digest == before.digest
+
+
+def test_single_pngs_of_gancli_are_read_if_there_are_no_others_or_a_record_lists_them() -> None:
+    write_photos("photos")
+    ok("train", "--data", "photos", "--kimg", "0.1", *FAST)
+    ok("sample", "runs/00000-quick-photos", "--n", "12", "-o", "drawn")
+    Path("copied").mkdir()
+    for path in Path("drawn").glob("seed*.png"):
+        shutil.copy(path, "copied")
+    assert len(load_dataset("copied").images) == 12
+    shutil.copy("photos/00.png", "drawn/extra.png")
+    assert len(load_dataset("drawn").images) == 13
+
+
+def test_a_run_whose_data_holds_its_own_pngs_as_pictures_resumes() -> None:
+    """Older versions read them."""
+    write_photos("photos")
+    ok("train", "--data", "photos", "--kimg", "0.1", *FAST)
+    ok("sample", "runs/00000-quick-photos", "--n", "1", "--grid", "1x1", "-o", "photos/mine.png")
+    older = load_dataset("photos", TransformOptions(use_splits=False))
+    assert len(older.images) == 16
+    assert load_recorded_dataset("photos", TransformOptions(), older.digest).digest == older.digest

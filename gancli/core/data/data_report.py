@@ -33,7 +33,8 @@ class DataReport:
     """The files of a data set. kinds, modes, sizes: number of files of each, most frequent first.
 
     done: one sentence for each conversion of the pictures. faults: name and reason of each bad file. skipped: one
-    sentence about the bad files, () if there are none. n_transparent: pictures with transparency.
+    sentence about the bad files, () if there are none. n_transparent: pictures with transparency. bits: that 16-bit
+    pictures are scaled from.
     """
 
     kinds: dict[str, int]
@@ -48,6 +49,7 @@ class DataReport:
     duplicates: Copies
     cache: str
     n_transparent: int = 0
+    bits: int = 16
 
 
 def format_faults(faults: Iterable[tuple[str, str]], most: int) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageChops, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from gancli.core.data import fast_png
+from gancli.core.data import deep_pixels, fast_png
 from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError
 
@@ -36,6 +37,7 @@ MODE_NAMES = {
     "I": "32-bit",
     "F": "float",
 }
+DEEP_COLOURS = ("RGB", "RGBX", "RGBA")  # 16-bit layouts whose bytes Pillow can decode separately
 UNSUPPORTED_MODES = ("I", "F", "LAB")  # Pillow modes with more than 8 bits, or with colours other than RGB
 NOT_A_PICTURE = "not a known picture format; convert it to PNG, or delete it"
 UNSUPPORTED_LAYOUT = "unsupported pixel layout; save it as PNG"
@@ -58,12 +60,14 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Facts from the header of a picture file.
+    """Facts from the header of a picture file, and two that `resize.decode_image` measures.
 
     kind: a key of IMAGE_FORMATS. width, height: after turning it upright.
     mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: its mode or palette is grey.
     is_oriented: EXIF turns or mirrors it. has_profile: it has a colour profile, which is ignored.
     has_more_frames: it is an animation or has several pages, of which only the first is used.
+    bits: number of bits, 8 to 16, that the values of a 16-bit picture use; 0 for other pictures and if not measured.
+    hidden_on: names of backgrounds that hide its ink; None without transparent places and if not measured.
     """
 
     kind: str
@@ -75,9 +79,15 @@ class ImageHeader:
     has_profile: bool = False
     has_alpha: bool = False
     has_more_frames: bool = False
+    bits: int = 0
+    hidden_on: tuple[str, ...] | None = None
+
+    @property
+    def is_deep(self) -> bool:
+        return self.mode.startswith("16-bit")
 
 
-PixelLoader = Callable[[], Image.Image]
+PixelLoader = Callable[[int], tuple[Image.Image, int]]
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -85,8 +95,9 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
     """Read the header; also return a function that loads the pixels upright, with mode L, LA, RGB or RGBA.
 
     data: a file's bytes, or pixels [H, W] or [H, W, 1 or 3].
-    16-bit values keep their high byte; CMYK becomes RGB. This function and the returned one raise
-    DataError("what is wrong; what to do").
+    The returned function takes the number of bits, 8 to 16, that 16-bit values are scaled from; 16 keeps their high
+    byte. It also returns the number of bits that the picture uses, 0 if it is not a 16-bit one. CMYK becomes RGB.
+    Both functions raise DataError("what is wrong; what to do").
     """
     if isinstance(data, np.ndarray):
         return open_array(data)
@@ -103,7 +114,7 @@ def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
     header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
-    return header, lambda: Image.fromarray(pixels.reshape(height, width) if is_grey else pixels)
+    return header, lambda bits: (Image.fromarray(pixels.reshape(height, width) if is_grey else pixels), 0)
 
 
 def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
@@ -120,7 +131,16 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
         has_alpha="A" in file.mode or b"tRNS" in file.chunks,
         has_more_frames=file.chunks.get(b"acTL", b"")[:4] > b"\0\0\0\1",
     )
-    return header, lambda: rotate_upright(file.load(), turn)
+
+    def load(bits: int) -> tuple[Image.Image, int]:
+        image, n_used = file.load(), 0
+        if file.depth == 16:
+            n_used = deep_pixels.count_bits(image)
+            if bits < 16:
+                image = deep_pixels.scale_to_8_bits(image, file.load_low_bytes(), bits)
+        return rotate_upright(image, turn), n_used
+
+    return header, load
 
 
 def open_jpeg(data: bytes) -> tuple[ImageHeader, PixelLoader]:
@@ -159,22 +179,50 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
             has_more_frames=getattr(image, "is_animated", False),
         )
 
-    def load() -> Image.Image:
+    def load(bits: int) -> tuple[Image.Image, int]:
         with translate_pillow_errors():
             if image.mode in UNSUPPORTED_MODES or is_signed:
                 raise DataError(f"{header.mode} instead of 8-bit or 16-bit grey or RGB; convert it")
             if is_misread:  # such as 16 bits in one plane per colour, which Pillow reads as 8 bits
                 raise DataError(UNSUPPORTED_LAYOUT)
+            low_layout = low_byte_layout(layout)
             image.load()
             if not image.mode.startswith("I;16"):
                 loaded = to_plain_mode(image)
+                n_used = deep_pixels.count_bits(loaded) if low_layout else 0
+                if n_used and bits < 16:
+                    loaded = deep_pixels.scale_to_8_bits(loaded, load_low_bytes(reader, data, low_layout), bits)
             else:
-                loaded = Image.fromarray((np.asarray(image) >> (4 if layout == "I;12" else 8)).astype(np.uint8))
+                values = np.asarray(image) << (4 if layout == "I;12" else 0)
+                loaded = Image.fromarray((values >> 8).astype(np.uint8))
+                n_used = 0 if layout == "I;12" else deep_pixels.count_bits(loaded)
+                if n_used and bits < 16:
+                    low = Image.fromarray((values & 255).astype(np.uint8))
+                    loaded = deep_pixels.scale_to_8_bits(loaded, low, bits)
                 if tags.get(PHOTOMETRIC) == 0:
                     loaded = ImageChops.invert(loaded)  # 0 is white in these files, and Pillow does not invert them
-            return loaded if is_tiff else rotate_upright(loaded, turn)  # Pillow turns TIFF files itself
+            return loaded if is_tiff else rotate_upright(loaded, turn), n_used  # Pillow turns TIFF files itself
 
     return header, load
+
+
+def low_byte_layout(layout: str) -> str:
+    """Return the layout with which Pillow decodes the low bytes of 16-bit colours; "" if there is none."""
+    kind, _, order = layout.partition(";16")
+    native, other = ("L", "B") if sys.byteorder == "little" else ("B", "L")
+    opposite = {"L": "B", "B": "L", "N": other, native: other}
+    return f"{kind};16{opposite[order]}" if kind in DEEP_COLOURS and order in opposite else ""
+
+
+def load_low_bytes(reader: type[Image.Image], data: bytes, layout: str) -> Image.Image:
+    """Decode a file with another layout of its pixels, which selects their low bytes."""
+    image: Any = reader(io.BytesIO(data))  # type: ignore[call-arg]
+    for place, tile in enumerate(image.tile):
+        arguments = (layout, *tile[3][1:])
+        # Pillow 11 made tiles named tuples.
+        image.tile[place] = tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
+    image.load()
+    return to_plain_mode(image)
 
 
 def has_too_many_scans(data: bytes) -> bool:

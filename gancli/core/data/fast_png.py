@@ -21,7 +21,7 @@ DAMAGED = "damaged; copy it again or save it in another program"
 KEPT_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL"}
 MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-
+LOW_BYTE_LAYOUTS = {"L": "L;16", "RGB": "RGB;16L", "RGBA": "RGBA;16L"}  # Pillow takes the second byte as the high one
 PLAIN_CHUNKS = {b"IHDR", b"PLTE", b"IDAT"}
 HIGHEST_FILTER = 4
 NOT_INTERLACED = ((0, 0, 1, 1),)
@@ -46,18 +46,29 @@ class Png:
     def load(self) -> Image.Image:
         """Decode the pixels to mode L, LA, RGB or RGBA; 16-bit values keep their high byte. Raises DataError."""
         mode, layout = pillow_modes(self.mode, self.depth)
-        # Pillow undoes the row filters but accepts only zlib data, so wrap the rows in zlib without compressing them.
-        rows = zlib.compress(inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0)
-        try:
-            image = Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
-        except ValueError as err:
-            raise DataError(DAMAGED) from err
+        image = self.decode_rows(mode, layout)
         transparent = self.chunks.get(b"tRNS")
         if mode == "P":
             return apply_palette(image, self.palette, transparent)
         if mode == "1":
             image = image.convert("L")
         return image if transparent is None else apply_transparent_colour(image, transparent, self.depth)
+
+    def load_low_bytes(self) -> Image.Image:
+        """Decode the low bytes of 16-bit values to the mode of `load`. Raises DataError."""
+        if self.mode == "LA":  # Pillow has no such layout, so decode all four bytes of a pixel
+            _, grey, _, alpha = self.decode_rows("RGBA", "RGBA").split()
+            return Image.merge("RGBA", (grey, grey, grey, alpha))
+        return self.decode_rows(self.mode, LOW_BYTE_LAYOUTS[self.mode])
+
+    def decode_rows(self, mode: str, layout: str) -> Image.Image:
+        """Decode the pixels to a mode of Pillow. layout: Pillow's name for the bytes of a pixel. Raises DataError."""
+        # Pillow undoes the row filters but accepts only zlib data, so wrap the rows in zlib without compressing them.
+        rows = zlib.compress(inflate_rows(self.chunks[b"IDAT"], self.n_bytes()), level=0)
+        try:
+            return Image.frombytes(mode, (self.width, self.height), rows, "zip", layout, self.is_interlaced)
+        except ValueError as err:
+            raise DataError(DAMAGED) from err
 
     def n_bytes(self) -> int:
         """Return the size of all rows, including one filter byte per row."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gancli import platform
 from gancli.core import rng
-from gancli.core.data import archive, idx, pixel_cache, transform
+from gancli.core.data import archive, idx, pixel_cache, statistics, transform
 from gancli.core.data.cache_files import BAD_FILES
 from gancli.core.data.data_report import DataReport, format_faults
 from gancli.core.data.dataset import FEWEST_IMAGES, FEWEST_TO_HOLD_OUT, ImageSet, few_images_note, tensors_digest
@@ -214,7 +214,8 @@ def describe_bad_files(source: ImageSource, cached: PixelCache) -> str:
 def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOptions) -> list[str]:
     """Return notes on the pictures to show before training."""
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
-    if cached.index.target.channels == 3 and not options.channels and is_colourless(cached):
+    is_asked = cached.index.target.channels == 3 and not options.channels
+    if is_asked and is_colourless(cached) and not statistics.show_nothing(cached.images):
         notes.append("all pictures are stored in colour but look grey; add --channels 1 to train faster")
     if len(source) < FEWEST_TO_HOLD_OUT and source.held is None:
         notes.append(few_images_note(source.path.name, len(cached.rows)))
@@ -233,6 +234,7 @@ def picture_report(source: ImageSource, cached: PixelCache, options: TransformOp
         **transform.header_summary(cached.headers),
         fit=cached.index.target.fit,
         background=cached.index.target.background,
+        bits=cached.index.target.bits,
         done=tuple(transform.transform_notes(cached.headers, cached.index.target, options)),
         n_files=len(source),
         faults=tuple((source.name(row), reason) for row, reason in cached.index.faults),

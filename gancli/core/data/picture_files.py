@@ -17,6 +17,7 @@ from gancli.core.data import archive, labels, own_outputs
 from gancli.core.data.decode import ACCEPTED_FORMATS_HINT, EXTENSIONS
 from gancli.core.data.source import ImageSource
 from gancli.errors import DataError
+from gancli.files import provenance
 from gancli.wording import format_list
 
 MOST_NAMED = 5
@@ -39,6 +40,19 @@ class FileList:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def without(self, own: Set[str]) -> "FileList":
+        """Move files that gancli wrote from the pictures to the outputs."""
+        if not own:
+            return self
+        kept = [row for row, name in enumerate(self.names) if name not in own]
+        return replace(
+            self,
+            names=[self.names[row] for row in kept],
+            sizes=[self.sizes[row] for row in kept],
+            times=[self.times[row] for row in kept],
+            outputs=(*self.outputs, *sorted(own)),
+        )
 
 
 @dataclass(eq=False)
@@ -103,6 +117,24 @@ class PictureFiles(ImageSource):
 
 
 class PictureFolder(PictureFiles):
+    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
+        """Also skip single PNGs that gancli wrote, unless the folder's record lists them or there are no others.
+
+        Older versions read them, so they are kept without use_splits.
+        """
+        files = self.files.without(self.find_own_pngs()) if use_splits else self.files
+        mean_bytes = sum(files.sizes) // max(len(files), 1)
+        chosen = replace(self, files=files, mean_bytes=mean_bytes)
+        return super(PictureFolder, chosen).for_training(conditional=conditional, use_splits=use_splits)
+
+    def find_own_pngs(self) -> set[str]:
+        """Return the single PNGs to skip; empty if there are no other pictures."""
+        names = self.files.names
+        stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
+        stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
+        own = own_outputs.find_own_pngs(self.path, names, stamp.hexdigest()) - provenance.recorded_files(self.path)
+        return own if len(own) < len(names) else set()
+
     def read(self, row: int) -> bytes:
         return archive.read_file_bytes(f"{self.path}/{self.files.names[row]}")
 

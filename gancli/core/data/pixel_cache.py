@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from gancli import platform
-from gancli.core.data import cache_files, dataset, transform
+from gancli.core.data import cache_files, dataset, first_look, transform
 from gancli.core.data.cache_files import (
     BAD_FILES,
     CACHE_VERSION,
@@ -81,30 +82,64 @@ def load_or_build_cache(
     verify: compare all pixels of a complete cache with its digest, at about 1 GB/s. Raises DataError.
     """
     root = cache_folder() / "pictures"
-    pixel_options = {k: v for k, v in dataclasses.asdict(options).items() if k not in NON_PIXEL_OPTIONS}
-    key = [CACHE_VERSION, str(source.path), pixel_options]
-    place = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    place, *others = cache_places(source, options)
     folder = root / f"{place}-{source.stamp[:16]}"
     labels = None if source.labels is None else torch.from_numpy(source.labels)
     held = dataset.heldout_mask(len(source), labels).numpy() if source.held is None else source.held
     with translate_os_errors(root), cache_lock(root / f"{place}.lock", progress):
         notes: tuple[str, ...] = ()
-        if (folder / INDEX).exists():
+        for name in (place, *others):
+            usable = root / f"{name}-{source.stamp[:16]}"
             try:
-                cached = open_cache(folder, source, held, verify=verify)
-                if not source.can_read(cached.index.unread):
-                    return cached
-                notes = (
-                    "some files that could not be read before can be read now, so all pictures were decoded again",
-                )
+                if usable != folder and not holds_same_pixels(usable, options):
+                    continue
+                if (usable / INDEX).exists():
+                    cached = open_cache(usable, source, held, verify=verify)
+                    if not source.can_read(cached.index.unread):
+                        return cached
+                    notes = (
+                        "some files that could not be read before can be read now, so all pictures were decoded again",
+                    )
+                    remove_cache(usable)
             except DAMAGE_ERRORS:
-                notes = (f"the cache {folder} was damaged, so all pictures were decoded again",)
-            remove_cache(folder)
+                notes = (f"the cache {usable} was damaged, so all pictures were decoded again",)
+                remove_cache(usable)
         build_cache(source, options, held, folder, progress)
-        for other in root.glob(f"{place}-*"):
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
+        for name in (place, *others):
+            for stale in root.glob(f"{name}-*"):
+                if not stale.name.endswith(source.stamp[:16]):
+                    shutil.rmtree(stale, ignore_errors=True)
         return dataclasses.replace(open_cache(folder, source, held), notes=notes)
+
+
+def cache_places(source: ImageSource, options: TransformOptions) -> list[str]:
+    """Return the names of the caches that may hold these pictures, without stamps; the first is that of the options.
+
+    A run looks for the background and the bits; when it is resumed, they are given. The same cache serves both.
+    """
+    backgrounds = dict.fromkeys((options.background, None, first_look.BLACK))
+    bits = dict.fromkeys((options.bits, 0, first_look.MOST_BITS))
+    places = []
+    for pair in itertools.product(backgrounds, bits):
+        values = dataclasses.asdict(dataclasses.replace(options, background=pair[0], bits=pair[1]))
+        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == first_look.MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
+        key = [CACHE_VERSION, str(source.path), {k: v for k, v in values.items() if k not in omitted}]
+        places.append(hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16])
+    return places
+
+
+def holds_same_pixels(folder: Path, options: TransformOptions) -> bool:
+    """Whether a complete cache of other options holds what these options would make. Raises one of DAMAGE_ERRORS."""
+    if not (folder / INDEX).exists():
+        return False
+
+    def is_known(header: ImageHeader) -> bool:  # the caches of older versions lack the measured facts
+        is_background_known = options.background is not None or not header.has_alpha
+        return is_background_known and (options.bits > 0 or not header.is_deep)
+
+    index = cache_files.read_index(folder)
+    is_measured = all(map(is_known, index.headers))
+    return is_measured and transform.choose_transform(index.headers, options) == index.target
 
 
 def remove_cache(path: Path) -> None:
@@ -154,8 +189,8 @@ def build_cache(
 ) -> None:
     """Decode all pictures, then write the index.
 
-    Resolution and channels depend on all pictures. They are guessed from a sample first; if the guess was wrong, which
-    is rare, all pictures are decoded a second time.
+    Resolution, channels, background and bits depend on all pictures. They are guessed from a sample first; if the guess
+    was wrong, which is rare, all pictures are decoded a second time.
     """
     writer = cache_files.continue_cache(folder, held)
     if writer is None:

@@ -1,11 +1,13 @@
 """Decode one picture file and fit it to a given size and channels. Needs no torch."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from gancli.config import FitName, TrainConfig, parse_colour
+from gancli.config import FitName, TrainConfig
+from gancli.core.data import first_look
 from gancli.core.data.decode import ImageHeader, Pixels, open_image
 from gancli.errors import DataError
 
@@ -16,13 +18,15 @@ EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB",
 class Transform:
     """The conversion of pictures to one size.
 
-    channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture.
+    channels: 1 or 3. background: RGB, shown in transparent places and around a padded picture. bits: 16-bit pictures
+    use this many bits, 8 to 16; larger values become white.
     """
 
     resolution: int
     channels: int
     fit: FitName = TrainConfig.fit
-    background: tuple[int, int, int] = parse_colour(TrainConfig.background)
+    background: tuple[int, int, int] = (0, 0, 0)
+    bits: int = 16
 
     @property
     def mode(self) -> str:
@@ -37,12 +41,30 @@ def read_image_header(data: bytes | Pixels) -> ImageHeader:
 def decode_image(data: bytes | Pixels, target: Transform) -> tuple[Pixels, ImageHeader]:
     """Decode a file, or an array [H, W] or [H, W, 1 or 3] -> uint8 [R, R, C], possibly read-only, and its header.
 
-    The picture is turned upright as its EXIF says. Only its first frame is used. 16-bit values keep their high byte, so
-    they are scaled, not clipped. CMYK becomes RGB, transparent places show the background, colour profiles are ignored.
-    Raises DataError("what is wrong; what to do").
+    The picture is turned upright as its EXIF says. Only its first frame is used. 16-bit values are scaled from the
+    target's bits. CMYK becomes RGB, transparent places show the background, colour profiles are ignored. The header
+    includes the measured facts. Raises DataError("what is wrong; what to do").
     """
+    image, header = load_measured(data, target.bits)
+    return image_to_array(fit_image(flatten_alpha(image, target), target)), header
+
+
+def load_measured(data: bytes | Pixels, bits: int) -> tuple[Image.Image, ImageHeader]:
+    """Load a picture with mode L, LA, RGB or RGBA, and its header with the measured facts. Raises DataError."""
     header, load = open_image(data)
-    return image_to_array(fit_image(flatten_alpha(load(), target), target)), header
+    image, n_used = load(bits)
+    hidden_on = None
+    if "A" in image.mode:
+        hidden_on = first_look.find_hiding_backgrounds(image, 2.0 ** (bits - n_used) if n_used else 1.0)
+    if n_used or hidden_on is not None:
+        header = dataclasses.replace(header, bits=n_used, hidden_on=hidden_on)
+    return image, header
+
+
+def measure_image(data: bytes | Pixels) -> ImageHeader:
+    """Read the header of a picture; decode pixels only if there is something to measure. Raises DataError."""
+    header, _ = open_image(data)
+    return load_measured(data, 16)[1] if header.has_alpha or header.is_deep else header
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:
@@ -52,11 +74,11 @@ def decode_exact(data: bytes | Pixels) -> Pixels:
     transparency.
     """
     header, load = open_image(data)
-    if header.mode.startswith("16-bit"):
+    if header.is_deep:
         raise DataError("16-bit; convert it to 8-bit")
     if header.mode not in EXACT_MODES:
         raise DataError(f"{header.mode} instead of 8-bit grey or RGB; convert it")
-    image = load()
+    image, _ = load(16)
     if "A" in image.mode and image.getchannel("A").getextrema() != (255, 255):
         raise DataError("transparent in places; save it without transparency")
     is_grey = header.is_grey and header.mode != "palette"

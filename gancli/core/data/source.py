@@ -3,10 +3,10 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ SAMPLE_IMAGES, SAMPLE_BYTES = 256, 1 << 26
 TASK_IMAGES, TASK_BYTES = 256, 1 << 23
 THREADED_BYTES = 1 << 12  # smaller files spend more time in Python than in the decoder, so threads do not help
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 ClassLabels = npt.NDArray[np.int64]
 Fault = tuple[int, str]
 
@@ -82,21 +84,27 @@ class ImageSource(ABC):
         """Return the source with labels, notes and stamp. Raises DataError if it is not training data.
 
         conditional: also raise DataError for invalid labels; otherwise they are ignored. use_splits: hold out the
-        images of a test folder next to a training folder.
+        images of a test folder next to a training folder. Without it, read everything that older versions read.
         """
 
     def rows_to_score(self) -> Sequence[int]:
         return range(len(self))
 
     def sample_headers(self) -> Counter[ImageHeader]:
-        """Read the headers of a random sample of the images."""
-        headers, n_bytes = Counter[ImageHeader](), 0
+        """Read the headers of a random sample of the images, and measure these images, on all cores."""
         order = range(1) if self.is_sequential else np.random.default_rng(0).permutation(len(self))[:SAMPLE_IMAGES]
-        for row in order:
-            with contextlib.suppress(DataError):
+
+        def measure(row: int) -> tuple[ImageHeader | None, int]:
+            try:
                 data = self.read(int(row))
-                headers[resize.read_image_header(data)] += 1
-                n_bytes += len(data)
+                return resize.measure_image(data), len(data)
+            except (DataError, MemoryError):  # decoding all images reports it
+                return None, 0
+
+        headers, n_bytes = Counter[ImageHeader](), 0
+        for header, size in self.map_tasks(measure, order):
+            headers += Counter([header] if header else [])
+            n_bytes += size
             if n_bytes > SAMPLE_BYTES:
                 break
         return headers
@@ -109,18 +117,23 @@ class ImageSource(ABC):
                 return True
         return False
 
+    def map_tasks(self, function: Callable[[Item], Result], tasks: Iterable[Item]) -> Iterator[Result]:
+        """Apply a function that reads images to each task, in order, on all cores if that is faster."""
+        if self.is_sequential or self.mean_bytes < THREADED_BYTES:
+            return map(function, tasks)
+        return map_in_threads(function, tasks, devices.count_cores())
+
     def decode(self, target: Transform, start: int = 0) -> Iterator[DecodedBlock]:
         """Decode all images from `start` on, in order, on all cores if that is faster. Raises DataError."""
         largest = max(target.channels * target.resolution**2, self.mean_bytes, 1)
         per_task = max(1, min(TASK_IMAGES, TASK_BYTES // largest))
         tasks = (range(row, min(row + per_task, len(self))) for row in range(start, len(self), per_task))
-        is_serial = self.is_sequential or self.mean_bytes < THREADED_BYTES
 
         def decode(rows: range) -> DecodedBlock:
             return decode_block(self, rows, target)
 
         try:
-            yield from map(decode, tasks) if is_serial else map_in_threads(decode, tasks, devices.count_cores())
+            yield from self.map_tasks(decode, tasks)
         except MemoryError as err:
             raise DataError(f"not enough memory to decode {self.path}; make huge pictures smaller") from err
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from gancli.core.data.data_report import Copies, DataReport, find_copies
 from gancli.core.data.dataset import ImageSet
+from gancli.core.data.first_look import FEWEST_BITS
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
@@ -97,21 +99,36 @@ def pixel_warnings(data: ImageSet) -> list[str]:
 
     Looks at up to 500 training images, evenly spaced.
     """
-    n = len(data.images)
-    rows = np.unique(np.linspace(0, n - 1, min(n, MOST_LOOKED_AT)).astype(np.int64))
-    looked_at = data.images[rows].flatten(2).numpy()  # [n,C,pixels]
-    n_flat = int((np.ptp(looked_at, axis=2).max(axis=1) < FLAT_RANGE).sum())
-    low, high = level_range(looked_at)
+    looked_at = choose_images(data.images)
+    n, n_flat, (low, high) = len(looked_at), count_flat(looked_at), level_range(looked_at)
     n_different = len({image.tobytes() for image in looked_at})
-    which = "training images" if len(rows) == n else "training images looked at"
-    share = f"of {len(rows):,} {which}"
-    if 2 * n_flat > len(rows):
+    which = "training images" if n == len(data.images) else "training images looked at"
+    share = f"of {n:,} {which}"
+    if 2 * n_flat > n:
         return [f"{n_flat:,} {share} are nearly one colour; {advice_on_contrast(data, low, high)}"]
     if high - low < FEW_LEVELS:
         return [f"the {which} use only the levels {low} to {high} of 0 to 255; {advice_on_contrast(data, low, high)}"]
-    if 2 * n_different <= len(rows):
+    if 2 * n_different <= n:
         return [f"only {n_different:,} {share} are different; remove the copies, or add other images"]
     return []
+
+
+def choose_images(images: Tensor) -> npt.NDArray[np.uint8]:
+    """Return up to MOST_LOOKED_AT evenly spaced images [n,C,pixels] of uint8 [N,C,H,W]."""
+    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), MOST_LOOKED_AT)).astype(np.int64))
+    return np.asarray(images[rows].flatten(2))
+
+
+def count_flat(images: npt.NDArray[np.uint8]) -> int:
+    """Return the number of images [n,C,pixels] that are nearly one colour."""
+    return int((np.ptp(images, axis=2).max(axis=1) < FLAT_RANGE).sum())
+
+
+def show_nothing(images: Tensor) -> bool:
+    """Whether most images uint8 [N,C,H,W] are nearly one colour, or all use few levels."""
+    looked_at = choose_images(images)
+    low, high = level_range(looked_at)
+    return 2 * count_flat(looked_at) > len(looked_at) or high - low < FEW_LEVELS
 
 
 def level_range(pixels: npt.NDArray[np.uint8]) -> tuple[int, int]:
@@ -130,8 +147,8 @@ def advice_on_contrast(data: ImageSet, low: int, high: int) -> str:
             return (
                 f"transparent files look like this if their colour is that of the background: try --background {other}"
             )
-    if report and any(mode.startswith("16-bit") for mode in report.modes):
-        return "16-bit files look like this if they use only low values: scale them to 0 to 65,535"
+    if report and report.bits > FEWEST_BITS and any(mode.startswith("16-bit") for mode in report.modes):
+        return f"16-bit files look like this if most values are low: try --bits lower than {report.bits}"
     return "check that --data names the right files, and increase their contrast"
 
 

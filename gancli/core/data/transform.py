@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gancli.config import FitName, TrainConfig
+from gancli.core.data import first_look
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.first_look import Colour
 from gancli.core.data.resize import Transform
 from gancli.wording import format_count
 
@@ -18,29 +20,36 @@ LOWEST_AUTO, HIGHEST_AUTO = 16, 64
 class TransformOptions:
     """A user's choices. resolution, channels: 0 chooses them from the pictures. max_bad: bad files that may be skipped.
 
+    background: None chooses it by the ink of transparent pictures. bits: that 16-bit pictures use; 0 finds them.
     conditional: report invalid labels as an error instead of ignoring them. use_splits: as in ImageSource.for_training.
     """
 
     resolution: int = TrainConfig.resolution
     channels: int = 0
     fit: FitName = Transform.fit
-    background: tuple[int, int, int] = Transform.background
+    background: Colour | None = None
+    bits: int = 0
     max_bad: int = TrainConfig.max_bad
     conditional: bool = TrainConfig.conditional
     use_splits: bool = True
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
-    """Choose the resolution and channels of all pictures from their headers; 16 pixels and grey without any."""
+    """Choose what the options leave open from the headers of all pictures.
+
+    Without any pictures: 16 pixels, grey, a black background and 16 bits.
+    """
     resolution = options.resolution or auto_resolution(headers)
-    channels = options.channels or (3 if any(shows_colour(header, options) for header in headers) else 1)
-    return Transform(resolution, channels, options.fit, options.background)
+    background = options.background or first_look.choose_background(headers)
+    bits = options.bits or first_look.choose_bits(headers)
+    is_colour = any(shows_colour(header, options.fit, background) for header in headers)
+    return Transform(resolution, options.channels or (3 if is_colour else 1), options.fit, background, bits)
 
 
-def shows_colour(header: ImageHeader, options: TransformOptions) -> bool:
+def shows_colour(header: ImageHeader, fit: FitName, background: Colour) -> bool:
     """Whether a picture has colour, or shows a coloured background."""
-    is_padded = options.fit == "pad" and header.width != header.height
-    return not header.is_grey or (len({*options.background}) > 1 and (header.has_alpha or is_padded))
+    is_padded = fit == "pad" and header.width != header.height
+    return not header.is_grey or (len({*background}) > 1 and (header.has_alpha or is_padded))
 
 
 def auto_resolution(headers: Counter[ImageHeader]) -> int:
@@ -66,21 +75,39 @@ def is_valid_resolution(side: int) -> bool:
 
 def transform_notes(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> list[str]:
     """Describe each conversion, with the number of pictures that it applies to."""
-    R = target.resolution
+    R, bits = target.resolution, target.bits
     auto = "" if options.resolution else ", a size chosen from the data (change it with --resolution)"
     way = {"crop": "cropped to the middle square", "pad": "padded", "stretch": "stretched"}[target.fit]
     treatments: dict[str, Callable[[ImageHeader], bool]] = {
         f"resized to {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
         f"not square, so {way} (change this with --fit)": lambda header: header.width != header.height,
         "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
-        "transparent, so placed on a background (choose it with --background)": lambda header: header.has_alpha,
-        "reduced from 16 to 8 bits per channel": lambda header: header.mode.startswith("16-bit"),
+        background_note(headers, target.background, options): lambda header: header.has_alpha,
+        bits_note(bits, options): lambda header: bits < 16 and header.bits > 0,
+        f"16-bit with values above {2**bits - 1:,}, which became white (raise --bits)": lambda header: (
+            header.bits > bits
+        ),
+        "reduced from 16 to 8 bits per channel": lambda header: header.is_deep and (bits == 16 or not header.bits),
         "rotated according to their EXIF orientation": lambda header: header.is_oriented,
         "colour profile ignored": lambda header: header.has_profile,
         "only the first of several frames used": lambda header: header.has_more_frames,
     }
     numbers = {text: count_headers(headers, applies) for text, applies in treatments.items()}
     return [f"{format_count(n, 'picture')}: {text}" for text, n in numbers.items() if n]
+
+
+def background_note(headers: Counter[ImageHeader], background: Colour, options: TransformOptions) -> str:
+    """Say on which background transparent pictures are placed, and why if it is not black."""
+    placed = f"transparent, so placed on {first_look.colour_name(background)}"
+    if options.background is None and background != first_look.BLACK:
+        placed += f", because black hides {first_look.count_hidden(headers)['black']:,} of them"
+    return f"{placed} (change this with --background)"
+
+
+def bits_note(bits: int, options: TransformOptions) -> str:
+    """Say how 16-bit pictures that use fewer bits are scaled."""
+    use = "16-bit, so" if options.bits else f"16-bit, but with no value above {2**bits - 1:,}, so"
+    return f"{use} scaled from {bits} to 8 bits (change this with --bits)"
 
 
 def count_headers(headers: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:

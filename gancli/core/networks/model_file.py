@@ -23,14 +23,15 @@ MOST_IMAGES = 2**53  # up to here a float represents every integer
 
 
 class TrainedOn(TypedDict):
-    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and --fit and --background
-    if they are not the defaults."""
+    """Name and digest of a data set, the digest of its clusters if the classes are clusters, and how pictures were
+    prepared: fit, background and bits, unless they are crop, black and 16."""
 
     name: str
     digest: str
     clusters: NotRequired[str]
     fit: NotRequired[FitName]
     background: NotRequired[str]
+    bits: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def parse_model_info(path: Path, meta: Mapping[str, Any]) -> ModelInfo:
     ]
     try:
         check_setting("fit", known.get("fit", TrainConfig.fit))
-        parse_colour(str(known.get("background", TrainConfig.background)))
+        parse_colour(str(known.get("background", "black")))
+        check_setting("bits", str(known.get("bits", 16)))
     except ConfigError as err:
         raise FileFormatError(f"{path} has no valid record of its training data: {err}; {RESTORE_HINT}") from err
     if not all(isinstance(text, str) for text in texts):

@@ -14,7 +14,7 @@ from gancli import platform
 from gancli._version import __version__
 from gancli.config import TrainConfig
 from gancli.core import devices
-from gancli.core.data import clusters, load
+from gancli.core.data import clusters, first_look, load
 from gancli.core.data.dataset import ImageSet, tensors_digest
 from gancli.core.data.load import absolute_path, has_data, ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
@@ -79,6 +79,8 @@ def describe_data(data: ImageSet, *, conditional: bool) -> DataInfo:
         clusters=clusters_digest(data),
         n_skipped=len(report.faults) if report else None,
         n_copies=report.duplicates.n if report else None,
+        background=first_look.colour_name(report.background) if report else None,
+        bits=report.bits if report else first_look.MOST_BITS,
     )
 
 
@@ -142,10 +144,19 @@ def transform_options(config: TrainConfig) -> TransformOptions:
         resolution=config.resolution,
         channels=0 if config.channels == "auto" else int(config.channels),
         fit=config.fit,
-        background=configs.parse_colour(config.background),
+        background=configs.parse_background(config.background),
+        bits=0 if config.bits == "auto" else int(config.bits),
         max_bad=config.max_bad,
         conditional=config.conditional,
     )
+
+
+def recorded_options(record: RunConfig) -> TransformOptions:
+    """Return the settings that convert pictures as a run did, with the background and bits that it chose."""
+    options = transform_options(record.train)
+    colour = record.data.background
+    background = configs.parse_colour(colour) if colour else options.background or first_look.BLACK
+    return dataclasses.replace(options, background=background, bits=record.data.bits)
 
 
 def load_run_images(
@@ -154,7 +165,7 @@ def load_run_images(
     """Load the images of a run. Returns them with their own labels and with labels for training. Raises DataError."""
     train = record.train
     images = load.load_recorded_dataset(
-        record.data.source, transform_options(train), record.data.digest, progress, verify=verify
+        record.data.source, recorded_options(record), record.data.digest, progress, verify=verify
     )
     images = dataclasses.replace(images, name=record.data.name)  # unchanged if its folder was renamed
     trained = clusters.with_training_labels(

@@ -9,8 +9,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from gancli import events, platform
-from gancli.config import TrainConfig, parse_colour
+from gancli.config import TrainConfig
 from gancli.core import devices
+from gancli.core.data import first_look
 from gancli.core.data.dataset import ImageSet
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
@@ -336,8 +337,11 @@ class Trainer:
             known["clusters"] = data.clusters
         if train.fit != TrainConfig.fit:
             known["fit"] = train.fit
-        if parse_colour(train.background) != parse_colour(TrainConfig.background):
-            known["background"] = train.background
+        options = run_config.recorded_options(self.record)
+        if options.background and options.background != first_look.BLACK:
+            known["background"] = first_look.colour_name(options.background)
+        if options.bits < first_look.MOST_BITS:
+            known["bits"] = options.bits
         return model_file.ModelInfo(
             spec=self.engine.spec,
             preset=self.record.preset,

@@ -334,7 +334,7 @@ def test_a_changed_file_makes_a_new_cache_and_the_old_one_goes(folder: Path, cac
     assert int(first.images.sum()) != int(second.images.sum()), "what was mapped before stays as it was"
 
 
-OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "background": (1, 2, 3)}
+OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "background": (1, 2, 3), "bits": 12}
 
 
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(TransformOptions)])

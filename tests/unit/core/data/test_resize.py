@@ -189,6 +189,17 @@ def deep_tiff(*more: tuple[int, int, int, int], samples: int, pixels: bytes, pac
     return tiff(*entries, pixels=table + struct.pack(f"<{n_strips}I", *[size] * n_strips) + pixels)
 
 
+@pytest.mark.parametrize("packed", [1, 8])
+def test_a_16_bit_colour_tiff_is_scaled_from_the_bits_in_use(packed: int) -> None:
+    values = [4095, 256, 255, 16, 15, 0]
+    data = struct.pack("<6H", *values)
+    data = deep_tiff(samples=3, pixels=zlib.compress(data) if packed == 8 else data, packed=packed)
+    for bits in (16, 12, 8):
+        pixels, header = resize.decode_image(data, Transform(2, 3, "stretch", bits=bits))
+        assert header.bits == 12
+        assert pixels[0].ravel().tolist() == [min(value >> bits - 8, 255) for value in values]
+
+
 def test_signed_numbers_are_refused() -> None:
     """Pillow would clip 16 bits at 255, and read 8 bits as unsigned."""
     data = deep_tiff((339, 3, 1, 2), samples=1, pixels=struct.pack("<2h", 300, -5))
