@@ -1,6 +1,6 @@
 """The version of gancli, where it is published and how to install it; importing this imports nothing else."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 REPOSITORY = ""  # web address of the source code on GitHub; empty until gancli is published (docs/dev/releasing.md)
 
 

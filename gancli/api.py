@@ -26,6 +26,7 @@ from gancli.files.scores import Evaluation, Score
 from gancli.metrics.suite import check_metric_names
 from gancli.workflows import evaluation, notebook, sampling, training
 from gancli.workflows.evaluation import ScoredSource
+from gancli.workflows.live import show_in_notebook, stop_on_interrupt
 
 __all__ = ["Evaluation", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
 
@@ -74,6 +75,7 @@ def train(
     resume: str | Path | None = None,
     init: str | Path | None = None,
     log: str | None = None,
+    live: bool = True,
     on_event: Callable[[events.Event], None] | None = None,
     **settings: Any,
 ) -> Run:
@@ -84,9 +86,11 @@ def train(
     (seconds) or "60s".
     resume: a run to continue, or to extend with kimg or epochs. init: a run or model file to start from.
     log: a tracker: "tensorboard", or one that you added to gancli.trackers.registry.TRACKERS.
+    live: in a notebook, show progress, curves and the newest samples during training.
     on_event: called with each event of gancli.events. If it raises StopIteration, training ends after the current step
     and saves everything.
-    Warnings and notes go to the logger "gancli".
+    Warnings and notes go to the logger "gancli". Ctrl-C, or the stop button of a notebook, saves everything after the
+    current step and then raises KeyboardInterrupt.
     Raises ConfigError, DataError, RunError and other subclasses of GancliError. Each message is one line and tells you
     how to fix the problem.
     """
@@ -97,12 +101,12 @@ def train(
         raise ConfigError("resume and init cannot be combined; give one")
     if resume is not None:
         run = RunDir.find(Path(resume), Path(outdir))
-        with run.lock():
+        with show_in_notebook(run, is_wanted=live) as show, run.lock():
             trainer = training.reopen_run(run, preset, asked, log=log)
             log_notes(trainer.notes)
             if trainer.is_finished:
                 trainer.restore_files()
-            run_to_end(trainer, on_event)
+            run_to_end(trainer, show, on_event)
         return Run(run.path)
     name, config, sources = presets.resolve_config(preset, {}, asked)
     pretrained = finetune.load_pretrained(Path(init), Path(outdir)) if init is not None else None
@@ -110,13 +114,18 @@ def train(
     plan.rehearse(always=False)
     log_notes([*(pretrained.notes if pretrained else ()), *plan.notes])
     run = RunDir.create(Path(outdir), plan.folder)
-    with run.remove_if_unsaved(), run.lock():
-        run_to_end(plan.create_trainer(run), on_event)
+    with show_in_notebook(run, is_wanted=live) as show, run.remove_if_unsaved(), run.lock():
+        run_to_end(plan.create_trainer(run), show, on_event)
     return Run(run.path)
 
 
-def run_to_end(trainer: Trainer, on_event: Callable[[events.Event], None] | None) -> None:
-    """Train to the end, or until on_event stops it; then draw the plots, the film and the report."""
+def run_to_end(
+    trainer: Trainer, show: Callable[[events.Event], None], on_event: Callable[[events.Event], None] | None
+) -> None:
+    """Train to the end, or until on_event or an interrupt stops it; then draw the plots, the film and the report.
+
+    show: displays events. An interrupt is raised again after that.
+    """
 
     def handle(event: events.Event) -> None:
         if isinstance(event, events.Warned):
@@ -126,9 +135,15 @@ def run_to_end(trainer: Trainer, on_event: Callable[[events.Event], None] | None
                 on_event(event)
         except StopIteration:
             trainer.stop()
+        show(event)
 
-    training.run_trainer(trainer, handle, logger.warning)
+    with stop_on_interrupt(trainer.stop) as interrupts:
+        training.run_trainer(trainer, handle, logger.warning)
     training.draw_run_outputs(trainer.run_dir)
+    if interrupts:
+        if not trainer.is_finished:
+            logger.warning("stopped; continue with gancli.train(resume=%r)", str(trainer.run_dir.path))
+        raise KeyboardInterrupt
 
 
 def log_notes(notes: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,9 @@ os.environ.update(NO_COLOR="1", TERM="dumb", COLUMNS="100", OMP_NUM_THREADS="1")
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 3
 SLOW = re.compile(  # files whose tests train, or take seconds, for example to start processes
-    r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|interpolate|library|log|one_picture|places|"
-    r"preview|processes|render|report|runs|sample|shown_commands|train)\.py|"
-    r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|precision|trainer|trial)\.py|"
+    r"cli/test_(animate|doctor|dry_run|errors|evaluate|fashion_mnist|init|interpolate|library|live|log|one_picture|"
+    r"places|preview|processes|render|report|runs|sample|shown_commands|train)\.py|"
+    r"unit/core/training/test_(adam|autotune|broken_runs|checkpoint|finetune|gpu|precision|trainer|trial)\.py|"
     r"unit/(core/test_distributed|core/data/test_pixel_cache|export/test_onnx|metrics/test_(features|frechet|kernel)|"
     r"report/test_(page|plots))\.py|"
     r"strangers/test_(evaluate_data|home_folder|images_without_content|moved_data|own_outputs|splits)\.py|"
@@ -33,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden",
         action="store_true",
         help="write tests/golden/*.json and tests/cli/errors.txt from what is computed now",
+    )
+    parser.addoption(
+        "--gpu-device",
+        choices=("auto", "cuda", "mps", "cpu"),
+        default="auto",
+        help="device of tests marked gpu; cpu tries the tests themselves, except those that need CUDA",
     )
 
 
@@ -104,6 +111,28 @@ def tiny_idx(tmp_path: Path) -> Path:
         (folder / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes((n, 8, 8), pixels))
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes((n,), labels))
     return folder
+
+
+@pytest.fixture
+def gpu(request: pytest.FixtureRequest) -> Any:
+    """The device of tests marked gpu, a torch.device; skips the test if there is none."""
+    import torch
+
+    name = request.config.getoption("--gpu-device")
+    if name == "auto":
+        is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        name = next((device for device, is_available in is_there.items() if is_available), None)
+    if name is None:
+        pytest.skip("there is no CUDA or MPS device")
+    return torch.device(name)
+
+
+@pytest.fixture
+def cuda(gpu: Any) -> Any:
+    """The device of tests that need CUDA."""
+    if gpu.type != "cuda":
+        pytest.skip(f"needs CUDA, not {gpu.type}")
+    return gpu
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ Fps = Annotated[float, typer.Option("--fps", help="Frames per second.")]
 Outdir = Annotated[Path, typer.Option("--outdir", help="Folder that holds the numbered run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
+Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some samples in a colour terminal.")]
 Source = Annotated[
     Path | None,
     typer.Argument(

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.color import Color
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment, Segments
 from rich.style import Style
 
+from gancli.errors import RunError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gancli.core.networks.model_file import Model
     from gancli.core.sampling.generate import SampleRequest
     from gancli.core.sampling.write import GridShape
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 HALF_BLOCK = "\N{UPPER HALF BLOCK}"
 MOST_LINES = 24
 SMALLEST = 12  # pixels per side; smaller images show too little
+LIVE_ROWS = 2  # rows of images above a bar
+LEAST_WIDTH, LEAST_HEIGHT = 60, 24  # smaller terminals show no images above a bar
 
 
 def can_show(console: Console) -> bool:
@@ -98,3 +104,45 @@ def half_block_segments(picture: "Picture") -> Iterator[Segment]:
 @functools.cache
 def segment_style(above: tuple[int, int, int], below: tuple[int, int, int]) -> Style:
     return Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))
+
+
+class LiveSamples:
+    """The first rows of a run's newest frame, small enough for a live display. side: pixels of an image in a frame."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.frame: tuple[Path, Picture] | None = None
+        self.drawn: tuple[Path, int] | None = None
+        self.lines: list[Segment] = []
+
+    @property
+    def path(self) -> "Path | None":
+        return self.frame[0] if self.frame else None
+
+    def show(self, path: "Path") -> None:
+        """Show this frame from now on; a file that cannot be read is ignored."""
+        from gancli.files import image_io
+
+        with contextlib.suppress(RunError):
+            self.frame = path, image_io.read_png(path)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        frame, (width, height) = self.frame, console.size
+        if frame is None or width < LEAST_WIDTH or height < LEAST_HEIGHT:
+            return
+        path, picture = frame
+        columns = min(picture.shape[1] // self.side, width // min(self.side, SMALLEST))
+        if (path, columns) != self.drawn:
+            small = thumbnail_grid(picture, self.side, columns)
+            self.lines, self.drawn = list(Segment.simplify(half_block_segments(small))), (path, columns)
+        yield Segments(self.lines)
+
+
+def thumbnail_grid(picture: "Picture", side: int, columns: int) -> "Picture":
+    """Return the first rows and columns of a grid of images of `side` pixels, each reduced to SMALLEST pixels."""
+    import numpy as np
+    from PIL import Image
+
+    rows, small = min(LIVE_ROWS, picture.shape[0] // side), min(side, SMALLEST)
+    shown = Image.fromarray(picture[: rows * side, : columns * side])
+    return np.asarray(shown.resize((columns * small, rows * small), Image.Resampling.BOX))

@@ -9,15 +9,27 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable, RenderableType, RenderHook
+from rich.control import Control
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.segment import ControlType, Segment, Segments
 from rich.table import Column
 
 from gancli import events, platform
+from gancli.cli import preview
 from gancli.errors import make_printable
+from gancli.files.run_folder import RunDir
 from gancli.wording import format_duration, format_significant
 
 if TYPE_CHECKING:
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from gancli.files.scores import ScoreSummary
 
 LOG_EVERY_S = 5.0
+Bar = TypeVar("Bar", bound=Progress)
 
 
 def stderr_console() -> Console:
@@ -69,7 +82,7 @@ def print_resume(trainer: "Trainer", *, extended: bool) -> None:
 
 
 @contextlib.contextmanager
-def show_bar(bar: Progress) -> Iterator[Progress]:
+def show_bar(bar: Bar) -> Iterator[Bar]:
     """Show the bar while the block runs; a closed terminal does not interrupt the block."""
     with contextlib.suppress(OSError):
         bar.start()
@@ -84,18 +97,65 @@ def bar_width(console: Console) -> int:
     return max(4, min(24, console.width - 80))
 
 
+class SamplesBar(Progress):
+    """A progress bar below a grid of samples."""
+
+    def __init__(self, *columns: ProgressColumn, samples: preview.LiveSamples, console: Console) -> None:
+        self.samples = samples
+        super().__init__(*columns, console=console, redirect_stdout=False, expand=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.samples
+        yield from super().get_renderables()
+
+
+class SteadySamples(RenderHook):
+    """Redraws only the line of the bar as long as its samples stay the same, so that these do not flicker.
+
+    If everything is redrawn, the terminal is asked to show it at once ("synchronized output", mode 2026); terminals
+    that cannot do this ignore it.
+    """
+
+    def __init__(self, bar: SamplesBar) -> None:
+        self.bar = bar
+        self.drawn: object = None
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Change what rich prints for a redraw: a control that goes to the top, printed text, and the whole display."""
+        console, samples = self.bar.console, self.bar.samples
+        shown, between = (samples.path, console.size), renderables[1:-1]
+        if shown == self.drawn and all(isinstance(part, Control) for part in between):
+            line = console.render_lines(self.bar.make_tasks_table(self.bar.tasks), pad=False)[0]
+            return [Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)), Segments(line)]
+        self.drawn = shown
+        has_no_width = [(ControlType.CARRIAGE_RETURN,)]  # rich measures the text of a segment without a control
+        begin, end = (Segments([Segment(f"\x1b[?2026{letter}", None, has_no_width)]) for letter in "hl")
+        return [begin, *renderables, end]
+
+
 @contextlib.contextmanager
-def training_display(*, quiet: bool) -> Iterator[Callable[[events.Event], None]]:
-    """Yield a display of events: live on a terminal, else a line every few seconds; if quiet, warnings only."""
+def training_display(*, quiet: bool, sample_px: int | None = None) -> Iterator[Callable[[events.Event], None]]:
+    """Yield a display of events: live on a terminal, else a line every few seconds; if quiet, warnings only.
+
+    sample_px: the resolution of the samples, to show some above the bar; None shows none.
+    """
     console = stderr_console()
     if quiet:
         yield QuietDisplay()
     elif console.is_terminal and not console.is_dumb_terminal:
-        width = bar_width(console)
         text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
-        bar = Progress(BarColumn(bar_width=width), text, console=console, redirect_stdout=False, expand=True)
-        with show_bar(bar):
-            yield LiveDisplay(bar)
+        columns = BarColumn(bar_width=bar_width(console)), text
+        if sample_px and preview.can_show(console):
+            samples = preview.LiveSamples(sample_px)
+            with show_bar(SamplesBar(*columns, samples=samples, console=console)) as bar:
+                console.push_render_hook(SteadySamples(bar))
+                try:
+                    yield LiveDisplay(bar, samples)
+                finally:
+                    console.pop_render_hook()
+        else:
+            with show_bar(Progress(*columns, console=console, redirect_stdout=False, expand=True)) as bar:
+                yield LiveDisplay(bar)
     else:
         yield LogDisplay()
 
@@ -142,11 +202,11 @@ class QuietDisplay:
 
 
 class LiveDisplay(QuietDisplay):
-    """Shows events as a Rich progress bar."""
+    """Shows events as a Rich progress bar. samples: shown above the bar, if given."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, samples: preview.LiveSamples | None = None) -> None:
         super().__init__(bar.console)
-        self.bar = bar
+        self.bar, self.samples = bar, samples
         self.task = bar.add_task("train", total=None, text="")
 
     def __call__(self, event: events.Event) -> None:
@@ -155,6 +215,11 @@ class LiveDisplay(QuietDisplay):
             room = self.bar.console.width - bar_width(self.bar.console) - 1  # a space lies between bar and text
             text = progress_line(event, self.values, self.scored, room)
             self.bar.update(self.task, completed=event.nimg, total=event.total_nimg, text=text)
+        elif self.samples and isinstance(event, events.RunStarted):
+            for path in RunDir(event.run).frame_paths()[-1:]:
+                self.samples.show(path)
+        elif self.samples and isinstance(event, events.FrameSaved):
+            self.samples.show(event.path)
 
 
 class LogDisplay(QuietDisplay):

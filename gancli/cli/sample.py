@@ -72,7 +72,6 @@ Like = Annotated[
         "--like", metavar="FILE.png", help="Recreate this PNG byte for byte from its metadata.", show_default=False
     ),
 ]
-Preview = Annotated[bool, typer.Option("--preview/--no-preview", help="Show some samples in a colour terminal.")]
 
 
 def sample(
@@ -88,7 +87,7 @@ def sample(
     form: Format = None,
     output: Output = None,
     like: Like = None,
-    preview: Preview = True,
+    preview: opt.Preview = True,
     best: opt.Best = False,
     force: opt.Force = False,
     outdir: opt.Outdir = Path("runs"),

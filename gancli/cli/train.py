@@ -67,6 +67,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Check the data, try a few steps, print a full report and stop.")
     ] = False,
+    preview: opt.Preview = True,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     **settings: str | float | None,
@@ -79,7 +80,7 @@ def train(
     """
     opt.check_exclusive(resume=resume, init=init)
     flags = {name: value for name, value in settings.items() if value is not None}
-    asked = TrainRequest(preset, read_toml(config) if config else {}, flags, log, ctx.obj, as_json, quiet)
+    asked = TrainRequest(preset, read_toml(config) if config else {}, flags, log, ctx.obj, preview, as_json, quiet)
     if resume is not None and dry_run:
         raise ConfigError("--dry-run checks a new run; remove --resume")
     begun = None if resume is not None or dry_run else processes.find_interrupted_run(outdir)
@@ -100,6 +101,7 @@ class TrainRequest:
     flags: Settings
     log: str | None
     world: "World | None"
+    preview: bool
     as_json: bool
     quiet: bool
 
@@ -119,7 +121,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
             name, config, sources, start, job=job, log=asked.log, is_survey=dry_run, progress=track, world=world
         )
     if dry_run:
-        print_dry_run(plan, as_json=asked.as_json, quiet=quiet)
+        print_dry_run(plan, asked)
         return
     trial = plan.rehearse(always=not quiet)
     if quiet:
@@ -131,10 +133,10 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
             datareport.print_summary(replace(report, picture=str(run.reals)), plan.record)
         with render.step_progress_bars(quiet=quiet) as track:
             trainer = plan.create_trainer(run, track)
-        run_until_signal(trainer, as_json=asked.as_json, quiet=quiet)
+        run_until_signal(trainer, asked)
 
 
-def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
+def print_dry_run(plan: "RunPlan", asked: TrainRequest) -> None:
     """Print the full report before training. Then raise DataError if a run would refuse the data."""
     from gancli.cli import datareport, preview, render
     from gancli.core.data import load, statistics
@@ -143,6 +145,7 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     from gancli.workflows import training
 
     record, images, trained = plan.record, plan.images, plan.trained
+    as_json, quiet = asked.as_json, asked.quiet
     n_bad, most = len(images.report.faults) if images.report else 0, record.train.max_bad
     trial = None
     if n_bad <= most:
@@ -157,7 +160,7 @@ def print_dry_run(plan: "RunPlan", *, as_json: bool, quiet: bool) -> None:
     if as_json:
         render.print_json({**to_json(record), "report": report.to_json()})
     else:
-        if not quiet and preview.can_show(console := render.stderr_console()):
+        if asked.preview and not quiet and preview.can_show(console := render.stderr_console()):
             preview.print_sample_grid(console, grid, images.resolution)
         datareport.print_full_report(report, record)
     if images.report and n_bad > most:
@@ -179,16 +182,17 @@ def resume_run(run: RunDir, asked: TrainRequest) -> None:
             trainer.restore_files()
         elif not quiet:
             render.print_resume(trainer, extended="kimg" in settings or "epochs" in settings)
-        run_until_signal(trainer, as_json=asked.as_json, quiet=quiet)
+        run_until_signal(trainer, asked)
 
 
-def run_until_signal(trainer: "Trainer", *, as_json: bool, quiet: bool) -> None:
+def run_until_signal(trainer: "Trainer", asked: TrainRequest) -> None:
     """Train until the end or a signal, then draw plots, film and report from the run folder."""
     from gancli.cli import render
     from gancli.workflows import training
 
-    run = trainer.run_dir
-    with render.training_display(quiet=quiet) as display, stop_on_signals(trainer) as signals:
+    run, as_json, quiet = trainer.run_dir, asked.as_json, asked.quiet
+    sample_px = trainer.record.data.resolution if asked.preview and not as_json else None
+    with render.training_display(quiet=quiet, sample_px=sample_px) as display, stop_on_signals(trainer) as signals:
 
         def show(event: Event) -> None:
             with contextlib.suppress(OSError):  # a closed terminal must not end training

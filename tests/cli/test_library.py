@@ -204,8 +204,8 @@ def test_mistakes_raise_errors_that_say_what_to_do(trained: gancli.Run, tiny_idx
     assert sorted(Path("runs").rglob("*")) == before and len(wrong) == 17
 
 
-def embedded_png(shown: str) -> np.ndarray:
-    (coded,) = re.findall(r'src="data:image/png;base64,([^"]+)"', shown)
+def embedded_png(shown: str, words: str = "Samples") -> np.ndarray:
+    (coded,) = re.findall(rf'src="data:image/png;base64,([^"]+)" alt="{words}', shown)
     Path("shown.png").write_bytes(base64.b64decode(coded))
     return image_io.read_png(Path("shown.png"))
 
@@ -214,7 +214,9 @@ def test_a_run_shows_itself_in_a_notebook(trained: gancli.Run) -> None:
     shown = trained._repr_html_()
     assert f"<b>{trained.path.name}</b>" in shown and "quick on tiny · finished · 0.1 of 0.1 kimg" in shown
     assert np.array_equal(embedded_png(shown), image_io.read_png(trained.path / "samples.png"))
+    assert embedded_png(shown, "Curves of loss").shape == (448, 480, 3)
     (trained.path / "samples.png").write_bytes(b"damaged")
+    (trained.path / "metrics.jsonl").unlink()
     assert "no samples yet" in trained._repr_html_()
     config = trained.path / "config.json"
     record = {**json.loads(config.read_text()), "preset": "<script>", "eval": {"score": "fd_x", "floor": 0.25}}

@@ -138,3 +138,39 @@ def test_the_preview_is_omitted_where_unwanted(
     monkeypatch.setattr(preview, "can_show", lambda console: True)
     result = gancli("sample", run, "--n", "2", "-o", "out.npz", *flags)
     assert (preview.HALF_BLOCK in result.stderr) == wanted and preview.HALF_BLOCK not in result.stdout
+
+
+def test_two_rows_of_a_frame_are_reduced_to_twelve_pixels_and_fill_the_width() -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (8, 10)).astype(np.uint8)
+    frame = levels.repeat(24, axis=0).repeat(24, axis=1)  # each image has one level
+    assert np.array_equal(preview.thumbnail_grid(frame, 24, 6)[::12, ::12], levels[:2, :6])
+    image_io.write_png(Path("frame.png"), frame)
+    for width, columns in ((60, 5), (80, 6), (200, 10)):
+        console, text = terminal(width, 24)
+        samples = preview.LiveSamples(24)
+        samples.show(Path("frame.png"))
+        console.print(samples, end="")
+        shown = pixels(spread(text.getvalue()))[..., 0]
+        assert shown.shape == (24, 12 * columns) and np.array_equal(shown[::12, ::12], levels[:2, :columns])
+
+
+def test_a_small_terminal_or_a_damaged_frame_shows_no_samples() -> None:
+    image_io.write_png(Path("frame.png"), np.full((64, 80), 200, np.uint8))
+    Path("damaged.png").write_bytes(b"no picture")
+    for width, height, path, is_shown in (
+        (60, 24, "frame.png", True),
+        (59, 24, "frame.png", False),
+        (60, 23, "frame.png", False),
+        (60, 24, "damaged.png", False),
+    ):
+        console, text = terminal(width, height)
+        samples = preview.LiveSamples(8)
+        samples.show(Path(path))
+        console.print(samples, end="")
+        assert (preview.HALF_BLOCK in text.getvalue()) == is_shown, (width, height, path)
+
+
+def spread(text: str) -> str:
+    """Give each of several half blocks in a row the colour codes that they share."""
+    return re.sub(r"(\x1b\[[\d;]+m)(▀+)", lambda found: f"{found[1]}▀" * len(found[2]), text)

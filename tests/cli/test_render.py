@@ -1,5 +1,6 @@
 """Progress output of training: bars on a terminal, plain lines in a log, nothing if quiet."""
 
+import contextlib
 import errno
 import io
 import os
@@ -8,18 +9,23 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import typer
-from commands import FAST
+from commands import FAST, gancli
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 
 from gancli import events
-from gancli.cli import render
+from gancli.cli import preview, render
 from gancli.cli.app import exit_with_error
+from gancli.files import image_io
 
+TERMINAL: dict[str, Any] = {"force_terminal": True, "no_color": False, "_environ": {"TERM": "xterm"}}
 VALUES = {"d_loss": 1.2345, "g_loss": 0.9, "accuracy": 0.716}
 
 
@@ -130,6 +136,80 @@ def test_warnings_are_shown_in_a_log_above_bars_and_even_if_quiet(capsys: pytest
         render.LiveDisplay(bar)(warned)
     assert "warning: collapse: [red]all[/red] alike" in file.getvalue()
     assert capsys.readouterr().err == "", "nothing is written past the console that draws the bar"
+
+
+def test_the_samples_above_a_bar_are_drawn_again_only_for_a_new_frame_or_a_printed_line() -> None:
+    for name, level in (("one", 50), ("two", 250)):
+        image_io.write_png(Path(f"{name}.png"), np.full((64, 80), level, np.uint8))
+    text = io.StringIO()
+    console = Console(file=text, color_system="truecolor", width=80, height=24, **TERMINAL)
+    samples = preview.LiveSamples(8)
+    bar = render.SamplesBar(TextColumn("{task.fields[text]}"), samples=samples, console=console)
+    bar.live.auto_refresh = False
+    display = render.LiveDisplay(bar, samples)
+
+    def written() -> str:
+        bar.refresh()
+        new = text.getvalue()
+        text.seek(text.truncate(0))
+        return new
+
+    with render.show_bar(bar):
+        console.push_render_hook(render.SteadySamples(bar))
+        display(events.Progress(1000, 4000, 100.0, 30.0))
+        assert preview.HALF_BLOCK not in written()
+        display(events.FrameSaved(1000, Path("one.png")))
+        first = written()
+        assert first.count(preview.HALF_BLOCK) == 8 * 80 and "38;2;50;50;50" in first and "1.0/4.0 kimg" in first
+        assert first.startswith("\x1b[?2026h") and first.endswith("\x1b[?2026l")
+        display(events.Progress(2000, 4000, 100.0, 20.0))
+        line = written()
+        assert line.startswith("\r\x1b[2K2.0/4.0 kimg") and preview.HALF_BLOCK not in line and "\n" not in line
+        display(events.Warned(2000, "collapse", "all alike"))
+        warned = written()
+        assert warned.index("warning: all alike") < warned.index(preview.HALF_BLOCK) < warned.index("2.0/4.0 kimg")
+        display(events.FrameSaved(2000, Path("two.png")))
+        assert "38;2;250;250;250" in written()
+        console.pop_render_hook()
+
+
+def test_a_terminal_shows_samples_above_the_bar_and_leaves_them_at_the_end(tiny_idx: Path) -> None:
+    text = on_a_terminal(
+        ["train", "--data", str(tiny_idx), "--kimg", "0.5", *FAST],
+        **{"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1", "NO_COLOR": ""},
+        **{"COLUMNS": "80", "LINES": "24"},
+    )
+    last = text[text.rindex("\x1b[1A\x1b[2K") :]
+    assert last.count(preview.HALF_BLOCK) == 8 * 80  # 2 rows of 10 images of 8 pixels
+    assert last.rindex(preview.HALF_BLOCK) < last.index("0.5/0.5 kimg") < last.index("finished: ")
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is visible again"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [([], 8), (["--no-preview"], None), (["--json"], None), (["-q"], "quiet")]
+)
+def test_the_samples_above_the_bar_can_be_turned_off(
+    tiny_idx: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], expected: object
+) -> None:
+    asked: list[object] = []
+
+    @contextlib.contextmanager
+    def display(*, quiet: bool, sample_px: int | None) -> Iterator[render.QuietDisplay]:
+        asked.append("quiet" if quiet else sample_px)
+        yield render.QuietDisplay()
+
+    monkeypatch.setattr(render, "training_display", display)
+    result = gancli("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, *flags)
+    assert result.exit_code == 0 and asked == [expected]
+
+
+def test_a_terminal_that_cannot_show_samples_gets_the_bar_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    for no_color, kind in ((False, render.SamplesBar), (True, Progress)):
+        console = Console(file=file, color_system="truecolor", **{**TERMINAL, "no_color": no_color})
+        monkeypatch.setattr(render, "stderr_console", lambda console=console: console)
+        with render.training_display(quiet=False, sample_px=8) as display:
+            assert isinstance(display, render.LiveDisplay) and type(display.bar) is kind
 
 
 class Gone(io.StringIO):

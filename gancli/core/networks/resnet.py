@@ -92,9 +92,10 @@ class ResidualBlock(nn.Module):
 def binomial_blur(x: Tensor) -> Tensor:
     """Return a blur kernel for each channel of x: the outer product of [1, 3, 3, 1] with itself, scaled to sum 1.
 
-    [1, 3, 3, 1] is [1, 2, 1] convolved with [1, 1].
+    [1, 3, 3, 1] is [1, 2, 1] convolved with [1, 1]. It is made on the device of x: a copy from the host would wait for
+    the device.
     """
-    line = x.new_tensor([1 / 8, 3 / 8, 3 / 8, 1 / 8])
+    line = F.pad(x.new_full((2,), 3 / 8), (1, 1), value=1 / 8)
     return torch.outer(line, line).expand(x.shape[1], 1, 4, 4)
 
 

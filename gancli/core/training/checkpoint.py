@@ -97,7 +97,8 @@ def check_checkpoint_fits(kept: Checkpoint, config: TrainConfig, spec: ModelSpec
     """
     try:
         with on_meta_device():
-            fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta")))
+            background = torch.zeros(spec.channels)  # else torch would import its compiler for -torch.ones (seconds)
+            fixed, moments = checkpoint_shapes(TrainStep(config, spec, torch.device("meta"), background))
         given = {name: (tensor.shape, tensor.dtype) for name, tensor in kept.tensors.items()}
         if {name: kind for name, kind in given.items() if name not in moments} != fixed:
             raise ValueError("its weights do not match the run's networks")

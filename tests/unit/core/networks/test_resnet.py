@@ -13,6 +13,7 @@ from gancli.core.networks.resnet import (
     Discriminator,
     Generator,
     ResidualBlock,
+    binomial_blur,
     downsample_maps,
     stage_sides,
     stage_widths,
@@ -28,6 +29,13 @@ def test_maps_are_halved_rounding_up_down_to_4_to_7_pixels() -> None:
         and stage_sides(100) == [100, 50, 25, 13, 7]
     )
     assert {stage_sides(size)[-1] for size in range(8, 257, 4)} == {4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_blur_kernel_is_exact_in_every_type(dtype: torch.dtype) -> None:
+    kernel = binomial_blur(torch.zeros(1, 2, 4, 4, dtype=dtype))
+    rows = torch.tensor([[1, 3, 3, 1], [3, 9, 9, 3], [3, 9, 9, 3], [1, 3, 3, 1]]) / 64
+    assert kernel.dtype == dtype and torch.equal(kernel.float(), rows.expand(2, 1, 4, 4))
 
 
 def test_widths_are_the_published_ones_and_small_networks_narrow_earlier() -> None:

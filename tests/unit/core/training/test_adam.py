@@ -115,13 +115,16 @@ name, config, sources = presets.resolve_config(None, flags=flags)
 images = clusters.with_training_labels(load.load_dataset(config.data), conditional=True, clusters=0)
 record = run_config.build_run_config(name, config, sources, images)
 trial.run_trial(record, images)
-print(len(list(Trainer(RunDir.create(Path("runs"), "x"), record, images).run())))
+run = RunDir.create(Path("runs"), "x")
+print(len(list(Trainer(run, record, images).run())))
 print([name for name in sys.modules if name in ("torch._dynamo", "torch._inductor", "sympy")])
+print(Trainer.resume(run, record, images).is_finished)
+print([name for name in sys.modules if name in ("torch._dynamo", "torch._inductor")])
 """
 
 
-def test_training_imports_no_compiler(tiny_idx: object) -> None:
+def test_training_and_resuming_import_no_compiler(tiny_idx: object) -> None:
     """torch.optim would import torch._dynamo, which takes as long as torch itself."""
     end = subprocess.run([sys.executable, "-c", TRAIN, str(tiny_idx)], capture_output=True, text=True)
-    n_events, found = end.stdout.splitlines()
-    assert int(n_events) > 2 and found == "[]", end.stderr
+    n_events, trained, is_resumed, resumed = end.stdout.splitlines()
+    assert int(n_events) > 2 and is_resumed == "True" and trained == resumed == "[]", end.stderr
