@@ -25,7 +25,7 @@ from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.core.training.trial import Trial
 from gancli.errors import GancliError
-from gancli.events import Event, RunEnded, Scored, SnapshotSaved
+from gancli.events import Event, Measured, RunEnded, RunStarted, Scored, SnapshotSaved
 from gancli.files.run_config import RunConfig, read_run_config
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
@@ -190,7 +190,7 @@ def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[
 
 
 class ReportRefresher:
-    """Refreshes report.html at snapshots and evaluations, in at most 1 % of the time."""
+    """Refreshes report.html at the start, at ticks, evaluations and snapshots, in at most 1 % of the time."""
 
     def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
         self.run, self.warn, self.clock_s = run, warn, clock_s
@@ -198,7 +198,7 @@ class ReportRefresher:
 
     def __call__(self, event: Event) -> None:
         start_s = self.clock_s()
-        if not isinstance(event, SnapshotSaved | Scored) or start_s < self.due_s:
+        if not isinstance(event, RunStarted | Measured | Scored | SnapshotSaved) or start_s < self.due_s:
             return
         if not refresh_report(self.run, self.warn):
             self.warn = ignore_warning  # warn only once
