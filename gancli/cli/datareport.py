@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gancli.cli.render import print_notes, print_stderr, print_stdout
+from gancli.cli.render import print_notes, print_stderr, print_stdout, print_warnings
 from gancli.errors import make_printable
 from gancli.wording import format_about, format_count, format_duration, format_list, format_significant
 
@@ -82,8 +82,7 @@ def print_summary(report: RunReport, record: "RunConfig") -> None:
     for label, text in rows:
         print_stderr(f"{label:{LABEL_WIDTH}}{text}")
     print_notes([*data.notes, *(data.files.skipped if data.files else ())])
-    for line in data.warnings:
-        print_stderr(f"warning: {line}")
+    print_warnings(data.warnings)
 
 
 def print_full_report(report: RunReport, record: "RunConfig") -> None:

@@ -126,6 +126,7 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
     trial = plan.rehearse(always=not quiet)
     if quiet:
         render.print_notes(plan.notes)
+        render.print_warnings(plan.warnings)
     report = None if quiet else datareport.build_run_report(plan, trial)
     run = RunDir.create(outdir, plan.folder)
     with run.remove_if_unsaved(), run.lock():

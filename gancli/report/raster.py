@@ -271,7 +271,7 @@ def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable
     """Draw each curve: faint values behind their moving average; if there are few values, a dot for each."""
     for line in box.chart.lines:
         thin, bold = box.chart.thin_and_bold(line, smooth)
-        is_single = len(bold.kimg) == 1  # a curve of one point is invisible without a dot
+        is_single = theme is not DARK and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
         color, radius = theme.tones[line.tone], theme.dot * line.weight if box.chart.has_dots or is_single else 0
         if thin:
             yield draw_stroke(box, thin, axis, width, color, thickness=0.6 * theme.bold, opacity=FAINT_OPACITY)

@@ -57,9 +57,13 @@ class RunPlan:
     def notes(self) -> list[str]:
         """Notes to show to the user if no report is shown."""
         skipped = self.images.report.skipped if self.images.report else ()
-        pixels = statistics.pixel_warnings(self.images)
         settings = [*run_config.run_config_notes(self.record), *self.machine_notes]
-        return [*self.images.notes, *settings, *skipped, *pixels]
+        return [*self.images.notes, *settings, *skipped]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings to show to the user if no report is shown: those about images that show nothing."""
+        return statistics.pixel_warnings(self.images)
 
     def rehearse(self, *, always: bool) -> Trial | None:
         """Choose "auto" threads and precision, and try a few steps if memory may be too small.
