@@ -4,9 +4,7 @@ import os
 import re
 import sys
 
-# GNU's runtime, which torch uses on Linux: an idle thread checks this many times for work (0.1 to 0.5 ms), then sleeps.
-# Other runtimes read the policy alone, and let it sleep at once. Measurements: docs/dev/benchmarks.md.
-SHORT_SPIN = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}  # safe where other programs use the cores; measured in docs/dev/benchmarks.md
 
 VARIABLES: dict[str, tuple[str, str]] = {  # name -> pattern of its valid values, and what to write
     "OMP_WAIT_POLICY": (r"active|passive", "ACTIVE or PASSIVE"),
@@ -18,9 +16,9 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def set_wait_policy() -> None:
-    """Let idle threads spin for a moment, then sleep; no effect if torch is loaded or the user chose a policy."""
+    """Let idle threads sleep instead of spin; no effect if torch is loaded or the user chose a policy."""
     if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
-        os.environ.update(SHORT_SPIN)
+        os.environ.update(SLEEP)
 
 
 def invalid_variable_notes() -> list[str]:

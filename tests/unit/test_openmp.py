@@ -18,9 +18,9 @@ def variables_after(code: str, **given: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def test_importing_gancli_before_torch_sets_a_short_spin() -> None:
-    assert variables_after("import gancli") == openmp.SHORT_SPIN
-    assert variables_after("import gancli.core.devices") == openmp.SHORT_SPIN
+def test_idle_threads_sleep_if_gancli_is_imported_before_torch() -> None:
+    assert variables_after("import gancli") == openmp.SLEEP
+    assert variables_after("import gancli.core.devices") == openmp.SLEEP
 
 
 def test_a_loaded_torch_keeps_its_environment() -> None:
