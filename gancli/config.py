@@ -357,6 +357,12 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 
 
+def format_colour(colour: tuple[int, int, int]) -> str:
+    """Return 'white' or '#ffaa00'."""
+    code = "#{:02x}{:02x}{:02x}".format(*colour)
+    return next((name for name, known in COLOURS.items() if known == code), code)
+
+
 def parse_background(text: str) -> tuple[int, int, int] | None:
     """Convert a colour as `parse_colour` does, and 'auto' to None."""
     try:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gancli.config import parse_colour
-from gancli.core.data import first_look, image_files, transform
+from gancli.core.data import image_files, transform
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.load import DEFAULT_OPTIONS, absolute_path
 from gancli.core.data.transform import TransformOptions
 from gancli.core.networks.model_file import ModelInfo, read_model_digest
@@ -33,7 +34,7 @@ def options_of_model(info: ModelInfo) -> TransformOptions:
         channels=info.spec.channels,
         fit=info.data.get("fit", DEFAULT_OPTIONS.fit),
         background=parse_colour(info.data.get("background", "black")),
-        bits=int(info.data.get("bits", first_look.MOST_BITS)),
+        bits=int(info.data.get("bits", MOST_BITS)),
     )
 
 

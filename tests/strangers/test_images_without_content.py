@@ -12,7 +12,7 @@ from commands import FAST, gancli
 from picture_files import png
 from PIL import Image
 
-from gancli.core.data import first_look
+from gancli.config import format_colour
 from gancli.files.cache import cache_folder
 from gancli.files.run_folder import RunDir
 from gancli.workflows import evaluation
@@ -150,7 +150,7 @@ def test_the_run_records_what_it_chose_and_evaluate_and_resume_use_it(
         own = evaluation.load_reals([source], "photos")
         assert own.digest == record["data"]["digest"], model
         other = evaluation.load_reals([source], "more").report
-        assert other and (first_look.colour_name(other.background), other.bits) == (background, bits)
+        assert other and (format_colour(other.background), other.bits) == (background, bits)
     n_caches = len(cached())
     for words in (
         ["train", "--resume", run, "--kimg", "0.2"],

@@ -103,13 +103,14 @@ def test_single_pngs_of_gancli_below_the_data_are_skipped_and_the_run_continues(
     run = "runs/00000-quick-photos"
     ok("sample", run, "--n", "4", "-o", "photos/mine.png")
     ok("sample", run, "--seeds", "3", "-o", "photos/cat/three.PNG")
+    ok("sample", run, "--n", "4", "-o", "photos/more.npz")
     ok("interpolate", run, "--frames", "2", "-o", "photos/dog/strip.png")
     for _ in range(2):
         monkeypatch.setattr(own_outputs, "MANY_PNGS", 2)  # from now on the answer is kept in the cache
         images = load_dataset("photos")
         assert images.digest == before.digest and images.class_names == ("cat", "dog")
-        (note,) = [note for note in images.notes if "gancli wrote" in note]
-        for name in ("mine.png", "cat/three.PNG", "dog/strip.png"):
+        (note,) = [note for note in images.notes if "skipped" in note]
+        for name in ("mine.png", "cat/three.PNG", "dog/strip.png", "more.npz"):
             assert name in note
     assert len([*(cache_folder() / "own-pngs").iterdir()]) == 1
     with monkeypatch.context() as patched:
@@ -137,6 +138,6 @@ def test_a_run_whose_data_holds_its_own_pngs_as_pictures_resumes() -> None:
     write_photos("photos")
     ok("train", "--data", "photos", "--kimg", "0.1", *FAST)
     ok("sample", "runs/00000-quick-photos", "--n", "1", "--grid", "1x1", "-o", "photos/mine.png")
-    older = load_dataset("photos", TransformOptions(use_splits=False))
+    older = load_dataset("photos", TransformOptions(as_in_0_1=True))
     assert len(older.images) == 16
     assert load_recorded_dataset("photos", TransformOptions(), older.digest).digest == older.digest

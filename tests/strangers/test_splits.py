@@ -108,14 +108,14 @@ def test_class_folders_stay_classes(make: Make, folders: tuple[str, str]) -> Non
 
 
 def test_the_parts_of_a_split_name() -> None:
-    assert parse_split_name("seg_Train_set") == ("train", "", ("seg",))
-    assert parse_split_name("testA") == ("test", "a", ())
+    assert parse_split_name("seg_Train_set") == ("train", ("seg",))
+    assert parse_split_name("testA") == ("test", ())
     assert parse_split_name("cat") is parse_split_name("train_test") is None
 
 
 def test_a_run_of_an_older_version_keeps_its_splits_as_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     photos = write_folder(with_classes("Train", "Test"))
-    older = replace(DEFAULT_OPTIONS, use_splits=False)
+    older = replace(DEFAULT_OPTIONS, as_in_0_1=True)
     with monkeypatch.context() as before:
         before.setattr("gancli.core.training.run_config.transform_options", lambda config: older)
         result = gancli("train", "--data", photos, "--kimg", "0.1", *FAST)

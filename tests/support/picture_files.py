@@ -72,5 +72,5 @@ class FilesInMemory(ImageSource):
     def read(self, row: int) -> bytes:
         return self.files[self.name(row)]
 
-    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
+    def for_training(self, *, conditional: bool, as_in_0_1: bool = False) -> Self:
         return self

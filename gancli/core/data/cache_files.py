@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gancli import platform
 from gancli.core import devices
+from gancli.core.data import first_look
 from gancli.core.data.data_report import Copies, RowIndices
 from gancli.core.data.decode import ImageHeader
 from gancli.core.data.resize import Transform
@@ -161,7 +162,10 @@ class CacheWriter:
 
 
 def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | None:
-    """Resume the cache of an interrupted process; None if it is missing, damaged or has other held-out images."""
+    """Resume the cache of an interrupted process; None if it cannot be continued.
+
+    That is, if it is missing, damaged or outdated, or has other held-out images.
+    """
     if (journal := read_journal(folder)) is None:
         return None
     target, lines = journal
@@ -169,9 +173,14 @@ def continue_cache(folder: Path, held: npt.NDArray[np.bool_]) -> CacheWriter | N
     for line in lines:
         writer.add_line(line)
     try:
-        return writer if writer.are_rows_there() else None
+        return writer if writer.are_rows_there() and not is_outdated(writer.headers) else None
     except DAMAGE_ERRORS:
         return None
+
+
+def is_outdated(headers: Counter[ImageHeader]) -> bool:
+    """Whether an older version measured some pictures in a way that chooses another background."""
+    return any(map(first_look.is_measured_at_own_scale, headers))
 
 
 def split_rows(held: npt.NDArray[np.bool_], faults: Sequence[Fault]) -> tuple[RowIndices, RowIndices]:

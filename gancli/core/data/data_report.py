@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.core.data.archive import shorten_name, without_fix
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.wording import format_list
 
 MOST_PAIRS = 3
@@ -49,7 +50,7 @@ class DataReport:
     duplicates: Copies
     cache: str
     n_transparent: int = 0
-    bits: int = 16
+    bits: int = MOST_BITS
 
 
 def format_faults(faults: Iterable[tuple[str, str]], most: int) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageChops, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from gancli.core.data import deep_pixels, fast_png
+from gancli.core.data import fast_png
+from gancli.core.data.deep_pixels import DeepImage
 from gancli.core.data.fast_png import DAMAGED, TRUNCATED
 from gancli.errors import DataError
 
@@ -60,14 +61,15 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Facts from the header of a picture file, and two that `resize.decode_image` measures.
+    """Facts from the header of a picture file, and three that `resize.decode_image` measures.
 
     kind: a key of IMAGE_FORMATS. width, height: after turning it upright.
     mode: "grey", "RGB", "16-bit grey", "palette", "CMYK" and so on. is_grey: its mode or palette is grey.
     is_oriented: EXIF turns or mirrors it. has_profile: it has a colour profile, which is ignored.
     has_more_frames: it is an animation or has several pages, of which only the first is used.
     bits: number of bits, 8 to 16, that the values of a 16-bit picture use; 0 for other pictures and if not measured.
-    hidden_on: names of backgrounds that hide its ink; None without transparent places and if not measured.
+    hidden_on: names of backgrounds that hide its ink; None for a 16-bit picture, without transparent places and if not
+    measured. hidden_by_bits: the same for a 16-bit picture, for each scale from 8 to 16 bits; otherwise empty.
     """
 
     kind: str
@@ -81,13 +83,18 @@ class ImageHeader:
     has_more_frames: bool = False
     bits: int = 0
     hidden_on: tuple[str, ...] | None = None
+    hidden_by_bits: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_deep(self) -> bool:
-        return self.mode.startswith("16-bit")
+        return is_deep_mode(self.mode)
 
 
-PixelLoader = Callable[[int], tuple[Image.Image, int]]
+def is_deep_mode(mode: str) -> bool:
+    return mode.startswith("16-bit")
+
+
+PixelLoader = Callable[[], Image.Image | DeepImage]
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -95,9 +102,8 @@ def open_image(data: bytes | Pixels) -> tuple[ImageHeader, PixelLoader]:
     """Read the header; also return a function that loads the pixels upright, with mode L, LA, RGB or RGBA.
 
     data: a file's bytes, or pixels [H, W] or [H, W, 1 or 3].
-    The returned function takes the number of bits, 8 to 16, that 16-bit values are scaled from; 16 keeps their high
-    byte. It also returns the number of bits that the picture uses, 0 if it is not a 16-bit one. CMYK becomes RGB.
-    Both functions raise DataError("what is wrong; what to do").
+    The returned function returns 16-bit pixels as a DeepImage, because their scale depends on all pictures.
+    CMYK becomes RGB. Both functions raise DataError("what is wrong; what to do").
     """
     if isinstance(data, np.ndarray):
         return open_array(data)
@@ -114,7 +120,7 @@ def open_array(pixels: Pixels) -> tuple[ImageHeader, PixelLoader]:
     height, width = pixels.shape[:2]
     is_grey = pixels.ndim == 2 or pixels.shape[2] == 1
     header = ImageHeader("npz", width, height, "grey" if is_grey else "RGB", is_grey)
-    return header, lambda bits: (Image.fromarray(pixels.reshape(height, width) if is_grey else pixels), 0)
+    return header, lambda: Image.fromarray(pixels.reshape(height, width) if is_grey else pixels)
 
 
 def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
@@ -132,13 +138,9 @@ def open_png(data: bytes) -> tuple[ImageHeader, PixelLoader]:
         has_more_frames=file.chunks.get(b"acTL", b"")[:4] > b"\0\0\0\1",
     )
 
-    def load(bits: int) -> tuple[Image.Image, int]:
-        image, n_used = file.load(), 0
-        if file.depth == 16:
-            n_used = deep_pixels.count_bits(image)
-            if bits < 16:
-                image = deep_pixels.scale_to_8_bits(image, file.load_low_bytes(), bits)
-        return rotate_upright(image, turn), n_used
+    def load() -> Image.Image | DeepImage:
+        upright = partial(rotate_upright, turn=turn)
+        return DeepImage(file.load(), file.load_low_bytes, upright) if file.depth == 16 else upright(file.load())
 
     return header, load
 
@@ -155,6 +157,20 @@ def open_webp(data: bytes) -> tuple[ImageHeader, PixelLoader]:
     if len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise DataError(TRUNCATED)
     return open_with_pillow("WebP", WebPImagePlugin.WebPImageFile, data)
+
+
+@contextlib.contextmanager
+def translate_pillow_errors() -> Iterator[None]:
+    """Raise any error of Pillow as DataError."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as err:  # Pillow's readers raise all kinds of exceptions on damaged files
+        message = str(err).lower()
+        is_unsupported = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
+        reason = TRUNCATED if "truncated" in message else UNSUPPORTED_LAYOUT if is_unsupported else DAMAGED
+        raise DataError(reason) from err
 
 
 def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple[ImageHeader, PixelLoader]:
@@ -179,7 +195,12 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
             has_more_frames=getattr(image, "is_animated", False),
         )
 
-    def load(bits: int) -> tuple[Image.Image, int]:
+    def finish(pixels: Image.Image) -> Image.Image:
+        if image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == 0:
+            pixels = ImageChops.invert(pixels)  # 0 is white in these files, and Pillow does not invert them
+        return pixels if is_tiff else rotate_upright(pixels, turn)  # Pillow turns TIFF files itself
+
+    def load() -> Image.Image | DeepImage:
         with translate_pillow_errors():
             if image.mode in UNSUPPORTED_MODES or is_signed:
                 raise DataError(f"{header.mode} instead of 8-bit or 16-bit grey or RGB; convert it")
@@ -188,20 +209,14 @@ def open_with_pillow(kind: str, reader: type[Image.Image], data: bytes) -> tuple
             low_layout = low_byte_layout(layout)
             image.load()
             if not image.mode.startswith("I;16"):
-                loaded = to_plain_mode(image)
-                n_used = deep_pixels.count_bits(loaded) if low_layout else 0
-                if n_used and bits < 16:
-                    loaded = deep_pixels.scale_to_8_bits(loaded, load_low_bytes(reader, data, low_layout), bits)
-            else:
-                values = np.asarray(image) << (4 if layout == "I;12" else 0)
-                loaded = Image.fromarray((values >> 8).astype(np.uint8))
-                n_used = 0 if layout == "I;12" else deep_pixels.count_bits(loaded)
-                if n_used and bits < 16:
-                    low = Image.fromarray((values & 255).astype(np.uint8))
-                    loaded = deep_pixels.scale_to_8_bits(loaded, low, bits)
-                if tags.get(PHOTOMETRIC) == 0:
-                    loaded = ImageChops.invert(loaded)  # 0 is white in these files, and Pillow does not invert them
-            return loaded if is_tiff else rotate_upright(loaded, turn), n_used  # Pillow turns TIFF files itself
+                pixels = to_plain_mode(image)
+                load_low = partial(load_low_bytes, reader, data, low_layout)
+                return DeepImage(pixels, load_low, finish) if low_layout else finish(pixels)
+            values = np.asarray(image)
+            if layout == "I;12":
+                return finish(Image.fromarray((values >> 4).astype(np.uint8)))
+            high, low = (Image.fromarray(part.astype(np.uint8)) for part in (values >> 8, values & 255))
+            return DeepImage(high, lambda: low, finish)
 
     return header, load
 
@@ -214,6 +229,7 @@ def low_byte_layout(layout: str) -> str:
     return f"{kind};16{opposite[order]}" if kind in DEEP_COLOURS and order in opposite else ""
 
 
+@translate_pillow_errors()
 def load_low_bytes(reader: type[Image.Image], data: bytes, layout: str) -> Image.Image:
     """Decode a file with another layout of its pixels, which selects their low bytes."""
     image: Any = reader(io.BytesIO(data))  # type: ignore[call-arg]
@@ -270,20 +286,6 @@ def check_pixel_count(width: int, height: int, pixel_bytes: int = 1) -> None:
         raise DataError(DAMAGED)
     if width * height > MOST_PIXELS or width * height * pixel_bytes > MOST_BYTES:
         raise DataError("too many pixels; make it smaller")
-
-
-@contextlib.contextmanager
-def translate_pillow_errors() -> Iterator[None]:
-    """Raise any error of Pillow as DataError."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as err:  # Pillow's readers raise all kinds of exceptions on damaged files
-        message = str(err).lower()
-        is_unsupported = any(words in message for words in ("unknown pixel mode", "unsupported", "cannot handle"))
-        reason = TRUNCATED if "truncated" in message else UNSUPPORTED_LAYOUT if is_unsupported else DAMAGED
-        raise DataError(reason) from err
 
 
 def exif_orientation(exif: bytes | None) -> int:

@@ -22,7 +22,7 @@ FoundLabels = tuple[ClassLabels | None, tuple[str, ...], tuple[str, ...]]  # lab
 
 
 def find_labels(
-    path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None], *, use_splits: bool = True
+    path: Path, names: Sequence[str], read_beside: Callable[[str], bytes | None], *, use_splits: bool
 ) -> tuple[FoundLabels, Split | None]:
     """Find labels for files with these names, and folders that are splits. Raises DataError.
 

@@ -95,7 +95,7 @@ def load_recorded_dataset(
     *,
     verify: bool = False,
 ) -> ImageSet:
-    """Load the data set of a run. Older versions read split folders as classes, so try that if the digest differs.
+    """Load the data set of a run. If the digest differs, read the images as version 0.1 did.
 
     digest: that of the run's data; the caller compares it with the result. Raises DataError.
     """
@@ -106,7 +106,7 @@ def load_recorded_dataset(
         problem = err
     if (not images or images.digest != digest) and not has_fixed_size(name):
         with contextlib.suppress(DataError):
-            older = load_dataset(name, replace(options, use_splits=False), progress, verify=verify)
+            older = load_dataset(name, replace(options, as_in_0_1=True), progress, verify=verify)
             if older.digest == digest:
                 return older
     if problem:
@@ -170,7 +170,7 @@ def load_pictures(
     """Load the pictures at an absolute path through the cache. verify: as for load_dataset. Raises DataError."""
     if path.is_file() and path.name.lower().endswith(EXTENSIONS):
         raise DataError(f"{path} is one picture; {ACCEPTED_FORMATS_HINT}")
-    source = open_source(path).for_training(conditional=options.conditional, use_splits=options.use_splits)
+    source = open_source(path).for_training(conditional=options.conditional, as_in_0_1=options.as_in_0_1)
     cached = pixel_cache.load_or_build_cache(source, options, progress, verify=verify)
     check_bad_files(source, cached, options)
     return ImageSet(
@@ -215,7 +215,7 @@ def picture_notes(source: ImageSource, cached: PixelCache, options: TransformOpt
     """Return notes on the pictures to show before training."""
     notes = [*cached.notes, *transform.transform_notes(cached.headers, cached.index.target, options)]
     is_asked = cached.index.target.channels == 3 and not options.channels
-    if is_asked and is_colourless(cached) and not statistics.show_nothing(cached.images):
+    if is_asked and is_colourless(cached) and not statistics.shows_nothing(cached.images):
         notes.append("all pictures are stored in colour but look grey; add --channels 1 to train faster")
     if len(source) < FEWEST_TO_HOLD_OUT and source.held is None:
         notes.append(few_images_note(source.path.name, len(cached.rows)))

@@ -67,7 +67,7 @@ class NpzArray(ImageSource):
             pixels = np.frombuffer(read_exactly(self.entry, self.mean_bytes), np.uint8)
         return pixels.reshape(self.shape[1:])
 
-    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
+    def for_training(self, *, conditional: bool, as_in_0_1: bool = False) -> Self:
         try:
             check_compression(self.info)
         except DataError as err:

@@ -21,6 +21,7 @@ from gancli.files import provenance
 from gancli.wording import format_list
 
 MOST_NAMED = 5
+OUTPUT_EXTENSIONS = (*EXTENSIONS, *own_outputs.RECORDED)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class FileList:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def digest(self) -> "hashlib._Hash":
+        """Return a digest of the names, sizes and times, to which more can be added."""
+        digest = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape"))
+        digest.update(np.array([self.sizes, self.times], np.int64).tobytes())
+        return digest
 
     def without(self, own: Set[str]) -> "FileList":
         """Move files that gancli wrote from the pictures to the outputs."""
@@ -69,7 +76,15 @@ class PictureFiles(ImageSource):
     def read_beside(self, name: str) -> bytes | None:
         """Read a file that is not a picture; None if it is missing. Raises DataError."""
 
-    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
+    def without_own_pngs(self) -> Self:
+        """Skip single PNGs that gancli wrote, where they can be told quickly."""
+        return self
+
+    def for_training(self, *, conditional: bool, as_in_0_1: bool = False) -> Self:
+        source = self if as_in_0_1 else self.without_own_pngs()
+        return source.add_labels(conditional=conditional, use_splits=not as_in_0_1)
+
+    def add_labels(self, *, conditional: bool, use_splits: bool) -> Self:
         """Add the classes of dataset.json or of the folders. The stamp covers names, sizes, times and labels."""
         names, kinds = self.files.names, self.files.others.items()
         if self.files.run_folder:
@@ -97,8 +112,7 @@ class PictureFiles(ImageSource):
         if others:
             skipped = format_list(others, MOST_NAMED)
             notes = (f"skipped files without a picture extension: {skipped}", *notes)
-        stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
-        stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
+        stamp = self.files.digest()
         if class_labels is not None:
             stamp.update("\0".join(class_names).encode() + class_labels.tobytes())
         held = split.held if split else None
@@ -117,22 +131,16 @@ class PictureFiles(ImageSource):
 
 
 class PictureFolder(PictureFiles):
-    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
-        """Also skip single PNGs that gancli wrote, unless the folder's record lists them or there are no others.
-
-        Older versions read them, so they are kept without use_splits.
-        """
-        files = self.files.without(self.find_own_pngs()) if use_splits else self.files
-        mean_bytes = sum(files.sizes) // max(len(files), 1)
-        chosen = replace(self, files=files, mean_bytes=mean_bytes)
-        return super(PictureFolder, chosen).for_training(conditional=conditional, use_splits=use_splits)
+    def without_own_pngs(self) -> Self:
+        """Skip single PNGs that gancli wrote, unless the folder's record lists them or there are no others."""
+        files = self.files.without(self.find_own_pngs())
+        return replace(self, files=files, mean_bytes=sum(files.sizes) // max(len(files), 1))
 
     def find_own_pngs(self) -> set[str]:
         """Return the single PNGs to skip; empty if there are no other pictures."""
         names = self.files.names
-        stamp = hashlib.sha256("\0".join(names).encode(errors="surrogateescape"))
-        stamp.update(np.array([self.files.sizes, self.files.times], np.int64).tobytes())
-        own = own_outputs.find_own_pngs(self.path, names, stamp.hexdigest()) - provenance.recorded_files(self.path)
+        own = own_outputs.find_own_pngs(self.path, names, self.files.digest().hexdigest())
+        own -= provenance.recorded_files(self.path)
         return own if len(own) < len(names) else set()
 
     def read(self, row: int) -> bytes:
@@ -170,8 +178,8 @@ class PictureListing:
     def find_own_files(self, below: str, names: Set[str], read: Callable[[str], bytes]) -> set[str]:
         """Return the files of a folder that gancli wrote, and note where. below: the folder, "" or ending in /."""
         own = own_outputs.find_own_files(names, read, is_root=not below)
-        if pictures := [name for name in sorted(own) if name.lower().endswith(EXTENSIONS)]:
-            self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in pictures]
+        if named := [name for name in sorted(own) if name.lower().endswith(OUTPUT_EXTENSIONS)]:
+            self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in named]
         return own
 
     def add(self, name: str, size: int, time: int, *, is_own: bool) -> None:

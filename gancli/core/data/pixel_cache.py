@@ -41,6 +41,7 @@ from gancli.core.data.cache_files import (
 )
 from gancli.core.data.data_report import RowIndices, find_copies
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.resize import Transform
 from gancli.core.data.source import ImageSource
 from gancli.core.data.transform import TransformOptions
@@ -50,7 +51,7 @@ from gancli.files.cache import cache_folder
 
 SYNC_S = 2.0
 SPARE_BYTES = 1 << 26
-NON_PIXEL_OPTIONS = ("max_bad", "conditional", "use_splits")
+NON_PIXEL_OPTIONS = ("max_bad", "conditional", "as_in_0_1")
 
 ProgressCallback = Callable[[str, int, int], None]  # step, done, total
 
@@ -95,11 +96,13 @@ def load_or_build_cache(
                     continue
                 if (usable / INDEX).exists():
                     cached = open_cache(usable, source, held, verify=verify)
-                    if not source.can_read(cached.index.unread):
-                        return cached
-                    notes = (
-                        "some files that could not be read before can be read now, so all pictures were decoded again",
-                    )
+                    if not cache_files.is_outdated(cached.headers):
+                        if not source.can_read(cached.index.unread):
+                            return cached
+                        notes = (
+                            "some files that could not be read before can be read now, "
+                            "so all pictures were decoded again",
+                        )
                     remove_cache(usable)
             except DAMAGE_ERRORS:
                 notes = (f"the cache {usable} was damaged, so all pictures were decoded again",)
@@ -118,11 +121,11 @@ def cache_places(source: ImageSource, options: TransformOptions) -> list[str]:
     A run looks for the background and the bits; when it is resumed, they are given. The same cache serves both.
     """
     backgrounds = dict.fromkeys((options.background, None, first_look.BLACK))
-    bits = dict.fromkeys((options.bits, 0, first_look.MOST_BITS))
+    bits = dict.fromkeys((options.bits, 0, MOST_BITS))
     places = []
     for pair in itertools.product(backgrounds, bits):
         values = dataclasses.asdict(dataclasses.replace(options, background=pair[0], bits=pair[1]))
-        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == first_look.MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
+        omitted = (*NON_PIXEL_OPTIONS, "bits") if pair[1] == MOST_BITS else NON_PIXEL_OPTIONS  # as in 0.1
         key = [CACHE_VERSION, str(source.path), {k: v for k, v in values.items() if k not in omitted}]
         places.append(hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16])
     return places

@@ -7,8 +7,10 @@ import numpy as np
 from PIL import Image
 
 from gancli.config import FitName, TrainConfig
-from gancli.core.data import first_look
+from gancli.core.data import deep_pixels, first_look
 from gancli.core.data.decode import ImageHeader, Pixels, open_image
+from gancli.core.data.deep_pixels import MOST_BITS
+from gancli.core.data.first_look import BLACK, Colour
 from gancli.errors import DataError
 
 EXACT_MODES = ("1-bit", "grey", "grey+alpha", "palette", "palette+alpha", "RGB", "RGBA")
@@ -25,8 +27,8 @@ class Transform:
     resolution: int
     channels: int
     fit: FitName = TrainConfig.fit
-    background: tuple[int, int, int] = (0, 0, 0)
-    bits: int = 16
+    background: Colour = BLACK
+    bits: int = MOST_BITS
 
     @property
     def mode(self) -> str:
@@ -52,19 +54,18 @@ def decode_image(data: bytes | Pixels, target: Transform) -> tuple[Pixels, Image
 def load_measured(data: bytes | Pixels, bits: int) -> tuple[Image.Image, ImageHeader]:
     """Load a picture with mode L, LA, RGB or RGBA, and its header with the measured facts. Raises DataError."""
     header, load = open_image(data)
-    image, n_used = load(bits)
-    hidden_on = None
-    if "A" in image.mode:
-        hidden_on = first_look.find_hiding_backgrounds(image, 2.0 ** (bits - n_used) if n_used else 1.0)
-    if n_used or hidden_on is not None:
-        header = dataclasses.replace(header, bits=n_used, hidden_on=hidden_on)
-    return image, header
+    image = load()
+    if isinstance(image, Image.Image):
+        hidden_on = first_look.find_hiding_backgrounds(image)
+        return image, header if hidden_on is None else dataclasses.replace(header, hidden_on=hidden_on)
+    n_used, hidden = deep_pixels.count_bits(image.high), first_look.find_hiding_backgrounds_by_bits(image)
+    return image.to_8_bits(bits), dataclasses.replace(header, bits=n_used, hidden_by_bits=hidden)
 
 
 def measure_image(data: bytes | Pixels) -> ImageHeader:
     """Read the header of a picture; decode pixels only if there is something to measure. Raises DataError."""
     header, _ = open_image(data)
-    return load_measured(data, 16)[1] if header.has_alpha or header.is_deep else header
+    return load_measured(data, MOST_BITS)[1] if header.has_alpha or header.is_deep else header
 
 
 def decode_exact(data: bytes | Pixels) -> Pixels:
@@ -78,7 +79,8 @@ def decode_exact(data: bytes | Pixels) -> Pixels:
         raise DataError("16-bit; convert it to 8-bit")
     if header.mode not in EXACT_MODES:
         raise DataError(f"{header.mode} instead of 8-bit grey or RGB; convert it")
-    image, _ = load(16)
+    image = load()
+    assert isinstance(image, Image.Image)
     if "A" in image.mode and image.getchannel("A").getextrema() != (255, 255):
         raise DataError("transparent in places; save it without transparency")
     is_grey = header.is_grey and header.mode != "palette"

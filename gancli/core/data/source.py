@@ -80,11 +80,11 @@ class ImageSource(ABC):
         """
 
     @abstractmethod
-    def for_training(self, *, conditional: bool, use_splits: bool = True) -> Self:
+    def for_training(self, *, conditional: bool, as_in_0_1: bool = False) -> Self:
         """Return the source with labels, notes and stamp. Raises DataError if it is not training data.
 
-        conditional: also raise DataError for invalid labels; otherwise they are ignored. use_splits: hold out the
-        images of a test folder next to a training folder. Without it, read everything that older versions read.
+        conditional: also raise DataError for invalid labels; otherwise they are ignored. as_in_0_1: read what version
+        0.1 read: a training and a test folder are classes, and single PNGs that gancli wrote are pictures.
         """
 
     def rows_to_score(self) -> Sequence[int]:

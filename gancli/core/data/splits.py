@@ -32,8 +32,8 @@ class Split:
     note: str
 
 
-def parse_split_name(folder: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """Convert 'seg_Train_set' to ("train", "", ("seg",)): its split, a letter after it, and its other words.
+def parse_split_name(folder: str) -> tuple[str, tuple[str, ...]] | None:
+    """Convert 'seg_Train_set' to ("train", ("seg",)): its split and its other words; 'trainA' has none.
 
     None if the name does not hold exactly one word for a split.
     """
@@ -42,8 +42,7 @@ def parse_split_name(folder: str) -> tuple[str, str, tuple[str, ...]] | None:
     if len(found) != 1:
         return None
     rest = tuple(token for token in tokens if token != found[0][0] and token not in FILLERS)
-    ending = found[0][2] or ""
-    return found[0][1], ending if len(ending) == 1 else "", rest
+    return found[0][1], rest
 
 
 def find_split(path: Path, names: Sequence[str], base: str) -> Split | None:
@@ -57,8 +56,8 @@ def find_split(path: Path, names: Sequence[str], base: str) -> Split | None:
     if len(folders) < len(names) or not 2 <= len(found) <= MOST_SPLITS:
         return None
     parsed = [parse_split_name(folder) for folder in found]
-    kinds = [kind for one in parsed if one for kind in one[:1]]
-    if len(kinds) < len(found) or len({one[2] for one in parsed if one}) > 1:
+    kinds = [one[0] for one in parsed if one]
+    if len(kinds) < len(found) or len({one[1] for one in parsed if one}) > 1:
         return None
     train = [folder for folder, kind in zip(found, kinds, strict=True) if kind in TRAIN]
     test = [folder for folder, kind in zip(found, kinds, strict=True) if kind in TEST]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gancli.core.data.data_report import Copies, DataReport, find_copies
 from gancli.core.data.dataset import ImageSet
-from gancli.core.data.first_look import FEWEST_BITS
+from gancli.core.data.decode import is_deep_mode
+from gancli.core.data.deep_pixels import FEWEST_BITS
 from gancli.wording import format_about, format_count, format_list, format_significant
 
 FEW_IMAGES = 1000
@@ -21,6 +22,7 @@ MOST_NAMED = 3
 MOST_LOOKED_AT = 500
 FLAT_RANGE = 8  # an image whose levels differ by less looks like one colour
 FEW_LEVELS = 32  # of 256
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, as in Pillow's conversion
 OUTLIERS = 0.001  # share of the darkest and of the brightest values that the range of levels leaves out
 
 
@@ -105,9 +107,10 @@ def pixel_warnings(data: ImageSet) -> list[str]:
     which = "training images" if n == len(data.images) else "training images looked at"
     share = f"of {n:,} {which}"
     if 2 * n_flat > n:
-        return [f"{n_flat:,} {share} are nearly one colour; {advice_on_contrast(data, low, high)}"]
+        return [f"{n_flat:,} {share} are nearly one colour; {advice_on_contrast(data, looked_at)}"]
     if high - low < FEW_LEVELS:
-        return [f"the {which} use only the levels {low} to {high} of 0 to 255; {advice_on_contrast(data, low, high)}"]
+        levels = f"{low} to {high} of 0 to 255"
+        return [f"the {which} use only the levels {levels}; {advice_on_contrast(data, looked_at)}"]
     if 2 * n_different <= n:
         return [f"only {n_different:,} {share} are different; remove the copies, or add other images"]
     return []
@@ -124,7 +127,7 @@ def count_flat(images: npt.NDArray[np.uint8]) -> int:
     return int((np.ptp(images, axis=2).max(axis=1) < FLAT_RANGE).sum())
 
 
-def show_nothing(images: Tensor) -> bool:
+def shows_nothing(images: Tensor) -> bool:
     """Whether most images uint8 [N,C,H,W] are nearly one colour, or all use few levels."""
     looked_at = choose_images(images)
     low, high = level_range(looked_at)
@@ -137,17 +140,17 @@ def level_range(pixels: npt.NDArray[np.uint8]) -> tuple[int, int]:
     return int((below > OUTLIERS).argmax()), int((below >= 1 - OUTLIERS).argmax())
 
 
-def advice_on_contrast(data: ImageSet, low: int, high: int) -> str:
-    """Name the likely cause of images without contrast, and what to do."""
+def advice_on_contrast(data: ImageSet, images: npt.NDArray[np.uint8]) -> str:
+    """Name the likely cause of images [n,C,pixels] without contrast, and what to do."""
     report = data.report
     if report and report.n_transparent:
-        background = sum(report.background) / len(report.background)
-        if min(abs(background - low), abs(background - high)) < FEW_LEVELS:
-            other = "white" if background < 128 else "black"
+        background = np.array(report.background) if images.shape[1] == 3 else np.array(report.background) @ GREY_WEIGHTS
+        if np.abs(np.median(images.mean(axis=2), axis=0) - background).max() < FEW_LEVELS:
+            other = "white" if background.mean() < 128 else "black"
             return (
                 f"transparent files look like this if their colour is that of the background: try --background {other}"
             )
-    if report and report.bits > FEWEST_BITS and any(mode.startswith("16-bit") for mode in report.modes):
+    if report and report.bits > FEWEST_BITS and any(map(is_deep_mode, report.modes)):
         return f"16-bit files look like this if most values are low: try --bits lower than {report.bits}"
     return "check that --data names the right files, and increase their contrast"
 

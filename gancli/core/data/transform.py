@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gancli.config import FitName, TrainConfig
+from gancli.config import FitName, TrainConfig, format_colour
 from gancli.core.data import first_look
 from gancli.core.data.decode import ImageHeader
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.first_look import Colour
 from gancli.core.data.resize import Transform
 from gancli.wording import format_count
@@ -21,7 +22,7 @@ class TransformOptions:
     """A user's choices. resolution, channels: 0 chooses them from the pictures. max_bad: bad files that may be skipped.
 
     background: None chooses it by the ink of transparent pictures. bits: that 16-bit pictures use; 0 finds them.
-    conditional: report invalid labels as an error instead of ignoring them. use_splits: as in ImageSource.for_training.
+    conditional: report invalid labels as an error instead of ignoring them. as_in_0_1: as in ImageSource.for_training.
     """
 
     resolution: int = TrainConfig.resolution
@@ -31,7 +32,7 @@ class TransformOptions:
     bits: int = 0
     max_bad: int = TrainConfig.max_bad
     conditional: bool = TrainConfig.conditional
-    use_splits: bool = True
+    as_in_0_1: bool = False
 
 
 def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -> Transform:
@@ -40,8 +41,8 @@ def choose_transform(headers: Counter[ImageHeader], options: TransformOptions) -
     Without any pictures: 16 pixels, grey, a black background and 16 bits.
     """
     resolution = options.resolution or auto_resolution(headers)
-    background = options.background or first_look.choose_background(headers)
     bits = options.bits or first_look.choose_bits(headers)
+    background = options.background or first_look.choose_background(headers, bits)
     is_colour = any(shows_colour(header, options.fit, background) for header in headers)
     return Transform(resolution, options.channels or (3 if is_colour else 1), options.fit, background, bits)
 
@@ -82,12 +83,14 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
         f"resized to {R}x{R}{auto}": lambda header: (header.width, header.height) != (R, R),
         f"not square, so {way} (change this with --fit)": lambda header: header.width != header.height,
         "converted from colour to grey": lambda header: target.channels == 1 and not header.is_grey,
-        background_note(headers, target.background, options): lambda header: header.has_alpha,
-        bits_note(bits, options): lambda header: bits < 16 and header.bits > 0,
+        background_note(headers, target, options): lambda header: header.has_alpha,
+        bits_note(bits, options): lambda header: bits < MOST_BITS and header.bits > 0,
         f"16-bit with values above {2**bits - 1:,}, which became white (raise --bits)": lambda header: (
             header.bits > bits
         ),
-        "reduced from 16 to 8 bits per channel": lambda header: header.is_deep and (bits == 16 or not header.bits),
+        "reduced from 16 to 8 bits per channel": lambda header: (
+            header.is_deep and (bits == MOST_BITS or not header.bits)
+        ),
         "rotated according to their EXIF orientation": lambda header: header.is_oriented,
         "colour profile ignored": lambda header: header.has_profile,
         "only the first of several frames used": lambda header: header.has_more_frames,
@@ -96,18 +99,19 @@ def transform_notes(headers: Counter[ImageHeader], target: Transform, options: T
     return [f"{format_count(n, 'picture')}: {text}" for text, n in numbers.items() if n]
 
 
-def background_note(headers: Counter[ImageHeader], background: Colour, options: TransformOptions) -> str:
+def background_note(headers: Counter[ImageHeader], target: Transform, options: TransformOptions) -> str:
     """Say on which background transparent pictures are placed, and why if it is not black."""
-    placed = f"transparent, so placed on {first_look.colour_name(background)}"
-    if options.background is None and background != first_look.BLACK:
-        placed += f", because black hides {first_look.count_hidden(headers)['black']:,} of them"
+    placed = f"transparent, so placed on {format_colour(target.background)}"
+    if options.background is None and target.background != first_look.BLACK:
+        placed += f", because black hides {first_look.count_hidden(headers, target.bits)['black']:,} of them"
     return f"{placed} (change this with --background)"
 
 
 def bits_note(bits: int, options: TransformOptions) -> str:
     """Say how 16-bit pictures that use fewer bits are scaled."""
     use = "16-bit, so" if options.bits else f"16-bit, but with no value above {2**bits - 1:,}, so"
-    return f"{use} scaled from {bits} to 8 bits (change this with --bits)"
+    how = f"scaled from {bits} to 8 bits" if bits > 8 else "their low 8 bits are kept"
+    return f"{use} {how} (change this with --bits)"
 
 
 def count_headers(headers: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from gancli import config as configs
 from gancli import platform
 from gancli._version import __version__
-from gancli.config import TrainConfig
+from gancli.config import TrainConfig, format_colour
 from gancli.core import devices
 from gancli.core.data import clusters, first_look, load
 from gancli.core.data.dataset import ImageSet, tensors_digest
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.data.load import absolute_path, has_data, ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.data.transform import TransformOptions
@@ -79,8 +80,8 @@ def describe_data(data: ImageSet, *, conditional: bool) -> DataInfo:
         clusters=clusters_digest(data),
         n_skipped=len(report.faults) if report else None,
         n_copies=report.duplicates.n if report else None,
-        background=first_look.colour_name(report.background) if report else None,
-        bits=report.bits if report else first_look.MOST_BITS,
+        background=format_colour(report.background) if report else None,
+        bits=report.bits if report else MOST_BITS,
     )
 
 

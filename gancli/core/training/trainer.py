@@ -9,10 +9,11 @@ from typing import Literal
 from msgspec.structs import replace
 
 from gancli import events, platform
-from gancli.config import TrainConfig
+from gancli.config import TrainConfig, format_colour
 from gancli.core import devices
 from gancli.core.data import first_look
 from gancli.core.data.dataset import ImageSet
+from gancli.core.data.deep_pixels import MOST_BITS
 from gancli.core.distributed import ALONE, World
 from gancli.core.networks import model_file
 from gancli.core.training import checkpoint, finetune, run_config, schedules
@@ -339,8 +340,8 @@ class Trainer:
             known["fit"] = train.fit
         options = run_config.recorded_options(self.record)
         if options.background and options.background != first_look.BLACK:
-            known["background"] = first_look.colour_name(options.background)
-        if options.bits < first_look.MOST_BITS:
+            known["background"] = format_colour(options.background)
+        if options.bits < MOST_BITS:
             known["bits"] = options.bits
         return model_file.ModelInfo(
             spec=self.engine.spec,

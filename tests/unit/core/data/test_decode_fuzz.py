@@ -64,7 +64,7 @@ def attempt(data: bytes) -> tuple[Array, ImageHeader] | None:
     finally:
         assert time.perf_counter() - start < SLOWEST_S
     assert pixels.shape == (16, 16, 3) and pixels.dtype == np.uint8
-    assert resize.read_image_header(data) == replace(header, bits=0, hidden_on=None)
+    assert resize.read_image_header(data) == replace(header, bits=0, hidden_on=None, hidden_by_bits=())
     return pixels, header
 
 

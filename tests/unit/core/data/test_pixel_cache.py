@@ -340,7 +340,7 @@ OTHERS: dict[str, Any] = {"resolution": 16, "channels": 3, "fit": "pad", "backgr
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(TransformOptions)])
 def test_each_option_that_changes_pixels_has_its_own_cache(folder: Path, cache: Path, name: str) -> None:
     load(folder)
-    load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False, "use_splits": False}[name]})
+    load(folder, **{name: {**OTHERS, "max_bad": 3, "conditional": False, "as_in_0_1": True}[name]})
     assert len([place for place in cache.iterdir() if place.is_dir()]) == (2 if name in OTHERS else 1)
 
 

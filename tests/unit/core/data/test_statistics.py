@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from gancli.core.data import statistics
 from gancli.core.data.data_report import Copies, DataReport
@@ -93,3 +94,92 @@ def test_copies_are_found_in_sets_without_files() -> None:
 @pytest.mark.parametrize(("size", "pixels"), [("1x1", 1), ("640x480", 307_200)])
 def test_area(size: str, pixels: int) -> None:
     assert statistics.pixel_area(size) == pixels
+
+
+def draw(n: int, low: int = 0, high: int = 255, channels: int = 1, side: int = 8) -> Tensor:
+    """Different images of noise from low to high, both included."""
+    draws = torch.Generator().manual_seed(0)
+    return torch.randint(low, high + 1, (n, channels, side, side), generator=draws).to(torch.uint8)
+
+
+def fill(n: int, *colour: int) -> Tensor:
+    return torch.tensor(colour, dtype=torch.uint8).view(1, -1, 1, 1).expand(n, -1, 8, 8)
+
+
+def warn(*images: Tensor, background: tuple[int, int, int] = (0, 0, 0), n_transparent: int = 0) -> str:
+    """The warning about the pixels of these images; empty if there is none."""
+    report = DataReport({}, {}, {}, "crop", background, (), 10, (), (), Copies(), "cache", n_transparent)
+    found = statistics.pixel_warnings(replace(made([10]), images=torch.cat(images), report=report))
+    assert len(found) <= 1
+    return found[0] if found else ""
+
+
+CHECK = "check that --data names the right files, and increase their contrast"
+
+
+def test_most_images_must_be_flat_for_a_warning() -> None:
+    assert warn(draw(20), fill(20, 9)) == ""
+    assert warn(draw(20), fill(21, 9)) == f"21 of 41 training images are nearly one colour; {CHECK}"
+
+
+def test_an_image_is_flat_if_no_channel_varies_by_8_levels() -> None:
+    varied = fill(40, 9, 9, 9).clone()
+    varied[:, 2, 0, 0] = 16
+    assert "40 of 40" in warn(varied)
+    varied[:, 2, 0, 0] = 17
+    assert "nearly one colour" not in warn(varied)
+
+
+def test_half_of_the_images_must_differ() -> None:
+    images = draw(21)
+    assert warn(images[:20], images[:20]).startswith("only 20 of 40 training images are different; remove the copies")
+    assert warn(images, images[:19]) == ""
+
+
+def test_a_few_outliers_do_not_widen_the_range_of_levels() -> None:
+    images = draw(10, 100, 115, side=10)  # 1,000 values
+    images[3, 0, 0, 0], images[4, 0, 0, 0] = 0, 255
+    assert warn(images) == f"the training images use only the levels 100 to 115 of 0 to 255; {CHECK}"
+    images[5, 0, 0, 0] = 0
+    assert warn(images) == ""
+    assert "levels 100 to 131" in warn(draw(40, 100, 131)) and warn(draw(40, 100, 132)) == ""
+
+
+def test_many_images_are_looked_at_from_the_first_to_the_last() -> None:
+    said = warn(draw(500), fill(700, 9))
+    assert said.split(" ", 1)[0] in ("291", "292") and "of 500 training images looked at are nearly one colour" in said
+    assert warn(fill(500, 9), draw(700)) == ""
+    assert "of 500 training images are" in warn(fill(500, 9)) and "looked at" in warn(fill(501, 9))
+    assert "the training images looked at use only" in warn(draw(501, 0, 20))
+
+
+@pytest.mark.parametrize(
+    ("ink", "background", "other"),
+    [
+        ((0, 0, 0), (0, 0, 0), "white"),
+        ((255, 255, 255), (255, 255, 255), "black"),
+        ((120, 120, 120), (128, 128, 128), "black"),
+        ((250, 170, 10), (255, 170, 0), "black"),
+        ((31,), (0, 0, 0), "white"),
+        ((176,), (255, 170, 0), "black"),
+    ],
+)
+def test_ink_of_the_colour_of_the_background_needs_another(
+    ink: tuple[int, ...], background: tuple[int, int, int], other: str
+) -> None:
+    advice = f"transparent files look like this if their colour is that of the background: try --background {other}"
+    for others in (0, 15):
+        said = warn(fill(25, *ink), draw(others, channels=len(ink)), background=background, n_transparent=40)
+        assert said == f"25 of {25 + others} training images are nearly one colour; {advice}"
+    assert warn(fill(25, *ink), background=background).endswith(CHECK), "no picture is transparent"
+
+
+@pytest.mark.parametrize("ink", [(0, 0, 255), (200, 100, 50), (32,)])
+def test_flat_ink_that_the_background_shows_needs_no_other(ink: tuple[int, ...]) -> None:
+    assert warn(fill(40, *ink), n_transparent=40).endswith(CHECK)
+
+
+def test_images_that_show_nothing() -> None:
+    assert not statistics.shows_nothing(torch.cat([draw(20), fill(20, 9)]))
+    assert statistics.shows_nothing(torch.cat([draw(20), fill(21, 9)]))
+    assert statistics.shows_nothing(draw(40, 100, 131)) and not statistics.shows_nothing(draw(40, 100, 132))
