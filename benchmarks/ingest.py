@@ -24,7 +24,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it, here for both sides
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 import numpy as np
 import torch

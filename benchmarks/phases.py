@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import os
 import statistics
 import time
 from collections import Counter
@@ -25,7 +24,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 import torch
 from runs import in_turn, median, table
@@ -107,7 +108,7 @@ def watched(engine: Engine) -> Iterator[Stopwatch]:
         *(("optimiser", optimizer, ["step", "zero_grad"]) for optimizer in now.optimizers.values()),
         ("EMA", ema, ["update_ema"]),
         ("statistics", now, ["step"]),
-        ("statistics", state, ["grad_norm"]),
+        ("statistics", state, ["get_total_norm"]),
     ]
     watch = Stopwatch()
     with contextlib.ExitStack() as stack:

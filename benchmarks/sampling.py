@@ -5,7 +5,6 @@ usage: benchmarks/sampling.py MODEL [--n 10000] [--threads 2]
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -13,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 import torch
 

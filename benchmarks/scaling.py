@@ -18,7 +18,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 import torch
 from runs import fresh, in_turn, median, table

@@ -13,7 +13,6 @@ of the machine's float32 matrix-multiply peak that gancli reaches.
 import argparse
 import functools
 import importlib.util
-import os
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it, here for both sides
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 import torch
 from loops import LOOPS

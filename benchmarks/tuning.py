@@ -5,10 +5,11 @@ usage: benchmarks/tuning.py [--preset quick] [--data mnist-5k] [--rounds 3]
 
 import argparse
 import itertools
-import os
 import statistics
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 from msgspec.structs import replace
 

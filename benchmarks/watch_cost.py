@@ -5,14 +5,15 @@ usage: benchmarks/watch_cost.py [--preset quick] [--data mnist-5k] [--kimg 60] [
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
+import gancli  # noqa: F401  # before torch: it sets how idle threads wait
+
+# isort: split
 
 from gancli import presets
 from gancli.core.data import load

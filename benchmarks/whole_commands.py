@@ -10,12 +10,9 @@ cache. Memory is the peak of the whole process. Ratios are to the second row, `i
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from pathlib import Path
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gancli sets it
 
 from runs import Spent, fresh, gancli, in_turn, median, table
 

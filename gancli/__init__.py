@@ -12,8 +12,11 @@ The import is fast: torch is imported only when one of these names is first used
 from typing import TYPE_CHECKING, Any
 
 from gancli._version import __version__ as __version__
+from gancli.openmp import set_wait_policy
 
 __all__ = ["Evaluation", "GancliError", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
+
+set_wait_policy()
 
 if TYPE_CHECKING:
     from gancli.api import Evaluation, Model, Run, Score, evaluate, generate, load, train

@@ -111,8 +111,8 @@ def train(
     name, config, sources = presets.resolve_config(preset, {}, asked)
     pretrained = finetune.load_pretrained(Path(init), Path(outdir)) if init is not None else None
     plan = training.plan_run(name, config, sources, pretrained, log=log)
-    log_notes([*(pretrained.notes if pretrained else ()), *plan.notes])
     plan.rehearse(always=False)
+    log_notes([*(pretrained.notes if pretrained else ()), *plan.notes, *plan.warnings])
     run = RunDir.create(Path(outdir), plan.folder)
     with show_in_notebook(run, is_wanted=live) as show, run.remove_if_unsaved(), run.lock():
         run_to_end(plan.create_trainer(run), show, on_event)

@@ -191,3 +191,24 @@ def test_only_the_platform_module_uses_names_that_some_systems_lack() -> None:
     assert len(paths) > 100
     wrong = [(path.name, name) for path in paths for name in names if name in path.read_text(encoding="utf-8")]
     assert {*wrong} == {("train.py", "SIGHUP")}, "its name only"
+
+
+def test_a_folder_of_another_user_or_a_link_is_not_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert platform.is_own_folder(tmp_path) and not platform.is_own_folder(tmp_path / "link")
+    monkeypatch.setattr(os, "getuid", lambda: os.lstat(tmp_path).st_uid + 1)
+    assert not platform.is_own_folder(tmp_path)
+
+
+def test_a_user_name_that_cannot_exist_stays_as_it_is() -> None:
+    assert platform.expand_home("~a\0b/c") == "~a\0b/c"
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_the_unit_of_peak_memory_depends_on_the_system(monkeypatch: pytest.MonkeyPatch, system: str, unit: int) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    usage = types.SimpleNamespace(getrusage=lambda who: types.SimpleNamespace(ru_maxrss=7), RUSAGE_SELF=0)
+    monkeypatch.setattr(platform, "resource", usage)
+    assert platform.peak_memory_bytes() == 7 * unit

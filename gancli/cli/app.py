@@ -150,7 +150,6 @@ def main() -> None:
     for number in platform.STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(number, raise_interrupt)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: idle threads sleep, not spin
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # the CPU runs what Apple GPUs do not support
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=platform.STDOUT_ERRORS)  # any path can be printed

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gancli.cli.render import print_notes, print_stderr, print_stdout
+from gancli.cli.render import print_notes, print_stderr, print_stdout, print_warnings
 from gancli.errors import make_printable
 from gancli.wording import format_about, format_count, format_duration, format_list, format_significant
 
 if TYPE_CHECKING:
     from gancli.core.data.data_report import Copies
-    from gancli.core.data.dataset import ImageSet
     from gancli.core.data.statistics import DataSurvey
     from gancli.core.training.trial import Trial
     from gancli.files.run_config import RunConfig
+    from gancli.workflows.training import RunPlan
 
 LABEL_WIDTH = 9
 MOST_SIZES, MOST_COPIES = 3, 3
@@ -56,16 +56,17 @@ class RunReport:
         }
 
 
-def build_run_report(record: "RunConfig", data: "ImageSet", trial: "Trial | None") -> RunReport:
+def build_run_report(plan: "RunPlan", trial: "Trial | None") -> RunReport:
     """Survey the data, and add the cost of training if `trial` is given."""
     from gancli.core.data.statistics import survey_dataset
     from gancli.core.training import run_config
 
+    record = plan.record
     total, budget_s = record.plan.total_nimg, record.train.time_budget
     n_shown = total if trial is None else total or trial.images(budget_s)
     conditional = bool(record.data.class_names) and record.data.clusters is None
-    survey = survey_dataset(data, n_shown, conditional=conditional)
-    survey = replace(survey, notes=(*survey.notes, *run_config.run_config_notes(record)))
+    survey = survey_dataset(plan.images, n_shown, conditional=conditional)
+    survey = replace(survey, notes=(*survey.notes, *run_config.run_config_notes(record), *plan.machine_notes))
     if trial is None:
         return RunReport(survey, None)
     train_s = round(trial.train_seconds(total) if total else budget_s, 1)
@@ -81,8 +82,7 @@ def print_summary(report: RunReport, record: "RunConfig") -> None:
     for label, text in rows:
         print_stderr(f"{label:{LABEL_WIDTH}}{text}")
     print_notes([*data.notes, *(data.files.skipped if data.files else ())])
-    for line in data.warnings:
-        print_stderr(f"warning: {line}")
+    print_warnings(data.warnings)
 
 
 def print_full_report(report: RunReport, record: "RunConfig") -> None:

@@ -70,6 +70,11 @@ def print_notes(lines: Iterable[str]) -> None:
         print_stderr(f"note: {line}")
 
 
+def print_warnings(lines: Iterable[str]) -> None:
+    for line in lines:
+        print_stderr(f"warning: {line}")
+
+
 def print_status(text: str, *, quiet: bool) -> None:
     if not quiet:
         print_stderr(f"{text} ...")
@@ -239,7 +244,8 @@ class LogDisplay(QuietDisplay):
 def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: bool) -> None:
     """Print the output files, the final numbers and the next commands."""
     run = trainer.run_dir
-    last = trainer.monitor.ticks[-1].values if trainer.monitor.ticks else {}
+    ticks = trainer.monitor.ticks
+    last = ticks[-1].values if ticks else {}
     names = ("d_loss", "g_loss", "accuracy", "accuracy_real", "accuracy_fake")
     numbers = {name: value for name in names if (value := last.get(name)) is not None}
     files = [run.model, run.report, run.film, run.samples, run.reals, run.loss_plot, run.accuracy_plot]
@@ -271,7 +277,8 @@ def print_result(trainer: "Trainer", ended: events.RunEnded | None, *, as_json: 
         parts = [
             f"{part} {numbers[f'accuracy_{part}']:.2f}" for part in ("real", "fake") if f"accuracy_{part}" in numbers
         ]
-        print_stdout(f"last tick: {losses}, D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})")
+        accuracy = f"D accuracy {numbers['accuracy']:.2f} ({', '.join(parts) or 'pairs'})"
+        print_stdout(f"last tick, at {ticks[-1].nimg / 1000:g} kimg: {losses}, {accuracy}")
     if scored and scored.latest.value is not None:
         print_stdout(f"score: {score_line(scored, run.best_model.name)}")
     print_stdout(f"run folder: {run.path}")

@@ -123,10 +123,11 @@ def plan_new_run(asked: TrainRequest, init: Path | None, outdir: Path, *, dry_ru
     if dry_run:
         print_dry_run(plan, asked)
         return
+    trial = plan.rehearse(always=not quiet)
     if quiet:
         render.print_notes(plan.notes)
-    trial = plan.rehearse(always=not quiet)
-    report = None if quiet else datareport.build_run_report(plan.record, plan.images, trial)
+        render.print_warnings(plan.warnings)
+    report = None if quiet else datareport.build_run_report(plan, trial)
     run = RunDir.create(outdir, plan.folder)
     with run.remove_if_unsaved(), run.lock():
         if report:
@@ -151,7 +152,8 @@ def print_dry_run(plan: "RunPlan", asked: TrainRequest) -> None:
     if n_bad <= most:
         render.print_status("trying a few steps", quiet=quiet or as_json)
         trial = plan.rehearse(always=True)
-    report = datareport.build_run_report(record, images, trial)
+        record = plan.record
+    report = datareport.build_run_report(plan, trial)
     grid = image_log.augmented_examples(record, trained)
     copies = report.data.duplicates or statistics.count_copies(images)
     picture = image_log.save_preview(training.folder_slug(images.name), grid, images.resolution)

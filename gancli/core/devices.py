@@ -62,6 +62,12 @@ def has_bf16(device: torch.device) -> bool:
     return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
 
 
+def has_fast_bf16() -> bool:
+    """Whether the CPU has instructions for products of bfloat16: AMX or AVX512_BF16 on x86, BF16 on ARM."""
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(found.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 def check_precision(name: str, device: torch.device) -> None:
     if name == "bf16" and not has_bf16(device):
         raise ConfigError(f"--precision bf16 is not supported by {device.type} on this machine; use float32")

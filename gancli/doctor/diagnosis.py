@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from gancli import openmp
 from gancli._version import __version__, install_hint
 from gancli.errors import make_printable
 from gancli.files.run_folder import disk_usage_bytes
@@ -26,7 +27,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pillow", "imageio",
 CACHE_ENTRIES = ("mnist", "fashion-mnist", "cifar10", "mnist-5k.bin", "pictures", "features", "previews")
 END = r"(?![\w-]|\.\w)"  # matches after the end of a folder name
 SIZES = ("bytes", "free_bytes", "memory_bytes", "parts")  # keys of values in bytes
-VARIABLES = ("GANCLI_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
+VARIABLES = ("GANCLI_CACHE", *openmp.VARIABLES, "CUDA_VISIBLE_DEVICES", "WORLD_SIZE")
 
 Report = dict[str, object]  # plain values, dictionaries and lists
 

@@ -240,12 +240,14 @@ def ideal_losses(ideals: Record) -> tuple[Mark, ...]:
 
 
 def measured_lines(records: Sequence[Record], keys: Sequence[NamedKey]) -> tuple[Line, ...]:
-    """Return curves of the ticks, or of the epochs if a run has no ticks.
+    """Return curves of the ticks, or of the epochs if a run has fewer than two ticks and more epochs.
 
     From MIN_EPOCHS epochs on, the means of the epochs are the bold lines.
     """
     epochs = drop_partial_mean(records, "epoch")
-    ticks = drop_partial_mean(records, "tick") or epochs
+    ticks = drop_partial_mean(records, "tick")
+    if len(ticks) < 2 and len(epochs) > len(ticks):
+        ticks = epochs
     lines = []
     for key, name, tone in keys:
         means = metric_series(epochs, key)

@@ -6,7 +6,7 @@ grow steadily with the pictures. The kimg axis of a plot is linear, with epochs 
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,7 @@ LIGHT = Theme(
     bold=3.8,
     dot=5.5,
 )
+SMALL_LIGHT = replace(LIGHT, bold=DARK.bold, dot=DARK.dot)
 
 
 @dataclass
@@ -131,6 +132,7 @@ class GrowingCharts:
     """Charts with growing curves, one below the other. empty: the page without curves."""
 
     empty: Image.Image
+    theme: Theme
     axis: Axis
     boxes: list[Box]
     strokes: list[Stroke]
@@ -141,13 +143,15 @@ class GrowingCharts:
         draw, now = ImageDraw.Draw(page), round(self.axis.x(kimg))
         for box in self.boxes:
             if now < box.right:
-                draw.line((now, box.top, now, box.bottom - 1), DARK.dim)
+                draw.line((now, box.top, now, box.bottom - 1), self.theme.dim)
         for stroke in self.strokes:
             stroke.paste(page, kimg)
         return np.asarray(page)
 
 
-def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: int, height: int) -> GrowingCharts:
+def draw_growing_charts(
+    charts: Sequence[Chart], moments: Sequence[int], width: int, height: int, theme: Theme = DARK
+) -> GrowingCharts:
     """Draw the charts once for a whole film; moments: images seen at its frames, ascending."""
     size = max(13, round(width / 34))
     left, right, foot = round(3.4 * size), width - size, round(1.6 * size)
@@ -157,7 +161,7 @@ def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: 
         Box(chart, left, right, start + 2 * size, end - size // 2)
         for chart, start, end in zip(charts, edges, edges[1:], strict=False)
     ]
-    canvas, baseline = Canvas.empty(width, height, DARK, size), height - size // 2
+    canvas, baseline = Canvas.empty(width, height, theme, size), height - size // 2
     unit_left = right - canvas.length("kimg")
     canvas.write(right, baseline, "kimg", anchor="rs")
     for kimg in keep_spaced([0, *tick_candidates(axis.kimg[-1])], axis.x, 3.2 * size):
@@ -167,8 +171,8 @@ def draw_growing_charts(charts: Sequence[Chart], moments: Sequence[int], width: 
     for box in boxes:
         draw_box(canvas, box)
         draw_legend(canvas, box, box.top - round(0.7 * size), box.chart.title)
-    strokes = [stroke for box in boxes for stroke in box_strokes(box, axis, width, DARK, smooth_trailing)]
-    return GrowingCharts(canvas.image, axis, boxes, strokes)
+    strokes = [stroke for box in boxes for stroke in box_strokes(box, axis, width, theme, smooth_trailing)]
+    return GrowingCharts(canvas.image, theme, axis, boxes, strokes)
 
 
 def draw_plot(heading: str, charts: Sequence[Chart], last_kimg: float, n_train: float | None, note: str) -> Canvas:
@@ -267,7 +271,7 @@ def box_strokes(box: Box, axis: Axis, width: int, theme: Theme, smooth: Callable
     """Draw each curve: faint values behind their moving average; if there are few values, a dot for each."""
     for line in box.chart.lines:
         thin, bold = box.chart.thin_and_bold(line, smooth)
-        is_single = theme is LIGHT and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
+        is_single = theme is not DARK and len(bold.kimg) == 1  # a curve of one point is invisible without a dot
         color, radius = theme.tones[line.tone], theme.dot * line.weight if box.chart.has_dots or is_single else 0
         if thin:
             yield draw_stroke(box, thin, axis, width, color, thickness=0.6 * theme.bold, opacity=FAINT_OPACITY)

@@ -85,6 +85,13 @@ class ScoredSource:
         return preparation.find_run_around(self.path) or preparation.find_recorded_run(self.path)
 
     @property
+    def missing_maker(self) -> str:
+        """The recorded path of the model that made the images, if its run is not found; "" otherwise."""
+        if self.model or self.path is None or self.run_of_images:
+            return ""
+        return preparation.read_recorded_model(self.path)[0]
+
+    @property
     def run(self) -> RunDir | None:
         """The run that the model belongs to, if any."""
         return find_model.find_run_of_model(self.path) if self.model and self.path else None
@@ -194,6 +201,12 @@ def evaluation_notes(sources: Sequence[ScoredSource], reals: ImageSet) -> list[s
         notes.append(
             f"{reals.name} was converted to {reals.resolution}x{reals.resolution} {how} (fit: {reals.report.fit})"
         )
+    notes += [
+        f"{source.name} was made by {model}, which is not found from this folder, so the real images were converted "
+        "without the settings of its run; repeat this where that path exists"
+        for source in sources
+        if (model := source.missing_maker)
+    ]
     return notes + [
         f"{source.name} was trained on other images, so copying scores do not show whether it copies its own"
         for source in sources

@@ -61,7 +61,7 @@ def draw_curves(run: RunDir) -> str:
         end = max(record["nimg"] for record in read_metric_records(run))
     except (GancliError, OSError):
         return ""
-    page = raster.draw_growing_charts(shown, [0, end], *CURVES_SIZE).at(end / 1000)
+    page = raster.draw_growing_charts(shown, [0, end], *CURVES_SIZE, raster.SMALL_LIGHT).at(end / 1000)
     uri = embedded.data_uri("image/png", image_io.encode_png(page))
     return to_image(uri, "Curves of loss, accuracy and score", CURVES_SIZE[0])
 

@@ -44,15 +44,20 @@ def find_run_around(path: Path) -> RunDir | None:
     return next((run for run in runs if run.config.is_file() and run.metrics.is_file()), None)
 
 
+def read_recorded_model(images: Path) -> tuple[str, str]:
+    """Return the path and the digest of the model that made these samples, by their record; "" without a record."""
+    record = read_json_object(sidecar_path(images))
+    model, digest = record.get("model"), record.get("sha256")
+    return (model, digest) if isinstance(model, str) and isinstance(digest, str) else ("", "")
+
+
 def find_recorded_run(images: Path) -> RunDir | None:
     """Return the run whose model made these samples, by their record; None if the model is not there any more."""
-    record = read_json_object(sidecar_path(images))
-    model = record.get("model")
-    if not isinstance(model, str) or not model:
+    model, digest = read_recorded_model(images)
+    if not model:
         return None
     try:
-        is_same = read_model_digest(Path(model)) == record.get("sha256")
-        return find_run_of_model(Path(model)) if is_same else None
+        return find_run_of_model(Path(model)) if read_model_digest(Path(model)) == digest else None
     except (GancliError, OSError, ValueError):  # ValueError: no file can have this path
         return None
 

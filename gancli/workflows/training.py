@@ -19,13 +19,13 @@ from gancli.core.data.dataset import ImageSet
 from gancli.core.data.load import ignore_progress
 from gancli.core.data.pixel_cache import ProgressCallback
 from gancli.core.distributed import ALONE, World
-from gancli.core.training import autotune, finetune, run_config, trial
+from gancli.core.training import autotune, finetune, machine_notes, run_config, trial
 from gancli.core.training.finetune import PretrainedNetworks
 from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.core.training.trial import Trial
 from gancli.errors import GancliError
-from gancli.events import Event, RunEnded, Scored, SnapshotSaved
+from gancli.events import Event, Measured, RunEnded, RunStarted, Scored, SnapshotSaved
 from gancli.files.run_config import RunConfig, read_run_config
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
@@ -36,13 +36,17 @@ REFRESH_REST_FACTOR = 100  # after a refresh, wait this many times its duration
 
 @dataclass(eq=False)
 class RunPlan:
-    """A new run that is planned but not started. images: as loaded; trained: with the labels for training."""
+    """A new run that is planned but not started.
+
+    images: as loaded; trained: with the labels for training. machine_notes: empty before `rehearse`.
+    """
 
     record: RunConfig
     images: ImageSet
     trained: ImageSet
     start: PretrainedNetworks | None = None
     world: World = ALONE
+    machine_notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def folder(self) -> str:
@@ -53,8 +57,13 @@ class RunPlan:
     def notes(self) -> list[str]:
         """Notes to show to the user if no report is shown."""
         skipped = self.images.report.skipped if self.images.report else ()
-        pixels = statistics.pixel_warnings(self.images)
-        return [*self.images.notes, *run_config.run_config_notes(self.record), *skipped, *pixels]
+        settings = [*run_config.run_config_notes(self.record), *self.machine_notes]
+        return [*self.images.notes, *settings, *skipped]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings to show to the user if no report is shown: those about images that show nothing."""
+        return statistics.pixel_warnings(self.images)
 
     def rehearse(self, *, always: bool) -> Trial | None:
         """Choose "auto" threads and precision, and try a few steps if memory may be too small.
@@ -62,6 +71,10 @@ class RunPlan:
         always: try them in any case. Returns None if no steps were tried. Raises MemoryLimitError.
         """
         self.record = autotune.tune_machine(self.record, self.trained)
+        self.machine_notes = [
+            *machine_notes.machine_notes(self.record),
+            *machine_notes.slow_bf16_notes(self.record, self.trained),
+        ]
         is_tried = always or trial.may_exceed_memory(self.record)
         return trial.run_trial(self.record, self.trained) if is_tried else None
 
@@ -181,7 +194,7 @@ def run_trainer(trainer: Trainer, show: Callable[[Event], None], warn: Callable[
 
 
 class ReportRefresher:
-    """Refreshes report.html at snapshots and evaluations, in at most 1 % of the time."""
+    """Refreshes report.html at the start, at ticks, evaluations and snapshots, in at most 1 % of the time."""
 
     def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
         self.run, self.warn, self.clock_s = run, warn, clock_s
@@ -189,7 +202,7 @@ class ReportRefresher:
 
     def __call__(self, event: Event) -> None:
         start_s = self.clock_s()
-        if not isinstance(event, SnapshotSaved | Scored) or start_s < self.due_s:
+        if not isinstance(event, RunStarted | Measured | Scored | SnapshotSaved) or start_s < self.due_s:
             return
         if not refresh_report(self.run, self.warn):
             self.warn = ignore_warning  # warn only once

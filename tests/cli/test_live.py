@@ -4,6 +4,7 @@ import io
 import logging
 import signal
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,3 +201,24 @@ def test_a_second_interrupt_ends_at_once_and_other_handlers_are_kept(interruptib
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with live.stop_on_interrupt(lambda: stops.append(None)) as received:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not received
+
+
+def test_outside_the_main_thread_interrupts_are_left_alone(interruptible: None) -> None:
+    found = list[object]()
+
+    def enter() -> None:
+        with live.stop_on_interrupt(lambda: None) as received:
+            found.append(received)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [[]]
+
+
+def test_a_run_that_was_removed_is_not_drawn_at_the_end(tmp_path: Path) -> None:
+    drawn = list[object]()
+    view = live.LiveView(RunDir(tmp_path / "gone"), lambda *shown, **_: drawn.append(shown))
+    view.handle = object()
+    view.finish()
+    assert drawn == [] and not view.has_failed

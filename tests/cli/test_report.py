@@ -77,9 +77,28 @@ def test_a_page_goes_to_the_given_place_and_overwrites_only_with_force(bare: Run
     assert Path("x.html").read_bytes() == made and not bare.report.exists()
 
 
-def test_a_page_is_refreshed_at_snapshots_and_scores_but_not_too_often(
-    bare: RunDir, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.RunStarted(Path(), 0, None),
+        events.Measured("tick", 0, 0.0),
+        events.Scored(0, "fd_digits", 1.0, None, False),
+        SNAPSHOT,
+    ],
+)
+def test_a_page_is_written_at_the_start_and_at_each_measurement(
+    bare: RunDir, monkeypatch: pytest.MonkeyPatch, event: events.Event
 ) -> None:
+    made = list[RunDir]()
+    monkeypatch.setattr(page, "write_report", made.append)
+    refresh = ReportRefresher(bare, pytest.fail, lambda: 0.0)
+    refresh(events.FrameSaved(0, Path()))
+    assert made == []
+    refresh(event)
+    assert made == [bare]
+
+
+def test_a_page_is_refreshed_but_not_too_often(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     now, made = [0.0], []
 
     def write(run: RunDir) -> None:

@@ -60,6 +60,8 @@ def test_the_data_of_evaluate_are_converted_as_in_training(choice: str) -> None:
     samples.rename(moved)
     assert evaluate(moved, "--data", photos)["data_digest"] == digest  # their record names the model
     (run / "model.safetensors").rename(run / "away.safetensors")
+    lost = gancli("evaluate", moved, "--data", photos, "--n", "12")
+    assert f"moved was made by {run / 'model.safetensors'}, which is not found from this folder" in lost.stderr
     if choice == "resolution":  # without the run, images only give a size
         assert evaluate(moved, "--data", photos)["data_digest"] == digest
 

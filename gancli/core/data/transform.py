@@ -110,7 +110,8 @@ def background_note(headers: Counter[ImageHeader], target: Transform, options: T
 def bits_note(bits: int, options: TransformOptions) -> str:
     """Say how 16-bit pictures that use fewer bits are scaled."""
     use = "16-bit, so" if options.bits else f"16-bit, but with no value above {2**bits - 1:,}, so"
-    return f"{use} scaled from {bits} to 8 bits (change this with --bits)"
+    how = f"scaled from {bits} to 8 bits" if bits > 8 else "their low 8 bits are kept"
+    return f"{use} {how} (change this with --bits)"
 
 
 def count_headers(headers: Counter[ImageHeader], has: Callable[[ImageHeader], bool]) -> int:

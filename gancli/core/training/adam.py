@@ -35,6 +35,14 @@ class Adam:
         self.is_fused = all(weight.device.type in ("cpu", "cuda") for weight in self.parameters)
         self.moments: dict[int, AdamMoments] = {}
 
+    def gradients(self) -> list[Tensor]:
+        return [weight.grad for weight in self.parameters if weight.grad is not None]
+
+    def freeze(self, is_frozen: bool) -> None:
+        """Turn the gradients of all weights off or on."""
+        for weight in self.parameters:
+            weight.requires_grad_(not is_frozen)
+
     def zero_grad(self) -> None:
         for weight in self.parameters:
             weight.grad = None

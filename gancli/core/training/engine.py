@@ -142,7 +142,8 @@ class Engine:
 
     def select_images(self, index: Tensor) -> Tensor:
         """Return the training images with these indices, on the device."""
-        return devices.move_to_device(self.images[devices.move_to_device(index, self.images.device)], self.device)
+        index = devices.move_to_device(index, self.images.device)
+        return devices.move_to_device(self.images.index_select(0, index), self.device)
 
     def signals(self) -> dict[str, float | None]:
         """Compute the health signals of the state on training and held-out images that are drawn for this nimg."""

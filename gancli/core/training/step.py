@@ -1,5 +1,7 @@
 """The networks, their optimisers and one training step: the maths of a run, without files or clocks."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -55,6 +57,7 @@ class TrainStep:
         self.opt_G, self.opt_D = Adam(self.G.parameters()), Adam(self.D.parameters())
         dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self.tallies = torch.zeros(2, len(self.statistics), dtype=dtype, device=device)
+        self.zero, self.one = torch.zeros((), device=device), torch.ones((), device=device)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -89,24 +92,30 @@ class TrainStep:
         if self.G_ema is not self.G:
             ema.update_ema(self.G_ema, self.G, schedules.ema_beta(n, self.half_life(t)))
         with torch.no_grad():
-            one, zero = torch.ones_like(d_loss), torch.zeros_like(d_loss)
             values = {
                 "d_loss": d_loss,
                 "g_loss": g_loss,
-                "accuracy": (real_logits > fake_logits).float().mean(),
-                "accuracy_real": (real_logits > 0).float().mean(),
-                "accuracy_fake": (fake_logits < 0).float().mean(),
-                "d_grad": grad_norm(self.D),
-                "g_grad": grad_norm(self.G),
-                "r1": zero,
-                "r1_images": one if "r1" in penalties else zero,
-                "r2": zero,
-                "images": one,
+                **self.accuracies(real_logits, fake_logits),
+                "d_grad": get_total_norm(self.opt_D.gradients()),
+                "g_grad": get_total_norm(self.opt_G.gradients()),
+                "r1": self.zero,
+                "r1_images": self.one if "r1" in penalties else self.zero,
+                "r2": self.zero,
+                "images": self.one,
                 **penalties,
             }
             means = torch.stack([values[name] for name in self.statistics])
             self.world.average([means])
             self.tallies += means * n
+
+    def accuracies(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        """Return the shares of images that D judges correctly; for a loss without a threshold, of pairs."""
+        if not self.loss.has_threshold:
+            return {"accuracy": (real_logits > fake_logits).float().mean()}
+        return {
+            "accuracy_real": (real_logits > 0).float().mean(),
+            "accuracy_fake": (fake_logits < 0).float().mean(),
+        }
 
     def set_optimizer_rates(self, t: float) -> None:
         """Set Adam's learning rates and betas for the point t of the run."""
@@ -161,7 +170,7 @@ class TrainStep:
             objective = objective + config.gradient_penalty * penalty
         self.opt_D.zero_grad()
         torch.autograd.backward(objective)
-        self.world.average(collect_gradients(self.D))
+        self.world.average(self.opt_D.gradients())
         self.opt_D.step()
         return d_loss, real_logits, fake_logits, penalties
 
@@ -187,7 +196,7 @@ class TrainStep:
         A paired loss compares each fake with the real image in the same row of the D step. Both have the same label,
         and the real image needs no gradient.
         """
-        self.D.requires_grad_(False)
+        self.opt_D.freeze(True)
         try:
             real_logits = None
             if self.loss.is_paired:
@@ -197,10 +206,10 @@ class TrainStep:
             g_loss = self.loss.g_loss(logits, real_logits).mean()
             self.opt_G.zero_grad()
             torch.autograd.backward(g_loss)
-            self.world.average(collect_gradients(self.G))
+            self.world.average(self.opt_G.gradients())
             self.opt_G.step()
         finally:
-            self.D.requires_grad_(True)
+            self.opt_D.freeze(False)
         return g_loss
 
     @torch.no_grad()
@@ -264,7 +273,7 @@ class TrainStep:
 
     def has_finite_tallies(self) -> bool:
         """Whether all losses and gradients since the last tick and epoch were finite."""
-        return bool(self.tallies.isfinite().all())
+        return math.isfinite(self.tallies.sum().item())
 
     def is_finite(self) -> bool:
         """Whether every weight, average and running sum is finite."""
@@ -287,15 +296,6 @@ def tally_names(config: TrainConfig) -> tuple[str, ...]:
     r2 = ("r2",) if config.r2 else ()
     penalty = ("gradient_penalty",) if config.gradient_penalty else ()
     return ("d_loss", "g_loss", *accuracies, "d_grad", "g_grad", "r1", *r2, "r1_images", *penalty, "images")
-
-
-def grad_norm(net: nn.Module) -> Tensor:
-    """Return the Euclidean norm of all gradients of the last step."""
-    return get_total_norm(collect_gradients(net))
-
-
-def collect_gradients(net: nn.Module) -> list[Tensor]:
-    return [p.grad for p in net.parameters() if p.grad is not None]
 
 
 def forward_in_chunks(net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:

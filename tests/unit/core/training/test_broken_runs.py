@@ -70,7 +70,16 @@ def test_a_generator_that_does_not_learn_lets_the_discriminator_win(tmp_path: Pa
 
 
 def test_an_absurd_learning_rate_collapses(tmp_path: Path) -> None:
-    found = warned(tmp_path, noise(tmp_path, 64), model="mlp", lr=0.1, gamma=0, conditional=False, d_width=64)
+    found = warned(tmp_path, noise(tmp_path, 64), model="mlp", lr=1, gamma=0, conditional=False, d_width=64)
+    assert "collapse" in found
+
+
+def test_a_generator_that_ignores_its_latents_has_nearly_identical_images(tmp_path: Path) -> None:
+    def cut(trainer: Trainer) -> None:
+        torch.nn.init.zeros_(trainer.state.G.layers[0].weight)  # type: ignore[union-attr,index,arg-type]
+        trainer.state.opt_G.step = do_nothing  # type: ignore[method-assign,assignment]
+
+    found = warned(tmp_path, noise(tmp_path, 64), cut, model="mlp", conditional=False, ema_kimg=0)
     assert "nearly identical since 0.1" in found["collapse"].text
 
 
