@@ -21,7 +21,6 @@ from gancli.files import provenance
 from gancli.wording import format_list
 
 MOST_NAMED = 5
-OUTPUT_EXTENSIONS = (*EXTENSIONS, *own_outputs.RECORDED)
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ class PictureListing:
     def find_own_files(self, below: str, names: Set[str], read: Callable[[str], bytes]) -> set[str]:
         """Return the files of a folder that gancli wrote, and note where. below: the folder, "" or ending in /."""
         own = own_outputs.find_own_files(names, read, is_root=not below)
-        if named := [name for name in sorted(own) if name.lower().endswith(OUTPUT_EXTENSIONS)]:
+        if named := [name for name in sorted(own) if not name.endswith(".json")]:
             self.outputs += [below.rstrip("/")] if below and own >= names else [below + name for name in named]
         return own
 
