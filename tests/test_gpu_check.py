@@ -233,6 +233,7 @@ def test_every_part_has_a_module_and_every_preset_is_known() -> None:
     assert {part.name.partition(" ")[2] for part in runner.PARTS} - {""} <= {*presets.PRESETS}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_script_runs_from_any_folder() -> None:
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--parts", "machine", "-o", "found"]

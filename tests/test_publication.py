@@ -206,6 +206,7 @@ def python_versions() -> list[str]:
     return [match[1] for match in found if match]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_built_wheel_passes_the_smoke_test(sdist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = build(unpack(sdist, tmp_path / "tree", ""), "wheel", tmp_path)

@@ -48,6 +48,7 @@ def save_pictures() -> None:
         Image.fromarray(pixels).save(f"pictures/{seed}.png")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("system", ["windows", "macos"])
 def test_the_commands_work_on_an_imitated_system_as_on_this_one(system: str) -> None:
     save_pictures()

@@ -87,6 +87,7 @@ def test_a_terminal_shows_a_bar_with_kimg_speed_and_losses(tiny_idx: Path) -> No
         assert part in text, text
 
 
+@pytest.mark.long
 def test_a_narrow_terminal_gets_no_wrapped_bars(tiny_idx: Path) -> None:
     text = on_a_terminal(
         ["train", "--data", str(tiny_idx), "--kimg", "0.5", *FAST], TERM="xterm-256color", COLUMNS="30", NO_COLOR="1"

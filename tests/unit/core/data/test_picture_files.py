@@ -89,7 +89,7 @@ def test_classes_with_equal_numbers_have_the_same_order_in_every_process(tmp_pat
     path = folder(tmp_path, files(*(f"{name}/a.png" for name in ("1", "01", "001", "0001"))))
     code = "import sys; from pathlib import Path; from gancli.core.data.load import open_source; "
     code += "print(*open_source(Path(sys.argv[1])).for_training(conditional=True).class_names)"
-    for seed in range(3):
+    for seed in range(2):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         child = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True)
         assert child.stdout.split() == ["0001", "001", "01", "1"]
