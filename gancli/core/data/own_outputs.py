@@ -19,7 +19,6 @@ from gancli.files.run_folder import LOCK_NAME, SCORES_NAME, atomic_write
 
 RUN_FILES = ({"config.json", "metrics.jsonl"}, {LOCK_NAME, "frames"})  # a folder with both is a run folder
 CONTACT_SHEETS = {"grid.png", "grid.webp"}
-NEVER_RECORDED = (".png", ".jpg", ".jpeg")  # gancli never writes the record of such a file next to it
 PNG_RECORD = b"tEXt" + provenance.TEXT_KEYWORD.encode() + b"\0"
 RECORD_START = 64  # the record is the first chunk after the header
 TASK_FILES = 256
@@ -43,7 +42,7 @@ def find_own_files(names: Set[str], read: Callable[[str], bytes], *, is_root: bo
         own |= {name for name in names if name == SCORES_NAME or re.fullmatch(r"nearest(-\d+)?\.png", name)}
     for name in names - own:
         record = f"{name}.json"
-        if record not in names or name.lower().endswith(NEVER_RECORDED):
+        if record not in names or name.lower().endswith(".png"):  # a PNG contains its record
             continue
         if provenance.is_own_record(try_read(read, record)):
             own |= {name, record}
