@@ -48,8 +48,8 @@ def test_the_record_next_to_a_file_says_who_wrote_it(name: str) -> None:
     assert find_own({name: b""}) == set()
 
 
-def test_a_photo_with_a_json_file_next_to_it_is_a_photo() -> None:
-    assert find_own({"x.jpg": b"", "x.jpg.json": OWN}) == set()
+def test_a_record_next_to_a_png_does_not_count() -> None:
+    assert find_own({"x.png": b"", "x.png.json": OWN}) == set()
 
 
 def test_the_pictures_next_to_scores_are_their_nearest_pairs_only() -> None:
