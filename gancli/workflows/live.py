@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gancli.errors import GancliError
 from gancli.events import Event, Progress
 from gancli.files.run_folder import RunDir
 from gancli.wording import format_duration
 from gancli.workflows import notebook
+from gancli.workflows.pace import Pace, describe_failure
 
-REST_FACTOR = 100  # after a drawing, wait this many times its duration: drawing takes at most 1 % of the time
 LEAST_REST_S = 2.0
 Display = Callable[..., Any]  # IPython.display.display
 logger = logging.getLogger("gancli")
@@ -57,9 +56,8 @@ class LiveView:
     """Draws a run again and again in one place of a notebook."""
 
     def __init__(self, run: RunDir, display: Display, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self.run, self.display, self.clock_s = run, display, clock_s
+        self.run, self.display, self.pace = run, display, Pace(clock_s, LEAST_REST_S)
         self.handle: Any = None
-        self.due_s = 0.0
         self.speed: list[str] = []
         self.has_failed = False
 
@@ -67,12 +65,9 @@ class LiveView:
         if isinstance(event, Progress):
             left = [] if event.left_s is None else [f"ETA {format_duration(event.left_s)}"]
             self.speed = [f"{event.images_per_s:,.0f} img/s", *left]
-        start_s = self.clock_s()
-        if start_s < self.due_s:
-            return
-        self.draw(self.speed)
-        end_s = self.clock_s()
-        self.due_s = max(start_s + LEAST_REST_S, end_s + REST_FACTOR * (end_s - start_s))
+        if self.pace.is_due():
+            with self.pace.draw():
+                self.draw(self.speed)
 
     def finish(self) -> None:
         """Show the run as `Run` shows itself, if it was shown before and still exists."""
@@ -92,7 +87,7 @@ class LiveView:
                 self.handle.update(shown, raw=True)
         except Exception as err:
             self.has_failed = True
-            reason = str(err) if isinstance(err, GancliError) else f"{type(err).__name__}: {err}"
+            reason = describe_failure(err)
             logger.warning("cannot show the run in the notebook: %s; training continues without it", reason)
 
 

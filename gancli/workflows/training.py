@@ -24,14 +24,12 @@ from gancli.core.training.finetune import PretrainedNetworks
 from gancli.core.training.monitor import Scorer
 from gancli.core.training.trainer import Trainer
 from gancli.core.training.trial import Trial
-from gancli.errors import GancliError
 from gancli.events import Event, Measured, RunEnded, RunStarted, Scored, SnapshotSaved
 from gancli.files.run_config import RunConfig, read_run_config
 from gancli.files.run_folder import RunDir
 from gancli.trackers import registry
 from gancli.workflows import evaluation
-
-REFRESH_REST_FACTOR = 100  # after a refresh, wait this many times its duration
+from gancli.workflows.pace import Pace, describe_failure
 
 
 @dataclass(eq=False)
@@ -197,17 +195,14 @@ class ReportRefresher:
     """Refreshes report.html at the start, at ticks, evaluations and snapshots, in at most 1 % of the time."""
 
     def __init__(self, run: RunDir, warn: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
-        self.run, self.warn, self.clock_s = run, warn, clock_s
-        self.due_s = 0.0
+        self.run, self.warn, self.pace = run, warn, Pace(clock_s)
 
     def __call__(self, event: Event) -> None:
-        start_s = self.clock_s()
-        if not isinstance(event, RunStarted | Measured | Scored | SnapshotSaved) or start_s < self.due_s:
+        if not isinstance(event, RunStarted | Measured | Scored | SnapshotSaved) or not self.pace.is_due():
             return
-        if not refresh_report(self.run, self.warn):
-            self.warn = ignore_warning  # warn only once
-        end_s = self.clock_s()
-        self.due_s = end_s + REFRESH_REST_FACTOR * (end_s - start_s)
+        with self.pace.draw():
+            if not refresh_report(self.run, self.warn):
+                self.warn = ignore_warning  # warn only once
 
 
 def refresh_report(run: RunDir, warn: Callable[[str], None]) -> bool:
@@ -218,8 +213,7 @@ def refresh_report(run: RunDir, warn: Callable[[str], None]) -> bool:
         run.check_owned()
         page.write_report(run)
     except Exception as err:
-        reason = str(err) if isinstance(err, GancliError) else f"{type(err).__name__}: {err}"
-        warn(f"cannot refresh {run.report}: {reason}")
+        warn(f"cannot refresh {run.report}: {describe_failure(err)}")
         return False
     return True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import FAST, SMALL
 from commands import gancli as command
 from conftest import ROOT
 
@@ -23,16 +24,6 @@ from gancli.trackers import registry
 from gancli.workflows import evaluation
 
 SURFACE = ["Evaluation", "GancliError", "Model", "Run", "Score", "evaluate", "generate", "load", "train"]
-SMALL = {
-    "g_width": 8,
-    "d_width": 8,
-    "batch_size": 8,
-    "snapshot_kimg": 0.2,
-    "batch_ramp_kimg": 0,
-    "eval_kimg": 0,
-    "threads": 1,
-}
-FLAGS = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 
@@ -105,7 +96,7 @@ def test_a_tracker_receives_events_of_new_and_resumed_runs(tiny_idx: Path, monke
 
 
 def test_train_does_what_the_command_does(trained: gancli.Run, tiny_idx: Path) -> None:
-    assert command("train", "--data", tiny_idx, "--kimg", "0.1", *FLAGS, "--outdir", "other").exit_code == 0
+    assert command("train", "--data", tiny_idx, "--kimg", "0.1", *FAST, "--outdir", "other").exit_code == 0
     other = Path("other/00000-quick-tiny")
     assert trained.path == Path("runs/00000-quick-tiny")
     for name in ("model.safetensors", "samples.png", "progress.gif"):

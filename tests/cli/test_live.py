@@ -8,24 +8,14 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import SMALL
 
 import gancli
 from gancli import events
 from gancli.files.run_folder import RunDir
-from gancli.workflows import live, notebook
-
-SMALL: dict[str, Any] = {
-    "g_width": 8,
-    "d_width": 8,
-    "batch_size": 8,
-    "snapshot_kimg": 0.2,
-    "batch_ramp_kimg": 0,
-    "eval_kimg": 0,
-    "threads": 1,
-}
+from gancli.workflows import live, notebook, pace
 
 
 class ZMQInteractiveShell:
@@ -94,7 +84,7 @@ def test_a_notebook_shows_training_in_one_place_and_ends_with_what_the_run_shows
     tiny_idx: Path, notebook_of: Callable[[object], Screen], monkeypatch: pytest.MonkeyPatch, shell: object
 ) -> None:
     screen = notebook_of(shell)
-    monkeypatch.setattr(live, "REST_FACTOR", 0)
+    monkeypatch.setattr(pace, "REST_FACTOR", 0)
     monkeypatch.setattr(live, "LEAST_REST_S", 0.0)
     run = gancli.train(tiny_idx, kimg=0.5, tick_kimg=0.1, **SMALL)
     (shown,) = screen.places
@@ -152,7 +142,7 @@ def test_an_error_in_drawing_is_told_once_and_does_not_end_training(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     screen = notebook_of(ZMQInteractiveShell())
-    monkeypatch.setattr(live, "REST_FACTOR", 0)
+    monkeypatch.setattr(pace, "REST_FACTOR", 0)
     monkeypatch.setattr(live, "LEAST_REST_S", 0.0)
 
     def fail(*_: object) -> str:

@@ -12,7 +12,8 @@ from gancli import events
 from gancli.files.run_folder import RunDir
 from gancli.report import page
 from gancli.report.repeat import repeat_command
-from gancli.workflows.training import REFRESH_REST_FACTOR, ReportRefresher
+from gancli.workflows.pace import REST_FACTOR
+from gancli.workflows.training import ReportRefresher
 
 SNAPSHOT = events.SnapshotSaved(0, Path())
 
@@ -110,12 +111,12 @@ def test_a_page_is_refreshed_but_not_too_often(bare: RunDir, monkeypatch: pytest
     for event in (events.FrameSaved(0, Path()), events.Measured("tick", 0, 0.0), SNAPSHOT, SNAPSHOT):
         refresh(event)
     assert made == [0]
-    now[0] = 2 + 2 * REFRESH_REST_FACTOR - 0.1
+    now[0] = 2 + 2 * REST_FACTOR - 0.1
     refresh(events.Scored(0, "fd_digits", 1.0, None, False))
     assert made == [0]
     now[0] += 0.1
     refresh(events.Scored(0, "fd_digits", 1.0, None, False))
-    assert made == [0, 2 + 2 * REFRESH_REST_FACTOR]
+    assert made == [0, 2 + 2 * REST_FACTOR]
 
 
 def test_a_failing_page_does_not_end_training(bare: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

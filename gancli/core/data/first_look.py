@@ -28,7 +28,8 @@ def find_hiding_backgrounds(image: Image.Image) -> tuple[str, ...] | None:
 
     image: L, LA, RGB or RGBA.
     """
-    return list_hiding_backgrounds(choose_pixels(image)) if has_transparent_ink(image) else None
+    pixels = choose_transparent_ink(image)
+    return None if pixels is None else list_hiding_backgrounds(pixels)
 
 
 def find_hiding_backgrounds_by_bits(image: DeepImage) -> tuple[tuple[str, ...], ...]:
@@ -36,17 +37,20 @@ def find_hiding_backgrounds_by_bits(image: DeepImage) -> tuple[tuple[str, ...], 
 
     The scale is that of the whole set, which is known only when all pictures are measured.
     """
-    if not has_transparent_ink(image.high):
+    pixels = choose_transparent_ink(image.high)
+    if pixels is None:
         return ()
-    high, low = (Image.fromarray(choose_pixels(part)) for part in (image.high, image.low))
+    high, low = Image.fromarray(pixels), Image.fromarray(choose_pixels(image.low))
     scaled = (deep_pixels.scale_to_8_bits(high, low, bits) for bits in range(FEWEST_BITS, MOST_BITS + 1))
     return tuple(list_hiding_backgrounds(np.asarray(one)) for one in scaled)
 
 
-def has_transparent_ink(image: Image.Image) -> bool:
+def choose_transparent_ink(image: Image.Image) -> Pixels | None:
+    """Return `choose_pixels` of a picture with transparent places and ink; None for any other."""
     if "A" not in image.mode or image.getchannel("A").getextrema()[0] == 255:
-        return False
-    return bool(choose_pixels(image)[..., -1].any())
+        return None
+    pixels = choose_pixels(image)
+    return pixels if pixels[..., -1].any() else None
 
 
 def choose_pixels(image: Image.Image) -> Pixels:

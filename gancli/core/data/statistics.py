@@ -102,13 +102,13 @@ def pixel_warnings(data: ImageSet) -> list[str]:
     Looks at up to 500 training images, evenly spaced.
     """
     looked_at = choose_images(data.images)
-    n, n_flat, (low, high) = len(looked_at), count_flat(looked_at), level_range(looked_at)
-    n_different = len({image.tobytes() for image in looked_at})
+    n, n_different = len(looked_at), len({image.tobytes() for image in looked_at})
     which = "training images" if n == len(data.images) else "training images looked at"
     share = f"of {n:,} {which}"
-    if 2 * n_flat > n:
-        return [f"{n_flat:,} {share} are nearly one colour; {advice_on_contrast(data, looked_at)}"]
-    if high - low < FEW_LEVELS:
+    if are_mostly_flat(looked_at):
+        return [f"{count_flat(looked_at):,} {share} are nearly one colour; {advice_on_contrast(data, looked_at)}"]
+    if have_few_levels(looked_at):
+        low, high = level_range(looked_at)
         levels = f"{low} to {high} of 0 to 255"
         return [f"the {which} use only the levels {levels}; {advice_on_contrast(data, looked_at)}"]
     if 2 * n_different <= n:
@@ -130,8 +130,16 @@ def count_flat(images: npt.NDArray[np.uint8]) -> int:
 def shows_nothing(images: Tensor) -> bool:
     """Whether most images uint8 [N,C,H,W] are nearly one colour, or all use few levels."""
     looked_at = choose_images(images)
-    low, high = level_range(looked_at)
-    return 2 * count_flat(looked_at) > len(looked_at) or high - low < FEW_LEVELS
+    return are_mostly_flat(looked_at) or have_few_levels(looked_at)
+
+
+def are_mostly_flat(images: npt.NDArray[np.uint8]) -> bool:
+    return 2 * count_flat(images) > len(images)
+
+
+def have_few_levels(images: npt.NDArray[np.uint8]) -> bool:
+    low, high = level_range(images)
+    return high - low < FEW_LEVELS
 
 
 def level_range(pixels: npt.NDArray[np.uint8]) -> tuple[int, int]:
